@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+//
+// A backend as the balancer knows it while it runs: its identity, its live numbers and its observed health. What the
+// operator configured (weight, limit, enabled) is copied here at each reload; what was observed survives it.
+//
+// Identity is the configured id together with the resolved address. A backend lives until it left the pool and its last
+// session ended; sessions hold plain pointers, counted by stats().active.
+#pragma once
+
+#include "balance/address.h"
+#include "balance/counters.h"
+
+#include <lemonade/strategy.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace lemonade {
+
+/// What the operator says of a backend; see config/lemonade.toml.
+struct BackendSettings {
+  std::string id;
+  std::string name;
+  std::string host;  ///< as configured, without the port
+  std::uint32_t weight = 1;
+  std::uint32_t max_connections = 0;  ///< 0: no limit
+  bool enabled = true;
+};
+
+class Backend {
+ public:
+  /// address has family AF_UNSPEC where the name does not resolve: such a backend is never eligible.
+  Backend(BackendSettings settings, const Address& address, std::uint16_t port, std::uint32_t workers);
+
+  // Constant after construction.
+  const std::string& id() const noexcept { return id_; }
+  const Address& address() const noexcept { return address_; }
+  bool resolved() const noexcept { return address_.family() != AF_UNSPEC; }
+  /// "10.0.1.10:8080"; "name:port" while unresolved.
+  const std::string& addressText() const noexcept { return address_text_; }
+  std::uint64_t identity() const noexcept { return identity_; }
+  std::uint32_t workers() const noexcept { return static_cast<std::uint32_t>(counters_.size()); }
+
+  // Control thread only; the pool publishes a view afterwards.
+  void apply(BackendSettings settings);
+  const BackendSettings& settings() const noexcept { return settings_; }
+
+  // Observed health: written by the control thread, read by any.
+  bool healthy() const noexcept { return healthy_.load(std::memory_order_relaxed); }
+  /// Returns true where this flipped the state. reason is a few words, kept for status and logs.
+  bool setHealth(bool healthy, const std::string& reason);
+  std::string healthReason() const;
+  /// Wall clock of the last flip, 0 for never. Any thread.
+  std::uint64_t healthSinceUnixNs() const noexcept { return health_since_.load(std::memory_order_relaxed); }
+
+  bool draining() const noexcept { return draining_.load(std::memory_order_relaxed); }
+  void setDraining(bool draining) noexcept { draining_.store(draining, std::memory_order_relaxed); }
+
+  // Any thread, copies of the settings that readers need.
+  bool enabled() const noexcept { return enabled_.load(std::memory_order_relaxed); }
+  std::uint32_t weight() const noexcept { return weight_.load(std::memory_order_relaxed); }
+  std::uint32_t maxConnections() const noexcept { return max_connections_.load(std::memory_order_relaxed); }
+  std::string name() const;
+
+  /// Healthy, enabled, resolved, not draining, weight above 0.
+  bool eligible() const noexcept { return healthy() && enabled() && resolved() && !draining() && weight() > 0; }
+
+  /// The live numbers that strategies read; written by workers with relaxed atomics.
+  lemonade_backend_stats_t& stats() noexcept { return stats_; }
+  const lemonade_backend_stats_t& stats() const noexcept { return stats_; }
+  std::uint32_t active() const noexcept { return lemonade_load_u32(&stats_.active); }
+
+  /// One worker's counters; written by that worker alone.
+  BackendCounters& counters(std::uint32_t worker) noexcept { return *counters_[worker]; }
+  const BackendCounters& counters(std::uint32_t worker) const noexcept { return *counters_[worker]; }
+
+ private:
+  alignas(64) lemonade_backend_stats_t stats_{};
+
+  const std::string id_;
+  const Address address_;
+  const std::string address_text_;
+  const std::uint64_t identity_;
+  std::vector<std::unique_ptr<BackendCounters>> counters_;
+
+  BackendSettings settings_;
+
+  std::atomic<bool> healthy_{true};
+  std::atomic<bool> draining_{false};
+  std::atomic<bool> enabled_{true};
+  std::atomic<std::uint32_t> weight_{1};
+  std::atomic<std::uint32_t> max_connections_{0};
+  std::atomic<std::uint64_t> health_since_{0};
+
+  mutable std::mutex text_mutex_;  // guards what follows
+  std::string name_;
+  std::string health_reason_;
+};
+
+}  // namespace lemonade

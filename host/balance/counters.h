@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+//
+// What is counted on the data path. Every number has one writer, its worker, and any reader: counting is a plain add,
+// and a total is the sum over the workers.
+#pragma once
+
+#include "balance/histogram.h"
+
+#include <atomic>
+#include <cstdint>
+
+namespace lemonade {
+
+/// A number with one writing thread and any number of reading ones.
+class Counter {
+ public:
+  void add(std::uint64_t amount = 1) noexcept {
+    value_.store(value_.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
+  }
+  void subtract(std::uint64_t amount = 1) noexcept {
+    value_.store(value_.load(std::memory_order_relaxed) - amount, std::memory_order_relaxed);
+  }
+  std::uint64_t value() const noexcept { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
+
+/// One worker's numbers of one backend. Bytes in go from client to backend, bytes out back.
+struct alignas(64) BackendCounters {
+  Counter sessions;          ///< connected, ever
+  Counter connect_refused;   ///< connects that failed: refused or reset
+  Counter connect_timeouts;  ///< connects that took longer than connect_timeout
+  Counter connect_errors;    ///< connects that failed otherwise
+  Counter resets;            ///< sessions that the backend reset
+  Counter idle_timeouts;     ///< sessions closed by idle_timeout
+  Counter exchanges;
+  Counter bytes_in;
+  Counter bytes_out;
+  Histogram connect_time;
+  Histogram exchange_time;
+  Histogram duration;
+};
+
+/// One worker's numbers of the proxy as a whole.
+struct alignas(64) ProxyCounters {
+  Counter accepted;
+  Counter sessions;             ///< now: accepted and not yet closed
+  Counter retries;              ///< connects tried on another backend
+  Counter no_backend;           ///< clients closed because no backend could be had
+  Counter strategy_rejected;    ///< clients reset because the strategy said so
+  Counter abandoned;            ///< clients that left before a backend was connected
+  Counter client_resets;        ///< sessions that the client reset
+  Counter invalid_picks;        ///< answers of the strategy that the host could not use
+  Counter accept_errors;        ///< accepts that failed, such as for want of descriptors
+  Counter descriptor_waits;     ///< connects put off for want of descriptors
+  Counter drain_closed;         ///< sessions closed because the drain timeout was over
+};
+
+}  // namespace lemonade

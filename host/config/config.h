@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+//
+// The configuration as plain data: what file, environment and command line come to, with every default filled in.
+// config/lemonade.toml documents each key for operators.
+#pragma once
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace lemonade::config {
+
+using namespace std::chrono_literals;
+
+/// Where something was said: a file with line and column, or a file-like name ("LEMONADE_LB_STRATEGY", "--plugin-dir")
+/// with line 0.
+struct Source {
+  std::string file;
+  std::uint32_t line = 0;
+  std::uint32_t column = 0;
+
+  /// "file:line:column", or just the name.
+  std::string text() const;
+};
+
+/// The value of a plugin's option as written; the plugin layer checks it against the plugin's schema.
+struct OptionValue {
+  std::string key;
+  std::variant<bool, std::int64_t, double, std::string> value;
+  Source source;
+};
+using OptionTable = std::vector<OptionValue>;
+
+/// A plugin chosen by id, with its options.
+struct PluginChoice {
+  std::string id;
+  Source source;  ///< of the id
+  OptionTable options;
+};
+
+struct Runtime {
+  std::uint32_t workers = 0;  ///< 0: one for each core
+  std::uint32_t metrics_cap = 10'000;
+  std::uint32_t health_cap = 1'000;
+  Duration drain_timeout = 30s;
+  Duration background_timeout = 10s;
+  Duration accept_timeout = 60s;
+  Duration config_watch_interval = 5s;
+};
+
+struct Listen {
+  std::string address;  ///< "0.0.0.0:8080", "[::]:8080"; a numeric address and a port
+  Source source;
+};
+
+struct Proxy {
+  std::vector<Listen> listen;
+  std::uint32_t backlog = 4'096;
+  std::uint32_t max_connections = 10'000;
+  Duration connect_timeout = 5s;
+  Duration idle_timeout = 1h;   ///< 0: none
+  Duration tcp_keepalive = 60s;  ///< idle time before the first probe; 0: off
+  std::uint32_t retries = 2;
+};
+
+struct Backend {
+  std::string id;    ///< integers are kept as text
+  std::string name;  ///< the id where none is given
+  std::string host;  ///< numeric or a name
+  std::uint16_t port = 0;
+  std::uint32_t weight = 1;
+  std::uint32_t max_connections = 0;  ///< 0: no limit
+  bool enabled = true;
+  Source source;          ///< of the table
+  Source address_source;  ///< of its address
+};
+
+struct Health {
+  PluginChoice checker;
+  Duration interval = 5s;
+  Duration timeout = 2s;
+  std::uint32_t rise = 2;
+  std::uint32_t fall = 3;
+};
+
+struct Metrics {
+  Duration interval = 10s;
+  std::vector<PluginChoice> sinks;
+};
+
+struct Config {
+  Runtime runtime;
+  Proxy proxy;
+  PluginChoice strategy;
+  std::vector<Backend> backends;
+  Health health;
+  Metrics metrics;
+  std::optional<Listen> admin;                   ///< none: off
+  std::vector<std::string> plugin_directories;  ///< in the order of search, without the installed ones
+  log::Levels log_levels;
+  log::Format log_format = log::Format::kText;
+  std::string file;  ///< the file read, or "" where the environment alone configures
+};
+
+}  // namespace lemonade::config

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+//
+// One created instance of a plugin: the C table of its kind, the self pointer, and what keeps both alive. The handle is
+// the C++ face of the table: call strategy.table().pick(strategy.self(), ...); there is no second interface beside it.
+//
+// A unit test makes one from a table of its own, without a shared object.
+#pragma once
+
+#include <lemonade/host.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace lemonade::plugin {
+
+/// What the host shows of a loaded plugin.
+struct Info {
+  std::string id;
+  std::string version;
+  std::string file;              ///< as found in its directory
+  std::uint64_t generation = 0;  ///< counts the images loaded by this process, from 1
+};
+
+/// Owns one instance; destroys it on the thread that drops the handle, which must be the control thread. Move only.
+template <class Table>
+class Instance {
+ public:
+  /// keep is released after the instance was destroyed: the image and the host handle it was created with.
+  Instance(const Table& table, void* self, Info info, std::shared_ptr<void> keep)
+      : table_(&table), self_(self), info_(std::move(info)), keep_(std::move(keep)) {}
+  Instance(Instance&& other) noexcept
+      : table_(std::exchange(other.table_, nullptr)),
+        self_(other.self_),
+        info_(std::move(other.info_)),
+        keep_(std::move(other.keep_)) {}
+  Instance& operator=(Instance&&) = delete;
+  ~Instance() {
+    if (table_ != nullptr) table_->destroy(self_);
+  }
+
+  const Table& table() const noexcept { return *table_; }
+  void* self() const noexcept { return self_; }
+  const Info& info() const noexcept { return info_; }
+
+ private:
+  const Table* table_;
+  void* self_;
+  Info info_;
+  std::shared_ptr<void> keep_;
+};
+
+/// The text of an error a plugin filled: "key: message", or just the message.
+inline std::string describe(const lemonade_error_t& error) {
+  const std::string message = error.message[0] != '\0' ? error.message : "failed without saying why";
+  return error.key[0] != '\0' ? std::string(error.key) + ": " + message : message;
+}
+
+/// An error for a plugin to fill.
+inline lemonade_error_t emptyError() noexcept {
+  lemonade_error_t error{};
+  error.struct_size = sizeof(error);
+  return error;
+}
+
+}  // namespace lemonade::plugin

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The plugin ABI: a metrics sink hears about the balancer.
+ *
+ * There is one snapshot and two doors: flush() pushes it somewhere every [metrics] interval, render() writes it for
+ * someone who asked the admin listener. Sinks never run on the data path. A sink that is slow loses snapshots and health
+ * events, oldest first, and the loss is counted. */
+#ifndef LEMONADE_METRICS_SINK_H
+#define LEMONADE_METRICS_SINK_H
+
+#include "host.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LEMONADE_METRICS_SINK_INTERFACE "lemonade.metrics_sink/1"
+
+typedef struct lemonade_label {
+  lemonade_str_t name;  /* [a-z][a-z0-9_]* */
+  lemonade_str_t value; /* any UTF-8 */
+} lemonade_label_t;
+
+/* One bucket of a histogram: how many samples were at most `upper`. */
+typedef struct lemonade_bucket {
+  double upper;        /* inclusive, ascending; the last is +infinity */
+  uint64_t cumulative; /* samples in this bucket and all below */
+} lemonade_bucket_t;
+
+typedef struct lemonade_series {
+  const lemonade_label_t* labels;
+  const lemonade_bucket_t* buckets; /* of a histogram, else NULL */
+  uint32_t label_count;
+  uint32_t bucket_count;
+  uint64_t id;    /* stable for this name and these labels while the process lives */
+  double value;   /* of counters and gauges; of a histogram the sum of all samples */
+  uint64_t count; /* of a histogram: the samples */
+} lemonade_series_t;
+
+typedef struct lemonade_family {
+  lemonade_str_t name; /* "lemonade_sessions_total": Prometheus' conventions, base units, seconds and bytes */
+  lemonade_str_t help; /* one sentence */
+  uint32_t type;       /* LEMONADE_METRIC_* */
+  uint32_t series_count;
+  const lemonade_series_t* series;
+  uint32_t series_stride; /* sizeof(lemonade_series_t) of the host; use lemonade_family_series to index */
+  uint32_t reserved;
+} lemonade_family_t;
+
+/* Everything the balancer counts, at one moment. Owned by the host, constant, valid during the call. */
+typedef struct lemonade_snapshot {
+  uint32_t struct_size;
+  uint32_t family_count;
+  const lemonade_family_t* families;
+  uint32_t family_stride; /* sizeof(lemonade_family_t) of the host; use lemonade_snapshot_family to index */
+  uint32_t reserved;
+  uint64_t unix_ns;   /* wall clock, since 1970 */
+  uint64_t uptime_ns; /* of the process */
+} lemonade_snapshot_t;
+
+#define LEMONADE_HEALTH_DOWN UINT32_C(0)
+#define LEMONADE_HEALTH_UP UINT32_C(1)
+
+/* A backend changed its observed health. Valid during the call. */
+typedef struct lemonade_health_event {
+  uint32_t struct_size;
+  uint32_t state; /* LEMONADE_HEALTH_*: what it is from now on */
+  uint64_t unix_ns;
+  uint64_t identity;
+  lemonade_str_t id;
+  lemonade_str_t name;
+  lemonade_str_t address;
+  lemonade_str_t reason; /* a few words */
+} lemonade_health_event_t;
+
+/* Slots marked optional may be NULL; one of flush and render must be there. */
+typedef struct lemonade_metrics_sink {
+  uint32_t struct_size; /* sizeof(lemonade_metrics_sink_t) at build */
+  uint32_t reserved;
+
+  /* Makes an instance and writes it to *self.
+   * Anything but LEMONADE_OK: no instance was made, *error says why.
+   * The instance is the plugin's until destroy; host outlives it; options are valid during the call. [control] */
+  lemonade_status_t (*create)(const lemonade_host_t* host, const lemonade_options_t* options, void** self,
+                              lemonade_error_t* error) LEMONADE_NOEXCEPT;
+
+  /* Ends an instance. No call of it is under way. [control] */
+  void (*destroy)(void* self) LEMONADE_NOEXCEPT;
+
+  /* Optional. Pushes a snapshot. deadline_ns is on the host's monotonic clock: be done by then.
+   * Anything but LEMONADE_OK is counted and logged once per interval. [sink] */
+  lemonade_status_t (*flush)(void* self, const lemonade_snapshot_t* snapshot, uint64_t deadline_ns,
+                             lemonade_error_t* error) LEMONADE_NOEXCEPT;
+
+  /* Optional, required with render. The media type that render answers this Accept header with (empty: none was sent).
+   * The text is the plugin's and lives as long as the instance. [any] */
+  lemonade_str_t (*content_type)(void* self, lemonade_str_t accept) LEMONADE_NOEXCEPT;
+
+  /* Optional. Writes a snapshot for a reader of /metrics (the first sink with this slot) or /metrics/<id>.
+   * Anything but LEMONADE_OK ends the answer with an error. Runs on a thread of the admin listener, while flush or
+   * another render of the same instance may run. [any] */
+  lemonade_status_t (*render)(void* self, const lemonade_snapshot_t* snapshot, lemonade_str_t accept,
+                              const lemonade_writer_t* writer, lemonade_error_t* error) LEMONADE_NOEXCEPT;
+
+  /* Optional. Tells of a backend that went up or down. [sink] */
+  void (*health_event)(void* self, const lemonade_health_event_t* event) LEMONADE_NOEXCEPT;
+} lemonade_metrics_sink_t;
+
+/* The family, and the series of a family, at an index below their count. Valid as long as the snapshot. [any] */
+static inline const lemonade_family_t* lemonade_snapshot_family(const lemonade_snapshot_t* snapshot, uint32_t index) {
+  return (const lemonade_family_t*)(const void*)((const char*)snapshot->families +
+                                                 (uint64_t)index * snapshot->family_stride);
+}
+static inline const lemonade_series_t* lemonade_family_series(const lemonade_family_t* family, uint32_t index) {
+  return (const lemonade_series_t*)(const void*)((const char*)family->series +
+                                                 (uint64_t)index * family->series_stride);
+}
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+#endif
