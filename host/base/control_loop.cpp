@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: MIT
+//
+// The control thread on a Poco SocketReactor. Posted tasks arrive behind one eventfd, timers behind one timerfd armed for
+// the earliest of them; both are ordinary watched descriptors, so the reactor needs no timeout of its own.
+//
+// Threads: the queue of posted tasks is locked; timers and watches belong to the control thread.
+#include "base/control_loop.h"
+
+#include "base/fd.h"
+#include "base/log.h"
+
+#include <Poco/NObserver.h>
+#include <Poco/Net/SocketNotification.h>
+#include <Poco/Net/SocketReactor.h>
+#include <Poco/Net/StreamSocketImpl.h>
+#include <Poco/Thread.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <stdexcept>
+#include <system_error>
+#include <unordered_map>
+#include <vector>
+
+namespace lemonade {
+namespace {
+
+using Poco::Net::ReadableNotification;
+
+/// A reactor that does nothing between events. It is woken by descriptors alone, so its timeout is long.
+class Reactor : public Poco::Net::SocketReactor {
+ public:
+  Reactor() : SocketReactor(Poco::Timespan(Poco::Timespan::DAYS)) {}
+
+ protected:
+  void onTimeout() override {}
+  void onIdle() override {}
+  void onBusy() override {}
+};
+
+/// A descriptor as a socket of the reactor. It stays its owner's: the destructor does not close it.
+class BorrowedFd : public Poco::Net::StreamSocketImpl {
+ public:
+  explicit BorrowedFd(int fd) : StreamSocketImpl(fd) {}
+
+ protected:
+  ~BorrowedFd() override { reset(); }
+};
+
+struct BorrowedSocket : Poco::Net::Socket {
+  explicit BorrowedSocket(int fd) : Socket(new BorrowedFd(fd)) {}
+};
+
+Fd owned(int fd, const char* what) {
+  if (fd < 0) throw std::system_error(errno, std::generic_category(), what);
+  return Fd(fd);
+}
+
+/// Runs a task and survives it.
+void guarded(const ControlLoop::Task& task) noexcept try {
+  task();
+} catch (const Poco::Exception& e) {
+  log::error("app", "a control task failed", {{"error", e.displayText()}});
+} catch (const std::exception& e) {
+  log::error("app", "a control task failed", {{"error", e.what()}});
+} catch (...) {
+  log::error("app", "a control task failed", {{"error", "unknown exception"}});
+}
+
+std::uint64_t later(std::uint64_t now, Duration delay) noexcept {
+  return now + static_cast<std::uint64_t>(std::max(delay, Duration::zero()).count());
+}
+
+thread_local const void* t_current_loop = nullptr;
+
+}  // namespace
+
+class ControlLoop::Impl : public Poco::Runnable {
+ public:
+  Impl();
+  ~Impl() override { stop(); }
+
+  void start();
+  void stop();
+  bool post(Task task);
+  bool run(Task task);
+  TimerId addTimer(std::uint64_t due, Duration interval, Task task);
+  void cancel(TimerId id);
+  void watch(int fd, Task readable);
+  void unwatch(int fd);
+  bool isCurrent() const noexcept { return t_current_loop == this; }
+
+  void run() override;
+
+ private:
+  struct Timer {
+    std::uint64_t interval_ns;  // 0: once
+    Task task;
+  };
+  using TimerKey = std::pair<std::uint64_t, TimerId>;  // when due, which
+
+  /// One watched descriptor. It may be unwatched within its own task, so the task runs on a copy of the pointer.
+  struct Watch : std::enable_shared_from_this<Watch> {
+    Watch(int fd, Task readable) : socket(fd), task(std::move(readable)) {}
+    void onReadable(const Poco::AutoPtr<ReadableNotification>&) {
+      const auto self = shared_from_this();
+      guarded(self->task);
+    }
+    Poco::NObserver<Watch, ReadableNotification> observer() { return {*this, &Watch::onReadable}; }
+
+    BorrowedSocket socket;
+    Task task;
+  };
+
+  void wake() noexcept;
+  bool stopping() const;
+  void runPosted();
+  void runTimers();
+  void arm();
+
+  // Constant after construction.
+  Fd wake_fd_;
+  Fd timer_fd_;
+
+  // Whoever starts and stops.
+  Poco::Thread thread_{"control"};
+  bool started_ = false;
+
+  // Control thread only.
+  Reactor reactor_;
+  std::unordered_map<int, std::shared_ptr<Watch>> watches_;
+  std::map<TimerKey, Timer> timers_;
+  std::unordered_map<TimerId, std::uint64_t> due_;  // of each live timer, also of the one that runs
+  TimerId last_timer_ = 0;
+  std::uint64_t armed_for_ = 0;  // 0: not armed
+  bool running_timers_ = false;
+
+  mutable std::mutex mutex_;  // guards what follows
+  std::vector<Task> posted_;
+  bool stopping_ = false;
+};
+
+ControlLoop::Impl::Impl()
+    : wake_fd_(owned(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")),
+      timer_fd_(owned(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create")) {
+  watch(wake_fd_.get(), [this] { runPosted(); });
+  watch(timer_fd_.get(), [this] { runTimers(); });
+}
+
+void ControlLoop::Impl::start() {
+  thread_.start(*this);
+  started_ = true;
+}
+
+void ControlLoop::Impl::run() {
+  t_current_loop = this;
+  reactor_.run();
+  t_current_loop = nullptr;
+}
+
+void ControlLoop::Impl::stop() {
+  std::vector<Task> dropped;
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+    dropped.swap(posted_);
+  }
+  dropped.clear();  // before the join: the task under way may wait for somebody who waits in run()
+  wake();
+  if (std::exchange(started_, false)) thread_.join();
+  // What a dropped timer owns may call back into the loop while it goes, so the containers are empty by then.
+  due_.clear();
+  const auto timers = std::exchange(timers_, {});
+  while (!watches_.empty()) unwatch(watches_.begin()->first);
+}
+
+void ControlLoop::Impl::wake() noexcept {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = ::write(wake_fd_.get(), &one, sizeof(one));  // full means: awake already
+}
+
+bool ControlLoop::Impl::stopping() const {
+  std::lock_guard lock(mutex_);
+  return stopping_;
+}
+
+bool ControlLoop::Impl::post(Task task) {
+  bool first = false;
+  {
+    std::lock_guard lock(mutex_);
+    if (stopping_) return false;
+    first = posted_.empty();
+    posted_.push_back(std::move(task));
+  }
+  if (first) wake();
+  return true;
+}
+
+bool ControlLoop::Impl::run(Task task) {
+  if (isCurrent()) {
+    guarded(task);
+    return true;
+  }
+  struct Call {
+    std::mutex mutex;
+    std::condition_variable ended;
+    bool over = false;
+    bool ran = false;
+  } call;
+  // Whether the task ran or was dropped, the last reference to it ends the wait.
+  std::shared_ptr<Call> ticket(&call, [](Call* c) {
+    std::lock_guard lock(c->mutex);
+    c->over = true;
+    c->ended.notify_one();
+  });
+  post([&task, ticket] {
+    guarded(task);
+    ticket->ran = true;
+  });
+  ticket.reset();
+  std::unique_lock lock(call.mutex);
+  call.ended.wait(lock, [&] { return call.over; });
+  return call.ran;
+}
+
+void ControlLoop::Impl::runPosted() {
+  std::uint64_t count = 0;
+  [[maybe_unused]] const auto got = ::read(wake_fd_.get(), &count, sizeof(count));
+  std::vector<Task> tasks;
+  {
+    std::lock_guard lock(mutex_);
+    tasks.swap(posted_);
+  }
+  for (auto& task : tasks) {
+    if (stopping()) break;
+    guarded(task);
+    task = nullptr;
+  }
+  if (stopping()) reactor_.stop();
+}
+
+ControlLoop::TimerId ControlLoop::Impl::addTimer(std::uint64_t due, Duration interval, Task task) {
+  const auto id = ++last_timer_;
+  timers_.emplace(TimerKey{due, id}, Timer{static_cast<std::uint64_t>(interval.count()), std::move(task)});
+  due_.emplace(id, due);
+  arm();
+  return id;
+}
+
+void ControlLoop::Impl::cancel(TimerId id) {
+  const auto found = due_.find(id);
+  if (found == due_.end()) return;
+  // The task goes last: what it owns may cancel other timers. The timerfd stays armed and finds nothing to do.
+  const auto timer = timers_.extract(TimerKey{found->second, id});
+  due_.erase(found);
+}
+
+void ControlLoop::Impl::runTimers() {
+  std::uint64_t expirations = 0;
+  [[maybe_unused]] const auto got = ::read(timer_fd_.get(), &expirations, sizeof(expirations));
+  armed_for_ = 0;
+  running_timers_ = true;
+  const auto now = nowNs();
+  while (!timers_.empty() && timers_.begin()->first.first <= now && !stopping()) {
+    auto timer = timers_.extract(timers_.begin());
+    const auto [due, id] = timer.key();
+    const auto interval = timer.mapped().interval_ns;
+    if (interval == 0) due_.erase(id);
+    guarded(timer.mapped().task);
+    const auto alive = due_.find(id);
+    if (interval == 0 || alive == due_.end()) continue;
+    // A beat that was missed is not made up for.
+    alive->second = std::max(due + interval, nowNs());
+    timer.key().first = alive->second;
+    timers_.insert(std::move(timer));
+  }
+  running_timers_ = false;
+  arm();
+}
+
+void ControlLoop::Impl::arm() {
+  if (running_timers_ || timers_.empty()) return;
+  const auto due = std::max<std::uint64_t>(timers_.begin()->first.first, 1);
+  if (armed_for_ != 0 && armed_for_ <= due) return;
+  armed_for_ = due;
+  itimerspec spec{};
+  spec.it_value.tv_sec = static_cast<time_t>(due / 1'000'000'000);
+  spec.it_value.tv_nsec = static_cast<long>(due % 1'000'000'000);
+  ::timerfd_settime(timer_fd_.get(), TFD_TIMER_ABSTIME, &spec, nullptr);
+}
+
+void ControlLoop::Impl::watch(int fd, Task readable) {
+  const auto [entry, added] = watches_.emplace(fd, std::make_shared<Watch>(fd, std::move(readable)));
+  if (!added) throw std::logic_error("descriptor " + std::to_string(fd) + " is watched already");
+  reactor_.addEventHandler(entry->second->socket, entry->second->observer());
+}
+
+void ControlLoop::Impl::unwatch(int fd) {
+  const auto found = watches_.find(fd);
+  if (found == watches_.end()) return;
+  const auto watch = std::move(found->second);
+  watches_.erase(found);
+  reactor_.removeEventHandler(watch->socket, watch->observer());
+}
+
+ControlLoop::ControlLoop() : impl_(std::make_unique<Impl>()) {}
+ControlLoop::~ControlLoop() = default;
+
+void ControlLoop::start() { impl_->start(); }
+void ControlLoop::stop() { impl_->stop(); }
+void ControlLoop::post(Task task) { impl_->post(std::move(task)); }
+bool ControlLoop::run(Task task) { return impl_->run(std::move(task)); }
+
+ControlLoop::TimerId ControlLoop::after(Duration delay, Task task) {
+  return impl_->addTimer(later(nowNs(), delay), Duration::zero(), std::move(task));
+}
+
+ControlLoop::TimerId ControlLoop::every(Duration interval, Task task) {
+  const Duration at_least = std::max<Duration>(interval, std::chrono::milliseconds(1));
+  return impl_->addTimer(later(nowNs(), at_least), at_least, std::move(task));
+}
+
+void ControlLoop::cancel(TimerId timer) { impl_->cancel(timer); }
+void ControlLoop::watch(int fd, Task readable) { impl_->watch(fd, std::move(readable)); }
+void ControlLoop::unwatch(int fd) { impl_->unwatch(fd); }
+bool ControlLoop::isCurrent() const noexcept { return impl_->isCurrent(); }
+
+}  // namespace lemonade
