@@ -78,7 +78,7 @@ struct MetricsSinkKind {
     (void)guarded(&ignored, [&] { self(instance).onHealth(*event); });
   }
 
-  static consteval lemonade_metrics_sink_t table() {
+  static constexpr lemonade_metrics_sink_t table() {
     lemonade_metrics_sink_t table{};
     table.struct_size = sizeof(lemonade_metrics_sink_t);
     table.create = create<S>;

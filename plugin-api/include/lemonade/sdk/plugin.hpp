@@ -226,10 +226,10 @@ consteval lemonade_plugin_t describe(const Info& info) {
 }  // namespace lemonade::sdk
 
 /// Defines the entry symbol; the kinds' headers wrap it. constinit makes a dynamic initialisation, which would leave the
-/// file without its tag, a compile error.
-#define LEMONADE_SDK_ENTRY(Kind, Plugin, ...)                                            \
-  extern "C" {                                                                           \
-  extern constinit const lemonade_plugin_t lemonade_plugin_v1;                           \
-  LEMONADE_EXPORT constinit const lemonade_plugin_t lemonade_plugin_v1 =                 \
-      ::lemonade::sdk::detail::describe<Plugin, Kind>(::lemonade::sdk::Info{__VA_ARGS__}); \
+/// file without its tag, a compile error. The first declaration decides the visibility, the definition that it is kept.
+#define LEMONADE_SDK_ENTRY(Kind, Plugin, ...)                                               \
+  extern "C" {                                                                              \
+  __attribute__((visibility("default"))) extern const lemonade_plugin_t lemonade_plugin_v1; \
+  __attribute__((used)) constinit const lemonade_plugin_t lemonade_plugin_v1 =              \
+      ::lemonade::sdk::detail::describe<Plugin, Kind>(::lemonade::sdk::Info{__VA_ARGS__});  \
   }

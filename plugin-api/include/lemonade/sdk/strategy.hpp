@@ -119,7 +119,7 @@ struct StrategyKind {
     return guarded(error, [&] { self(instance).importState(view(format), view(data)); });
   }
 
-  static consteval lemonade_strategy_t table() {
+  static constexpr lemonade_strategy_t table() {
     lemonade_strategy_t table{};
     table.struct_size = sizeof(lemonade_strategy_t);
     table.create = create<S>;
