@@ -9,6 +9,7 @@
 #include <lemonade/host.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -27,17 +28,22 @@ struct Info {
 template <class Table>
 class Instance {
  public:
-  /// keep is released after the instance was destroyed: the image and the host handle it was created with.
-  Instance(const Table& table, void* self, Info info, std::shared_ptr<void> keep)
-      : table_(&table), self_(self), info_(std::move(info)), keep_(std::move(keep)) {}
+  /// retire runs just before the instance is destroyed (it revokes the host handle); keep is released just after (it
+  /// holds the image).
+  Instance(const Table& table, void* self, Info info, std::shared_ptr<const void> keep,
+           std::function<void()> retire = {})
+      : table_(&table), self_(self), info_(std::move(info)), keep_(std::move(keep)), retire_(std::move(retire)) {}
   Instance(Instance&& other) noexcept
       : table_(std::exchange(other.table_, nullptr)),
         self_(other.self_),
         info_(std::move(other.info_)),
-        keep_(std::move(other.keep_)) {}
+        keep_(std::move(other.keep_)),
+        retire_(std::move(other.retire_)) {}
   Instance& operator=(Instance&&) = delete;
   ~Instance() {
-    if (table_ != nullptr) table_->destroy(self_);
+    if (table_ == nullptr) return;
+    if (retire_) retire_();
+    table_->destroy(self_);
   }
 
   const Table& table() const noexcept { return *table_; }
@@ -48,7 +54,8 @@ class Instance {
   const Table* table_;
   void* self_;
   Info info_;
-  std::shared_ptr<void> keep_;
+  std::shared_ptr<const void> keep_;
+  std::function<void()> retire_;
 };
 
 /// The text of an error a plugin filled: "key: message", or just the message.

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+#include "plugin/catalog.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+#include <system_error>
+
+namespace lemonade::plugin {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<std::string> sharedObjects(const std::string& directory, std::vector<std::string>& remarks) {
+  std::vector<std::string> files;
+  std::error_code failed;
+  for (fs::directory_iterator it(directory, failed), end; !failed && it != end; it.increment(failed))
+    if (it->path().extension() == ".so") files.push_back(it->path().string());
+  if (failed) remarks.push_back("plugin directory " + directory + " cannot be read: " + failed.message());
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+}  // namespace
+
+Catalog Catalog::scan(const std::vector<std::string>& directories) {
+  Catalog catalog;
+  std::set<std::string> seen;
+  for (const auto& directory : directories) {
+    std::error_code ignored;
+    if (!seen.insert(fs::weakly_canonical(directory, ignored).string()).second) continue;
+    for (const auto& path : sharedObjects(directory, catalog.remarks)) {
+      auto file = readPluginFile(path);
+      if (!file) {
+        catalog.remarks.push_back("skipped " + path + ": it " + file.error().message);
+        continue;
+      }
+      const auto& read = file.value();
+      const auto [entry, added] = catalog.plugins.try_emplace(read.id, Entry{path, read.version, read.kinds});
+      if (!added)
+        catalog.remarks.push_back("skipped " + path + ": its id " + read.id + " is taken by " + entry->second.path +
+                                  ", which comes first");
+    }
+  }
+  return catalog;
+}
+
+std::string Catalog::idsOfKind(std::uint32_t kind) const {
+  std::string ids;
+  for (const auto& [id, entry] : plugins)
+    if ((entry.kinds & kind) != 0) ids += (ids.empty() ? "" : ", ") + id;
+  return ids.empty() ? "none" : ids;
+}
+
+}  // namespace lemonade::plugin

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+//
+// Which plugins there are: the loadable files of the plugin directories, by id. Scanning runs no plugin code.
+#pragma once
+
+#include "plugin/plugin_file.h"
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace lemonade::plugin {
+
+/// A plugin that a directory holds.
+struct Entry {
+  std::string path;
+  std::string version;
+  std::uint32_t kinds = 0;
+};
+
+/// The result of one scan; a plain value.
+struct Catalog {
+  std::map<std::string, Entry> plugins;  ///< by id
+  std::vector<std::string> remarks;      ///< what was skipped and why, one line each, for the log
+
+  /// Scans directories in the order of precedence: of two files with the same id, the first directory wins (within one
+  /// directory the first name), and the other is remarked on. Only *.so files count. A directory that cannot be read is
+  /// remarked on.
+  static Catalog scan(const std::vector<std::string>& directories);
+
+  /// The ids of one kind, comma separated, for a message.
+  std::string idsOfKind(std::uint32_t kind) const;
+};
+
+}  // namespace lemonade::plugin

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+#include "plugin/host_handle.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <algorithm>
+#include <deque>
+#include <memory>
+#include <mutex>
+
+namespace lemonade::plugin {
+
+namespace {
+
+constexpr std::uint32_t kMostPosted = 1'024;
+constexpr std::size_t kMostTimers = 64;
+constexpr std::uint64_t kShortestInterval = 1'000'000;
+
+std::string_view view(lemonade_str_t text) { return {text.data, static_cast<std::size_t>(text.size)}; }
+
+log::Level levelOf(std::uint32_t level) {
+  if (level <= LEMONADE_LOG_ERROR) return log::Level::kError;
+  if (level == LEMONADE_LOG_WARNING) return log::Level::kWarning;
+  return level == LEMONADE_LOG_INFO ? log::Level::kInfo : log::Level::kDebug;
+}
+
+}  // namespace
+
+HostHandle& HostHandle::make(std::string plugin_id, ControlLoop& loop, MetricCells& cells) {
+  static std::mutex mutex;
+  static auto& handles = *new std::deque<std::unique_ptr<HostHandle>>();  // never destroyed: see the file head
+  const std::lock_guard lock(mutex);
+  handles.emplace_back(new HostHandle(std::move(plugin_id), loop, cells));
+  return *handles.back();
+}
+
+HostHandle::HostHandle(std::string plugin_id, ControlLoop& loop, MetricCells& cells)
+    : plugin_id_(std::move(plugin_id)), loop_(loop), cells_(cells) {
+  table_.struct_size = sizeof(table_);
+  table_.abi_minor = LEMONADE_ABI_MINOR;
+  table_.context = this;
+  table_.log = log;
+  table_.now_ns = now;
+  table_.post = post;
+  table_.timer_start = startTimer;
+  table_.timer_cancel = cancelTimer;
+  table_.register_metric = registerMetric;
+  table_.get_extension = extension;
+}
+
+void HostHandle::revoke() {
+  revoked_.store(true, std::memory_order_release);
+  for (const auto& [id, timer] : timers_) loop_.cancel(timer);
+  timers_.clear();
+}
+
+void HostHandle::log(void* context, std::uint32_t level, lemonade_str_t message) noexcept {
+  auto& self = of(context);
+  if (self.revoked_.load(std::memory_order_acquire)) return;
+  try {
+    lemonade::log::write(levelOf(level), self.plugin_id_, view(message));
+  } catch (...) {
+    // A line that cannot be written is lost, as documented.
+  }
+}
+
+std::uint64_t HostHandle::now(void* context) noexcept {
+  return of(context).revoked_.load(std::memory_order_acquire) ? 0 : nowNs();
+}
+
+lemonade_status_t HostHandle::post(void* context, void (*callback)(void*) noexcept, void* user) noexcept {
+  auto& self = of(context);
+  if (self.revoked_.load(std::memory_order_acquire)) return LEMONADE_ERROR_RETIRED;
+  if (self.posted_.fetch_add(1, std::memory_order_relaxed) >= kMostPosted) {
+    self.posted_.fetch_sub(1, std::memory_order_relaxed);
+    return LEMONADE_ERROR_LIMIT;
+  }
+  try {
+    self.loop_.post([&self, callback, user] {
+      self.posted_.fetch_sub(1, std::memory_order_relaxed);
+      if (!self.revoked_.load(std::memory_order_acquire)) callback(user);
+    });
+    return LEMONADE_OK;
+  } catch (...) {
+    self.posted_.fetch_sub(1, std::memory_order_relaxed);
+    return LEMONADE_ERROR_NO_MEMORY;
+  }
+}
+
+lemonade_status_t HostHandle::startTimer(void* context, std::uint64_t interval_ns, void (*callback)(void*) noexcept,
+                                         void* user, std::uint64_t* timer) noexcept {
+  auto& self = of(context);
+  if (self.revoked_.load(std::memory_order_acquire)) return LEMONADE_ERROR_RETIRED;
+  if (self.timers_.size() >= kMostTimers) return LEMONADE_ERROR_LIMIT;
+  try {
+    const Duration interval(static_cast<std::int64_t>(std::max(interval_ns, kShortestInterval)));
+    const auto id = self.loop_.every(interval, [callback, user] { callback(user); });
+    self.timers_.emplace(self.next_timer_, id);
+    *timer = self.next_timer_++;
+    return LEMONADE_OK;
+  } catch (...) {
+    return LEMONADE_ERROR_NO_MEMORY;
+  }
+}
+
+void HostHandle::cancelTimer(void* context, std::uint64_t timer) noexcept {
+  auto& self = of(context);
+  const auto found = self.timers_.find(timer);
+  if (found == self.timers_.end()) return;
+  self.loop_.cancel(found->second);
+  self.timers_.erase(found);
+}
+
+lemonade_status_t HostHandle::registerMetric(void* context, std::uint32_t type, lemonade_str_t name, lemonade_str_t help,
+                                             lemonade_metric_cell_t** cell) noexcept {
+  auto& self = of(context);
+  if (self.revoked_.load(std::memory_order_acquire)) return LEMONADE_ERROR_RETIRED;
+  try {
+    return self.cells_.find(self.plugin_id_, type, view(name), view(help), cell);
+  } catch (...) {
+    return LEMONADE_ERROR_NO_MEMORY;
+  }
+}
+
+const void* HostHandle::extension(void*, lemonade_str_t) noexcept { return nullptr; }
+
+}  // namespace lemonade::plugin

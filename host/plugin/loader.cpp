@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+#include "plugin/loader.h"
+
+#include "plugin/host_handle.h"
+
+#include <cstring>
+
+namespace lemonade::plugin {
+
+namespace {
+
+/// What the three kinds differ in.
+template <class Table>
+struct Kind;
+
+template <>
+struct Kind<lemonade_strategy_t> {
+  static constexpr std::uint32_t kBit = LEMONADE_KIND_STRATEGY;
+  static constexpr lemonade_str_t kInterface = LEMONADE_STR(LEMONADE_STRATEGY_INTERFACE);
+  static const char* missing(const lemonade_strategy_t& table) {
+    if (table.pick == nullptr) return "pick";
+    if (table.prepare != nullptr && table.release == nullptr) return "release";
+    if (table.lane_create != nullptr && table.lane_destroy == nullptr) return "lane_destroy";
+    if (table.state_format != nullptr && table.export_state == nullptr) return "export_state";
+    return table.events != 0 && table.event == nullptr ? "event" : nullptr;
+  }
+};
+
+template <>
+struct Kind<lemonade_health_checker_t> {
+  static constexpr std::uint32_t kBit = LEMONADE_KIND_HEALTH_CHECKER;
+  static constexpr lemonade_str_t kInterface = LEMONADE_STR(LEMONADE_HEALTH_CHECKER_INTERFACE);
+  static const char* missing(const lemonade_health_checker_t& table) {
+    if (table.probe_begin == nullptr) return "probe_begin";
+    if (table.probe_event == nullptr) return "probe_event";
+    return table.probe_end == nullptr ? "probe_end" : nullptr;
+  }
+};
+
+template <>
+struct Kind<lemonade_metrics_sink_t> {
+  static constexpr std::uint32_t kBit = LEMONADE_KIND_METRICS_SINK;
+  static constexpr lemonade_str_t kInterface = LEMONADE_STR(LEMONADE_METRICS_SINK_INTERFACE);
+  static const char* missing(const lemonade_metrics_sink_t& table) {
+    if (table.flush == nullptr && table.render == nullptr) return "flush and render";
+    return table.render != nullptr && table.content_type == nullptr ? "content_type" : nullptr;
+  }
+};
+
+/// The table of a kind, whole and with every slot that it must have.
+template <class Table>
+Result<const Table*> interfaceOf(const Image& image) {
+  const auto* table = static_cast<const Table*>(image.entry().get_interface(Kind<Table>::kInterface));
+  const std::string name(Kind<Table>::kInterface.data);
+  if (table == nullptr) return Error{"says it is a " + kindNames(Kind<Table>::kBit) + " but has no interface " + name};
+  if (table->struct_size < sizeof(Table))
+    return Error{"has a table of " + std::to_string(table->struct_size) + " bytes (struct_size) for " + name +
+                 "; version 1.0 has " + std::to_string(sizeof(Table))};
+  const char* slot = table->create == nullptr    ? "create"
+                     : table->destroy == nullptr ? "destroy"
+                                                 : Kind<Table>::missing(*table);
+  if (slot != nullptr) return Error{"lacks the function " + std::string(slot) + " in " + name};
+  return table;
+}
+
+}  // namespace
+
+Loader::Loader(ControlLoop& loop, MetricCells& cells, const std::string& cache_directory)
+    : loop_(loop), cells_(cells), private_directory_(cache_directory) {}
+
+void Loader::scan(const std::vector<std::string>& directories) { catalog_ = Catalog::scan(directories); }
+
+Result<std::shared_ptr<const Image>> Loader::image(const config::PluginChoice& choice, std::uint32_t kind) {
+  const auto found = catalog_.plugins.find(choice.id);
+  if (found == catalog_.plugins.end())
+    return Error{"there is no plugin \"" + choice.id + "\"; the " + kindNames(kind) +
+                 " plugins here are: " + catalog_.idsOfKind(kind)};
+  if ((found->second.kinds & kind) == 0)
+    return Error{"plugin " + choice.id + " is no " + kindNames(kind) + " but a " + kindNames(found->second.kinds) +
+                 "; the " + kindNames(kind) + " plugins here are: " + catalog_.idsOfKind(kind)};
+  const std::string context = "plugin " + choice.id + " (" + found->second.path + ")";
+  auto file = readPluginFile(found->second.path);
+  if (!file) return std::move(file).error().in(context);
+  auto& known = images_[file.value().hash];
+  if (known == nullptr) {
+    auto loaded = Image::load(file.value(), private_directory_.path(), generation_ + 1);
+    if (!loaded) return std::move(loaded).error().in(context);
+    ++generation_;
+    known = std::move(loaded).value();
+  }
+  return known;
+}
+
+template <class Table>
+std::optional<Instance<Table>> Loader::create(const config::PluginChoice& choice, std::vector<OptionProblem>& problems) {
+  const auto fail = [&](std::string text) {
+    problems.push_back({choice.source, std::move(text)});
+    return std::nullopt;
+  };
+  auto loaded = image(choice, Kind<Table>::kBit);
+  if (!loaded) return fail(loaded.error().message);
+  const auto image = std::move(loaded).value();
+  auto table = interfaceOf<Table>(*image);
+  if (!table) return fail("plugin " + choice.id + " (" + image->file() + ") " + table.error().message);
+
+  const std::size_t before = problems.size();
+  const OptionSet options = OptionSet::build(image->entry(), choice, problems);
+  if (problems.size() != before) return std::nullopt;
+
+  auto& host = HostHandle::make(choice.id, loop_, cells_);
+  const lemonade_options_t values = options.get();
+  auto error = emptyError();
+  void* self = nullptr;
+  if (table.value()->create(&host.table(), &values, &self, &error) != LEMONADE_OK) {
+    host.revoke();
+    return fail("plugin " + choice.id + " refused to start: " + describe(error));
+  }
+  return Instance<Table>(*table.value(), self, {image->id(), image->version(), image->file(), image->generation()}, image,
+                         [&host] { host.revoke(); });
+}
+
+std::optional<StrategyInstance> Loader::strategy(const config::PluginChoice& choice,
+                                                 std::vector<OptionProblem>& problems) {
+  return create<lemonade_strategy_t>(choice, problems);
+}
+std::optional<CheckerInstance> Loader::checker(const config::PluginChoice& choice,
+                                               std::vector<OptionProblem>& problems) {
+  return create<lemonade_health_checker_t>(choice, problems);
+}
+std::optional<SinkInstance> Loader::sink(const config::PluginChoice& choice, std::vector<OptionProblem>& problems) {
+  return create<lemonade_metrics_sink_t>(choice, problems);
+}
+
+}  // namespace lemonade::plugin

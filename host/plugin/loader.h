@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+//
+// Makes instances of plugins by id: finds the file, loads its image, checks the interface and the options, creates the
+// instance with a host handle of its own. Control thread, or before there is one.
+#pragma once
+
+#include "base/control_loop.h"
+#include "config/config.h"
+#include "plugin/catalog.h"
+#include "plugin/image.h"
+#include "plugin/instance.h"
+#include "plugin/metric_cells.h"
+#include "plugin/options.h"
+#include "plugin/private_directory.h"
+
+#include <lemonade/health_checker.h>
+#include <lemonade/metrics_sink.h>
+#include <lemonade/strategy.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace lemonade::plugin {
+
+using StrategyInstance = Instance<lemonade_strategy_t>;
+using CheckerInstance = Instance<lemonade_health_checker_t>;
+using SinkInstance = Instance<lemonade_metrics_sink_t>;
+
+class Loader {
+ public:
+  /// loop and cells must live until the process ends; see HostHandle. cache_directory may be "".
+  Loader(ControlLoop& loop, MetricCells& cells, const std::string& cache_directory);
+
+  /// Scans the directories, in the order of precedence; what it skipped is in catalog().remarks.
+  void scan(const std::vector<std::string>& directories);
+  const Catalog& catalog() const noexcept { return catalog_; }
+
+  /// An instance of the chosen plugin, or nothing and at least one problem more.
+  std::optional<StrategyInstance> strategy(const config::PluginChoice& choice, std::vector<OptionProblem>& problems);
+  std::optional<CheckerInstance> checker(const config::PluginChoice& choice, std::vector<OptionProblem>& problems);
+  std::optional<SinkInstance> sink(const config::PluginChoice& choice, std::vector<OptionProblem>& problems);
+
+ private:
+  template <class Table>
+  std::optional<Instance<Table>> create(const config::PluginChoice& choice, std::vector<OptionProblem>& problems);
+  Result<std::shared_ptr<const Image>> image(const config::PluginChoice& choice, std::uint32_t kind);
+
+  ControlLoop& loop_;
+  MetricCells& cells_;
+  PrivateDirectory private_directory_;
+  Catalog catalog_;
+  std::map<std::string, std::shared_ptr<const Image>> images_;  // by hash of the content
+  std::uint64_t generation_ = 0;
+};
+
+}  // namespace lemonade::plugin

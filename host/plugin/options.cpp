@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+#include "plugin/options.h"
+
+#include "config/duration.h"
+#include "config/nearest.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <optional>
+#include <sstream>
+#include <string_view>
+
+namespace lemonade::plugin {
+
+namespace {
+
+using Written = std::variant<bool, std::int64_t, double, std::string>;
+
+std::string_view view(lemonade_str_t text) { return {text.data, static_cast<std::size_t>(text.size)}; }
+
+const lemonade_option_t& row(const lemonade_plugin_t& plugin, std::uint32_t index) {
+  const auto* rows = reinterpret_cast<const char*>(plugin.options);
+  return *reinterpret_cast<const lemonade_option_t*>(rows + std::size_t{index} * plugin.option_stride);
+}
+
+const char* typeName(std::uint32_t type) {
+  switch (type) {
+    case LEMONADE_OPTION_BOOLEAN: return "true or false";
+    case LEMONADE_OPTION_INTEGER: return "an integer";
+    case LEMONADE_OPTION_NUMBER: return "a number";
+    case LEMONADE_OPTION_STRING: return "a string";
+    case LEMONADE_OPTION_DURATION: return "a duration such as \"10s\", or integer milliseconds";
+    case LEMONADE_OPTION_CHOICE: return "one of the choices, as a string";
+    default: return "of a type this host does not know";
+  }
+}
+
+/// A default, which a schema row writes as text, as if an operator had written it.
+Written fromDefault(const lemonade_option_t& option) {
+  const std::string text(view(option.default_value));
+  if (option.type == LEMONADE_OPTION_BOOLEAN) return text == "true";
+  if (option.type == LEMONADE_OPTION_STRING || option.type == LEMONADE_OPTION_CHOICE) return text;
+  std::int64_t integer = 0;
+  const char* end = text.data() + text.size();
+  if (auto [rest, failed] = std::from_chars(text.data(), end, integer); failed == std::errc{} && rest == end)
+    return integer;
+  double number = 0;
+  if (auto [rest, failed] = std::from_chars(text.data(), end, number); failed == std::errc{} && rest == end)
+    return number;
+  return text;  // a duration with a unit
+}
+
+bool isChoice(const lemonade_option_t& option, std::string_view text) {
+  for (std::string_view rest = view(option.choices); !rest.empty();) {
+    const auto comma = rest.find(',');
+    if (rest.substr(0, comma) == text) return true;
+    rest = comma == std::string_view::npos ? std::string_view{} : rest.substr(comma + 1);
+  }
+  return false;
+}
+
+/// The number of a written value in the unit that minimum and maximum are in; nothing where it is of another type.
+std::optional<double> magnitude(const lemonade_option_t& option, const Written& written) {
+  const auto* integer = std::get_if<std::int64_t>(&written);
+  const auto* number = std::get_if<double>(&written);
+  const auto* text = std::get_if<std::string>(&written);
+  switch (option.type) {
+    case LEMONADE_OPTION_INTEGER:
+      if (integer != nullptr) return static_cast<double>(*integer);
+      break;
+    case LEMONADE_OPTION_NUMBER:
+      if (integer != nullptr) return static_cast<double>(*integer);
+      if (number != nullptr && std::isfinite(*number)) return *number;
+      break;
+    case LEMONADE_OPTION_DURATION:
+      if (integer != nullptr && *integer >= 0) return static_cast<double>(*integer);
+      if (text != nullptr)
+        if (const auto duration = config::parseDuration(*text)) return static_cast<double>(duration->count()) / 1e6;
+      break;
+    default: break;
+  }
+  return std::nullopt;
+}
+
+std::string rangeText(const lemonade_option_t& option) {
+  std::ostringstream text;
+  text << "from " << option.minimum << " to " << option.maximum;
+  if (option.type == LEMONADE_OPTION_DURATION) text << " milliseconds";
+  return text.str();
+}
+
+/// Fills value from what was written; returns what is wrong with it, or "".
+std::string convert(const lemonade_option_t& option, const Written& written, lemonade_option_value_t& value,
+                    std::deque<std::string>& texts) {
+  const std::string wrong_type = std::string("must be ") + typeName(option.type);
+  if (option.type == LEMONADE_OPTION_BOOLEAN) {
+    const auto* boolean = std::get_if<bool>(&written);
+    if (boolean == nullptr) return wrong_type;
+    value.integer = *boolean ? 1 : 0;
+    return {};
+  }
+  if (option.type == LEMONADE_OPTION_STRING || option.type == LEMONADE_OPTION_CHOICE) {
+    const auto* text = std::get_if<std::string>(&written);
+    if (text == nullptr) return wrong_type;
+    if (option.type == LEMONADE_OPTION_CHOICE && !isChoice(option, *text))
+      return "must be one of " + std::string(view(option.choices)) + ", not \"" + *text + "\"";
+    const std::string& kept = texts.emplace_back(*text);
+    value.text = {kept.data(), kept.size()};
+    return {};
+  }
+  const auto amount = magnitude(option, written);
+  if (!amount) return wrong_type;
+  const bool bounded = option.minimum != 0 || option.maximum != 0;
+  if (bounded && (*amount < option.minimum || *amount > option.maximum)) return "must be " + rangeText(option);
+  const double scaled = option.type == LEMONADE_OPTION_DURATION ? *amount * 1e6 : *amount;
+  const auto* integer = std::get_if<std::int64_t>(&written);
+  value.integer = integer != nullptr && option.type == LEMONADE_OPTION_INTEGER ? *integer
+                                                                              : static_cast<std::int64_t>(scaled);
+  value.number = scaled;
+  return {};
+}
+
+const config::OptionValue* find(const config::OptionTable& table, std::string_view key) {
+  for (const auto& option : table)
+    if (option.key == key) return &option;
+  return nullptr;
+}
+
+void checkKeys(const lemonade_plugin_t& plugin, const config::PluginChoice& choice,
+               std::vector<OptionProblem>& problems) {
+  std::vector<std::string_view> known;
+  for (std::uint32_t i = 0; i < plugin.option_count; ++i) known.push_back(view(row(plugin, i).key));
+  for (const auto& option : choice.options) {
+    if (std::find(known.begin(), known.end(), option.key) != known.end()) continue;
+    const std::string meant = config::nearest(option.key, known);
+    std::string text = "plugin " + choice.id + " has no option \"" + option.key + "\"";
+    if (!meant.empty())
+      text += "; did you mean \"" + meant + "\"?";
+    else if (known.empty())
+      text += "; it has none, remove the key";
+    else {
+      text += "; it has: ";
+      for (std::size_t i = 0; i < known.size(); ++i) text += (i == 0 ? "" : ", ") + std::string(known[i]);
+    }
+    problems.push_back({option.source, std::move(text)});
+  }
+}
+
+}  // namespace
+
+OptionSet OptionSet::build(const lemonade_plugin_t& plugin, const config::PluginChoice& choice,
+                           std::vector<OptionProblem>& problems) {
+  OptionSet set;
+  checkKeys(plugin, choice, problems);
+  for (std::uint32_t i = 0; i < plugin.option_count; ++i) {
+    const auto& option = row(plugin, i);
+    const std::string key(view(option.key));
+    const auto* given = find(choice.options, key);
+    lemonade_option_value_t value{};
+    if (given == nullptr && (option.flags & LEMONADE_OPTION_REQUIRED) != 0)
+      problems.push_back({choice.source, "plugin " + choice.id + " needs the option \"" + key + "\": " +
+                                             std::string(view(option.doc))});
+    else if (auto wrong = convert(option, given != nullptr ? given->value : fromDefault(option), value, set.texts_);
+             !wrong.empty())
+      problems.push_back(given != nullptr
+                             ? OptionProblem{given->source, key + " " + wrong}
+                             : OptionProblem{choice.source, "plugin " + choice.id + " has a broken schema: the default of " +
+                                                                key + " " + wrong});
+    set.values_.push_back(value);
+  }
+  return set;
+}
+
+lemonade_options_t OptionSet::get() const noexcept {
+  return {sizeof(lemonade_options_t), static_cast<std::uint32_t>(values_.size()), values_.data()};
+}
+
+}  // namespace lemonade::plugin
