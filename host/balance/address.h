@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <compare>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -28,10 +29,13 @@ class Address {
   socklen_t size() const noexcept;
   int family() const noexcept { return storage_.any.sa_family; }
   std::uint16_t port() const noexcept;
+  void setPort(std::uint16_t port) noexcept;
   /// As parse() takes it.
   std::string text() const;
 
   friend bool operator==(const Address& a, const Address& b) noexcept;
+  /// IPv4 before IPv6, then by value.
+  friend std::strong_ordering operator<=>(const Address& a, const Address& b) noexcept;
 
  private:
   union Storage {

@@ -129,20 +129,12 @@ const config::OptionValue* find(const config::OptionTable& table, std::string_vi
 
 void checkKeys(const lemonade_plugin_t& plugin, const config::PluginChoice& choice,
                std::vector<OptionProblem>& problems) {
-  std::vector<std::string_view> known;
-  for (std::uint32_t i = 0; i < plugin.option_count; ++i) known.push_back(view(row(plugin, i).key));
+  std::vector<std::string> known;
+  for (std::uint32_t i = 0; i < plugin.option_count; ++i) known.emplace_back(view(row(plugin, i).key));
   for (const auto& option : choice.options) {
     if (std::find(known.begin(), known.end(), option.key) != known.end()) continue;
-    const std::string meant = config::nearest(option.key, known);
-    std::string text = "plugin " + choice.id + " has no option \"" + option.key + "\"";
-    if (!meant.empty())
-      text += "; did you mean \"" + meant + "\"?";
-    else if (known.empty())
-      text += "; it has none, remove the key";
-    else {
-      text += "; it has: ";
-      for (std::size_t i = 0; i < known.size(); ++i) text += (i == 0 ? "" : ", ") + std::string(known[i]);
-    }
+    std::string text = "plugin " + choice.id + " has no option \"" + option.key + "\"; ";
+    text += known.empty() ? "it has none: remove the key" : config::suggestion(option.key, known);
     problems.push_back({option.source, std::move(text)});
   }
 }

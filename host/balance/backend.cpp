@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+#include "balance/backend.h"
+
+#include "base/clock.h"
+
+namespace lemonade {
+
+namespace {
+
+std::string addressTextOf(const BackendSettings& settings, const Address& address, std::uint16_t port) {
+  return address.family() != AF_UNSPEC ? address.text() : settings.host + ":" + std::to_string(port);
+}
+
+/// FNV-1a (Fowler, Noll, Vo; 64 bit) of id and address, apart by a byte that neither has.
+std::uint64_t identityOf(std::string_view id, std::string_view address) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  const auto mix = [&hash](unsigned char byte) { hash = (hash ^ byte) * 0x100000001b3; };
+  for (const char c : id) mix(static_cast<unsigned char>(c));
+  mix(0);
+  for (const char c : address) mix(static_cast<unsigned char>(c));
+  return hash;
+}
+
+}  // namespace
+
+Backend::Backend(BackendSettings settings, const Address& address, std::uint16_t port, std::uint32_t workers)
+    : id_(settings.id),
+      address_(address),
+      address_text_(addressTextOf(settings, address, port)),
+      identity_(identityOf(id_, address_text_)) {
+  for (std::uint32_t i = 0; i < workers; ++i) counters_.push_back(std::make_unique<BackendCounters>());
+  apply(std::move(settings));
+}
+
+void Backend::apply(BackendSettings settings) {
+  enabled_.store(settings.enabled, std::memory_order_relaxed);
+  weight_.store(settings.weight, std::memory_order_relaxed);
+  max_connections_.store(settings.max_connections, std::memory_order_relaxed);
+  {
+    const std::lock_guard lock(text_mutex_);
+    name_ = settings.name;
+  }
+  settings_ = std::move(settings);
+}
+
+bool Backend::setHealth(bool healthy, const std::string& reason) {
+  {
+    const std::lock_guard lock(text_mutex_);
+    health_reason_ = reason;
+  }
+  const bool flipped = healthy_.exchange(healthy, std::memory_order_relaxed) != healthy;
+  if (flipped) health_since_.store(unixNs(), std::memory_order_relaxed);
+  return flipped;
+}
+
+std::string Backend::healthReason() const {
+  const std::lock_guard lock(text_mutex_);
+  return health_reason_;
+}
+
+std::string Backend::name() const {
+  const std::lock_guard lock(text_mutex_);
+  return name_;
+}
+
+}  // namespace lemonade

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+//
+// Keeps the live numbers of a backend true: every function below is one thing that happened to one of its sessions. All
+// are wait-free and run on worker threads; averages tolerate a lost update between two workers, counts do not lose any.
+#pragma once
+
+#include "balance/backend.h"
+
+#include <atomic>
+#include <cmath>
+#include <cstdint>
+
+namespace lemonade::feedback {
+
+namespace detail {
+
+template <class T>
+std::atomic_ref<T> cell(T& field) noexcept {
+  return std::atomic_ref<T>(field);
+}
+
+template <class T>
+T load(const T& field) noexcept {
+  return std::atomic_ref<T>(const_cast<T&>(field)).load(std::memory_order_relaxed);
+}
+
+template <class T>
+void store(T& field, T value) noexcept {
+  cell(field).store(value, std::memory_order_relaxed);
+}
+
+/// Peak EWMA (Finagle): a sample above the average replaces it, one below pulls it down with time constant tau.
+inline void average(double& field, std::uint64_t sample_ns, std::uint64_t since_last_ns) noexcept {
+  constexpr double tau_ns = 10e9;
+  const double sample = static_cast<double>(sample_ns);
+  const double old = load(field);
+  const double keep = std::exp(-static_cast<double>(since_last_ns) / tau_ns);
+  store(field, sample >= old ? sample : old * keep + sample * (1 - keep));
+}
+
+inline void sampled(lemonade_backend_stats_t& stats, double& field, std::uint64_t sample_ns,
+                    std::uint64_t now_ns) noexcept {
+  const std::uint64_t last = load(stats.sampled_at_ns);
+  average(field, sample_ns, now_ns > last ? now_ns - last : 0);
+  store(stats.sampled_at_ns, now_ns);
+}
+
+/// Share of sessions that failed, over the last 32 or so.
+inline void outcome(lemonade_backend_stats_t& stats, bool failed) noexcept {
+  constexpr float weight = 1.0F / 32;
+  const float old = load(stats.error_rate);
+  if (!failed && old < 1e-6F) return;
+  store(stats.error_rate, old + (static_cast<float>(failed) - old) * weight);
+}
+
+}  // namespace detail
+
+/// Takes one place at the backend; false where its limit is reached. Exact over all workers.
+inline bool acquire(Backend& backend) noexcept {
+  auto& stats = backend.stats();
+  auto active = detail::cell(stats.active);
+  const std::uint32_t limit = backend.maxConnections();
+  if (limit == 0) {
+    active.fetch_add(1, std::memory_order_relaxed);
+  } else {
+    std::uint32_t now = active.load(std::memory_order_relaxed);
+    do {
+      if (now >= limit) return false;
+    } while (!active.compare_exchange_weak(now, now + 1, std::memory_order_relaxed));
+  }
+  detail::cell(stats.picks).fetch_add(1, std::memory_order_relaxed);
+  return true;
+}
+
+/// Gives the place back; the backend must not be touched afterwards: once nobody holds a place it may be freed.
+inline void release(Backend& backend) noexcept {
+  detail::cell(backend.stats().active).fetch_sub(1, std::memory_order_release);
+}
+
+inline void connected(Backend& backend, std::uint64_t took_ns, std::uint64_t now_ns) noexcept {
+  auto& stats = backend.stats();
+  detail::sampled(stats, stats.connect_ewma_ns, took_ns, now_ns);
+}
+
+/// A connect failed, or a session ended by the backend's fault.
+inline void failed(Backend& backend, std::uint64_t now_ns) noexcept {
+  auto& stats = backend.stats();
+  detail::cell(stats.fail_streak).fetch_add(1, std::memory_order_relaxed);
+  detail::store(stats.failed_at_ns, now_ns);
+  detail::outcome(stats, true);
+}
+
+/// A session got its first bytes, or ended well without any.
+inline void succeeded(Backend& backend) noexcept {
+  auto& stats = backend.stats();
+  if (detail::load(stats.fail_streak) != 0) detail::store(stats.fail_streak, std::uint32_t{0});
+  detail::outcome(stats, false);
+}
+
+/// An exchange began: the backend owes an answer.
+inline void exchangeStarted(Backend& backend, std::uint64_t now_ns) noexcept {
+  auto& stats = backend.stats();
+  detail::cell(stats.waiting_since_sum_us).fetch_add(now_ns / 1000, std::memory_order_relaxed);
+  detail::cell(stats.waiting).fetch_add(1, std::memory_order_relaxed);
+}
+
+/// The exchange that began at started_ns ends without an answer: its session is over.
+inline void exchangeDropped(Backend& backend, std::uint64_t started_ns) noexcept {
+  auto& stats = backend.stats();
+  detail::cell(stats.waiting).fetch_sub(1, std::memory_order_relaxed);
+  detail::cell(stats.waiting_since_sum_us).fetch_sub(started_ns / 1000, std::memory_order_relaxed);
+}
+
+/// The exchange that began at started_ns got the first byte of its answer.
+inline void exchangeAnswered(Backend& backend, std::uint64_t started_ns, std::uint64_t now_ns) noexcept {
+  exchangeDropped(backend, started_ns);
+  auto& stats = backend.stats();
+  detail::sampled(stats, stats.exchange_ewma_ns, now_ns - started_ns, now_ns);
+}
+
+}  // namespace lemonade::feedback

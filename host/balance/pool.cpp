@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+#include "balance/pool.h"
+
+#include "balance/feedback.h"
+
+#include <algorithm>
+
+namespace lemonade {
+
+namespace {
+
+/// The indices, in one view, of the backends that a connection must not be given.
+class Excluded {
+ public:
+  Excluded(const View& view, const Tried& tried) noexcept {
+    // Retries are rare, so this scan is: backends carry no index, because each view has its own.
+    for (const Backend* backend : tried.get())
+      for (std::uint32_t i = 0; i < view.get().backend_count; ++i)
+        if (&view.backend(i) == backend) add(i);
+  }
+  void add(std::uint32_t index) noexcept {
+    if (count_ < indices_.size()) indices_[count_++] = index;
+  }
+  bool contains(std::uint32_t index) const noexcept {
+    return std::find(indices_.begin(), indices_.begin() + count_, index) != indices_.begin() + count_;
+  }
+  void show(lemonade_connection_t& connection) const noexcept {
+    connection.tried = indices_.data();
+    connection.tried_count = count_;
+  }
+
+ private:
+  // Beyond the tried ones there is room for backends that filled up between the strategy's look and ours.
+  std::array<std::uint32_t, 2 * Tried::kMost> indices_;
+  std::uint32_t count_ = 0;
+};
+
+}  // namespace
+
+Pool::Pool(std::uint32_t workers)
+    : workers_(workers), backends_(std::make_shared<View::Backends>()), quiescence_(workers) {}
+
+Pool::~Pool() = default;
+
+void Pool::setBackends(View::Backends backends) {
+  const auto before = this->backends();
+  for (const auto& backend : *before)
+    if (std::find(backends.begin(), backends.end(), backend) == backends.end()) {
+      backend->setDraining(true);
+      leaving_.push_back(backend);
+    }
+  auto after = std::make_shared<const View::Backends>(std::move(backends));
+  const std::lock_guard lock(mutex_);
+  backends_ = std::move(after);
+}
+
+void Pool::publish() {
+  auto view = std::make_shared<const View>(*backends(), strategy_, ++serial_);
+  eligible_.store(view->get().eligible_count, std::memory_order_relaxed);
+  current_.store(view.get(), std::memory_order_release);
+  if (view_ != nullptr) quiescence_.retire(std::move(view_));
+  view_ = std::move(view);
+}
+
+std::size_t Pool::reclaim() {
+  const std::size_t views = quiescence_.reclaim();
+  // No view that could still be picked from holds a backend that is leaving, once it is the only one to hold it.
+  std::erase_if(leaving_, [](const auto& backend) {
+    const bool idle = std::atomic_ref(backend->stats().active).load(std::memory_order_acquire) == 0;
+    return idle && backend.use_count() == 1;
+  });
+  return views + leaving_.size();
+}
+
+std::shared_ptr<const View::Backends> Pool::backends() const {
+  const std::lock_guard lock(mutex_);
+  return backends_;
+}
+
+Picked Pool::pick(lemonade_connection_t& connection, const Tried& tried) noexcept {
+  const View* view = current_.load(std::memory_order_acquire);
+  if (view == nullptr || view->get().eligible_count == 0) return {};
+  const Strategy& strategy = view->strategy();
+  Excluded excluded(*view, tried);
+  Picked picked;
+  // More than a few rounds happen only when backends fill up at this very moment.
+  for (std::uint32_t round = 0; round < Tried::kMost; ++round) {
+    excluded.show(connection);
+    picked.cookie = 0;
+    picked.generation = strategy.info().generation;
+    std::uint32_t index = strategy.table().pick(strategy.self(), strategy.lane(connection.worker), view->prepared(),
+                                                &connection, &view->get(), &picked.cookie);
+    if (index == LEMONADE_PICK_NONE) return picked;
+    if (index == LEMONADE_PICK_REJECT) {
+      picked.what = Picked::What::kRejected;
+      return picked;
+    }
+    if (index >= view->get().backend_count || !view->eligible(index) || excluded.contains(index)) {
+      picked.invalid = true;
+      picked.cookie = picked.generation = 0;
+      index = pickInstead(*view, connection);
+      if (index == LEMONADE_PICK_NONE) return picked;
+    }
+    if (feedback::acquire(view->backend(index))) {
+      picked.what = Picked::What::kBackend;
+      picked.backend = &view->backend(index);
+      return picked;
+    }
+    excluded.add(index);
+  }
+  return picked;
+}
+
+std::uint32_t Pool::pickInstead(const View& view, const lemonade_connection_t& connection) noexcept {
+  const auto& backends = view.get();
+  const std::uint32_t start = next_instead_.fetch_add(1, std::memory_order_relaxed);
+  for (std::uint32_t i = 0; i < backends.eligible_count; ++i) {
+    const std::uint32_t index = backends.eligible[(start + i) % backends.eligible_count];
+    if (lemonade_may_pick(&connection, &backends, index) != 0) return index;
+  }
+  return LEMONADE_PICK_NONE;
+}
+
+void Pool::release(Backend& backend) noexcept { feedback::release(backend); }
+
+bool Pool::wants(std::uint32_t type) const noexcept {
+  const View* view = current_.load(std::memory_order_acquire);
+  return view != nullptr && (view->strategy().table().events & type) != 0;
+}
+
+void Pool::tell(std::uint32_t worker, lemonade_strategy_event_t& event, std::uint64_t generation) const noexcept {
+  const View* view = current_.load(std::memory_order_acquire);
+  if (view == nullptr) return;
+  const Strategy& strategy = view->strategy();
+  if ((strategy.table().events & event.type) == 0) return;
+  event.foreign = generation == strategy.info().generation ? 0 : 1;
+  strategy.table().event(strategy.self(), strategy.lane(worker), &event);
+}
+
+}  // namespace lemonade

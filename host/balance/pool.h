@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+//
+// The pool: the backends, the strategy, and the pick that joins them. Control changes it and publishes views; workers
+// pick from the newest view with one atomic load. A backend that leaves the pool lives on until its last session ended.
+#pragma once
+
+#include "balance/backend.h"
+#include "balance/quiescence.h"
+#include "balance/strategy.h"
+#include "balance/view.h"
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+namespace lemonade {
+
+/// The outcome of a pick.
+struct Picked {
+  enum class What { kBackend, kNone, kRejected };
+  What what = What::kNone;
+  Backend* backend = nullptr;         ///< of kBackend: a place is taken there, give it back with Pool::release
+  std::uint64_t cookie = 0;           ///< the strategy's
+  std::uint64_t generation = 0;       ///< of the strategy that picked; 0 where the host picked in its place
+  bool invalid = false;               ///< the strategy's answer was unusable, the host picked in its place
+};
+
+/// The backends that one connection has failed on: as many as retries allow, without allocation.
+class Tried {
+ public:
+  static constexpr std::size_t kMost = 16;
+  void add(const Backend& backend) noexcept {
+    if (count_ < kMost) backends_[count_++] = &backend;
+  }
+  std::span<const Backend* const> get() const noexcept { return {backends_.data(), count_}; }
+
+ private:
+  std::array<const Backend*, kMost> backends_{};
+  std::uint32_t count_ = 0;
+};
+
+class Pool {
+ public:
+  explicit Pool(std::uint32_t workers);
+  ~Pool();
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  std::uint32_t workers() const noexcept { return workers_; }
+
+  // ---- control thread ----
+
+  /// Replaces the strategy; publish() makes it pick.
+  void setStrategy(std::shared_ptr<Strategy> strategy) { strategy_ = std::move(strategy); }
+  const std::shared_ptr<Strategy>& strategy() const noexcept { return strategy_; }
+  /// Replaces the backends; those that leave live on while they have sessions. publish() makes it visible.
+  void setBackends(View::Backends backends);
+  /// Publishes the backends as they are now. Needs a strategy.
+  void publish();
+  /// Frees views, strategies and backends that nobody uses any more; returns how many are left to free.
+  std::size_t reclaim();
+
+  // ---- any thread ----
+
+  /// The backends of the pool, in the order of the configuration.
+  std::shared_ptr<const View::Backends> backends() const;
+  /// How many backends may take connections now.
+  std::uint32_t eligibleCount() const noexcept { return eligible_.load(std::memory_order_relaxed); }
+
+  // ---- worker threads ----
+
+  Quiescence& quiescence() noexcept { return quiescence_; }
+
+  /// Picks a backend for a connection and takes a place there. connection.tried and tried_count are filled in here from
+  /// tried. Allocates nothing.
+  Picked pick(lemonade_connection_t& connection, const Tried& tried) noexcept;
+
+  /// Gives back the place that a pick took.
+  void release(Backend& backend) noexcept;
+
+  /// True where the strategy wants to hear of this kind of event (LEMONADE_EVENT_*).
+  bool wants(std::uint32_t type) const noexcept;
+  /// Tells the strategy; generation is that of the pick.
+  void tell(std::uint32_t worker, lemonade_strategy_event_t& event, std::uint64_t generation) const noexcept;
+
+ private:
+  std::uint32_t pickInstead(const View& view, const lemonade_connection_t& connection) noexcept;
+
+  const std::uint32_t workers_;
+
+  // Control thread only.
+  std::shared_ptr<Strategy> strategy_;
+  std::shared_ptr<const View> view_;
+  std::vector<std::shared_ptr<Backend>> leaving_;
+  std::uint64_t serial_ = 0;
+
+  // Any thread.
+  std::atomic<const View*> current_{nullptr};
+  std::atomic<std::uint32_t> eligible_{0};
+  std::atomic<std::uint32_t> next_instead_{0};
+  mutable std::mutex mutex_;
+  std::shared_ptr<const View::Backends> backends_;  // the pointer is guarded by mutex_
+
+  Quiescence quiescence_;
+};
+
+}  // namespace lemonade

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+//
+// Quiescent-state reclamation: what workers may still be reading is freed only after each of them has said, between two
+// events, that it reads nothing. A worker pays one load and, after a change, one store for each turn of its loop.
+//
+// 1. Control publishes a new object, then retires the old one under a new epoch.
+// 2. Each worker announces the epoch it sees while it holds no pointer.
+// 3. Control frees what every worker has announced its way past.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+namespace lemonade {
+
+class Quiescence {
+ public:
+  explicit Quiescence(std::uint32_t workers) : seen_(workers) {}
+
+  /// The calling worker reads nothing that was published. That worker.
+  void announce(std::uint32_t worker) noexcept {
+    const std::uint64_t now = epoch_.load(std::memory_order_acquire);
+    auto& seen = seen_[worker].epoch;
+    if (seen.load(std::memory_order_relaxed) != now) seen.store(now, std::memory_order_release);
+  }
+
+  /// The worker has ended, or has not begun: nobody waits for it. Control thread.
+  void setOffline(std::uint32_t worker) noexcept { seen_[worker].epoch.store(kOffline, std::memory_order_release); }
+  /// The worker is about to run. Before its first read; control thread.
+  void setOnline(std::uint32_t worker) noexcept {
+    seen_[worker].epoch.store(epoch_.load(std::memory_order_relaxed), std::memory_order_release);
+  }
+
+  /// Keeps object until no worker can read it any more. It is unpublished already. Control thread.
+  void retire(std::shared_ptr<const void> object) {
+    const std::uint64_t epoch = epoch_.fetch_add(1, std::memory_order_acq_rel) + 1;
+    retired_.push_back({epoch, std::move(object)});
+  }
+
+  /// Frees what no worker reads any more; returns how much is left. Control thread.
+  std::size_t reclaim() {
+    std::uint64_t oldest = kOffline;
+    for (const auto& worker : seen_) oldest = std::min(oldest, worker.epoch.load(std::memory_order_acquire));
+    while (!retired_.empty() && retired_.front().epoch <= oldest) retired_.pop_front();
+    return retired_.size();
+  }
+
+ private:
+  static constexpr std::uint64_t kOffline = ~std::uint64_t{0};
+
+  struct alignas(64) Seen {
+    std::atomic<std::uint64_t> epoch{kOffline};
+  };
+  struct Retired {
+    std::uint64_t epoch;
+    std::shared_ptr<const void> object;
+  };
+
+  std::atomic<std::uint64_t> epoch_{1};
+  std::vector<Seen> seen_;
+  std::deque<Retired> retired_;  // control thread only
+};
+
+}  // namespace lemonade

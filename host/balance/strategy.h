@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+//
+// A strategy in use: the plugin instance with one lane for each worker. Views hold it; when the last view of a generation
+// is reclaimed its lanes and its instance go with it.
+#pragma once
+
+#include "base/result.h"
+#include "plugin/instance.h"
+
+#include <lemonade/strategy.h>
+
+#include <memory>
+#include <vector>
+
+namespace lemonade {
+
+class Strategy {
+ public:
+  using Instance = plugin::Instance<lemonade_strategy_t>;
+
+  /// Makes the lanes. Fails with the plugin's own words. Control thread, as everything here but self() and lane().
+  static Result<std::shared_ptr<Strategy>> make(Instance instance, std::uint32_t workers);
+  ~Strategy();
+  Strategy(const Strategy&) = delete;
+  Strategy& operator=(const Strategy&) = delete;
+
+  const lemonade_strategy_t& table() const noexcept { return instance_.table(); }
+  void* self() const noexcept { return instance_.self(); }
+  void* lane(std::uint32_t worker) const noexcept { return lanes_[worker]; }
+  const plugin::Info& info() const noexcept { return instance_.info(); }
+
+ private:
+  explicit Strategy(Instance instance) : instance_(std::move(instance)) {}
+
+  Instance instance_;
+  std::vector<void*> lanes_;
+};
+
+}  // namespace lemonade
