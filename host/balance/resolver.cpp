@@ -18,12 +18,15 @@ namespace {
 
 constexpr std::size_t kMaxThreads = 8;
 
-Resolution failed(const std::string& host, int code) {
-  const bool not_found = code == EAI_NONAME || code == EAI_NODATA || code == EAI_ADDRFAMILY;
+Resolution failure(Resolution::Outcome outcome, const std::string& host, const std::string& why) {
+  return {outcome, {}, "host name \"" + host + "\" does not resolve: " + why};
+}
+
+Resolution failure(const std::string& host, int code) {
+  if (code == EAI_NONAME || code == EAI_NODATA || code == EAI_ADDRFAMILY)
+    return failure(Resolution::Outcome::kNotFound, host, ::gai_strerror(code));
   const std::string why = code == EAI_SYSTEM ? std::generic_category().message(errno) : ::gai_strerror(code);
-  return {not_found ? Resolution::Outcome::kNotFound : Resolution::Outcome::kTemporary,
-          {},
-          "host name \"" + host + "\" does not resolve: " + why};
+  return failure(Resolution::Outcome::kTemporary, host, why);
 }
 
 Resolution lookUp(const std::string& host) {
@@ -33,14 +36,14 @@ Resolution lookUp(const std::string& host) {
   hints.ai_flags = AI_ADDRCONFIG;  // no IPv6 addresses where this host has no IPv6
   addrinfo* list = nullptr;
   const int code = ::getaddrinfo(host.c_str(), nullptr, &hints, &list);
-  if (code != 0) return failed(host, code);
+  if (code != 0) return failure(host, code);
   Resolution found{Resolution::Outcome::kFound, {}, {}};
   for (const auto* entry = list; entry != nullptr; entry = entry->ai_next) {
     const Address address(entry->ai_addr, entry->ai_addrlen);
     if (address.family() != AF_UNSPEC) found.addresses.push_back(address);
   }
   ::freeaddrinfo(list);
-  return found.addresses.empty() ? failed(host, EAI_NODATA) : found;
+  return found.addresses.empty() ? failure(host, EAI_NODATA) : found;
 }
 
 /// The resolution of a name for one port, in order and without doubles.
@@ -69,6 +72,7 @@ struct Resolver::Shared : std::enable_shared_from_this<Resolver::Shared> {
       : loop(control_loop), lookup(std::move(look_up)), max_threads(threads) {}
 
   void ask(const std::string& host);
+  void addWorker();
   void work(Worker& self);
   void deliver(const std::string& host, const Resolution& resolution);
 
@@ -90,11 +94,20 @@ struct Resolver::Shared : std::enable_shared_from_this<Resolver::Shared> {
 void Resolver::Shared::ask(const std::string& host) {
   std::lock_guard lock(mutex);
   queue.push_back(host);
-  if (idle < queue.size() && workers.size() < max_threads) {
-    auto& worker = workers.emplace_back();
-    worker.thread = std::thread([self = shared_from_this(), &worker] { self->work(worker); });
-  }
+  if (idle < queue.size() && workers.size() < max_threads) addWorker();
   changed.notify_one();
+}
+
+void Resolver::Shared::addWorker() try {
+  auto& worker = workers.emplace_back();
+  worker.thread = std::thread([self = shared_from_this(), &worker] { self->work(worker); });
+} catch (const std::system_error& e) {
+  workers.pop_back();
+  if (!workers.empty()) return;  // those answer, only later
+  loop.post([shared = shared_from_this(), host = std::move(queue.back()), why = std::string(e.what())] {
+    shared->deliver(host, failure(Resolution::Outcome::kTemporary, host, "no thread to ask with: " + why));
+  });
+  queue.pop_back();
 }
 
 void Resolver::Shared::work(Worker& self) {
