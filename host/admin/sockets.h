@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+//
+// The sockets under Poco::Net::HTTPServer, with what it lacks: close-on-exec, a deadline over a whole request instead
+// of one over each read, an end to every wait when the server stops, and calm when descriptors run out.
+#pragma once
+
+#include <Poco/Net/ServerSocket.h>
+#include <Poco/Net/StreamSocketImpl.h>
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+
+#include "base/clock.h"
+#include "base/fd.h"
+
+namespace lemonade::admin {
+
+/// What all sockets of one server share; outlives the last of them. Any thread.
+class SocketGuard {
+ public:
+  SocketGuard();
+
+  /// From now on nothing is accepted.
+  void stopAccepting() noexcept;
+  /// From now on every wait of a connection fails.
+  void cutOff() noexcept;
+  /// True when the last connection is gone; waits for that until deadline_ns of the monotonic clock.
+  bool awaitNone(std::uint64_t deadline_ns);
+
+  int acceptEvent() const noexcept { return no_accept_.get(); }
+  int cutEvent() const noexcept { return cut_.get(); }
+  void opened();
+  void closed();
+
+ private:
+  Fd no_accept_;  // eventfds: readable from the call on
+  Fd cut_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int open_ = 0;
+};
+
+/// An accepted connection. Used by one thread at a time.
+class Connection : public Poco::Net::StreamSocketImpl {
+ public:
+  Connection(int fd, std::shared_ptr<SocketGuard> guard, Duration time);
+
+  /// Everything from now on has to be done within `time`.
+  void setTime(Duration time) noexcept { deadline_ns_ = nowNs() + static_cast<std::uint64_t>(time.count()); }
+
+  int receiveBytes(void* buffer, int length, int flags) override;
+  int sendBytes(const void* buffer, int length, int flags) override;
+  bool poll(const Poco::Timespan& timeout, int mode) override;
+
+ protected:
+  ~Connection() override;
+
+ private:
+  void await(short events);
+
+  const std::shared_ptr<SocketGuard> guard_;
+  std::uint64_t deadline_ns_ = 0;
+};
+
+/// The listening socket, not yet bound. Its connections have `request_time` from accept on.
+class Listener : public Poco::Net::ServerSocket {
+ public:
+  Listener(std::shared_ptr<SocketGuard> guard, Duration request_time);
+};
+
+}  // namespace lemonade::admin

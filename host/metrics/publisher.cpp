@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+//
+// The schedule of snapshots, and the coming and going of sinks.
+#include "metrics/publisher.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+
+namespace lemonade::metrics {
+
+namespace {
+
+/// Runs one source; what it throws costs its families, not the snapshot.
+void addFrom(const Source& source, SnapshotBuilder& builder) {
+  try {
+    source(builder);
+  } catch (const std::exception& e) {
+    log::error("metrics", "a source of metrics failed", {{"reason", e.what()}});
+  }
+}
+
+std::uint64_t after(Duration delay) noexcept { return nowNs() + static_cast<std::uint64_t>(delay.count()); }
+
+}  // namespace
+
+Publisher::Publisher(std::vector<Source> sources, Undertaker::Post to_control, std::uint64_t started_ns)
+    : sources_(std::move(sources)),
+      undertaker_(std::make_shared<Undertaker>(std::move(to_control))),
+      started_ns_(started_ns) {}
+
+Publisher::~Publisher() { stop(Duration::zero()); }
+
+void Publisher::configure(const SinkLimits& limits, std::vector<SinkHandle> handles) {
+  std::erase_if(retired_, [](const auto& sink) { return sink->release(); });
+  auto leaving = sinks();
+  SinkList next;
+  for (auto& handle : handles) {
+    const auto kept = std::ranges::find_if(leaving, [&](const auto& sink) { return sink->handle() == handle; });
+    if (kept != leaving.end()) {
+      (*kept)->configure(limits);
+      next.push_back(std::move(*kept));
+      leaving.erase(kept);
+      continue;
+    }
+    auto& counters = counters_[handle->info().id];
+    if (!counters) counters = std::make_shared<SinkCounters>();
+    next.push_back(std::make_shared<Sink>(std::move(handle), limits, counters, undertaker_));
+    next.back()->start();
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    sinks_ = std::move(next);
+    interval_ = std::max<Duration>(limits.interval, std::chrono::milliseconds(1));
+    ++settings_;
+    changed_.notify_all();
+  }
+  for (auto& sink : leaving) {
+    sink->close(after(limits.interval));
+    if (!sink->release()) retired_.push_back(std::move(sink));
+  }
+  if (!ticker_.joinable()) ticker_ = std::thread([this] { tick(); });
+}
+
+void Publisher::healthEvent(const HealthEvent& event) {
+  for (const auto& sink : sinks()) sink->push(event);
+}
+
+void Publisher::stop(Duration grace) {
+  if (std::exchange(stopped_, true)) return;
+  const auto deadline_ns = after(grace);
+  SinkList leaving;
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    leaving = std::exchange(sinks_, {});
+    changed_.notify_all();
+  }
+  if (ticker_.joinable()) ticker_.join();
+  if (std::ranges::any_of(leaving, &Sink::pushes)) {
+    const auto last = snapshot();
+    for (const auto& sink : leaving) sink->push(last);
+  }
+  leaving.insert(leaving.end(), retired_.begin(), retired_.end());
+  retired_.clear();
+  for (const auto& sink : leaving) sink->close(deadline_ns);
+  for (const auto& sink : leaving)
+    if (!sink->awaitEnd(deadline_ns) || !sink->release())
+      log::warning("metrics", "sink hangs and is left behind", {{"sink", sink->id()}});
+  undertaker_->close();
+}
+
+std::optional<Result<Rendered>> Publisher::render(std::string_view id, std::string_view accept) {
+  for (const auto& sink : sinks())
+    if (sink->renders() && (id.empty() || sink->id() == id)) return sink->render(*snapshot(), accept);
+  return std::nullopt;
+}
+
+std::vector<std::string> Publisher::readable() const {
+  std::vector<std::string> ids;
+  for (const auto& sink : sinks())
+    if (sink->renders()) ids.push_back(sink->id());
+  return ids;
+}
+
+std::shared_ptr<const Snapshot> Publisher::snapshot() const {
+  SnapshotBuilder builder;
+  for (const auto& source : sources_) addFrom(source, builder);
+  addOwnFamilies(builder);
+  return builder.build(unixNs(), nowNs() - started_ns_);
+}
+
+void Publisher::tick() {
+  std::unique_lock lock(mutex_);
+  auto last_ns = nowNs();
+  while (!stopping_) {
+    const auto known = settings_;
+    const auto woken = [&] { return stopping_ || settings_ != known; };
+    const auto due = std::chrono::steady_clock::time_point(Duration(last_ns) + interval_);
+    const bool pushing = std::ranges::any_of(sinks_, &Sink::pushes);
+    if (pushing ? changed_.wait_until(lock, due, woken) : (changed_.wait(lock, woken), true)) continue;
+
+    // Due times keep their rhythm; those that passed while a snapshot was made are skipped.
+    const auto interval_ns = static_cast<std::uint64_t>(interval_.count());
+    last_ns += (nowNs() - last_ns) / interval_ns * interval_ns;
+    const auto sinks = sinks_;
+    lock.unlock();
+    const auto current = snapshot();
+    for (const auto& sink : sinks) sink->push(current);
+    lock.lock();
+  }
+}
+
+void Publisher::addOwnFamilies(SnapshotBuilder& builder) const {
+  auto dropped = builder.counter("lemonade_metrics_dropped_total",
+                                 "Series of snapshots that a metrics sink was too slow to take.");
+  auto events = builder.counter("lemonade_health_events_dropped_total",
+                                "Health events that a metrics sink was too slow to take.");
+  auto errors =
+      builder.counter("lemonade_sink_errors_total", "Snapshots that a metrics sink failed to push or render.");
+  for (const auto& sink : sinks()) {
+    const auto labels = builder.labels({{"sink", sink->id()}});
+    dropped.add(labels, static_cast<double>(sink->counters().dropped_series));
+    events.add(labels, static_cast<double>(sink->counters().dropped_health_events));
+    errors.add(labels, static_cast<double>(sink->counters().errors));
+  }
+}
+
+Publisher::SinkList Publisher::sinks() const {
+  const std::lock_guard lock(mutex_);
+  return sinks_;
+}
+
+}  // namespace lemonade::metrics

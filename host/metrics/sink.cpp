@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT
+//
+// The queues and the thread of one sink.
+#include "metrics/sink.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "base/log.h"
+
+namespace lemonade::metrics {
+
+namespace {
+
+/// Far above what 10,000 backends fill; a sink that writes on for ever is cut off.
+constexpr std::size_t kMaxRendered = std::size_t{512} << 20;
+
+lemonade_status_t appendTo(void* context, const void* data, std::uint64_t size) noexcept {
+  auto& body = *static_cast<std::string*>(context);
+  if (size > kMaxRendered - body.size()) return LEMONADE_ERROR_LIMIT;
+  try {
+    body.append(static_cast<const char*>(data), size);
+  } catch (const std::exception&) {
+    return LEMONADE_ERROR_NO_MEMORY;
+  }
+  return LEMONADE_OK;
+}
+
+std::chrono::steady_clock::time_point timePoint(std::uint64_t ns) {
+  return std::chrono::steady_clock::time_point(Duration(ns));
+}
+
+lemonade_str_t borrow(std::string_view text) noexcept { return {text.data(), text.size()}; }
+
+}  // namespace
+
+void Undertaker::bury(SinkHandle handle) {
+  const std::lock_guard lock(mutex_);
+  if (post_)
+    post_([handle = std::move(handle)]() mutable { handle.reset(); });
+  else
+    static_cast<void>(new SinkHandle(std::move(handle)));
+}
+
+void Undertaker::close() {
+  const std::lock_guard lock(mutex_);
+  post_ = nullptr;
+}
+
+Sink::Sink(SinkHandle handle, const SinkLimits& limits, std::shared_ptr<SinkCounters> counters,
+           std::shared_ptr<Undertaker> undertaker)
+    : id_(handle->info().id),
+      pushes_(handle->table().flush != nullptr),
+      hears_health_(handle->table().health_event != nullptr),
+      renders_(handle->table().render != nullptr && handle->table().content_type != nullptr),
+      counters_(std::move(counters)),
+      undertaker_(std::move(undertaker)),
+      handle_(std::move(handle)),
+      limits_(limits) {}
+
+Sink::~Sink() {
+  if (handle_) undertaker_->bury(std::move(handle_));
+}
+
+void Sink::start() {
+  if (!pushes() && !hearsHealth()) return;
+  const std::lock_guard lock(mutex_);
+  running_ = true;
+  // Detached, because a thread that hangs in a plugin cannot be joined; awaitEnd() waits for those that do not.
+  std::thread([self = shared_from_this()]() mutable {
+    self->run();
+    const auto sink = std::move(self);
+    const std::lock_guard ended(sink->mutex_);
+    sink->running_ = false;
+    sink->changed_.notify_all();
+  }).detach();
+}
+
+void Sink::configure(const SinkLimits& limits) {
+  const std::lock_guard lock(mutex_);
+  limits_ = limits;
+}
+
+void Sink::close(std::uint64_t deadline_ns) {
+  const std::lock_guard lock(mutex_);
+  closing_ = true;
+  close_deadline_ns_ = deadline_ns;
+  changed_.notify_all();
+}
+
+bool Sink::awaitEnd(std::uint64_t deadline_ns) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_until(lock, timePoint(deadline_ns), [&] { return idle(); });
+}
+
+bool Sink::release() {
+  SinkHandle handle;
+  const std::lock_guard lock(mutex_);
+  if (idle()) handle = std::move(handle_);
+  return idle();
+}
+
+void Sink::push(std::shared_ptr<const Snapshot> snapshot) {
+  if (!pushes()) return;
+  const std::lock_guard lock(mutex_);
+  if (closing_) return;
+  queued_series_ += snapshot->seriesCount();
+  snapshots_.push_back(std::move(snapshot));
+  while (queued_series_ > limits_.metrics_cap && snapshots_.size() > 1) {
+    queued_series_ -= snapshots_.front()->seriesCount();
+    counters_->dropped_series += snapshots_.front()->seriesCount();
+    snapshots_.pop_front();
+  }
+  changed_.notify_all();
+}
+
+void Sink::push(HealthEvent event) {
+  if (!hearsHealth()) return;
+  const std::lock_guard lock(mutex_);
+  if (closing_) return;
+  events_.push_back(std::move(event));
+  while (events_.size() > std::max<std::size_t>(1, limits_.health_cap)) {
+    ++counters_->dropped_health_events;
+    events_.pop_front();
+  }
+  changed_.notify_all();
+}
+
+void Sink::run() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    changed_.wait(lock, [&] { return closing_ || !events_.empty() || !snapshots_.empty(); });
+    if (closing_ && nowNs() >= close_deadline_ns_) return;
+    if (!events_.empty()) {
+      const auto event = std::move(events_.front());
+      events_.pop_front();
+      lock.unlock();
+      deliver(event);
+    } else if (!snapshots_.empty()) {
+      const auto snapshot = std::move(snapshots_.front());
+      snapshots_.pop_front();
+      queued_series_ -= snapshot->seriesCount();
+      const auto deadline_ns =
+          closing_ ? close_deadline_ns_ : nowNs() + static_cast<std::uint64_t>(limits_.interval.count());
+      lock.unlock();
+      deliver(*snapshot, deadline_ns);
+    } else {
+      return;
+    }
+    lock.lock();
+  }
+}
+
+void Sink::deliver(const HealthEvent& event) {
+  lemonade_health_event_t raw{};
+  raw.struct_size = sizeof(raw);
+  raw.state = event.up ? LEMONADE_HEALTH_UP : LEMONADE_HEALTH_DOWN;
+  raw.unix_ns = event.unix_ns;
+  raw.identity = event.identity;
+  raw.id = borrow(event.id);
+  raw.name = borrow(event.name);
+  raw.address = borrow(event.address);
+  raw.reason = borrow(event.reason);
+  table().health_event(handle_->self(), &raw);
+}
+
+void Sink::deliver(const Snapshot& snapshot, std::uint64_t deadline_ns) {
+  auto error = plugin::emptyError();
+  if (table().flush(handle_->self(), &snapshot.raw(), deadline_ns, &error) != LEMONADE_OK)
+    failed(plugin::describe(error));
+}
+
+Result<Rendered> Sink::render(const Snapshot& snapshot, std::string_view accept) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!handle_) return Error{"metrics sink " + id_ + " has been stopped"};
+    ++rendering_;
+  }
+  auto rendered = renderUnguarded(snapshot, accept);
+  const std::lock_guard lock(mutex_);
+  --rendering_;
+  changed_.notify_all();
+  return rendered;
+}
+
+Result<Rendered> Sink::renderUnguarded(const Snapshot& snapshot, std::string_view accept) {
+  Rendered rendered;
+  const auto type = table().content_type(handle_->self(), borrow(accept));
+  rendered.content_type.assign(type.data, type.size);
+  lemonade_writer_t writer{};
+  writer.struct_size = sizeof(writer);
+  writer.context = &rendered.body;
+  writer.write = appendTo;
+  auto error = plugin::emptyError();
+  if (table().render(handle_->self(), &snapshot.raw(), borrow(accept), &writer, &error) == LEMONADE_OK) return rendered;
+  const auto what = plugin::describe(error);
+  failed(what);
+  return Error{"metrics sink " + id_ + ": " + what};
+}
+
+void Sink::failed(const std::string& what) {
+  ++counters_->errors;
+  std::uint64_t unlogged = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto now = nowNs();
+    if (error_logged_ns_ != 0 && now - error_logged_ns_ < static_cast<std::uint64_t>(limits_.interval.count())) {
+      ++errors_unlogged_;
+      return;
+    }
+    error_logged_ns_ = now;
+    unlogged = std::exchange(errors_unlogged_, 0);
+  }
+  log::warning("metrics", "sink failed", {{"sink", id_}, {"reason", what}, {"unlogged", std::to_string(unlogged)}});
+}
+
+}  // namespace lemonade::metrics

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+//
+// One metrics sink at work: its instance, its queues and its thread. Each push sink has a thread of its own, so one
+// that hangs starves no other. Queues are bounded and overflow drops the oldest, so no producer ever waits.
+//
+// An instance is destroyed on the control thread only, and never while a call of it is under way. So a Sink is shared
+// by its thread, by renders under way and by the Publisher, and whoever lets go last hands the instance to the
+// Undertaker.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "metrics/snapshot.h"
+#include "plugin/instance.h"
+
+namespace lemonade::metrics {
+
+/// A created sink. The last owner lets go of it on the control thread.
+using SinkHandle = std::shared_ptr<plugin::Instance<lemonade_metrics_sink_t>>;
+
+/// A backend whose observed health flipped.
+struct HealthEvent {
+  std::uint64_t unix_ns = 0;
+  std::uint64_t identity = 0;
+  std::string id;
+  std::string name;
+  std::string address;
+  bool up = false;
+  std::string reason;
+};
+
+/// What a pull sink wrote.
+struct Rendered {
+  std::string content_type;
+  std::string body;
+};
+
+/// How much may wait for a sink, and how often what goes wrong is logged.
+struct SinkLimits {
+  Duration interval = std::chrono::seconds(10);
+  std::uint32_t metrics_cap = 10'000;  ///< series in all snapshots waiting; the newest snapshot is always kept
+  std::uint32_t health_cap = 1'000;    ///< health events waiting
+};
+
+/// What was lost at a sink, by id: goes on when the sink is replaced. Any thread.
+struct SinkCounters {
+  std::atomic<std::uint64_t> dropped_series{0};
+  std::atomic<std::uint64_t> dropped_health_events{0};
+  std::atomic<std::uint64_t> errors{0};
+};
+
+/// Takes instances that are no longer called to the control thread, to be destroyed there. After close() instances are
+/// leaked instead: the process is about to end, and an abandoned thread may come back at any time. Any thread.
+class Undertaker {
+ public:
+  using Post = std::function<void(std::function<void()>)>;
+  explicit Undertaker(Post post) : post_(std::move(post)) {}
+  void bury(SinkHandle handle);
+  void close();
+
+ private:
+  std::mutex mutex_;
+  Post post_;
+};
+
+class Sink : public std::enable_shared_from_this<Sink> {
+ public:
+  Sink(SinkHandle handle, const SinkLimits& limits, std::shared_ptr<SinkCounters> counters,
+       std::shared_ptr<Undertaker> undertaker);
+  ~Sink();
+  Sink(const Sink&) = delete;
+  Sink& operator=(const Sink&) = delete;
+
+  // Constant after construction.
+  const std::string& id() const noexcept { return id_; }
+  bool pushes() const noexcept { return pushes_; }
+  bool hearsHealth() const noexcept { return hears_health_; }
+  bool renders() const noexcept { return renders_; }
+  const SinkCounters& counters() const noexcept { return *counters_; }
+
+  // Control thread.
+  const SinkHandle& handle() const noexcept { return handle_; }
+  /// Starts the thread, where there is anything to feed.
+  void start();
+  void configure(const SinkLimits& limits);
+  /// What is queued is delivered until deadline_ns of the monotonic clock; then the thread ends.
+  void close(std::uint64_t deadline_ns);
+  /// True when the thread and all renders ended; waits for that until deadline_ns.
+  bool awaitEnd(std::uint64_t deadline_ns);
+  /// True where the instance is no longer in use; it was then let go of here.
+  bool release();
+
+  // Any thread; never waits for the sink.
+  void push(std::shared_ptr<const Snapshot> snapshot);
+  void push(HealthEvent event);
+
+  /// Writes a snapshot on the calling thread. Any thread, several at once.
+  Result<Rendered> render(const Snapshot& snapshot, std::string_view accept);
+
+ private:
+  const lemonade_metrics_sink_t& table() const noexcept { return handle_->table(); }
+  void run();
+  void deliver(const HealthEvent& event);
+  void deliver(const Snapshot& snapshot, std::uint64_t deadline_ns);
+  Result<Rendered> renderUnguarded(const Snapshot& snapshot, std::string_view accept);
+  void failed(const std::string& what);
+  bool idle() const noexcept { return !running_ && rendering_ == 0; }
+
+  const std::string id_;
+  const bool pushes_;
+  const bool hears_health_;
+  const bool renders_;
+  const std::shared_ptr<SinkCounters> counters_;
+  const std::shared_ptr<Undertaker> undertaker_;
+
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable changed_;
+  SinkHandle handle_;  // empty once released; read without the mutex by who made idle() false
+  SinkLimits limits_;
+  std::deque<std::shared_ptr<const Snapshot>> snapshots_;
+  std::size_t queued_series_ = 0;
+  std::deque<HealthEvent> events_;
+  std::uint64_t close_deadline_ns_ = 0;
+  bool closing_ = false;
+  bool running_ = false;
+  std::uint32_t rendering_ = 0;
+  std::uint64_t error_logged_ns_ = 0;
+  std::uint64_t errors_unlogged_ = 0;
+};
+
+}  // namespace lemonade::metrics

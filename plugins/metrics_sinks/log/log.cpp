@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+//
+// Writes what happened since the last interval to the log: one line for the balancer, and one for each backend that did
+// something, the busiest first.
+//
+// It keeps what the counters said at the last flush, by series id, so every number is a difference; percentiles come
+// from the differences of histogram buckets and are those of the interval alone.
+#include <cmath>
+#include <cstdio>
+#include <lemonade/sdk/metrics_sink.hpp>
+#include <map>
+#include <unordered_map>
+#include <vector>
+
+namespace {
+
+using lemonade::sdk::view;
+
+/// Samples of one interval, by bucket.
+struct Samples {
+  std::vector<double> uppers;
+  std::vector<std::uint64_t> counts;  ///< not cumulative
+  std::uint64_t total = 0;
+
+  /// In seconds, linear within the bucket; the lower bound of the last one.
+  double quantile(double share) const noexcept {
+    const double rank = share * static_cast<double>(total);
+    double below = 0;
+    double lower = 0;
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+      const auto count = static_cast<double>(counts[i]);
+      if (count > 0 && below + count >= rank)
+        return std::isinf(uppers[i]) ? lower : lower + (uppers[i] - lower) * (rank - below) / count;
+      below += count;
+      lower = uppers[i];
+    }
+    return lower;
+  }
+};
+
+struct Row {
+  std::string backend;
+  std::string address;
+  bool up = true;
+  double active = 0;
+  double sessions = 0;
+  double exchanges = 0;
+  double errors = 0;
+  Samples exchange_time;
+
+  bool idle() const noexcept { return active == 0 && sessions == 0 && exchanges == 0 && errors == 0; }
+};
+
+/// A value that cannot be taken for several words of the line, nor end it.
+std::string word(std::string_view text) {
+  bool plain = !text.empty();
+  for (const char c : text) plain = plain && static_cast<unsigned char>(c) > ' ' && c != '"' && c != '\\' && c != '=';
+  if (plain) return std::string(text);
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') quoted += '\\';
+    quoted += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
+  }
+  return quoted + '"';
+}
+
+class Log : public lemonade::sdk::MetricsSink {
+ public:
+  static constexpr lemonade_option_t kOptions[] = {
+      lemonade::sdk::option("backends", LEMONADE_OPTION_INTEGER, "20",
+                            "How many backends get a line of their own at each interval, the busiest first.", 0,
+                            100'000),
+  };
+
+  Log(lemonade::sdk::Host host, const lemonade::sdk::Options& options)
+      : host_(host), lines_(static_cast<std::size_t>(options.integer("backends"))) {}
+
+  void flush(const lemonade::sdk::Snapshot& snapshot, std::uint64_t) {
+    const auto& raw = snapshot.raw();
+    const double seconds = std::max(1e-3, static_cast<double>(raw.uptime_ns - last_uptime_ns_) / 1e9);
+    std::unordered_map<std::uint64_t, double> values;
+    std::unordered_map<std::uint64_t, std::vector<std::uint64_t>> buckets;
+    values.swap(values_);
+    buckets.swap(buckets_);
+    const auto rows = read(snapshot, values, buckets);
+    last_uptime_ns_ = raw.uptime_ns;
+    writeTotal(rows, seconds);
+    for (std::size_t i = 0; i < std::min(rows.size(), lines_) && !rows[i].idle(); ++i) writeRow(rows[i], seconds);
+  }
+
+ private:
+  using OldValues = std::unordered_map<std::uint64_t, double>;
+  using OldBuckets = std::unordered_map<std::uint64_t, std::vector<std::uint64_t>>;
+
+  /// The backends of a snapshot, the busiest first; remembers the snapshot for the next time.
+  std::vector<Row> read(const lemonade::sdk::Snapshot& snapshot, const OldValues& values, const OldBuckets& buckets) {
+    std::map<std::pair<std::string_view, std::string_view>, Row> rows;
+    for (std::uint32_t f = 0; f < snapshot.size(); ++f) {
+      const auto family = snapshot[f];
+      for (std::uint32_t i = 0; i < family.size(); ++i) {
+        std::string_view backend, address;
+        for (const auto& label : lemonade::sdk::labels(family[i])) {
+          if (view(label.name) == "backend") backend = view(label.value);
+          if (view(label.name) == "address") address = view(label.value);
+        }
+        if (!backend.empty()) readSeries(family, family[i], rows[{backend, address}], values, buckets);
+      }
+    }
+    std::vector<Row> sorted;
+    for (auto& [key, row] : rows) {
+      row.backend = key.first;
+      row.address = key.second;
+      sorted.push_back(std::move(row));
+    }
+    std::ranges::stable_sort(sorted, std::ranges::greater{},
+                             [](const Row& row) { return row.exchanges + row.sessions + row.active + row.errors; });
+    return sorted;
+  }
+
+  void readSeries(const lemonade::sdk::Family& family, const lemonade_series_t& series, Row& row,
+                  const OldValues& values, const OldBuckets& buckets) {
+    const auto name = family.name();
+    if (name == "lemonade_backend_up") row.up = series.value != 0;
+    if (name == "lemonade_backend_active_sessions") row.active = series.value;
+    if (name == "lemonade_backend_sessions_total") row.sessions += since(series, values);
+    if (name == "lemonade_backend_exchanges_total") row.exchanges += since(series, values);
+    if (name == "lemonade_backend_connect_failures_total" || name == "lemonade_backend_resets_total")
+      row.errors += since(series, values);
+    if (name == "lemonade_backend_exchange_seconds") row.exchange_time = samplesSince(series, buckets);
+  }
+
+  double since(const lemonade_series_t& series, const OldValues& values) {
+    values_[series.id] = series.value;
+    const auto old = values.find(series.id);
+    // A counter that went back belongs to a backend that left and came again.
+    return old == values.end() || old->second > series.value ? series.value : series.value - old->second;
+  }
+
+  Samples samplesSince(const lemonade_series_t& series, const OldBuckets& buckets) {
+    Samples samples;
+    std::vector<std::uint64_t> now;
+    std::uint64_t below = 0;
+    for (const auto& bucket : lemonade::sdk::buckets(series)) {
+      samples.uppers.push_back(bucket.upper);
+      now.push_back(bucket.cumulative - below);
+      below = bucket.cumulative;
+    }
+    const auto old = buckets.find(series.id);
+    samples.counts = now;
+    if (old != buckets.end() && old->second.size() == now.size())
+      for (std::size_t i = 0; i < now.size(); ++i) samples.counts[i] -= std::min(now[i], old->second[i]);
+    for (const auto count : samples.counts) samples.total += count;
+    buckets_[series.id] = std::move(now);
+    return samples;
+  }
+
+  void writeTotal(const std::vector<Row>& rows, double seconds) const {
+    Row total;
+    std::size_t up = 0;
+    for (const auto& row : rows) {
+      up += row.up ? 1 : 0;
+      total.active += row.active;
+      total.sessions += row.sessions;
+      total.exchanges += row.exchanges;
+      total.errors += row.errors;
+    }
+    char numbers[256];
+    std::snprintf(numbers, sizeof(numbers), "backends=%zu up=%zu", rows.size(), up);
+    host_.log(LEMONADE_LOG_INFO, "total " + (numbers + traffic(total, seconds)));
+  }
+
+  void writeRow(const Row& row, double seconds) const {
+    std::string line = "backend=" + word(row.backend) + " address=" + word(row.address);
+    line += row.up ? " state=up" : " state=down";
+    line += traffic(row, seconds);
+    if (row.exchange_time.total > 0) {
+      char numbers[256];
+      std::snprintf(numbers, sizeof(numbers), " exchange_p50_ms=%.2f exchange_p95_ms=%.2f exchange_p99_ms=%.2f",
+                    row.exchange_time.quantile(0.5) * 1e3, row.exchange_time.quantile(0.95) * 1e3,
+                    row.exchange_time.quantile(0.99) * 1e3);
+      line += numbers;
+    }
+    host_.log(LEMONADE_LOG_INFO, line);
+  }
+
+  static std::string traffic(const Row& row, double seconds) {
+    char numbers[256];
+    std::snprintf(numbers, sizeof(numbers), " active=%.0f sessions=%.0f exchanges_per_second=%.1f errors=%.0f",
+                  row.active, row.sessions, row.exchanges / seconds, row.errors);
+    return numbers;
+  }
+
+  const lemonade::sdk::Host host_;
+  const std::size_t lines_;
+  OldValues values_;
+  OldBuckets buckets_;
+  std::uint64_t last_uptime_ns_ = 0;
+};
+
+}  // namespace
+
+LEMONADE_METRICS_SINK(Log, .id = "log", .version = "1.0.0", .name = "Log", .vendor = "Lemonade",
+                      .doc = "Writes sessions, rates, errors and percentiles of each interval to the log.")
