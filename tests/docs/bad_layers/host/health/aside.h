@@ -1,0 +1,2 @@
+// Looks sideways, for a test of layers.py.
+#include "proxy/relay.h"
