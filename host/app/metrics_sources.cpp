@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+//
+// The names, help texts and labels of all families of the host but those of the sinks themselves.
+#include "app/metrics_sources.h"
+
+#include <string_view>
+
+namespace lemonade::app {
+
+namespace {
+
+using metrics::FamilyBuilder;
+using metrics::SnapshotBuilder;
+
+double real(std::uint64_t number) noexcept { return static_cast<double>(number); }
+
+template <class Numbers>
+double total(std::span<const Numbers* const> workers, Counter Numbers::*counter) noexcept {
+  std::uint64_t sum = 0;
+  for (const auto* worker : workers) sum += (worker->*counter).value();
+  return real(sum);
+}
+
+/// The families of backends: made once, then filled backend by backend, so that each sum is taken in one walk.
+class BackendFamilies {
+ public:
+  explicit BackendFamilies(SnapshotBuilder& builder) : builder_(builder) {}
+
+  void add(const Backend& backend) {
+    const auto labels =
+        builder_.labels({{"backend", backend.id()}, {"name", backend.name()}, {"address", backend.addressText()}});
+    addState(backend, labels);
+    addCounts(backend, labels);
+    addTimes(backend, labels);
+  }
+
+ private:
+  void addState(const Backend& backend, const metrics::LabelSet& labels) {
+    up_.add(labels, backend.healthy() && backend.resolved());
+    enabled_.add(labels, backend.enabled());
+    draining_.add(labels, backend.draining());
+    weight_.add(labels, backend.weight());
+    max_connections_.add(labels, backend.maxConnections());
+    active_.add(labels, backend.active());
+    waiting_.add(labels, lemonade_load_u32(&backend.stats().waiting));
+  }
+
+  void addCounts(const Backend& backend, const metrics::LabelSet& labels) {
+    const auto total = [&](Counter BackendCounters::*counter) {
+      std::uint64_t sum = 0;
+      for (std::uint32_t worker = 0; worker < backend.workers(); ++worker)
+        sum += (backend.counters(worker).*counter).value();
+      return real(sum);
+    };
+    sessions_.add(labels, total(&BackendCounters::sessions));
+    failures_.add(builder_.labels(labels, {{"reason", "refused"}}), total(&BackendCounters::connect_refused));
+    failures_.add(builder_.labels(labels, {{"reason", "timeout"}}), total(&BackendCounters::connect_timeouts));
+    failures_.add(builder_.labels(labels, {{"reason", "error"}}), total(&BackendCounters::connect_errors));
+    resets_.add(labels, total(&BackendCounters::resets));
+    idle_timeouts_.add(labels, total(&BackendCounters::idle_timeouts));
+    exchanges_.add(labels, total(&BackendCounters::exchanges));
+    bytes_.add(builder_.labels(labels, {{"direction", "in"}}), total(&BackendCounters::bytes_in));
+    bytes_.add(builder_.labels(labels, {{"direction", "out"}}), total(&BackendCounters::bytes_out));
+  }
+
+  void addTimes(const Backend& backend, const metrics::LabelSet& labels) {
+    const auto addSamples = [&](FamilyBuilder& family, Histogram BackendCounters::*histogram) {
+      Histogram::Sum sum;
+      for (std::uint32_t worker = 0; worker < backend.workers(); ++worker) sum.add(backend.counters(worker).*histogram);
+      if (sum.count > 0) family.add(labels, sum);
+    };
+    addSamples(connect_time_, &BackendCounters::connect_time);
+    addSamples(exchange_time_, &BackendCounters::exchange_time);
+    addSamples(duration_, &BackendCounters::duration);
+  }
+
+  SnapshotBuilder& builder_;
+  FamilyBuilder up_ = builder_.gauge("lemonade_backend_up", "1 where the last health checks passed, else 0.");
+  FamilyBuilder enabled_ = builder_.gauge("lemonade_backend_enabled", "1 where the configuration enables the backend.");
+  FamilyBuilder draining_ = builder_.gauge("lemonade_backend_draining", "1 where it takes no new sessions.");
+  FamilyBuilder weight_ = builder_.gauge("lemonade_backend_weight", "Configured weight.");
+  FamilyBuilder max_connections_ =
+      builder_.gauge("lemonade_backend_max_connections", "Configured limit of sessions; 0 means none.");
+  FamilyBuilder active_ =
+      builder_.gauge("lemonade_backend_active_sessions", "Sessions now, those still connecting included.");
+  FamilyBuilder waiting_ =
+      builder_.gauge("lemonade_backend_waiting_exchanges", "Exchanges whose answer has not begun.");
+  FamilyBuilder sessions_ = builder_.counter("lemonade_backend_sessions_total", "Sessions connected.");
+  FamilyBuilder failures_ =
+      builder_.counter("lemonade_backend_connect_failures_total", "Connects to the backend that failed.");
+  FamilyBuilder resets_ = builder_.counter("lemonade_backend_resets_total", "Sessions that the backend reset.");
+  FamilyBuilder idle_timeouts_ =
+      builder_.counter("lemonade_backend_idle_timeouts_total", "Sessions closed by idle_timeout.");
+  FamilyBuilder exchanges_ =
+      builder_.counter("lemonade_backend_exchanges_total", "Exchanges: a request and the answer that follows it.");
+  FamilyBuilder bytes_ =
+      builder_.counter("lemonade_backend_bytes_total", "Bytes relayed: in from clients to the backend, out back.");
+  FamilyBuilder connect_time_ =
+      builder_.histogram("lemonade_backend_connect_seconds", "Time to connect to the backend.");
+  FamilyBuilder exchange_time_ =
+      builder_.histogram("lemonade_backend_exchange_seconds", "Time from a request to the first byte of its answer.");
+  FamilyBuilder duration_ =
+      builder_.histogram("lemonade_backend_session_duration_seconds", "How long sessions lasted.");
+};
+
+}  // namespace
+
+void addProcess(SnapshotBuilder& builder, const ProcessFacts& facts) {
+  builder.gauge("lemonade_build_info", "1, with the version of the balancer and of its plugin ABI as labels.")
+      .add(builder.labels({{"version", facts.version}, {"abi", facts.abi}}), 1);
+  builder.gauge("lemonade_start_time_seconds", "When the process started, in seconds since 1970.")
+      .add(real(facts.started_unix_ns) / 1e9);
+  builder.gauge("lemonade_uptime_seconds", "How long the process has run.").add(real(facts.uptime_ns) / 1e9);
+  builder.gauge("lemonade_config_generation", "How many configurations took effect, the first one included.")
+      .add(real(facts.config_generation));
+  builder.counter("lemonade_config_reloads_total", "Reloads of the configuration, by result.")
+      .add(builder.labels({{"result", "applied"}}), real(facts.reloads_applied))
+      .add(builder.labels({{"result", "failed"}}), real(facts.reloads_failed));
+  builder.counter("lemonade_log_lines_dropped_total", "Log lines dropped because the log could not keep up.")
+      .add(real(facts.log_dropped));
+  builder.counter("lemonade_health_checks_total", "Health checks that ended.").add(real(facts.health_checks));
+  builder.counter("lemonade_health_check_failures_total", "Health checks that failed.")
+      .add(real(facts.health_failures));
+}
+
+void addProxy(SnapshotBuilder& builder, std::span<const ProxyCounters* const> workers, std::uint32_t max_connections) {
+  const auto count = [&](std::string_view name, std::string_view help, Counter ProxyCounters::*counter) {
+    builder.counter(name, help).add(total(workers, counter));
+  };
+  builder.gauge("lemonade_proxy_sessions", "Client connections now.").add(total(workers, &ProxyCounters::sessions));
+  builder.gauge("lemonade_proxy_max_connections", "Configured limit of client connections.").add(max_connections);
+  count("lemonade_proxy_accepted_total", "Client connections accepted.", &ProxyCounters::accepted);
+  builder.counter("lemonade_proxy_unserved_total", "Client connections that ended without a backend, by reason.")
+      .add(builder.labels({{"reason", "no_backend"}}), total(workers, &ProxyCounters::no_backend))
+      .add(builder.labels({{"reason", "rejected"}}), total(workers, &ProxyCounters::strategy_rejected))
+      .add(builder.labels({{"reason", "abandoned"}}), total(workers, &ProxyCounters::abandoned));
+  count("lemonade_proxy_retries_total", "Connects tried on another backend.", &ProxyCounters::retries);
+  count("lemonade_proxy_client_resets_total", "Sessions that the client reset.", &ProxyCounters::client_resets);
+  count("lemonade_proxy_invalid_picks_total", "Answers of the strategy that the host could not use.",
+        &ProxyCounters::invalid_picks);
+  count("lemonade_proxy_accept_errors_total", "Accepts that failed.", &ProxyCounters::accept_errors);
+  count("lemonade_proxy_descriptor_waits_total", "Connects put off for want of descriptors.",
+        &ProxyCounters::descriptor_waits);
+  count("lemonade_proxy_drain_closed_total", "Sessions closed because the drain timeout was over.",
+        &ProxyCounters::drain_closed);
+}
+
+void addBackends(SnapshotBuilder& builder, std::span<const std::shared_ptr<Backend>> backends) {
+  BackendFamilies families(builder);
+  for (const auto& backend : backends) families.add(*backend);
+}
+
+void addPluginMetrics(SnapshotBuilder& builder, const plugin::MetricCells& cells) {
+  cells.forEach([&](const plugin::MetricCells::Metric& metric) {
+    builder.family(metric.type, "lemonade_plugin_" + metric.name, metric.help)
+        .add(builder.labels({{"plugin", metric.plugin}}), static_cast<double>(metric.value()));
+  });
+}
+
+}  // namespace lemonade::app
