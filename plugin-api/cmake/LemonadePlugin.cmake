@@ -24,4 +24,6 @@ function(lemonade_add_plugin name)
   if(NOT LEMONADE_SANITIZE)
     target_link_options(${name} PRIVATE -Wl,-z,defs)
   endif()
+  # The balancer loads no code that others may write; some umasks would let them.
+  add_custom_command(TARGET ${name} POST_BUILD COMMAND chmod go-w $<TARGET_FILE:${name}> VERBATIM)
 endfunction()
