@@ -102,9 +102,13 @@ struct Config {
   Metrics metrics;
   std::optional<Listen> admin;                   ///< none: off
   std::vector<std::string> plugin_directories;  ///< in the order of search, without the installed ones
+  std::string plugin_cache_directory;           ///< of the private copies of plugins; "": chosen by the host
   log::Levels log_levels;
   log::Format log_format = log::Format::kText;
   std::string file;  ///< the file read, or "" where the environment alone configures
 };
+
+/// What a file that says nothing but its backends comes to.
+Config defaultConfig();
 
 }  // namespace lemonade::config

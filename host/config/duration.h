@@ -1,17 +1,26 @@
 // SPDX-License-Identifier: MIT
 //
-// Durations as people write them.
+// Durations as operators write them: "500ms", "10s", "2m", "1h". Stateless; any thread.
 #pragma once
 
 #include "base/clock.h"
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace lemonade::config {
 
-/// Parses "250us", "500ms", "10s", "2m", "1h", with an optional fraction ("1.5s"), or a plain number of milliseconds.
-/// Nothing for anything else, for negative values and for more than a hundred years.
+/// The longest duration that can be said: ten years.
+inline constexpr Duration kLongestDuration = std::chrono::hours(24 * 365 * 10);
+
+/// A whole number and its unit: ms, s, m or h, no space between. Nothing for anything else, or beyond the longest.
 std::optional<Duration> parseDuration(std::string_view text);
+
+/// Milliseconds that are not negative, up to the longest duration.
+std::optional<Duration> durationOfMillis(std::int64_t millis);
+
+/// In the largest unit that divides it: "1h", "90s", "0s"; what is below a millisecond is cut off.
+std::string durationText(Duration duration);
 
 }  // namespace lemonade::config

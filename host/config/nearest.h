@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Suggests what a misspelt word was meant to be.
+// Which known word somebody who mistyped may have meant. Stateless; any thread.
 #pragma once
 
 #include <span>
@@ -9,7 +9,8 @@
 
 namespace lemonade::config {
 
-/// The candidate with the smallest edit distance to word, "" where none is near enough to be a misspelling.
-std::string nearest(std::string_view word, std::span<const std::string_view> candidates);
+/// "did you mean X?" where a known word is close to the one given (Levenshtein distance of up to a third of its length,
+/// at least 2), otherwise "known are A, B, C". The text ends an error message.
+std::string suggestion(std::string_view given, std::span<const std::string> known);
 
 }  // namespace lemonade::config

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+#include "config/check.h"
+
+#include "config/nearest.h"
+
+#include <algorithm>
+#include <map>
+
+namespace lemonade::config {
+namespace {
+
+/// Where a key was set; where it was not, the file as a whole.
+Source whereSaid(const Draft& draft, const std::string& path) {
+  const auto found = draft.said.find(path);
+  if (found != draft.said.end()) return found->second;
+  return draft.config.file.empty() ? Source{"environment", 0, 0} : Source{draft.config.file, 1, 1};
+}
+
+void checkBackends(Draft& draft, Findings& findings) {
+  auto& backends = draft.config.backends;
+  if (backends.empty()) {
+    findings.error(whereSaid(draft, "backends"),
+                   "there are no backends; add [[backends]] with an address, or set LEMONADE_LB_BACKEND_ADDRESSES");
+  }
+  std::map<std::string, Source> ids;
+  std::map<std::pair<std::string, std::uint16_t>, const Backend*> addresses;
+  for (auto& backend : backends) {
+    const auto address = backend.host + ":" + std::to_string(backend.port);
+    if (backend.id.empty()) backend.id = backend.name.empty() ? address : backend.name;
+    if (backend.name.empty()) backend.name = backend.id;
+    const auto [id, is_new] = ids.emplace(backend.id, backend.source);
+    if (!is_new) {
+      findings.error(backend.source, "backend id \"" + backend.id + "\" is taken by the one at " + id->second.text() +
+                                         "; give each backend an id of its own");
+    }
+    if (backend.port == 0) continue;
+    const auto [twin, unique] = addresses.emplace(std::pair(backend.host, backend.port), &backend);
+    if (!unique) {
+      findings.warning(backend.address_source, "backend \"" + backend.id + "\" has the address of backend \"" +
+                                                   twin->second->id + "\"; give one of them more weight instead");
+    }
+  }
+}
+
+void checkListeners(const Draft& draft, Findings& findings) {
+  std::map<std::string, Source> taken;
+  const auto check = [&](const Listen& listen) {
+    if (listen.address.ends_with(":0")) return;
+    const auto [other, is_new] = taken.emplace(listen.address, listen.source);
+    if (is_new) return;
+    findings.error(listen.source, listen.address + " is listened on already, as " + other->second.text() +
+                                      " says; choose another address");
+  };
+  for (const auto& listen : draft.config.proxy.listen) check(listen);
+  if (draft.config.admin) check(*draft.config.admin);
+}
+
+void checkTimes(const Draft& draft, Findings& findings) {
+  const auto& runtime = draft.config.runtime;
+  if (runtime.accept_timeout < runtime.drain_timeout) {
+    const bool said = draft.said.contains("runtime.accept_timeout_millis");
+    findings.warning(
+        whereSaid(draft, said ? "runtime.accept_timeout_millis" : "runtime.drain_timeout_millis"),
+        "runtime.accept_timeout_millis (" + durationText(runtime.accept_timeout) +
+            ") bounds the whole stop and cuts runtime.drain_timeout_millis (" + durationText(runtime.drain_timeout) +
+            ") short; make it longer than the drain");
+  }
+}
+
+void completeSinks(Draft& draft, Findings& findings) {
+  std::vector<std::string> ids;
+  for (auto& sink : draft.config.metrics.sinks) {
+    ids.push_back(sink.id);
+    const auto options = draft.sink_options.find(sink.id);
+    if (options != draft.sink_options.end()) sink.options = options->second.options;
+  }
+  for (const auto& [id, options] : draft.sink_options) {
+    if (std::find(ids.begin(), ids.end(), id) != ids.end()) continue;
+    findings.warning(options.source, "options for a sink that metrics.sinks does not name: " + id +
+                                         (ids.empty() ? "" : "; " + suggestion(id, ids)));
+  }
+}
+
+}  // namespace
+
+void completeAndCheck(Draft& draft, Findings& findings) {
+  checkBackends(draft, findings);
+  checkListeners(draft, findings);
+  checkTimes(draft, findings);
+  completeSinks(draft, findings);
+}
+
+}  // namespace lemonade::config

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+//
+// What reading a configuration finds wrong: all of it, in the order of the file, not only the first.
+#pragma once
+
+#include "config/config.h"
+
+#include <string>
+#include <vector>
+
+namespace lemonade::config {
+
+enum class Severity { kWarning, kError };
+
+/// One thing that is wrong: what, and the mend.
+struct Finding {
+  Severity severity = Severity::kError;
+  Source source;
+  std::string text;
+
+  /// "file:line:column: text"; a warning says so before its text.
+  std::string line() const;
+};
+
+/// Collects findings. One thread.
+class Findings {
+ public:
+  void error(Source source, std::string text) { add(Severity::kError, std::move(source), std::move(text)); }
+  void warning(Source source, std::string text) { add(Severity::kWarning, std::move(source), std::move(text)); }
+
+  /// All of them: those of the file by line and column, then the others as they were found.
+  std::vector<Finding> take() &&;
+
+ private:
+  void add(Severity severity, Source source, std::string text);
+
+  std::vector<Finding> list_;
+};
+
+}  // namespace lemonade::config

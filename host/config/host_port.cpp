@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+#include "config/host_port.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+
+namespace lemonade::config {
+namespace {
+
+constexpr std::size_t kLongestName = 253;  // RFC 1035, 2.3.4, without the final dot and length byte
+
+bool isNumeric(int family, const std::string& host) {
+  in6_addr address;
+  return ::inet_pton(family, host.c_str(), &address) == 1;
+}
+
+bool isDigit(char c) { return c >= '0' && c <= '9'; }
+
+/// A name as resolvers take it; underscores are in use among service names.
+bool isName(std::string_view host) {
+  const bool looks_numeric = std::all_of(host.begin(), host.end(), [](char c) { return isDigit(c) || c == '.'; });
+  const bool characters = std::all_of(host.begin(), host.end(), [](char c) {
+    return isDigit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '.' || c == '_';
+  });
+  return !host.empty() && host.size() <= kLongestName && characters && !looks_numeric && host.front() != '.' &&
+         host.front() != '-' && host.find("..") == std::string_view::npos;
+}
+
+struct Split {
+  std::string host;
+  std::uint16_t port = 0;
+  bool bracketed = false;
+};
+
+Result<Split> split(std::string_view text) {
+  if (text.find("://") != std::string_view::npos) return Error{"leave out the scheme and give \"host:port\""};
+  const auto colon = text.rfind(':');
+  if (colon == std::string_view::npos || text.ends_with(']')) return Error{"give the port as well: \"host:port\""};
+  Split parts;
+  const auto digits = text.substr(colon + 1);
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), parts.port);
+  if (error != std::errc() || end != digits.data() + digits.size()) return Error{"give a port from 1 to 65535"};
+  auto host = text.substr(0, colon);
+  parts.bracketed = host.starts_with('[') && host.ends_with(']');
+  if (parts.bracketed) host = host.substr(1, host.size() - 2);
+  parts.host = host;
+  if (parts.bracketed && !isNumeric(AF_INET6, parts.host)) return Error{"give an IPv6 address between the brackets"};
+  if (!parts.bracketed && host.find(':') != std::string_view::npos) {
+    return Error{"put an IPv6 address into brackets: \"[2001:db8::1]:80\""};
+  }
+  return parts;
+}
+
+}  // namespace
+
+Result<HostPort> parseBackendAddress(std::string_view text) {
+  auto parts = split(text);
+  if (!parts.ok()) return std::move(parts).error();
+  auto& [host, port, bracketed] = parts.value();
+  if (port == 0) return Error{"give a port from 1 to 65535"};
+  if (!bracketed && !isNumeric(AF_INET, host) && !isName(host)) {
+    return Error{"give a host name or a numeric address before the port"};
+  }
+  return HostPort{std::move(host), port};
+}
+
+Result<std::string> parseListenAddress(std::string_view text) {
+  auto parts = split(text);
+  if (!parts.ok()) return std::move(parts).error();
+  auto& [host, port, bracketed] = parts.value();
+  const auto port_text = ":" + std::to_string(port);
+  if (bracketed) return "[" + host + "]" + port_text;
+  if (host.empty() || host == "*") return "0.0.0.0" + port_text;
+  if (host == "localhost") return "127.0.0.1" + port_text;
+  if (isNumeric(AF_INET, host)) return host + port_text;
+  return Error{"give a numeric address of this machine, such as \"0.0.0.0:8080\" or \"[::]:8080\""};
+}
+
+}  // namespace lemonade::config

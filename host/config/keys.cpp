@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: MIT
+#include "config/keys.h"
+
+#include "config/host_port.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace lemonade::config {
+namespace {
+
+constexpr std::uint32_t kMaxWorkers = 1'024;
+constexpr std::uint32_t kMaxQueue = 10'000'000;
+constexpr std::uint32_t kMaxConnections = 10'000'000;
+constexpr std::uint32_t kMaxWeight = 65'535;
+constexpr Duration kDay = 24h;
+constexpr Duration kShortest = 10ms;             // of what is done again and again
+constexpr Duration kDefaultKeepalive = 60s;      // of tcp_keepalive = true
+constexpr Duration kLongestKeepalive = 32'767s;  // MAX_TCP_KEEPIDLE of Linux, include/net/tcp.h
+
+/// Lets the reader of a section's struct read into the whole configuration.
+template <class Section>
+Read<Draft> of(Section Config::*section, Read<Section> read) {
+  return [section, read = std::move(read)](const Item& item, Draft& draft) { read(item, draft.config.*section); };
+}
+
+std::optional<std::string> pluginId(const Item& item) {
+  return textOf(item, "give the id of a plugin, such as \"round_robin\"");
+}
+
+template <PluginChoice Config::*Choice>
+void readChoice(const Item& item, Draft& draft) {
+  if (auto id = pluginId(item)) {
+    (draft.config.*Choice).id = std::move(*id);
+    (draft.config.*Choice).source = item.source;
+  }
+}
+
+void readChecker(const Item& item, Health& health) {
+  if (auto id = pluginId(item)) health.checker = {std::move(*id), item.source, std::move(health.checker.options)};
+}
+
+/// Calls read for each element of a list, or for the value itself where it is no list.
+template <class Visit>
+void eachElement(const Item& item, Visit visit) {
+  if (const auto* list = item.node.as_array()) {
+    for (const auto& child : *list) visit(item.element(child));
+  } else {
+    visit(item);
+  }
+}
+
+std::optional<std::string> listenAddressOf(const Item& item) {
+  const auto text = textOf(item, "give an address to listen on, such as \"0.0.0.0:8080\" or \"[::]:8080\"");
+  if (!text) return std::nullopt;
+  auto address = parseListenAddress(*text);
+  if (address.ok()) return std::move(address).value();
+  item.refuse(address.error().message);
+  return std::nullopt;
+}
+
+void readListen(const Item& item, Proxy& proxy) {
+  std::vector<Listen> listen;
+  const auto* list = item.node.as_array();
+  if (list != nullptr && list->empty()) item.refuse("give at least one address");
+  eachElement(item, [&listen](const Item& element) {
+    if (auto address = listenAddressOf(element)) listen.push_back({std::move(*address), element.source});
+  });
+  if (!listen.empty()) proxy.listen = std::move(listen);
+}
+
+void readAdmin(const Item& item, Draft& draft) {
+  if (item.node.value_exact<std::string>() == "") {
+    draft.config.admin.reset();
+  } else if (auto address = listenAddressOf(item)) {
+    draft.config.admin = Listen{std::move(*address), item.source};
+  }
+}
+
+void readKeepalive(const Item& item, Proxy& proxy) {
+  if (const auto on = item.node.value_exact<bool>()) {
+    proxy.tcp_keepalive = *on ? kDefaultKeepalive : Duration::zero();
+  } else if (const auto idle = durationOf(item, 0s, kLongestKeepalive)) {
+    if (*idle % 1s == 0s) {
+      proxy.tcp_keepalive = *idle;
+    } else {
+      item.refuse("give whole seconds, true or false");
+    }
+  }
+}
+
+void readSinks(const Item& item, Metrics& metrics) {
+  std::vector<PluginChoice> sinks;
+  eachElement(item, [&sinks](const Item& element) {
+    auto id = textOf(element, "give a list of the ids of metrics sinks, such as [\"prometheus\"]");
+    if (!id) return;
+    const bool again = std::any_of(sinks.begin(), sinks.end(), [&id](const auto& sink) { return sink.id == *id; });
+    if (again) {
+      element.refuse("name each sink once");
+    } else {
+      sinks.push_back({std::move(*id), element.source, {}});
+    }
+  });
+  metrics.sinks = std::move(sinks);
+}
+
+OptionTable optionsOf(const Item& item) {
+  OptionTable options;
+  const auto* table = item.node.as_table();
+  if (table == nullptr) {
+    item.refuse("give a table of options: [" + item.path + "]");
+    return options;
+  }
+  for (const auto& [key, node] : *table) {
+    const auto value = item.element(node);
+    const Item option{item.path + "." + std::string(key.str()), node, value.source, item.findings};
+    const auto add = [&](auto scalar) { options.push_back({std::string(key.str()), std::move(scalar), option.source}); };
+    if (const auto boolean = node.value_exact<bool>()) {
+      add(*boolean);
+    } else if (const auto integer = node.value_exact<std::int64_t>()) {
+      add(*integer);
+    } else if (const auto number = node.value_exact<double>()) {
+      add(*number);
+    } else if (auto text = node.value_exact<std::string>()) {
+      add(std::move(*text));
+    } else {
+      option.refuse("give a string, a number, true or false");
+    }
+  }
+  return options;
+}
+
+void readStrategyOptions(const Item& item, Draft& draft) { draft.config.strategy.options = optionsOf(item); }
+
+void readCheckerOptions(const Item& item, Health& health) { health.checker.options = optionsOf(item); }
+
+void readSinkOptions(const Item& item, Draft& draft) {
+  const auto* table = item.node.as_table();
+  if (table == nullptr) return item.refuse("give a table for each sink: [metrics.options.<sink>]");
+  for (const auto& [sink, node] : *table) {
+    const std::string id(sink.str());
+    const auto source = item.element(node).source;
+    draft.sink_options[id] = {source, optionsOf({item.path + "." + id, node, source, item.findings})};
+  }
+}
+
+void readDirectories(const Item& item, Draft& draft) {
+  std::vector<std::string> directories;
+  eachElement(item, [&](const Item& element) {
+    if (const auto text = textOf(element, "give a list of directories")) {
+      directories.push_back((draft.directory / *text).lexically_normal().string());
+    }
+  });
+  draft.config.plugin_directories = std::move(directories);
+}
+
+void readCacheDirectory(const Item& item, Draft& draft) {
+  if (item.node.value_exact<std::string>() == "") return draft.config.plugin_cache_directory.clear();
+  if (const auto text = textOf(item, "give a directory, or \"\" to let the balancer choose")) {
+    draft.config.plugin_cache_directory = (draft.directory / *text).lexically_normal().string();
+  }
+}
+
+void readLevel(const Item& item, Draft& draft) {
+  const auto text = textOf(item, "give a level such as \"info\" or \"info,health=debug\"");
+  if (!text) return;
+  auto levels = log::parseLevels(*text);
+  if (!levels.ok()) return item.findings.error(item.source, item.path + ": " + levels.error().message);
+  draft.config.log_levels = std::move(levels).value();
+}
+
+void readFormat(const Item& item, Draft& draft) {
+  const auto text = item.node.value_exact<std::string>();
+  if (text == "text" || text == "json") {
+    draft.config.log_format = text == "json" ? log::Format::kJson : log::Format::kText;
+  } else {
+    item.refuse("give \"text\" or \"json\"");
+  }
+}
+
+void readBackendId(const Item& item, Backend& backend) {
+  if (const auto number = item.node.value_exact<std::int64_t>()) {
+    backend.id = std::to_string(*number);
+  } else if (auto text = textOf(item, "give an integer or a string that is not empty")) {
+    backend.id = std::move(*text);
+  }
+}
+
+void readBackendName(const Item& item, Backend& backend) {
+  if (auto text = textOf(item, "give a string that is not empty")) backend.name = std::move(*text);
+}
+
+void readBackendAddress(const Item& item, Backend& backend) {
+  backend.address_source = item.source;
+  const auto text = textOf(item, "give \"host:port\"");
+  if (!text) return;
+  auto address = parseBackendAddress(*text);
+  if (!address.ok()) return item.refuse(address.error().message);
+  backend.host = std::move(address.value().host);
+  backend.port = address.value().port;
+}
+
+std::vector<Key<Draft>> makeConfigKeys() {
+  const auto runtime = [](const char* name, Read<Runtime> read) {
+    return Key<Draft>{"runtime", name, of(&Config::runtime, std::move(read))};
+  };
+  const auto proxy = [](const char* name, Read<Proxy> read) {
+    return Key<Draft>{"proxy", name, of(&Config::proxy, std::move(read))};
+  };
+  const auto health = [](const char* name, Read<Health> read) {
+    return Key<Draft>{"health", name, of(&Config::health, std::move(read))};
+  };
+  const auto metrics = [](const char* name, Read<Metrics> read) {
+    return Key<Draft>{"metrics", name, of(&Config::metrics, std::move(read))};
+  };
+  return {
+      runtime("workers", integer(&Runtime::workers, 0, kMaxWorkers)),
+      runtime("metrics_cap", integer(&Runtime::metrics_cap, 1, kMaxQueue)),
+      runtime("health_cap", integer(&Runtime::health_cap, 1, kMaxQueue)),
+      runtime("drain_timeout_millis", duration(&Runtime::drain_timeout, 0s, kDay)),
+      runtime("background_timeout_millis", duration(&Runtime::background_timeout, 0s, kDay)),
+      runtime("accept_timeout_millis", duration(&Runtime::accept_timeout, 0s, kDay)),
+      runtime("config_watch_interval_millis", duration(&Runtime::config_watch_interval, kShortest, kDay)),
+      proxy("listen_address", readListen),
+      proxy("backlog", integer(&Proxy::backlog, 1, 65'535)),
+      proxy("max_connections", integer(&Proxy::max_connections, 1, kMaxConnections)),
+      proxy("connect_timeout", duration(&Proxy::connect_timeout, 1ms, 1h)),
+      proxy("idle_timeout", duration(&Proxy::idle_timeout, 0s, 30 * kDay)),
+      proxy("tcp_keepalive", readKeepalive),
+      proxy("retries", integer(&Proxy::retries, 0, 100)),
+      {"strategy", "algorithm", readChoice<&Config::strategy>},
+      {"strategy", "options", readStrategyOptions},
+      health("checker", readChecker),
+      health("interval", duration(&Health::interval, kShortest, kDay)),
+      health("timeout", duration(&Health::timeout, 1ms, 1h)),
+      health("rise", integer(&Health::rise, 1, 1'000)),
+      health("fall", integer(&Health::fall, 1, 1'000)),
+      health("options", readCheckerOptions),
+      metrics("interval", duration(&Metrics::interval, kShortest, kDay)),
+      metrics("sinks", readSinks),
+      {"metrics", "options", readSinkOptions},
+      {"admin", "listen_address", readAdmin},
+      {"plugins", "directories", readDirectories},
+      {"plugins", "cache_directory", readCacheDirectory},
+      {"log", "level", readLevel},
+      {"log", "format", readFormat},
+  };
+}
+
+}  // namespace
+
+const std::vector<Key<Draft>>& configKeys() {
+  static const auto& keys = *new std::vector<Key<Draft>>(makeConfigKeys());
+  return keys;
+}
+
+const std::vector<Key<Backend>>& backendKeys() {
+  static const auto& keys = *new std::vector<Key<Backend>>{
+      {"backends", "id", readBackendId},
+      {"backends", "name", readBackendName},
+      {"backends", "address", readBackendAddress},
+      {"backends", "weight", integer(&Backend::weight, 0, kMaxWeight)},
+      {"backends", "max_connections", integer(&Backend::max_connections, 0, kMaxConnections)},
+      {"backends", "enabled", boolean(&Backend::enabled)},
+  };
+  return keys;
+}
+
+const Key<Draft>& configKey(std::string_view path) {
+  return *std::find_if(configKeys().begin(), configKeys().end(),
+                       [path](const Key<Draft>& key) { return key.path() == path; });
+}
+
+std::vector<std::string> knownPaths() {
+  std::vector<std::string> paths;
+  for (const auto& key : configKeys()) paths.push_back(key.path());
+  for (const auto& key : backendKeys()) paths.push_back(key.path());
+  return paths;
+}
+
+}  // namespace lemonade::config

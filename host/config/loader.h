@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+//
+// Reading the configuration: command line over environment over file over defaults, with everything that is wrong and
+// not only the first of it. Plugins' options are checked by the plugin layer, names are resolved by the balance layer.
+// Control plane; any thread.
+#pragma once
+
+#include "config/environment.h"
+#include "config/finding.h"
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lemonade::config {
+
+/// Where the configuration comes from.
+struct Input {
+  std::optional<std::string> file;           ///< none: the environment alone
+  Environment environment = {};              ///< see processEnvironment()
+  std::vector<std::string> plugin_dirs = {};  ///< of the command line
+};
+
+/// The configuration as far as it could be read, and what is wrong with it; for use only where ok().
+struct Loaded {
+  Config config;
+  std::vector<Finding> findings;
+
+  /// No finding is an error.
+  bool ok() const noexcept;
+};
+
+/// Reads the file, if any, and the rest.
+Loaded load(const Input& input);
+
+/// As load(), with the file's content already at hand; filename appears in findings and Config::file.
+Loaded parse(std::string_view text, const std::string& filename, const Input& input);
+
+/// The content of a configuration file of up to 16 MiB; not a directory. Also tells a reload whether it changed.
+Result<std::string> readFile(const std::string& path);
+
+}  // namespace lemonade::config

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+//
+// The small parsers below the loader.
+#include "config/duration.h"
+#include "config/host_port.h"
+#include "config/nearest.h"
+
+#include <catch2/catch.hpp>
+
+#include <vector>
+
+using namespace lemonade;
+using namespace lemonade::config;
+using namespace std::chrono_literals;
+
+TEST_CASE("parseDuration reads a whole number and its unit", "[config]") {
+  CHECK(parseDuration("10s") == 10s);
+  CHECK(parseDuration("500ms") == 500ms);
+  CHECK(parseDuration("2m") == 2min);
+  CHECK(parseDuration("1h") == 1h);
+  CHECK(parseDuration("0s") == 0s);
+}
+
+TEST_CASE("parseDuration refuses what has no unit or is no whole number", "[config]") {
+  for (const auto* text : {"", "10", "s", "-1s", "1.5s", "1 s", " 1s", "1s ", "1d", "1M", "1m30s", "99999999999999999999s",
+                           "9223372036854775807h", "+1s", "0x1s"}) {
+    INFO(text);
+    CHECK_FALSE(parseDuration(text));
+  }
+}
+
+TEST_CASE("durationOfMillis refuses negative and absurd numbers", "[config]") {
+  CHECK(durationOfMillis(1500) == 1500ms);
+  CHECK_FALSE(durationOfMillis(-1));
+  CHECK_FALSE(durationOfMillis(INT64_MAX));
+}
+
+TEST_CASE("durationText uses the largest unit that fits", "[config]") {
+  CHECK(durationText(90s) == "90s");
+  CHECK(durationText(1h) == "1h");
+  CHECK(durationText(120s) == "2m");
+  CHECK(durationText(1500ms) == "1500ms");
+  CHECK(durationText(0s) == "0s");
+}
+
+TEST_CASE("parseBackendAddress reads names and both families", "[config]") {
+  const auto name = parseBackendAddress("web-1.example_a.com:80");
+  REQUIRE(name.ok());
+  CHECK(name.value().host == "web-1.example_a.com");
+  CHECK(name.value().port == 80);
+  const auto six = parseBackendAddress("[2001:db8::1]:65535");
+  REQUIRE(six.ok());
+  CHECK(six.value().host == "2001:db8::1");
+  CHECK(six.value().port == 65'535);
+  CHECK(parseBackendAddress("10.0.1.10:1").ok());
+}
+
+TEST_CASE("parseBackendAddress refuses what cannot be connected to", "[config]") {
+  for (const auto* text : {"web-1", "web-1:", "web-1:0", "web-1:65536", "web-1:-1", "web-1:80x", ":80", "*:80",
+                           "http://web-1:80", "::1:80", "[::1]", "[web]:80", "[::1:80", "10.0.1.300:80", "1:80", "a b:80",
+                           "-a:80", "a..b:80", "web-1:80:90"}) {
+    INFO(text);
+    CHECK_FALSE(parseBackendAddress(text).ok());
+  }
+  CHECK_THAT(parseBackendAddress("::1:80").error().message, Catch::Contains("brackets"));
+  CHECK_THAT(parseBackendAddress("http://a:80").error().message, Catch::Contains("scheme"));
+}
+
+TEST_CASE("parseListenAddress yields a numeric address", "[config]") {
+  CHECK(parseListenAddress("0.0.0.0:8080").value() == "0.0.0.0:8080");
+  CHECK(parseListenAddress("[::]:0").value() == "[::]:0");
+  CHECK(parseListenAddress("*:8080").value() == "0.0.0.0:8080");
+  CHECK(parseListenAddress(":8080").value() == "0.0.0.0:8080");
+  CHECK(parseListenAddress("localhost:8080").value() == "127.0.0.1:8080");
+  for (const auto* text : {"example.com:80", "8080", "0.0.0.0", "0.0.0.0:65536", "[::1", "::1:80"}) {
+    INFO(text);
+    CHECK_FALSE(parseListenAddress(text).ok());
+  }
+}
+
+TEST_CASE("suggestion names a close word and otherwise all", "[config]") {
+  const std::vector<std::string> known{"backlog", "retries", "max_connections"};
+  CHECK(suggestion("backlogs", known) == "did you mean backlog?");
+  CHECK(suggestion("retires", known) == "did you mean retries?");
+  CHECK(suggestion("maxconnections", known) == "did you mean max_connections?");
+  CHECK(suggestion("colour", known) == "known are backlog, retries, max_connections");
+  CHECK(suggestion(std::string(100'000, 'x'), known) == "known are backlog, retries, max_connections");
+}
