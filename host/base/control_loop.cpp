@@ -6,13 +6,13 @@
 // Threads: the queue of posted tasks is locked; timers and watches belong to the control thread.
 #include "base/control_loop.h"
 
+#include "base/borrowed_socket.h"
 #include "base/fd.h"
 #include "base/log.h"
 
 #include <Poco/NObserver.h>
 #include <Poco/Net/SocketNotification.h>
 #include <Poco/Net/SocketReactor.h>
-#include <Poco/Net/StreamSocketImpl.h>
 #include <Poco/Thread.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
@@ -41,19 +41,6 @@ class Reactor : public Poco::Net::SocketReactor {
   void onTimeout() override {}
   void onIdle() override {}
   void onBusy() override {}
-};
-
-/// A descriptor as a socket of the reactor. It stays its owner's: the destructor does not close it.
-class BorrowedFd : public Poco::Net::StreamSocketImpl {
- public:
-  explicit BorrowedFd(int fd) : StreamSocketImpl(fd) {}
-
- protected:
-  ~BorrowedFd() override { reset(); }
-};
-
-struct BorrowedSocket : Poco::Net::Socket {
-  explicit BorrowedSocket(int fd) : Socket(new BorrowedFd(fd)) {}
 };
 
 Fd owned(int fd, const char* what) {

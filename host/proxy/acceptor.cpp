@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+#include "proxy/acceptor.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <Poco/NObserver.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace lemonade::proxy {
+
+namespace {
+
+using Poco::Net::ReadableNotification;
+
+constexpr int kBatch = 32;
+constexpr std::uint64_t kPause = 100'000'000;
+constexpr std::uint64_t kQuiet = 10'000'000'000;
+
+}  // namespace
+
+Acceptor::Source::Source(Acceptor& owner, const Listener& listener)
+    : acceptor(owner),
+      fd(::fcntl(listener.fd(), F_DUPFD_CLOEXEC, 0)),
+      socket(fd.get()),
+      port(listener.address().port()) {}
+
+void Acceptor::Source::onReadable(const Poco::AutoPtr<ReadableNotification>&) { acceptor.accept(*this); }
+
+void Acceptor::listen(const Listener& listener) {
+  auto& source = *sources_.emplace_back(std::make_unique<Source>(*this, listener));
+  if (watching_)
+    reactor_.addEventHandler(source.socket, Poco::NObserver<Source, ReadableNotification>(source, &Source::onReadable));
+}
+
+void Acceptor::watch(bool on) {
+  if (on == watching_) return;
+  watching_ = on;
+  for (auto& source : sources_) {
+    const Poco::NObserver<Source, ReadableNotification> observer(*source, &Source::onReadable);
+    on ? reactor_.addEventHandler(source->socket, observer) : reactor_.removeEventHandler(source->socket, observer);
+  }
+}
+
+void Acceptor::accept(const Source& source) {
+  for (int i = 0; i < kBatch; ++i) {
+    if (!admission_.enter()) return pauseForRoom();
+    if (!acceptOne(source)) return;
+  }
+}
+
+// The place in the admission is taken already; an accept that came to nothing gives it back, which also wakes whoever saw
+// none free meanwhile.
+bool Acceptor::acceptOne(const Source& source) {
+  sockaddr_storage peer;
+  socklen_t size = sizeof(peer);
+  const int fd = ::accept4(source.fd.get(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (fd < 0) {
+    const int error = errno;
+    admission_.leave();
+    if (error == EINTR || error == ECONNABORTED) return true;
+    if (error != EAGAIN && error != EWOULDBLOCK) handleError(error);
+    return false;
+  }
+  sessions_.add(Fd(fd), Address(reinterpret_cast<const sockaddr*>(&peer), size), source.port);
+  return true;
+}
+
+void Acceptor::handleError(int error) {
+  counters_.accept_errors.add();
+  const std::uint64_t now = nowNs();
+  paused_until_ = now + kPause;
+  watch(false);
+  if (complained_at_ != 0 && now - complained_at_ < kQuiet) return;
+  complained_at_ = now;
+  const bool shortage = error == EMFILE || error == ENFILE;
+  log::error("proxy", shortage ? "out of descriptors, clients wait; raise the limit (ulimit -n, LimitNOFILE)"
+                               : "cannot accept clients, trying again",
+             {{"error", std::strerror(error)}, {"sessions", std::to_string(sessions_.size())}});
+}
+
+void Acceptor::pauseForRoom() {
+  watch(false);
+  // A place that became free before the watch ended has woken nobody.
+  if (admission_.hasRoom()) watch(true);
+}
+
+void Acceptor::resume() {
+  if (paused_until_ == 0 && !sources_.empty() && admission_.hasRoom()) watch(true);
+}
+
+void Acceptor::handleDue(std::uint64_t now) {
+  if (paused_until_ == 0 || now < paused_until_) return;
+  paused_until_ = 0;
+  resume();
+}
+
+void Acceptor::stop() {
+  watch(false);
+  paused_until_ = 0;
+  for (const auto& source : sources_)
+    while (admission_.enter() && acceptOne(*source)) {
+    }
+  sources_.clear();
+}
+
+}  // namespace lemonade::proxy

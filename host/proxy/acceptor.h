@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+//
+// Accepts clients for one worker. All workers share each listening socket; each watches a duplicate of its descriptor in
+// its own reactor and accepts in small batches. Without a free place, or without descriptors, it stops watching instead
+// of spinning, and goes on when told that there is room or when the pause is over. Worker thread only, but for listen().
+#pragma once
+
+#include "base/borrowed_socket.h"
+#include "base/fd.h"
+#include "proxy/admission.h"
+#include "proxy/listener.h"
+#include "proxy/session_set.h"
+
+#include <Poco/AutoPtr.h>
+#include <Poco/Net/SocketNotification.h>
+#include <Poco/Net/SocketReactor.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace lemonade::proxy {
+
+class Acceptor {
+ public:
+  Acceptor(Poco::Net::SocketReactor& reactor, SessionSet& sessions, Admission& admission, ProxyCounters& counters)
+      : reactor_(reactor), sessions_(sessions), admission_(admission), counters_(counters) {}
+  ~Acceptor() { stop(); }
+  Acceptor(const Acceptor&) = delete;
+  Acceptor& operator=(const Acceptor&) = delete;
+
+  /// Begins to accept from a listener. Before the reactor runs, or on its thread.
+  void listen(const Listener& listener);
+
+  /// Goes on accepting if it stopped for want of places.
+  void resume();
+  /// Goes on accepting if a pause for want of descriptors is over.
+  void handleDue(std::uint64_t now);
+  /// When the pause is over; 0 where there is none.
+  std::uint64_t nextDue() const noexcept { return paused_until_; }
+
+  /// Takes in the clients that have already connected, as far as there are places, and stops for good.
+  void stop();
+
+ private:
+  struct Source {
+    Source(Acceptor& owner, const Listener& listener);
+    void onReadable(const Poco::AutoPtr<Poco::Net::ReadableNotification>&);
+
+    Acceptor& acceptor;
+    Fd fd;
+    BorrowedSocket socket;
+    std::uint16_t port;
+  };
+
+  void accept(const Source& source);
+  bool acceptOne(const Source& source);
+  void handleError(int error);
+  void watch(bool on);
+  void pauseForRoom();
+
+  Poco::Net::SocketReactor& reactor_;
+  SessionSet& sessions_;
+  Admission& admission_;
+  ProxyCounters& counters_;
+  std::vector<std::unique_ptr<Source>> sources_;
+  bool watching_ = true;
+  std::uint64_t paused_until_ = 0;
+  std::uint64_t complained_at_ = 0;
+};
+
+}  // namespace lemonade::proxy

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+//
+// Holds max_connections exactly, over all workers: a place is taken before accept, so the clients that are too many wait in
+// the kernel's queue. Workers that find no place stop watching their listeners and are woken when one becomes free.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+
+namespace lemonade::proxy {
+
+class Admission {
+ public:
+  explicit Admission(std::uint32_t limit) : limit_(limit) {}
+
+  /// What to call when a place becomes free after there was none, and when the last place is given back while
+  /// notifyWhenEmpty is on. Before the workers run; both are called from worker threads and must not block.
+  void onRoom(std::function<void()> call) { on_room_ = std::move(call); }
+  void onEmpty(std::function<void()> call) { on_empty_ = std::move(call); }
+
+  /// Takes a place; false where all are taken. Worker threads.
+  bool enter() noexcept {
+    std::uint32_t now = taken_.load();
+    do {
+      if (now >= limit_.load(std::memory_order_relaxed)) return false;
+    } while (!taken_.compare_exchange_weak(now, now + 1));
+    return true;
+  }
+
+  /// Gives a place back. Worker threads.
+  void leave() noexcept {
+    const std::uint32_t before = taken_.fetch_sub(1);
+    if (before >= limit_.load(std::memory_order_relaxed)) on_room_();
+    if (before == 1 && notify_empty_.load()) on_empty_();
+  }
+
+  bool hasRoom() const noexcept { return taken_.load() < limit_.load(std::memory_order_relaxed); }
+  std::uint32_t taken() const noexcept { return taken_.load(); }
+  std::uint32_t limit() const noexcept { return limit_.load(std::memory_order_relaxed); }
+
+  /// Changes the limit; sessions above it live on. Control thread.
+  void setLimit(std::uint32_t limit) {
+    limit_.store(limit);
+    on_room_();
+  }
+  /// From now on onEmpty is called whenever the last place is given back. Control thread.
+  void notifyWhenEmpty() noexcept { notify_empty_.store(true); }
+
+ private:
+  std::atomic<std::uint32_t> limit_;
+  std::atomic<bool> notify_empty_{false};
+  std::function<void()> on_room_ = [] {};
+  std::function<void()> on_empty_ = [] {};
+  alignas(64) std::atomic<std::uint32_t> taken_{0};
+};
+
+}  // namespace lemonade::proxy

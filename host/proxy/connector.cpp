@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+#include "proxy/connector.h"
+
+#include "base/log.h"
+
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <random>
+
+namespace lemonade::proxy {
+
+namespace {
+
+constexpr std::uint64_t kQuiet = 10'000'000'000;  // between two lines about the same trouble
+
+bool isShortage(int error) noexcept {
+  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+/// True where a failure to connect is this machine's own and tells nothing about the backend.
+bool isLocal(int error) noexcept { return error == EADDRNOTAVAIL || error == EACCES || error == EPERM; }
+
+void describeClient(const Session& session, lemonade_connection_t& connection) noexcept {
+  const auto& address = session.client_address;
+  if (address.family() == AF_INET6) {
+    connection.client_family = LEMONADE_FAMILY_IPV6;
+    std::memcpy(connection.client_address, &reinterpret_cast<const sockaddr_in6*>(address.get())->sin6_addr, 16);
+  } else {
+    connection.client_family = LEMONADE_FAMILY_IPV4;
+    connection.client_address[10] = connection.client_address[11] = 0xff;
+    std::memcpy(connection.client_address + 12, &reinterpret_cast<const sockaddr_in*>(address.get())->sin_addr, 4);
+  }
+  connection.client_port = address.port();
+  connection.local_port = session.local_port;
+}
+
+}  // namespace
+
+Connector::Connector(std::uint32_t worker, Pool& pool, const Settings& settings, Meter& meter)
+    : worker_(worker), pool_(pool), settings_(settings), meter_(meter) {
+  std::random_device seed;
+  random_state_ = (std::uint64_t{seed()} << 32) | seed();
+}
+
+/// splitmix64 (Steele, Lea, Flood, 2014).
+std::uint64_t Connector::random() noexcept {
+  std::uint64_t z = (random_state_ += 0x9e3779b97f4a7c15);
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+  return z ^ (z >> 31);
+}
+
+Connector::Outcome Connector::begin(Session& session, std::uint64_t now) noexcept {
+  for (;;) {
+    if (!pick(session, now)) return Outcome::kGiveUp;
+    const Outcome outcome = connect(session, now);
+    if (outcome != Outcome::kGiveUp) return outcome;
+    if (!failAttempt(session, errno, now)) return Outcome::kGiveUp;
+  }
+}
+
+Connector::Outcome Connector::retry(Session& session, int error, std::uint64_t now) noexcept {
+  if (!failAttempt(session, error, now)) return Outcome::kGiveUp;
+  return begin(session, now);
+}
+
+bool Connector::pick(Session& session, std::uint64_t now) noexcept {
+  lemonade_connection_t connection{};
+  connection.struct_size = sizeof(connection);
+  connection.attempt = session.attempt;
+  connection.now_ns = now;
+  connection.random = random();
+  connection.worker = worker_;
+  describeClient(session, connection);
+
+  const Picked picked = pool_.pick(connection, session.tried);
+  if (picked.invalid) {
+    meter_.counters().invalid_picks.add();
+    if (now - invalid_logged_at_ > kQuiet || invalid_logged_at_ == 0) {
+      invalid_logged_at_ = now;
+      log::error("proxy", "the strategy gave an answer that cannot be used, round robin answered in its place");
+    }
+  }
+  if (picked.what == Picked::What::kBackend) {
+    session.target = picked.backend;
+    session.cookie = picked.cookie;
+    session.generation = picked.generation;
+    return true;
+  }
+  if (picked.what == Picked::What::kRejected) {
+    session.reason = CloseReason::kRejected;
+    meter_.counters().strategy_rejected.add();
+  } else {
+    session.reason = session.attempt > 0 ? CloseReason::kConnectFailed : CloseReason::kNoBackend;
+    meter_.counters().no_backend.add();
+  }
+  return false;
+}
+
+// kGiveUp means that this attempt failed at once, with errno.
+Connector::Outcome Connector::connect(Session& session, std::uint64_t now) noexcept {
+  const Address& address = session.target->address();
+  const int fd = ::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0 && isShortage(errno)) {
+    pool_.release(*session.target);
+    session.target = nullptr;
+    meter_.counters().descriptor_waits.add();
+    return Outcome::kWait;
+  }
+  ++session.attempt;
+  session.attempted_at = now;
+  session.backend = Endpoint{};
+  session.backend.fd = fd;
+  if (fd < 0) return Outcome::kGiveUp;
+  const int one = 1;
+  (void)::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+  if (const int idle = static_cast<int>(settings_.keepalive_seconds.load(std::memory_order_relaxed)); idle > 0) {
+    (void)::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+    (void)::setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+  }
+  if (::connect(fd, address.get(), address.size()) == 0) return Outcome::kConnected;
+  return errno == EINPROGRESS ? Outcome::kConnecting : Outcome::kGiveUp;
+}
+
+// Ends the attempt under way; false where there shall be no other, with the reason set.
+bool Connector::failAttempt(Session& session, int error, std::uint64_t now) noexcept {
+  if (isLocal(error) && (now - complained_at_ > kQuiet || complained_at_ == 0)) {
+    complained_at_ = now;
+    log::warning("proxy", error == EADDRNOTAVAIL ? "no source port is free to connect from; widen "
+                                                   "net.ipv4.ip_local_port_range or add backends"
+                                                 : "this machine forbids to connect",
+                 {{"backend", session.target->id()}, {"error", std::strerror(error)}});
+  }
+  meter_.connectFailed(session, error, !isLocal(error), now);
+  session.tried.add(*session.target);
+  if (session.backend.fd >= 0) ::close(session.backend.fd);
+  session.backend = Endpoint{};
+  const auto most = std::min<std::uint32_t>(settings_.retries.load(std::memory_order_relaxed), Tried::kMost - 1);
+  if (session.attempt > most) {
+    session.reason = CloseReason::kConnectFailed;
+    return false;  // target stays: the access log names the last one tried
+  }
+  pool_.release(*session.target);
+  session.target = nullptr;
+  meter_.counters().retries.add();
+  return true;
+}
+
+}  // namespace lemonade::proxy

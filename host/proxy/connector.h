@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+//
+// Finds a backend for a session: picks one, begins to connect, and after a failure picks another, never the same twice,
+// until one answers, none is left, or the retries are used up. Worker thread only.
+#pragma once
+
+#include "balance/pool.h"
+#include "proxy/meter.h"
+#include "proxy/session.h"
+#include "proxy/settings.h"
+
+#include <cstdint>
+
+namespace lemonade::proxy {
+
+class Connector {
+ public:
+  enum class Outcome {
+    kConnecting,  ///< session.backend.fd is connecting
+    kConnected,   ///< it is connected already
+    kWait,        ///< there is no descriptor to be had: try again later
+    kGiveUp,      ///< session.reason says why
+  };
+
+  Connector(std::uint32_t worker, Pool& pool, const Settings& settings, Meter& meter);
+
+  /// Begins the first attempt, or goes on after a kWait.
+  Outcome begin(Session& session, std::uint64_t now) noexcept;
+  /// The attempt under way failed with this errno: goes on with another backend.
+  Outcome retry(Session& session, int error, std::uint64_t now) noexcept;
+
+ private:
+  bool pick(Session& session, std::uint64_t now) noexcept;
+  Outcome connect(Session& session, std::uint64_t now) noexcept;
+  bool failAttempt(Session& session, int error, std::uint64_t now) noexcept;
+  std::uint64_t random() noexcept;
+
+  const std::uint32_t worker_;
+  Pool& pool_;
+  const Settings& settings_;
+  Meter& meter_;
+  std::uint64_t random_state_;
+  std::uint64_t complained_at_ = 0;  // of source ports
+  std::uint64_t invalid_logged_at_ = 0;
+};
+
+}  // namespace lemonade::proxy

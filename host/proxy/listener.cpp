@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+#include "proxy/listener.h"
+
+#include <netinet/tcp.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace lemonade::proxy {
+
+namespace {
+
+void setOption(int fd, int level, int name, int value) noexcept {
+  (void)::setsockopt(fd, level, name, &value, sizeof(value));
+}
+
+std::string mendFor(int error) {
+  switch (error) {
+    case EADDRINUSE: return "; another program listens there (ss -ltnp shows which)";
+    case EACCES: return "; ports below 1024 need CAP_NET_BIND_SERVICE";
+    case EADDRNOTAVAIL: return "; this machine has no such address";
+    default: return "";
+  }
+}
+
+}  // namespace
+
+Result<Listener> Listener::open(const Address& address, std::uint32_t backlog, std::uint32_t keepalive_seconds) {
+  const auto fail = [&](const char* what) {
+    const int error = errno;
+    return Error{"cannot listen on " + address.text() + ": " + what + ": " + std::strerror(error) + mendFor(error)};
+  };
+  Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) return fail("socket");
+  setOption(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
+  // [::] serves IPv6 alone, so that 0.0.0.0 and [::] can be listed side by side.
+  if (address.family() == AF_INET6) setOption(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  setOption(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
+  if (keepalive_seconds > 0) {
+    setOption(fd.get(), SOL_SOCKET, SO_KEEPALIVE, 1);
+    setOption(fd.get(), IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(keepalive_seconds));
+  }
+  if (::bind(fd.get(), address.get(), address.size()) != 0) return fail("bind");
+  if (::listen(fd.get(), static_cast<int>(backlog)) != 0) return fail("listen");
+  sockaddr_storage bound{};
+  socklen_t size = sizeof(bound);
+  if (::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&bound), &size) != 0) return fail("getsockname");
+  return Listener(std::move(fd), Address(reinterpret_cast<const sockaddr*>(&bound), size));
+}
+
+}  // namespace lemonade::proxy

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+#include "proxy/meter.h"
+
+#include "balance/feedback.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+
+namespace lemonade::proxy {
+
+namespace {
+
+std::string milliseconds(std::uint64_t ns) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.3f", static_cast<double>(ns) / 1e6);
+  return text;
+}
+
+}  // namespace
+
+const char* closeReasonName(CloseReason reason) noexcept {
+  switch (reason) {
+    case CloseReason::kDone: return "done";
+    case CloseReason::kClientReset: return "client-reset";
+    case CloseReason::kBackendReset: return "backend-reset";
+    case CloseReason::kIdleTimeout: return "idle-timeout";
+    case CloseReason::kConnectFailed: return "connect-failed";
+    case CloseReason::kNoBackend: return "no-backend";
+    case CloseReason::kRejected: return "rejected";
+    case CloseReason::kDrain: return "drain";
+    case CloseReason::kAbandoned: return "abandoned";
+    case CloseReason::kNoMemory: return "no-memory";
+  }
+  return "unknown";
+}
+
+lemonade_strategy_event_t Meter::event(const Session& session, std::uint32_t type, std::uint64_t now) const noexcept {
+  lemonade_strategy_event_t event{};
+  event.struct_size = sizeof(event);
+  event.type = type;
+  event.backend_identity = session.target->identity();
+  event.cookie = session.cookie;
+  event.now_ns = now;
+  return event;
+}
+
+void Meter::connected(Session& session, std::uint64_t now) noexcept {
+  const std::uint64_t took = now - session.attempted_at;
+  session.connected_at = session.active_at = now;
+  feedback::connected(*session.target, took, now);
+  auto& counters = session.target->counters(worker_);
+  counters.sessions.add();
+  counters.connect_time.record(took);
+  if (!pool_.wants(LEMONADE_EVENT_CONNECTED)) return;
+  auto told = event(session, LEMONADE_EVENT_CONNECTED, now);
+  told.value_ns = took;
+  pool_.tell(worker_, told, session.generation);
+}
+
+void Meter::connectFailed(Session& session, int error, bool blame, std::uint64_t now) noexcept {
+  auto& counters = session.target->counters(worker_);
+  if (error == ECONNREFUSED || error == ECONNRESET)
+    counters.connect_refused.add();
+  else if (error == ETIMEDOUT)
+    counters.connect_timeouts.add();
+  else
+    counters.connect_errors.add();
+  if (!blame) return;
+  feedback::failed(*session.target, now);
+  if (!pool_.wants(LEMONADE_EVENT_CONNECT_FAILED)) return;
+  auto told = event(session, LEMONADE_EVENT_CONNECT_FAILED, now);
+  told.value_ns = now - session.attempted_at;
+  told.error = error;
+  pool_.tell(worker_, told, session.generation);
+}
+
+void Meter::abandoned(Session& session, std::uint64_t now) noexcept {
+  if (session.target == nullptr || !pool_.wants(LEMONADE_EVENT_ABANDONED)) return;
+  auto told = event(session, LEMONADE_EVENT_ABANDONED, now);
+  pool_.tell(worker_, told, session.generation);
+}
+
+void Meter::beginExchange(Session& session) noexcept {
+  session.waiting = true;
+  session.exchange_at = nowNs();
+  feedback::exchangeStarted(*session.target, session.exchange_at);
+}
+
+void Meter::endExchange(Session& session) noexcept {
+  const std::uint64_t now = nowNs();
+  const std::uint64_t took = now - session.exchange_at;
+  session.waiting = false;
+  ++session.exchanges;
+  session.slowest_exchange_ns = std::max(session.slowest_exchange_ns, took);
+  feedback::exchangeAnswered(*session.target, session.exchange_at, now);
+  auto& counters = session.target->counters(worker_);
+  counters.exchanges.add();
+  counters.exchange_time.record(took);
+  if (!pool_.wants(LEMONADE_EVENT_EXCHANGE)) return;
+  auto told = event(session, LEMONADE_EVENT_EXCHANGE, now);
+  told.value_ns = took;
+  pool_.tell(worker_, told, session.generation);
+}
+
+void Meter::firstAnswer(Session& session) noexcept {
+  session.answered = true;
+  feedback::succeeded(*session.target);
+}
+
+void Meter::countEnd(Session& session, BackendCounters& counters, std::uint64_t now) noexcept {
+  counters.duration.record(now - session.connected_at);
+  if (session.reason == CloseReason::kIdleTimeout) counters.idle_timeouts.add();
+  if (session.reason == CloseReason::kBackendReset) {
+    counters.resets.add();
+    feedback::failed(*session.target, now);
+    auto told = event(session, LEMONADE_EVENT_ERROR, now);
+    told.error = ECONNRESET;
+    pool_.tell(worker_, told, session.generation);
+  } else if (!session.answered && session.reason == CloseReason::kDone) {
+    feedback::succeeded(*session.target);
+  }
+}
+
+void Meter::closed(Session& session, std::uint64_t now) noexcept {
+  if (session.reason == CloseReason::kClientReset) counters_.client_resets.add();
+  if (session.reason == CloseReason::kDrain) counters_.drain_closed.add();
+  if (session.target != nullptr) {
+    if (session.waiting) feedback::exchangeDropped(*session.target, session.exchange_at);
+    if (session.connected_at != 0) countEnd(session, session.target->counters(worker_), now);
+    if (session.connected_at != 0 && pool_.wants(LEMONADE_EVENT_CLOSED)) {
+      auto told = event(session, LEMONADE_EVENT_CLOSED, now);
+      told.value_ns = now - session.connected_at;
+      told.bytes_in = session.bytes_in;
+      told.bytes_out = session.bytes_out;
+      told.exchanges = session.exchanges;
+      pool_.tell(worker_, told, session.generation);
+    }
+  }
+  if (log::enabled("access", log::Level::kDebug)) writeAccessLog(session, now);
+}
+
+void Meter::writeAccessLog(const Session& session, std::uint64_t now) const noexcept try {
+  const auto connect_ns = session.connected_at != 0 ? session.connected_at - session.attempted_at : 0;
+  log::debug("access", "session closed",
+             {{"client", session.client_address.text()},
+              {"backend", session.target != nullptr ? session.target->id() : "-"},
+              {"backend_address", session.target != nullptr ? session.target->addressText() : "-"},
+              {"attempts", std::to_string(session.attempt)},
+              {"bytes_in", std::to_string(session.bytes_in)},
+              {"bytes_out", std::to_string(session.bytes_out)},
+              {"exchanges", std::to_string(session.exchanges)},
+              {"connect_ms", milliseconds(connect_ns)},
+              {"slowest_exchange_ms", milliseconds(session.slowest_exchange_ns)},
+              {"duration_ms", milliseconds(now - session.accepted_at)},
+              {"reason", closeReasonName(session.reason)}});
+} catch (...) {
+  // A line that cannot be composed for want of memory is lost.
+}
+
+}  // namespace lemonade::proxy

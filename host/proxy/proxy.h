@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+//
+// The data plane as one thing: listeners, workers and the connection limit they share. Control thread only, but for the
+// numbers.
+#pragma once
+
+#include "base/result.h"
+#include "proxy/admission.h"
+#include "proxy/listener.h"
+#include "proxy/settings.h"
+#include "proxy/worker.h"
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+namespace lemonade::proxy {
+
+class Proxy {
+ public:
+  /// One worker for each lane of the pool, which must outlive the proxy.
+  Proxy(Pool& pool, std::uint32_t max_connections);
+  /// Closes what is left and joins the workers.
+  ~Proxy();
+  Proxy(const Proxy&) = delete;
+  Proxy& operator=(const Proxy&) = delete;
+
+  Settings& settings() noexcept { return settings_; }
+  Admission& admission() noexcept { return admission_; }
+
+  /// Binds all addresses, or none.
+  Status listen(const std::vector<Address>& addresses, std::uint32_t backlog);
+  const std::vector<Listener>& listeners() const noexcept { return listeners_; }
+
+  /// Starts the workers.
+  void start();
+
+  /// Begins to drain: no new clients; those already connected are taken in. Calls empty on a worker's thread, or at once,
+  /// when no session is left.
+  void drain(std::function<void()> empty);
+  /// Ends every session that is left, waits for it, and ends the workers.
+  void stop();
+
+  /// Sessions now. Any thread.
+  std::uint32_t sessions() const noexcept { return admission_.taken(); }
+  /// The counters of each worker. Any thread.
+  std::vector<const ProxyCounters*> counters() const;
+
+ private:
+  /// Runs task on every worker and returns when all have run it.
+  void runOnAll(const std::function<void(Worker&)>& task);
+
+  Pool& pool_;
+  Settings settings_;
+  Admission admission_;
+  std::vector<Listener> listeners_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::function<void()> empty_;
+  bool started_ = false;
+};
+
+}  // namespace lemonade::proxy

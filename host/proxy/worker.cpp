@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+#include "proxy/worker.h"
+
+#include "base/clock.h"
+
+#include <Poco/NObserver.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+namespace lemonade::proxy {
+
+namespace {
+
+using Poco::Net::ReadableNotification;
+using Observer = Poco::NObserver<Worker, ReadableNotification>;
+
+Fd owned(int fd, const char* what) {
+  if (fd < 0) throw std::system_error(errno, std::generic_category(), what);
+  return Fd(fd);
+}
+
+}  // namespace
+
+Worker::Reactor::Reactor(Quiescence& quiescence, std::uint32_t worker)
+    : SocketReactor(Poco::Timespan(Poco::Timespan::DAYS)), quiescence_(quiescence), worker_(worker) {}
+
+Worker::Worker(std::uint32_t index, Pool& pool, const Settings& settings, Admission& admission)
+    : index_(index),
+      pool_(pool),
+      wake_fd_(owned(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")),
+      timer_fd_(owned(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create")),
+      reactor_(pool.quiescence(), index),
+      sessions_(index, pool, settings, admission, counters_),
+      acceptor_(reactor_, sessions_, admission, counters_),
+      sessions_socket_(sessions_.fd()),
+      timer_socket_(timer_fd_.get()),
+      wake_socket_(wake_fd_.get()),
+      thread_("worker-" + std::to_string(index)) {
+  reactor_.addEventHandler(sessions_socket_, Observer(*this, &Worker::onSessions));
+  reactor_.addEventHandler(timer_socket_, Observer(*this, &Worker::onTimer));
+  reactor_.addEventHandler(wake_socket_, Observer(*this, &Worker::onWake));
+}
+
+Worker::~Worker() {
+  stop();
+  acceptor_.stop();
+  reactor_.removeEventHandler(sessions_socket_, Observer(*this, &Worker::onSessions));
+  reactor_.removeEventHandler(timer_socket_, Observer(*this, &Worker::onTimer));
+  reactor_.removeEventHandler(wake_socket_, Observer(*this, &Worker::onWake));
+}
+
+void Worker::start(const std::vector<Listener>& listeners) {
+  for (const auto& listener : listeners) acceptor_.listen(listener);
+  pool_.quiescence().setOnline(index_);
+  thread_.start(*this);
+  started_ = true;
+}
+
+void Worker::run() { reactor_.run(); }
+
+void Worker::stop() {
+  if (!std::exchange(started_, false)) return;
+  post([](Worker& self) { self.reactor_.stop(); });
+  thread_.join();
+  pool_.quiescence().setOffline(index_);
+}
+
+void Worker::post(std::function<void(Worker&)> task) {
+  {
+    const std::lock_guard lock(mutex_);
+    tasks_.push_back(std::move(task));
+  }
+  wake();
+}
+
+void Worker::wake() noexcept { (void)::eventfd_write(wake_fd_.get(), 1); }
+
+void Worker::onWake(const Poco::AutoPtr<ReadableNotification>&) {
+  eventfd_t ignored;
+  (void)::eventfd_read(wake_fd_.get(), &ignored);
+  std::vector<std::function<void(Worker&)>> tasks;
+  {
+    const std::lock_guard lock(mutex_);
+    tasks.swap(tasks_);
+  }
+  for (auto& task : tasks) task(*this);
+  acceptor_.resume();
+  arm();
+}
+
+void Worker::onSessions(const Poco::AutoPtr<ReadableNotification>&) {
+  sessions_.handleReady();
+  arm();
+}
+
+void Worker::onTimer(const Poco::AutoPtr<ReadableNotification>&) {
+  std::uint64_t ignored;
+  [[maybe_unused]] const auto expirations = ::read(timer_fd_.get(), &ignored, sizeof(ignored));
+  armed_for_ = 0;
+  const std::uint64_t now = nowNs();
+  sessions_.handleDue(now);
+  acceptor_.handleDue(now);
+  arm();
+}
+
+// A timer that is armed too early costs one look when it fires; so it is only ever set for an earlier time.
+void Worker::arm() {
+  std::uint64_t due = sessions_.nextDue();
+  if (const std::uint64_t other = acceptor_.nextDue(); other != 0 && (due == 0 || other < due)) due = other;
+  if (due == 0 || (armed_for_ != 0 && armed_for_ <= due)) return;
+  armed_for_ = due;
+  itimerspec when{};
+  when.it_value.tv_sec = static_cast<time_t>(due / 1'000'000'000);
+  when.it_value.tv_nsec = static_cast<long>(due % 1'000'000'000);
+  (void)::timerfd_settime(timer_fd_.get(), TFD_TIMER_ABSTIME, &when, nullptr);
+}
+
+}  // namespace lemonade::proxy

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+//
+// A worker: one thread, one Poco SocketReactor, and in it just a few descriptors: the listeners, the session set that
+// stands for all connections, a timer, and an eventfd by which others reach it.
+#pragma once
+
+#include "base/borrowed_socket.h"
+#include "base/fd.h"
+#include "proxy/acceptor.h"
+#include "proxy/session_set.h"
+
+#include <Poco/Net/SocketReactor.h>
+#include <Poco/Runnable.h>
+#include <Poco/Thread.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <vector>
+
+namespace lemonade::proxy {
+
+class Worker : public Poco::Runnable {
+ public:
+  Worker(std::uint32_t index, Pool& pool, const Settings& settings, Admission& admission);
+  /// Stops and joins the thread; sessions that are left are closed.
+  ~Worker() override;
+
+  const ProxyCounters& counters() const noexcept { return counters_; }
+
+  /// Starts the thread. Control thread, as the rest but for wake().
+  void start(const std::vector<Listener>& listeners);
+  void stop();
+
+  /// Runs task soon on the worker's thread. Any thread.
+  void post(std::function<void(Worker&)> task);
+  /// Makes the worker look again whether there is room. Any thread; never blocks.
+  void wake() noexcept;
+
+  // For posted tasks.
+  Acceptor& acceptor() noexcept { return acceptor_; }
+  SessionSet& sessions() noexcept { return sessions_; }
+
+ private:
+  /// Announces the worker's quiescent points: between two polls no pick is under way.
+  class Reactor : public Poco::Net::SocketReactor {
+   public:
+    Reactor(Quiescence& quiescence, std::uint32_t worker);
+
+   protected:
+    void onBusy() override { quiescence_.announce(worker_); }
+    void onTimeout() override { quiescence_.announce(worker_); }
+    void onIdle() override {}
+
+   private:
+    Quiescence& quiescence_;
+    const std::uint32_t worker_;
+  };
+
+  void run() override;
+  void onSessions(const Poco::AutoPtr<Poco::Net::ReadableNotification>&);
+  void onTimer(const Poco::AutoPtr<Poco::Net::ReadableNotification>&);
+  void onWake(const Poco::AutoPtr<Poco::Net::ReadableNotification>&);
+  void arm();
+
+  const std::uint32_t index_;
+  Pool& pool_;
+  Fd wake_fd_;
+  Fd timer_fd_;
+  ProxyCounters counters_;
+  Reactor reactor_;
+  SessionSet sessions_;
+  Acceptor acceptor_;
+  BorrowedSocket sessions_socket_;
+  BorrowedSocket timer_socket_;
+  BorrowedSocket wake_socket_;
+  std::uint64_t armed_for_ = 0;  // 0: not armed
+
+  Poco::Thread thread_;
+  bool started_ = false;
+
+  std::mutex mutex_;  // guards tasks_
+  std::vector<std::function<void(Worker&)>> tasks_;
+};
+
+}  // namespace lemonade::proxy
