@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: MIT
+//
+// Behaviour "Bytes": what goes in comes out, in both directions, however the two ends take turns, stall and close.
+#include "support/balancer.h"
+#include "support/pattern.h"
+#include "support/server.h"
+
+#include <catch2/catch.hpp>
+#include <fstream>
+#include <future>
+#include <set>
+
+namespace lemonade::test {
+namespace {
+
+constexpr std::size_t kMiB = 1024 * 1024;
+
+/// One backend and the balancer in front of it.
+struct Pair {
+  explicit Pair(Server::Handler handler)
+      : server(std::move(handler)), balancer(Config().backend("a", server.address())) {}
+
+  Server server;
+  Balancer balancer;
+};
+
+/// Resident memory of a process, in bytes.
+std::size_t residentMemory(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/statm");
+  std::size_t total = 0;
+  std::size_t resident = 0;
+  file >> total >> resident;
+  return resident * 4096;
+}
+
+/// Sends the pattern until nothing has fitted for a while: then everything between here and the peer is full.
+std::size_t sendUntilStuck(Socket& socket, std::size_t limit) {
+  const Pattern pattern(1);
+  std::size_t sent = 0;
+  while (sent < limit) {
+    sent += socket.sendSome(pattern.at(sent, limit - sent));
+    pollfd entry{socket.fd(), POLLOUT, 0};
+    if (::poll(&entry, 1, Deadline(300ms).remainingMillis()) == 0) break;
+  }
+  return sent;
+}
+
+}  // namespace
+
+TEST_CASE("Bytes are echoed both ways", "[bytes]") {
+  Pair pair(echo());
+  Socket client = pair.balancer.connect();
+  for (const std::string message : {"one", "two", "three"}) {
+    client.send(message);
+    CHECK(client.receive(message.size()) == message);
+  }
+  client.finishSending();
+  CHECK(client.receiveAll().empty());
+}
+
+TEST_CASE("A server that speaks first is heard before the client sends anything", "[bytes]") {
+  Pair pair(named("hello"));
+  CHECK(pair.balancer.connect().receiveLine() == "hello");
+}
+
+TEST_CASE("After the client half-closes the answer still arrives in full", "[bytes]") {
+  const std::string answer = Pattern(1).bytes(8 * kMiB);
+  Pair pair([&](Socket& socket) {
+    const std::string question = socket.receiveAll();
+    socket.send(question + answer);
+  });
+  Socket client = pair.balancer.connect();
+  client.send("question");
+  client.finishSending();
+  CHECK(client.receiveAll() == "question" + answer);
+}
+
+TEST_CASE("After the server half-closes the bytes of the client still arrive", "[bytes]") {
+  const std::string upload = Pattern(2).bytes(8 * kMiB);
+  std::promise<std::string> received;
+  Pair pair([&](Socket& socket) {
+    if (socket.next() == End::kClosed) return;  // a health check
+    socket.receive(2);
+    socket.finishSending();
+    received.set_value(socket.receiveAll());
+  });
+  Socket client = pair.balancer.connect();
+  client.send("go");
+  REQUIRE(client.next() == End::kClosed);
+  client.send(upload);
+  client.finishSending();
+  auto result = received.get_future();
+  REQUIRE(result.wait_for(20s) == std::future_status::ready);
+  CHECK(result.get() == upload);
+}
+
+TEST_CASE("Fifty megabytes to a server that reads nothing for a while arrive complete in bounded memory", "[bytes]") {
+  constexpr std::size_t kSize = 50 * kMiB;
+  std::promise<void> resume;
+  auto resumed = resume.get_future().share();
+  Pair pair([resumed](Socket& socket) {
+    if (socket.next() == End::kClosed) return;
+    resumed.wait();
+    socket.send(verify(socket, Pattern(1), kSize) ? "same" : "different");
+  });
+  Socket client = pair.balancer.connect();
+  const std::size_t before = residentMemory(pair.balancer.process().pid());
+  const std::size_t sent = sendUntilStuck(client, kSize);
+  CHECK(sent < kSize);
+  if (!LEMONADE_SANITIZED) CHECK(residentMemory(pair.balancer.process().pid()) < before + 8 * kMiB);
+  resume.set_value();
+  transmit(client, Pattern(1), sent, kSize);
+  CHECK(client.receiveAll() == "same");
+}
+
+TEST_CASE("Fifty megabytes to a client that reads nothing for a while arrive complete in bounded memory", "[bytes]") {
+  constexpr std::size_t kSize = 50 * kMiB;
+  std::promise<std::size_t> stuck;
+  Pair pair([&stuck](Socket& socket) {
+    if (socket.next() == End::kClosed) return;
+    const std::size_t sent = sendUntilStuck(socket, kSize);
+    stuck.set_value(sent);
+    transmit(socket, Pattern(1), sent, kSize);
+  });
+  Socket client = pair.balancer.connect();
+  const std::size_t before = residentMemory(pair.balancer.process().pid());
+  client.send("go");
+  auto sent = stuck.get_future();
+  REQUIRE(sent.wait_for(20s) == std::future_status::ready);
+  CHECK(sent.get() < kSize);
+  if (!LEMONADE_SANITIZED) CHECK(residentMemory(pair.balancer.process().pid()) < before + 8 * kMiB);
+  CHECK(verify(client, Pattern(1), kSize));
+  CHECK(client.receiveAll().empty());
+}
+
+TEST_CASE("A reset by the client is a reset at the server", "[bytes]") {
+  std::promise<End> end;
+  Pair pair([&](Socket& socket) {
+    if (socket.next() == End::kClosed) return;
+    socket.receive(5);
+    socket.send("there");
+    end.set_value(socket.next());
+  });
+  Socket client = pair.balancer.connect();
+  client.send("hello");
+  REQUIRE(client.receive(5) == "there");
+  client.reset();
+  auto seen = end.get_future();
+  REQUIRE(seen.wait_for(10s) == std::future_status::ready);
+  CHECK(seen.get() == End::kReset);
+}
+
+TEST_CASE("A reset by the server is a reset at the client", "[bytes]") {
+  Pair pair([](Socket& socket) {
+    if (socket.next() == End::kClosed) return;
+    socket.receive(5);
+    socket.reset();
+  });
+  Socket client = pair.balancer.connect();
+  client.send("hello");
+  CHECK(client.next() == End::kReset);
+}
+
+TEST_CASE("One gigabyte through one connection is identical byte by byte", "[bytes]") {
+  constexpr std::size_t kSize = 1024 * kMiB;
+  Pair pair([](Socket& socket) {
+    if (socket.next() == End::kClosed) return;
+    socket.send(verify(socket, Pattern(3), kSize) ? "same" : "different");
+  });
+  Socket client = pair.balancer.connect();
+  transmit(client, Pattern(3), 0, kSize);
+  CHECK(client.receiveAll(60s) == "same");
+  CHECK(eventually([&] { return pair.balancer.metric("lemonade_backend_bytes_total", {"direction=\"in\""}) == kSize; }));
+}
+
+TEST_CASE("What the server sent before it closed arrives although the client reads later", "[bytes]") {
+  const std::string last_words = Pattern(4).bytes(200 * 1024);
+  std::promise<void> closed;
+  Pair pair([&](Socket& socket) {
+    if (socket.next() == End::kClosed) return;
+    socket.receive(2);
+    socket.send(last_words);
+    socket.close();
+    closed.set_value();
+  });
+  Socket client = pair.balancer.connect();
+  client.send("go");
+  REQUIRE(closed.get_future().wait_for(10s) == std::future_status::ready);
+  CHECK(client.receiveAll() == last_words);
+}
+
+TEST_CASE("A client that sends one byte at a time is served", "[bytes]") {
+  Pair pair(echo());
+  Socket client = pair.balancer.connect();
+  const std::string message = Pattern(5).bytes(2000);
+  for (const char byte : message) client.send(std::string_view(&byte, 1));
+  client.finishSending();
+  CHECK(client.receiveAll() == message);
+}
+
+TEST_CASE("IPv6 clients reach IPv6 and IPv4 backends", "[bytes]") {
+  Server six(named("six"), "[::1]:0");
+  Server four(named("four"));
+  Balancer balancer(Config()
+                        .raw("proxy.listen_address", "[\"[::1]:0\", \"127.0.0.1:0\"]")
+                        .backend("six", six.address())
+                        .backend("four", four.address()));
+  REQUIRE(balancer.address(0).starts_with("[::1]:"));
+  REQUIRE(balancer.address(1).starts_with("127.0.0.1:"));
+  for (const std::size_t listener : {0, 1}) {
+    const std::string first = balancer.connect(listener).receiveLine();
+    const std::string second = balancer.connect(listener).receiveLine();
+    CHECK(std::set<std::string>{first, second} == std::set<std::string>{"four", "six"});
+  }
+}
+
+TEST_CASE("Two hundred connections carry one gigabyte each way without a wrong byte", "[heavy]") {
+  constexpr unsigned kConnections = 200;
+  constexpr std::size_t kEach = 1024 * kMiB / kConnections;
+  Server server([](Socket& socket) {
+    if (socket.next() == End::kClosed) return;
+    const auto seed = static_cast<unsigned>(std::stoul(socket.receiveLine()));
+    if (exchange(socket, Pattern(seed), Pattern(seed + 1), kEach)) socket.send("!");
+  });
+  Balancer balancer(Config().set("runtime.workers", 2).backend("a", server.address()));
+
+  std::vector<std::future<bool>> clients;
+  for (unsigned i = 0; i < kConnections; ++i)
+    clients.push_back(std::async(std::launch::async, [&balancer, i] {
+      Socket socket = balancer.connect();
+      socket.send(std::to_string(i) + "\n");
+      return exchange(socket, Pattern(i + 1), Pattern(i), kEach) && socket.receive(1) == "!";
+    }));
+  unsigned right = 0;
+  for (auto& client : clients) right += client.get();
+  CHECK(right == kConnections);
+  CHECK(eventually([&] { return balancer.metric("lemonade_proxy_sessions") == 0; }));
+}
+
+}  // namespace lemonade::test

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+//
+// Behaviour "Health": rise and fall, what is logged, and what a check costs the backend.
+#include "support/balancer.h"
+#include "support/server.h"
+
+#include <catch2/catch.hpp>
+
+namespace lemonade::test {
+namespace {
+
+std::string stateOf(Balancer& balancer, const std::string& id) {
+  return balancer.backend(id)->getValue<std::string>("state");
+}
+
+}  // namespace
+
+TEST_CASE("A first check that fails takes a backend down with its reason", "[health]") {
+  RefusingPort dead;
+  Server good(named("good"));
+  Balancer balancer(
+      Config().realChecks().set("health.fall", 3).backend("dead", dead.address()).backend("good", good.address()));
+  const auto line = balancer.process().waitForLog("health: backend is down");
+  CHECK(line.find("WARN") != std::string::npos);
+  CHECK(field(line, "backend") == "dead");
+  CHECK(field(line, "address") == dead.address());
+  CHECK(field(line, "reason").find("refused") != std::string::npos);
+  CHECK(eventually([&] { return stateOf(balancer, "dead") == "down"; }));
+  CHECK(balancer.backend("dead")->getValue<std::string>("reason").find("refused") != std::string::npos);
+  CHECK(stateOf(balancer, "good") == "up");
+}
+
+TEST_CASE("A backend goes down after fall failures and up after rise passes and each is logged once", "[health]") {
+  Server server(named("a"));
+  Balancer balancer(Config()
+                        .realChecks()
+                        .set("health.interval", "60ms")
+                        .set("health.fall", 3)
+                        .set("health.rise", 2)
+                        .backend("a", server.address()),
+                    {{"LEMONADE_LOG", "info,health=debug"}});
+  REQUIRE(eventually([&] { return server.accepted() >= 2; }));
+  server.stop();
+  balancer.process().waitForLog("health: backend is down backend=a");
+  server.restart();
+  const unsigned before = server.accepted();
+  balancer.process().waitForLog("health: backend is up backend=a");
+  CHECK(server.accepted() - before >= 2);
+  // Several more checks change nothing and say nothing.
+  const unsigned settled = server.accepted();
+  REQUIRE(eventually([&] { return server.accepted() >= settled + 5; }));
+  CHECK(balancer.process().countLog("health: backend is down") == 1);
+  CHECK(balancer.process().countLog("health: backend is up") == 1);
+  CHECK(balancer.process().waitForLog("health: backend is up").find("INFO") != std::string::npos);
+  CHECK(balancer.ask() == "a");
+}
+
+TEST_CASE("A check that nobody answers fails after the health timeout", "[health]") {
+  BlackHole hole;
+  Balancer balancer(Config().realChecks().set("health.timeout", "200ms").backend("hole", hole.address()));
+  const auto line = balancer.process().waitForLog("health: backend is down backend=hole", 5s);
+  CHECK(field(line, "reason").find("timed out") != std::string::npos);
+}
+
+TEST_CASE("The health interval decides how often a backend is checked", "[health]") {
+  Server often(named("often"));
+  Balancer quick(Config().realChecks().set("health.interval", "50ms").backend("a", often.address()));
+  REQUIRE(eventually([&] { return often.accepted() >= 1; }));
+  const unsigned first = often.accepted();
+  CHECK(eventually([&] { return often.accepted() >= first + 10; }, 3s));
+
+  Server seldom(named("seldom"));
+  Balancer slow(Config().realChecks().set("health.interval", "1h").backend("a", seldom.address()));
+  REQUIRE(eventually([&] { return seldom.accepted() >= 1; }));
+  CHECK_FALSE(eventually([&] { return seldom.accepted() > 1; }, 500ms));
+}
+
+TEST_CASE("A disabled backend is checked and shown and gets no connection", "[health]") {
+  Server off(named("off")), on(named("on"));
+  Balancer balancer(
+      Config().realChecks().backend("off", off.address(), "enabled = false").backend("on", on.address()));
+  for (int i = 0; i < 6; ++i) CHECK(balancer.ask() == "on");
+  CHECK(stateOf(balancer, "off") == "disabled");
+  CHECK(balancer.metric("lemonade_backend_enabled", {"backend=\"off\""}) == 0);
+}
+
+TEST_CASE("Readiness follows the backends", "[health]") {
+  Server server(named("a"));
+  Balancer balancer(Config().realChecks().backend("a", server.address()));
+  CHECK(balancer.admin("/readyz").status == 200);
+  REQUIRE(eventually([&] { return server.accepted() >= 1; }));
+  server.stop();
+  CHECK(eventually([&] { return balancer.admin("/readyz").status == 503; }));
+  CHECK(balancer.admin("/healthz").status == 200);
+  server.restart();
+  CHECK(eventually([&] { return balancer.admin("/readyz").status == 200; }));
+}
+
+}  // namespace lemonade::test

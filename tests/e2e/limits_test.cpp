@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: MIT
+//
+// Behaviour "Limits": connections, descriptors and source ports run out; the balancer holds its limits and recovers.
+#include "support/balancer.h"
+#include "support/privilege.h"
+#include "support/server.h"
+
+#include <sys/resource.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <iterator>
+#include <list>
+
+namespace lemonade::test {
+namespace {
+
+/// Clients that are served, of those that connected: each server greets as soon as it has a connection.
+int served(std::list<Socket>& clients) {
+  int count = 0;
+  for (auto& client : clients) count += client.next(0ms) == End::kBytes;
+  return count;
+}
+
+std::list<Socket> connectMany(Balancer& balancer, int count) {
+  std::list<Socket> clients;
+  for (int i = 0; i < count; ++i) clients.push_back(balancer.connect());
+  return clients;
+}
+
+int openDescriptors(pid_t pid) {
+  const std::filesystem::directory_iterator entries("/proc/" + std::to_string(pid) + "/fd");
+  return static_cast<int>(std::distance(begin(entries), end(entries)));
+}
+
+void limitDescriptors(pid_t pid, rlim_t soft) {
+  rlimit limit{};
+  REQUIRE(::prlimit(pid, RLIMIT_NOFILE, nullptr, &limit) == 0);
+  limit.rlim_cur = soft;
+  REQUIRE(::prlimit(pid, RLIMIT_NOFILE, &limit, nullptr) == 0);
+}
+
+rlim_t descriptorLimit(pid_t pid) {
+  rlimit limit{};
+  REQUIRE(::prlimit(pid, RLIMIT_NOFILE, nullptr, &limit) == 0);
+  return limit.rlim_cur;
+}
+
+/// Processor time a process has used so far.
+Millis processorTime(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string word;
+  for (int i = 0; i < 13; ++i) file >> word;
+  long user = 0;
+  long system = 0;
+  file >> user >> system;
+  return Millis((user + system) * 1000 / ::sysconf(_SC_CLK_TCK));
+}
+
+}  // namespace
+
+TEST_CASE("max_connections holds exactly and further clients wait until one leaves", "[limits]") {
+  Server server(named("a"));
+  Balancer balancer(Config().set("runtime.workers", 4).set("proxy.max_connections", 4).backend("a", server.address()));
+  auto clients = connectMany(balancer, 10);
+  REQUIRE(eventually([&] { return served(clients) == 4; }));
+  Socket later = balancer.connect();
+  CHECK(later.staysOpen(300ms));
+  CHECK(served(clients) == 4);
+  CHECK(balancer.metric("lemonade_proxy_sessions") == 4);
+
+  for (auto client = clients.begin(); client != clients.end();)
+    client = client->next(0ms) == End::kBytes ? clients.erase(client) : std::next(client);
+  REQUIRE(eventually([&] { return served(clients) == 4; }));
+  CHECK(later.staysOpen(200ms));
+  clients.clear();
+  CHECK(later.receiveLine() == "a");
+}
+
+TEST_CASE("max_connections holds exactly under a storm of short connections", "[limits]") {
+  constexpr int kLimit = 3;
+  Server server(named("a"));
+  Balancer balancer(
+      Config().set("runtime.workers", 4).set("proxy.max_connections", kLimit).backend("a", server.address()));
+  std::atomic<int> inside{0};
+  std::atomic<int> most{0};
+  const auto storm = [&] {
+    for (int i = 0; i < 60; ++i) {
+      Socket client = balancer.connect();
+      if (client.receiveLine() != "a") return i;
+      const int now = ++inside;
+      for (int seen = most; now > seen && !most.compare_exchange_weak(seen, now);) {
+      }
+      --inside;
+    }
+    return 60;
+  };
+  std::vector<std::future<int>> clients;
+  for (int i = 0; i < 8; ++i) clients.push_back(std::async(std::launch::async, storm));
+  for (auto& client : clients) CHECK(client.get() == 60);
+  CHECK(most <= kLimit);
+  CHECK(eventually([&] { return balancer.metric("lemonade_proxy_sessions") == 0; }));
+}
+
+TEST_CASE("A backend's max_connections holds and the rest goes elsewhere or is closed", "[limits]") {
+  Server a(named("a")), b(named("b"));
+  Balancer balancer(Config()
+                        .backend("a", a.address(), "max_connections = 2")
+                        .backend("b", b.address(), "max_connections = 1"));
+  std::list<Socket> clients;
+  for (int i = 0; i < 3; ++i) {
+    clients.push_back(balancer.connect());
+    REQUIRE(clients.back().next() == End::kBytes);
+  }
+  CHECK(balancer.active("a") == 2);
+  CHECK(balancer.active("b") == 1);
+  CHECK(balancer.ask().empty());
+  clients.clear();
+  CHECK(eventually([&] { return !balancer.ask().empty(); }));
+}
+
+TEST_CASE("Out of descriptors the balancer logs and backs off and recovers", "[limits]") {
+  Server server(named("a"));
+  Balancer balancer(Config().set("proxy.max_connections", 100).backend("a", server.address()));
+  REQUIRE(balancer.ask() == "a");
+  REQUIRE(eventually([&] { return balancer.metric("lemonade_proxy_sessions") == 0; }));
+  const pid_t pid = balancer.process().pid();
+  const auto before = descriptorLimit(pid);
+  limitDescriptors(pid, static_cast<rlim_t>(openDescriptors(pid)) + 5);
+
+  auto clients = connectMany(balancer, 10);
+  balancer.process().waitForLog("descriptor");
+  REQUIRE(eventually([&] { return served(clients) >= 2; }));
+  const Millis used = processorTime(pid);
+  Socket waiting = balancer.connect();
+  CHECK(waiting.staysOpen(1000ms));
+  CHECK(processorTime(pid) - used < 300ms * timeFactor());
+  CHECK(balancer.process().logSize() < 200);
+
+  limitDescriptors(pid, before);
+  CHECK(eventually([&] { return served(clients) == 10; }));
+  CHECK(waiting.receiveLine() == "a");
+}
+
+TEST_CASE("Out of descriptors accepting resumes when clients leave", "[limits]") {
+  Server server(named("a"));
+  Balancer balancer(Config().set("proxy.max_connections", 100).backend("a", server.address()));
+  REQUIRE(balancer.ask() == "a");
+  REQUIRE(eventually([&] { return balancer.metric("lemonade_proxy_sessions") == 0; }));
+  const pid_t pid = balancer.process().pid();
+  const auto before = descriptorLimit(pid);
+  limitDescriptors(pid, static_cast<rlim_t>(openDescriptors(pid)) + 5);
+  auto clients = connectMany(balancer, 10);
+  balancer.process().waitForLog("descriptor");
+  for (int gone = 0; gone < 10; ++gone) {
+    CAPTURE(gone);
+    auto next = clients.end();
+    REQUIRE(eventually([&] {
+      next = std::find_if(clients.begin(), clients.end(), [](Socket& s) { return s.next(0ms) == End::kBytes; });
+      return next != clients.end();
+    }));
+    clients.erase(next);
+  }
+  limitDescriptors(pid, before);
+}
+
+TEST_CASE("A low descriptor limit is raised to what max_connections needs", "[limits]") {
+  Server server(named("a"));
+  Balancer balancer(Config().set("proxy.max_connections", 1000).backend("a", server.address()), {},
+                    {"prlimit", "--nofile=128:4096"});
+  CHECK(descriptorLimit(balancer.process().pid()) >= 2000);
+  CHECK(balancer.ask() == "a");
+}
+
+TEST_CASE("A descriptor limit that may not be raised is warned about and never fatal", "[limits]") {
+  if (!isRoot()) return skip("only root can drop the right to raise limits");
+  Server server(named("a"));
+  Balancer balancer(Config().set("proxy.max_connections", 100'000).backend("a", server.address()), {},
+                    {"setpriv", "--bounding-set=-sys_resource", "--inh-caps=-sys_resource", "prlimit",
+                     "--nofile=256:256"});
+  CHECK(balancer.process().waitForLog("descriptor").find("WARN") != std::string::npos);
+  CHECK(balancer.ask() == "a");
+}
+
+TEST_CASE("With source ports used up the log says so and another backend is tried", "[limits]") {
+  if (!isRoot()) return skip("only root can have a network of its own");
+  inOwnNetwork([] {
+    // Four source ports to each destination, and all four to backend a taken.
+    std::ofstream("/proc/sys/net/ipv4/ip_local_port_range") << "40000 40003";
+    Server a(named("a"), "127.0.0.1:5001"), b(named("b"), "127.0.0.1:5002");
+    std::list<Socket> taken;
+    while (taken.size() < 4) taken.push_back(Socket::connect(a.address()));
+    Balancer balancer(Config()
+                          .set("proxy.listen_address", "127.0.0.1:5000")
+                          .set("admin.listen_address", "127.0.0.1:5003")
+                          .set("strategy.algorithm", "com.example.first")
+                          .set("health.fall", 1000)
+                          .backend("a", a.address())
+                          .backend("b", b.address()));
+    Socket client = Socket::connect(balancer.address(), "127.0.0.2:30000");
+    CHECK(client.receiveLine() == "b");
+    CHECK(balancer.process().waitForLog("source port").find("backend=a") != std::string::npos);
+  });
+}
+
+TEST_CASE("An idle session is closed after the idle timeout and never where it is zero", "[limits]") {
+  Server server(echo());
+  const auto idle = [&](const char* timeout) {
+    return Config().set("proxy.idle_timeout", timeout).backend("a", server.address());
+  };
+
+  SECTION("300ms") {
+    Balancer balancer(idle("300ms"));
+    Socket client = balancer.connect();
+    // Bytes keep it alive for longer than the timeout.
+    const Stopwatch watch;
+    while (watch.elapsed() < 900ms) {
+      client.send("x");
+      REQUIRE(client.receive(1) == "x");
+      REQUIRE(client.staysOpen(50ms));
+    }
+    CHECK(client.next(5s) != End::kOpen);
+    CHECK(field(balancer.process().waitForLog("access: session closed"), "reason") == "idle-timeout");
+  }
+  SECTION("0s") {
+    Balancer balancer(idle("0s"));
+    Socket client = balancer.connect();
+    client.send("x");
+    REQUIRE(client.receive(1) == "x");
+    CHECK(client.staysOpen(800ms));
+  }
+}
+
+}  // namespace lemonade::test

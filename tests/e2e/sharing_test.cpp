@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+//
+// Behaviour "Sharing": who gets how many.
+#include "support/balancer.h"
+#include "support/server.h"
+
+#include <catch2/catch.hpp>
+#include <map>
+#include <memory>
+
+namespace lemonade::test {
+namespace {
+
+using Shares = std::map<std::string, int>;
+
+/// Who answered count clients, one after the other.
+Shares shares(Balancer& balancer, int count) {
+  Shares result;
+  for (int i = 0; i < count; ++i) ++result[balancer.ask()];
+  return result;
+}
+
+/// Opens count connections and holds them, each greeted by its backend.
+struct Held {
+  Held(Balancer& balancer, int count) {
+    for (int i = 0; i < count; ++i) {
+      Socket& client = clients.emplace_back(balancer.connect());
+      names.push_back(client.receiveLine());
+    }
+  }
+  std::vector<Socket> clients;
+  std::vector<std::string> names;
+};
+
+}  // namespace
+
+TEST_CASE("Thirty connections over two backends are fifteen each", "[sharing]") {
+  Server a(named("a")), b(named("b"));
+  Balancer balancer(Config().set("runtime.workers", 4).backend("a", a.address()).backend("b", b.address()));
+  CHECK(shares(balancer, 30) == Shares{{"a", 15}, {"b", 15}});
+}
+
+TEST_CASE("With a dead and a disabled backend besides it is still fifteen each", "[sharing]") {
+  Server a(named("a")), b(named("b")), off(named("off"));
+  RefusingPort dead;
+  Config config;
+  config.set("health.fall", 1000)
+      .backend("a", a.address())
+      .backend("b", b.address())
+      .backend("dead", dead.address())
+      .backend("off", off.address(), "enabled = false");
+
+  SECTION("before the dead one is noticed") {
+    Balancer balancer(config);
+    CHECK(shares(balancer, 30) == Shares{{"a", 15}, {"b", 15}});
+  }
+  SECTION("after it is noticed") {
+    Balancer balancer(config.realChecks());
+    balancer.process().waitForLog("backend is down backend=dead");
+    CHECK(shares(balancer, 30) == Shares{{"a", 15}, {"b", 15}});
+    CHECK(balancer.backend("off")->getValue<std::string>("state") == "disabled");
+    CHECK(balancer.backend("dead")->getValue<std::string>("state") == "down");
+  }
+}
+
+TEST_CASE("Weights one and two share thirty connections ten to twenty", "[sharing]") {
+  Server a(named("a")), b(named("b"));
+  Balancer balancer(Config()
+                        .set("strategy.algorithm", "weighted_round_robin")
+                        .backend("a", a.address(), "weight = 1")
+                        .backend("b", b.address(), "weight = 2"));
+  CHECK(shares(balancer, 30) == Shares{{"a", 10}, {"b", 20}});
+}
+
+TEST_CASE("Weights five one one are served in the smooth order of nginx", "[sharing]") {
+  Server a(named("a")), b(named("b")), c(named("c"));
+  Balancer balancer(Config()
+                        .set("strategy.algorithm", "weighted_round_robin")
+                        .backend("a", a.address(), "weight = 5")
+                        .backend("b", b.address(), "weight = 1")
+                        .backend("c", c.address(), "weight = 1"));
+  std::string order;
+  for (int i = 0; i < 14; ++i) order += balancer.ask();
+  CHECK(order == "aabacaaaabacaa");
+}
+
+TEST_CASE("Two connections held on one backend send the next ten to the other", "[sharing]") {
+  Server a(named("a")), b(named("b"));
+  Balancer balancer(
+      Config().set("strategy.algorithm", "least_connections").backend("a", a.address()).backend("b", b.address()));
+  Held held(balancer, 4);
+  CHECK(balancer.active("a") == 2);
+  CHECK(balancer.active("b") == 2);
+  for (std::size_t i = 0; i < held.clients.size(); ++i)
+    if (held.names[i] == "b") held.clients[i].close();
+  REQUIRE(eventually([&] { return balancer.active("b") == 0; }));
+  CHECK(shares(balancer, 10) == Shares{{"b", 10}});
+}
+
+TEST_CASE("Least connections goes round among equals", "[sharing]") {
+  Server a(named("a")), b(named("b")), c(named("c"));
+  Balancer balancer(Config()
+                        .set("strategy.algorithm", "least_connections")
+                        .backend("a", a.address())
+                        .backend("b", b.address())
+                        .backend("c", c.address()));
+  Shares got;
+  for (int i = 0; i < 30; ++i) {
+    ++got[balancer.ask()];
+    REQUIRE(eventually([&] { return balancer.metric("lemonade_backend_active_sessions") == 0; }));
+  }
+  CHECK(got == Shares{{"a", 10}, {"b", 10}, {"c", 10}});
+}
+
+TEST_CASE("Recovered backends all come back and take their share at once and no more", "[sharing]") {
+  Server a(named("a")), b(named("b")), c(named("c"));
+  Balancer balancer(
+      Config().realChecks().backend("a", a.address()).backend("b", b.address()).backend("c", c.address()));
+  REQUIRE(eventually([&] { return a.accepted() > 0 && b.accepted() > 0 && c.accepted() > 0; }));
+  b.stop();
+  c.stop();
+  balancer.process().waitForLog("backend is down backend=b");
+  balancer.process().waitForLog("backend is down backend=c");
+  CHECK(shares(balancer, 10) == Shares{{"a", 10}});
+  b.restart();
+  c.restart();
+  balancer.process().waitForLog("backend is up backend=b");
+  balancer.process().waitForLog("backend is up backend=c");
+  REQUIRE(eventually([&] {
+    return balancer.backend("b")->getValue<std::string>("state") == "up" &&
+           balancer.backend("c")->getValue<std::string>("state") == "up";
+  }));
+  CHECK(shares(balancer, 30) == Shares{{"a", 10}, {"b", 10}, {"c", 10}});
+}
+
+TEST_CASE("A backend that recovers under least connections is not run over", "[sharing]") {
+  Server a(named("a")), b(named("b"));
+  Balancer balancer(Config()
+                        .realChecks()
+                        .set("strategy.algorithm", "least_connections")
+                        .backend("a", a.address())
+                        .backend("b", b.address()));
+  REQUIRE(eventually([&] { return a.accepted() > 0 && b.accepted() > 0; }));
+  b.stop();
+  balancer.process().waitForLog("backend is down backend=b");
+  Held before(balancer, 10);
+  b.restart();
+  balancer.process().waitForLog("backend is up backend=b");
+  Held after(balancer, 14);
+  CHECK(balancer.active("a") == 12);
+  CHECK(balancer.active("b") == 12);
+}
+
+TEST_CASE("Weight zero gets nothing under any strategy and every other backend gets some", "[sharing]") {
+  const std::string algorithm = GENERATE("round_robin", "weighted_round_robin", "least_connections",
+                                         "fastest_response_time", "adaptive");
+  CAPTURE(algorithm);
+  Server a(named("a")), b(named("b")), none(named("none"));
+  Balancer balancer(Config()
+                        .set("strategy.algorithm", algorithm)
+                        .backend("none", none.address(), "weight = 0")
+                        .backend("a", a.address())
+                        .backend("b", b.address()));
+  Held held(balancer, 20);
+  Shares got;
+  for (const auto& name : held.names) ++got[name];
+  CHECK(got.size() == 2);
+  CHECK(got["a"] + got["b"] == 20);
+  CHECK(got["a"] >= 5);
+  CHECK(got["b"] >= 5);
+}
+
+TEST_CASE("Adaptive and fastest response time prefer the backend that answers sooner", "[sharing]") {
+  const std::string algorithm = GENERATE("fastest_response_time", "adaptive");
+  CAPTURE(algorithm);
+  const auto answerAfter = [](Millis delay) {
+    return [delay](Socket& socket) {
+      while (!socket.receiveLine(10min).empty()) {
+        // The wait is the work: nothing comes on this socket meanwhile.
+        if (delay > 0ms) socket.next(delay);
+        socket.send("done\n");
+      }
+    };
+  };
+  Server fast(answerAfter(0ms)), slow(answerAfter(100ms));
+  Balancer balancer(Config()
+                        .set("strategy.algorithm", algorithm)
+                        .backend("fast", fast.address())
+                        .backend("slow", slow.address()));
+  for (int i = 0; i < 40; ++i) {
+    Socket client = balancer.connect();
+    client.send("work\n");
+    CHECK(client.receiveLine() == "done");
+  }
+  const auto sessions = [&](const std::string& id) {
+    return balancer.metric("lemonade_backend_sessions_total", {"backend=\"" + id + "\""});
+  };
+  CHECK(sessions("fast") + sessions("slow") == 40);
+  CHECK(sessions("fast") >= 30);
+}
+
+}  // namespace lemonade::test
