@@ -81,8 +81,7 @@ TEST_CASE("The status names version and workers and plugins and backends with th
 TEST_CASE("Gauges return to zero when the balancer is idle", "[admin]") {
   Server server(named("a"));
   RefusingPort dead;
-  Balancer balancer(
-      Config().set("health.fall", 1000).backend("a", server.address()).backend("dead", dead.address()));
+  Balancer balancer(Config().set("health.fall", 1000).backend("a", server.address()).backend("dead", dead.address()));
   for (int i = 0; i < 10; ++i) {
     balancer.ask();
     balancer.connect().reset();

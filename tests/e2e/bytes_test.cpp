@@ -170,7 +170,8 @@ TEST_CASE("One gigabyte through one connection is identical byte by byte", "[byt
   Socket client = pair.balancer.connect();
   transmit(client, Pattern(3), 0, kSize);
   CHECK(client.receiveAll(60s) == "same");
-  CHECK(eventually([&] { return pair.balancer.metric("lemonade_backend_bytes_total", {"direction=\"in\""}) == kSize; }));
+  CHECK(
+      eventually([&] { return pair.balancer.metric("lemonade_backend_bytes_total", {"direction=\"in\""}) == kSize; }));
 }
 
 TEST_CASE("What the server sent before it closed arrives although the client reads later", "[bytes]") {

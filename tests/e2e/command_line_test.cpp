@@ -53,7 +53,8 @@ TEST_CASE("--help names both commands and each command explains itself", "[comma
   for (const std::string command : {"load-balancer", "lb"}) {
     const auto help = run(lemonade({command, "--help"}));
     CHECK(help.code == 0);
-    for (const char* option : {"--config", "--validate", "--plugin-dir"}) CHECK(help.out.find(option) != std::string::npos);
+    for (const char* option : {"--config", "--validate", "--plugin-dir"})
+      CHECK(help.out.find(option) != std::string::npos);
   }
   for (const std::string command : {"worker", "w"}) {
     const auto help = run(lemonade({command, "--help"}));
@@ -128,8 +129,9 @@ TEST_CASE("--validate prints every error with its place and the mend", "[command
 
 TEST_CASE("--validate checks the options of plugins", "[command_line]") {
   const std::string directory = "plugins.directories = [\"" + testPluginFolder() + "\"]\n";
-  const Validation bad(directory + kGood +
-                       "[strategy]\nalgorithm = \"com.example.stubborn\"\n[strategy.options]\nanswer = \"perhaps\"\nanser = 1\n");
+  const Validation bad(
+      directory + kGood +
+      "[strategy]\nalgorithm = \"com.example.stubborn\"\n[strategy.options]\nanswer = \"perhaps\"\nanser = 1\n");
   INFO(bad.said);
   CHECK(bad.outcome.code == 1);
   CHECK(bad.found("7:10", "out_of_range"));
@@ -153,9 +155,8 @@ TEST_CASE("A name that does not resolve starts down and comes up when it does", 
   const TemporaryFolder hosts;
   const std::string file = hosts.write("hosts", "127.0.0.1 localhost\n");
   const std::string address = "late.lemonade.test:" + std::to_string(portOf(server.address()));
-  Balancer balancer(
-      Config().realChecks().backend("late", address), {},
-      {"unshare", "-m", "sh", "-c", "mount --bind \"$0\" /etc/hosts && exec \"$@\"", file});
+  Balancer balancer(Config().realChecks().backend("late", address), {},
+                    {"unshare", "-m", "sh", "-c", "mount --bind \"$0\" /etc/hosts && exec \"$@\"", file});
   CHECK(balancer.process().countLog("WARN") >= 1);
   CHECK(balancer.backend("late")->getValue<std::string>("state") == "unresolved");
   CHECK(balancer.ask().empty());

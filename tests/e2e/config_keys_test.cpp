@@ -60,7 +60,8 @@ TEST_CASE("A slow sink loses the oldest snapshots and events beyond the caps and
     Balancer balancer(config(1, 2));
     CHECK(eventually([&] { return balancer.metric("lemonade_metrics_dropped_total", {"com.example.slow"}) >= 3; }));
     for (int i = 0; i < 4; ++i) flip(balancer);
-    CHECK(eventually([&] { return balancer.metric("lemonade_health_events_dropped_total", {"com.example.slow"}) >= 4; }));
+    CHECK(
+        eventually([&] { return balancer.metric("lemonade_health_events_dropped_total", {"com.example.slow"}) >= 4; }));
     const unsigned checks = server.accepted();
     CHECK(eventually([&] { return server.accepted() >= checks + 10; }));
   }

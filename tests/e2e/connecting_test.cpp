@@ -113,8 +113,7 @@ TEST_CASE("No more backends are tried than retries allow", "[connecting]") {
 
 TEST_CASE("When all backends refuse the client is closed promptly and the listener stays up", "[connecting]") {
   RefusingPort one, two;
-  Balancer balancer(
-      Config().set("health.fall", 1000).backend("one", one.address()).backend("two", two.address()));
+  Balancer balancer(Config().set("health.fall", 1000).backend("one", one.address()).backend("two", two.address()));
   for (int i = 0; i < 5; ++i) {
     const Stopwatch watch;
     CHECK(balancer.connect().next() != End::kOpen);

@@ -77,8 +77,7 @@ TEST_CASE("The health interval decides how often a backend is checked", "[health
 
 TEST_CASE("A disabled backend is checked and shown and gets no connection", "[health]") {
   Server off(named("off")), on(named("on"));
-  Balancer balancer(
-      Config().realChecks().backend("off", off.address(), "enabled = false").backend("on", on.address()));
+  Balancer balancer(Config().realChecks().backend("off", off.address(), "enabled = false").backend("on", on.address()));
   for (int i = 0; i < 6; ++i) CHECK(balancer.ask() == "on");
   CHECK(stateOf(balancer, "off") == "disabled");
   CHECK(balancer.metric("lemonade_backend_enabled", {"backend=\"off\""}) == 0);

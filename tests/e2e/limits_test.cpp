@@ -109,9 +109,8 @@ TEST_CASE("max_connections holds exactly under a storm of short connections", "[
 
 TEST_CASE("A backend's max_connections holds and the rest goes elsewhere or is closed", "[limits]") {
   Server a(named("a")), b(named("b"));
-  Balancer balancer(Config()
-                        .backend("a", a.address(), "max_connections = 2")
-                        .backend("b", b.address(), "max_connections = 1"));
+  Balancer balancer(
+      Config().backend("a", a.address(), "max_connections = 2").backend("b", b.address(), "max_connections = 1"));
   std::list<Socket> clients;
   for (int i = 0; i < 3; ++i) {
     clients.push_back(balancer.connect());
@@ -180,9 +179,9 @@ TEST_CASE("A low descriptor limit is raised to what max_connections needs", "[li
 TEST_CASE("A descriptor limit that may not be raised is warned about and never fatal", "[limits]") {
   if (!isRoot()) return skip("only root can drop the right to raise limits");
   Server server(named("a"));
-  Balancer balancer(Config().set("proxy.max_connections", 100'000).backend("a", server.address()), {},
-                    {"setpriv", "--bounding-set=-sys_resource", "--inh-caps=-sys_resource", "prlimit",
-                     "--nofile=256:256"});
+  Balancer balancer(
+      Config().set("proxy.max_connections", 100'000).backend("a", server.address()), {},
+      {"setpriv", "--bounding-set=-sys_resource", "--inh-caps=-sys_resource", "prlimit", "--nofile=256:256"});
   CHECK(balancer.process().waitForLog("descriptor").find("WARN") != std::string::npos);
   CHECK(balancer.ask() == "a");
 }

@@ -40,7 +40,8 @@ TEST_CASE("A stranger's strategy dropped into a directory and named in the confi
                         .backend("b", b.address()));
   for (int i = 0; i < 5; ++i) CHECK(balancer.ask() == "a");
   CHECK(plugin(balancer, "com.example.first")->getValue<std::string>("version") == "1.2.3");
-  CHECK(plugin(balancer, "com.example.first")->getValue<std::string>("file") == (folder.path() / "whatever.so").string());
+  CHECK(plugin(balancer, "com.example.first")->getValue<std::string>("file") ==
+        (folder.path() / "whatever.so").string());
 }
 
 TEST_CASE("Files that are no plugins are named in the log and skipped", "[plugins]") {

@@ -93,9 +93,8 @@ TEST_CASE("redis-cli and redis-benchmark work through the balancer", "[real_clie
   Balancer balancer(Config().backend("redis", redis.address()));
   CHECK(run({"redis-cli", "-p", port(balancer), "set", "key", "value"}).out == "OK\n");
   CHECK(run({"redis-cli", "-p", port(balancer), "get", "key"}).out == "value\n");
-  const auto outcome = run({"redis-benchmark", "-p", port(balancer), "-t", "set,get", "-n", "2000", "-c", "20", "-P",
-                            "4", "-q"},
-                           {}, 60s);
+  const auto outcome = run(
+      {"redis-benchmark", "-p", port(balancer), "-t", "set,get", "-n", "2000", "-c", "20", "-P", "4", "-q"}, {}, 60s);
   INFO(outcome.out << outcome.err);
   CHECK(outcome.code == 0);
   CHECK(outcome.out.find("SET: ") != std::string::npos);
@@ -115,8 +114,8 @@ TEST_CASE("A worker answers by name after its delay and keeps the connection", "
   CHECK(answer.body.find("\"from the environment\"") != std::string::npos);
   CHECK(httpGet(address, "/health").status == 200);
   CHECK(httpGet(address, "/nothing").status == 404);
-  const auto twice = run({"curl", "-sSv", "--max-time", "10", "http://" + address + "/health",
-                          "http://" + address + "/health"});
+  const auto twice =
+      run({"curl", "-sSv", "--max-time", "10", "http://" + address + "/health", "http://" + address + "/health"});
   CHECK(twice.err.find("Re-using existing connection") != std::string::npos);
   process.signal(SIGTERM);
   CHECK(process.wait() == 0);

@@ -152,8 +152,8 @@ TEST_CASE("A backend that recovers under least connections is not run over", "[s
 }
 
 TEST_CASE("Weight zero gets nothing under any strategy and every other backend gets some", "[sharing]") {
-  const std::string algorithm = GENERATE("round_robin", "weighted_round_robin", "least_connections",
-                                         "fastest_response_time", "adaptive");
+  const std::string algorithm =
+      GENERATE("round_robin", "weighted_round_robin", "least_connections", "fastest_response_time", "adaptive");
   CAPTURE(algorithm);
   Server a(named("a")), b(named("b")), none(named("none"));
   Balancer balancer(Config()
@@ -183,10 +183,8 @@ TEST_CASE("Adaptive and fastest response time prefer the backend that answers so
     };
   };
   Server fast(answerAfter(0ms)), slow(answerAfter(100ms));
-  Balancer balancer(Config()
-                        .set("strategy.algorithm", algorithm)
-                        .backend("fast", fast.address())
-                        .backend("slow", slow.address()));
+  Balancer balancer(
+      Config().set("strategy.algorithm", algorithm).backend("fast", fast.address()).backend("slow", slow.address()));
   for (int i = 0; i < 40; ++i) {
     Socket client = balancer.connect();
     client.send("work\n");

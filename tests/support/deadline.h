@@ -25,7 +25,8 @@ inline double timeFactor() {
 class Deadline {
  public:
   /// after is stretched by timeFactor().
-  explicit Deadline(Millis after) : at_(Clock::now() + std::chrono::duration_cast<Clock::duration>(after * timeFactor())) {}
+  explicit Deadline(Millis after)
+      : at_(Clock::now() + std::chrono::duration_cast<Clock::duration>(after * timeFactor())) {}
 
   bool over() const { return Clock::now() >= at_; }
   /// As poll() takes it: never negative, so that a deadline is never taken for "no deadline".

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Streams of bytes: see pattern.h. One block of random bytes is made once; a stream walks it in steps that depend on its
-// seed, and the block's length is a prime so that no buffer size divides it.
+// Streams of bytes: see pattern.h. One block of random bytes is made once; a stream walks it in steps that depend on
+// its seed, and the block's length is a prime so that no buffer size divides it.
 #include "support/pattern.h"
 
 #include <random>

@@ -126,7 +126,8 @@ void Process::read() {
       }
       const std::lock_guard lock(mutex_);
       texts[i]->append(buffer, static_cast<std::size_t>(size));
-      for (auto end = err_text_.find('\n', line_start); end != std::string::npos; end = err_text_.find('\n', line_start)) {
+      for (auto end = err_text_.find('\n', line_start); end != std::string::npos;
+           end = err_text_.find('\n', line_start)) {
         lines_.push_back(err_text_.substr(line_start, end - line_start));
         line_start = end + 1;
       }

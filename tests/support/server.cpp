@@ -16,7 +16,9 @@ constexpr Millis kSessionTime = 10min;  // the client decides when a session end
 
 }  // namespace
 
-Server::Server(Handler handler, const std::string& address) : handler_(std::move(handler)), address_(address) { start(); }
+Server::Server(Handler handler, const std::string& address) : handler_(std::move(handler)), address_(address) {
+  start();
+}
 
 void Server::start() {
   listener_ = listenOn(address_);
@@ -92,8 +94,9 @@ Server::Handler named(std::string name) {
 
 Server::Handler http(std::string name) {
   return [name = std::move(name)](Socket& socket) {
-    const std::string answer = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: " +
-                               std::to_string(name.size()) + "\r\n\r\n" + name;
+    const std::string answer =
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: " + std::to_string(name.size()) + "\r\n\r\n" +
+        name;
     std::string pending;
     char buffer[4096];
     while (const auto size = socket.receiveSome(buffer, sizeof(buffer), kSessionTime)) {

@@ -24,7 +24,8 @@ struct Endpoint {
 };
 
 [[noreturn]] void failWith(const std::string& what, int error) {
-  if (error == ECONNRESET || error == EPIPE || error == ECONNREFUSED) throw ResetError(what + ": " + std::strerror(error));
+  if (error == ECONNRESET || error == EPIPE || error == ECONNREFUSED)
+    throw ResetError(what + ": " + std::strerror(error));
   throw std::system_error(error, std::generic_category(), what);
 }
 

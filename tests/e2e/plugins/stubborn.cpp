@@ -9,9 +9,9 @@ using namespace lemonade::sdk;
 
 class Stubborn : public Strategy {
  public:
-  static constexpr lemonade_option_t kOptions[] = {
-      option("answer", LEMONADE_OPTION_CHOICE, "none", "What every pick answers.", 0, 0,
-             "none,reject,out_of_range,first_backend")};
+  static constexpr lemonade_option_t kOptions[] = {option("answer", LEMONADE_OPTION_CHOICE, "none",
+                                                          "What every pick answers.", 0, 0,
+                                                          "none,reject,out_of_range,first_backend")};
 
   explicit Stubborn(const Options& options) : answer_(answerOf(options.text("answer"))) {}
 
