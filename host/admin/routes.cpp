@@ -37,7 +37,7 @@ std::string allowed(const Methods& methods) {
 Response errorResponse(int status, const std::string& message) {
   Poco::JSON::Object object;
   object.set("error", message);
-  return {.status = status, .body = text(object), .headers = {}};
+  return {.status = status, .body = text(object)};
 }
 
 void Routes::add(std::string method, std::string path, Server::Handler handler) {
@@ -83,7 +83,7 @@ Response Routes::index() const {
   }
   Poco::JSON::Object object;
   object.set("endpoints", endpoints);
-  return {.body = text(object), .headers = {}};
+  return {.body = text(object)};
 }
 
 }  // namespace lemonade::admin

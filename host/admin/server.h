@@ -20,17 +20,17 @@ namespace lemonade::admin {
 
 struct Request {
   std::string method;
-  std::string path;    ///< decoded
-  std::string query;   ///< as sent, without the question mark
-  std::string accept;  ///< the Accept header, "" where none was sent
-  std::string body;
+  std::string path;         ///< decoded
+  std::string query = {};   ///< as sent, without the question mark
+  std::string accept = {};  ///< the Accept header, "" where none was sent
+  std::string body = {};
 };
 
 struct Response {
   int status = 200;
   std::string content_type = "application/json";
-  std::string body;
-  std::vector<std::pair<std::string, std::string>> headers;
+  std::string body = {};
+  std::vector<std::pair<std::string, std::string>> headers = {};
 };
 
 /// An answer of {"error": message}.

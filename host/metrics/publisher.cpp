@@ -32,7 +32,7 @@ Publisher::Publisher(std::vector<Source> sources, Undertaker::Post to_control, s
 Publisher::~Publisher() { stop(Duration::zero()); }
 
 void Publisher::configure(const SinkLimits& limits, std::vector<SinkHandle> handles) {
-  std::erase_if(retired_, [](const auto& sink) { return sink->release(); });
+  std::erase_if(retired_, [](const auto& sink) { return sink.expired(); });
   auto leaving = sinks();
   SinkList next;
   for (auto& handle : handles) {
@@ -57,7 +57,7 @@ void Publisher::configure(const SinkLimits& limits, std::vector<SinkHandle> hand
   }
   for (auto& sink : leaving) {
     sink->close(after(limits.interval));
-    if (!sink->release()) retired_.push_back(std::move(sink));
+    if (!sink->release()) retired_.push_back(sink);
   }
   if (!ticker_.joinable()) ticker_ = std::thread([this] { tick(); });
 }
@@ -81,8 +81,8 @@ void Publisher::stop(Duration grace) {
     const auto last = snapshot();
     for (const auto& sink : leaving) sink->push(last);
   }
-  leaving.insert(leaving.end(), retired_.begin(), retired_.end());
-  retired_.clear();
+  for (const auto& retired : retired_)
+    if (auto sink = retired.lock()) leaving.push_back(std::move(sink));
   for (const auto& sink : leaving) sink->close(deadline_ns);
   for (const auto& sink : leaving)
     if (!sink->awaitEnd(deadline_ns) || !sink->release())

@@ -58,7 +58,7 @@ class Publisher {
   const std::uint64_t started_ns_;
 
   // Control thread only.
-  SinkList retired_;  // no longer configured, perhaps still delivering
+  std::vector<std::weak_ptr<Sink>> retired_;  // no longer configured, perhaps still delivering
   std::map<std::string, std::shared_ptr<SinkCounters>, std::less<>> counters_;
   std::thread ticker_;
   bool stopped_ = false;

@@ -32,11 +32,11 @@ using SinkHandle = std::shared_ptr<plugin::Instance<lemonade_metrics_sink_t>>;
 struct HealthEvent {
   std::uint64_t unix_ns = 0;
   std::uint64_t identity = 0;
-  std::string id;
-  std::string name;
-  std::string address;
+  std::string id = {};
+  std::string name = {};
+  std::string address = {};
   bool up = false;
-  std::string reason;
+  std::string reason = {};
 };
 
 /// What a pull sink wrote.

@@ -20,13 +20,16 @@ class Output {
     return *this;
   }
 
-  /// The shortest text that reads back as the same number. Bounds are written without an exponent, as people write them
-  /// in queries.
-  Output& number(double value, std::chars_format format = std::chars_format::general) {
+  /// The shortest text that reads back as the same number, with an exponent only where nobody could read it otherwise.
+  Output& number(double value) {
     if (std::isnan(value)) return *this << "NaN";
     if (std::isinf(value)) return *this << (value > 0 ? "+Inf" : "-Inf");
-    std::array<char, 400> digits;
-    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value, format).ptr;
+    const double size = std::abs(value);
+    const bool plain = size == 0 || (size >= 1e-9 && size < 1e18);
+    std::array<char, 64> digits;
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value,
+                                   plain ? std::chars_format::fixed : std::chars_format::scientific)
+                         .ptr;
     return *this << std::string_view(digits.data(), static_cast<std::size_t>(end - digits.data()));
   }
   Output& number(std::uint64_t value) {
@@ -110,7 +113,7 @@ class Prometheus : public lemonade::sdk::MetricsSink {
     }
     if (upper != nullptr) {
       out << separator << "le=\"";
-      out.number(*upper, std::chars_format::fixed) << "\"";
+      out.number(*upper) << "\"";
       separator = ",";
     }
     return separator == "," ? out << "}" : out;
