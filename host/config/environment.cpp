@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "config/environment.h"
 
-#include "config/nearest.h"
-
-#include <Poco/StringTokenizer.h>
+#include "config/tree.h"
 
 #include <unistd.h>
-
-#include <charconv>
 
 namespace lemonade::config {
 namespace {
@@ -18,8 +14,6 @@ constexpr const char* kAdminAddress = "LEMONADE_LB_ADMIN_ADDRESS";
 constexpr const char* kPluginDirs = "LEMONADE_LB_PLUGIN_DIRS";
 constexpr const char* kLog = "LEMONADE_LOG";
 constexpr const char* kRustLog = "RUST_LOG";
-
-enum class Form { kText, kNumber, kList };
 
 /// A variable that stands for the key of a table.
 struct Variable {
@@ -46,33 +40,9 @@ constexpr Variable kVariables[] = {
     {"LEMONADE_LOG_FORMAT", "log.format", Form::kText},
 };
 
-std::vector<std::string> split(const std::string& text, const char* separator) {
-  const Poco::StringTokenizer parts(text, separator,
-                                    Poco::StringTokenizer::TOK_TRIM | Poco::StringTokenizer::TOK_IGNORE_EMPTY);
-  return {parts.begin(), parts.end()};
-}
-
-/// The text as the file would have spelled the value.
-template <class Visit>
-void withNode(Form form, const std::string& text, Visit visit) {
-  if (form == Form::kList) {
-    toml::array list;
-    for (const auto& part : split(text, ",")) list.push_back(part);
-    return visit(list);
-  }
-  std::int64_t number = 0;
-  const auto* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, number);
-  if (form == Form::kNumber && error == std::errc() && stop == end) return visit(toml::value<std::int64_t>(number));
-  visit(toml::value<std::string>(text));
-}
-
 void readVariable(const Variable& variable, const std::string& text, Draft& draft, Findings& findings) {
   const Source source{variable.name, 0, 0};
-  withNode(variable.form, text, [&](const toml::node& node) {
-    const auto& key = configKey(variable.path);
-    key.read({key.path(), node, source, findings}, draft);
-  });
+  readText(configKey(variable.path), variable.form, text, source, draft, findings);
   draft.said[variable.path] = source;
 }
 
@@ -90,12 +60,12 @@ void readStrategy(const Variable& variable, const std::string& text, Draft& draf
 void readBackends(const std::string& text, Draft& draft, Findings& findings) {
   const Source source{kBackendAddresses, 0, 0};
   std::vector<Backend> backends;
-  for (const auto& address : split(text, ",")) {
+  for (const auto& address : splitList(text, ",")) {
     Backend backend;
     backend.id = backend.name = std::to_string(backends.size());
     backend.source = source;
     for (const auto& key : backendKeys()) {
-      if (key.name == "address") key.read({key.path(), toml::value<std::string>(address), source, findings}, backend);
+      if (key.name == "address") readText(key, Form::kText, address, source, backend, findings);
     }
     backends.push_back(std::move(backend));
   }
@@ -154,7 +124,7 @@ void readEnvironment(const Environment& environment, Draft& draft, Findings& fin
   }
   if (const auto* text = get(kBackendAddresses)) readBackends(*text, draft, findings);
   if (const auto* text = get(kPluginDirs)) {
-    const auto directories = split(*text, ":");
+    const auto directories = splitList(*text, ":");
     draft.config.plugin_directories.insert(draft.config.plugin_directories.begin(), directories.begin(),
                                            directories.end());
   }

@@ -3,7 +3,7 @@
 
 #include "base/fd.h"
 #include "config/check.h"
-#include "config/nearest.h"
+#include "config/tree.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -31,7 +31,7 @@ std::vector<std::string> sectionNames() {
   return names;
 }
 
-/// Puts the tree of a file into a draft. Keys that are not known are errors: a typo must not leave a default in force.
+/// Puts the tree of a file into a draft.
 class TreeReader {
  public:
   TreeReader(const std::string& file, Draft& draft, Findings& findings)
@@ -44,10 +44,11 @@ class TreeReader {
         readBackends(node);
       } else if (name == "strategy" && node.is_string()) {
         readKey(configKey("strategy.algorithm"), node);
-      } else if (const auto sections = sectionNames(); std::find(sections.begin(), sections.end(), name) == sections.end()) {
-        refuseSection(name, sourceOf(file_, key.source()), sections);
+      } else if (std::find(sections_.begin(), sections_.end(), name) == sections_.end()) {
+        refuseSection(name, sourceOf(file_, key.source()));
       } else if (const auto* table = node.as_table()) {
-        readTable(name, *table, configKeys(), [this](const auto& known, const auto& value) { readKey(known, value); });
+        eachKnownKey(file_, name, *table, configKeys(), findings_,
+                     [this](const auto& known, const auto& value) { readKey(known, value); });
       } else {
         findings_.error(at(node), name + " is a table; write [" + name + "]");
       }
@@ -62,34 +63,13 @@ class TreeReader {
     draft_.said[key.path()] = at(node);
   }
 
-  /// Calls visit(key, value) for the keys of the table that are known, and reports the others.
-  template <class Target, class Visit>
-  void readTable(const std::string& section, const toml::table& table, const std::vector<Key<Target>>& keys,
-                 Visit visit) {
-    for (const auto& [name, node] : table) {
-      const auto key = std::find_if(keys.begin(), keys.end(), [&, text = name.str()](const Key<Target>& candidate) {
-        return candidate.section == section && candidate.name == text;
-      });
-      if (key != keys.end()) {
-        visit(*key, node);
-        continue;
-      }
-      std::vector<std::string> names;
-      for (const auto& candidate : keys) {
-        if (candidate.section == section) names.push_back(candidate.name);
-      }
-      findings_.error(sourceOf(file_, name.source()), "unknown key " + section + "." + std::string(name.str()) + "; " +
-                                                          suggestion(name.str(), names));
-    }
-  }
-
   /// A key of some table that stands outside of it is told where it belongs.
-  void refuseSection(const std::string& name, const Source& source, const std::vector<std::string>& sections) {
+  void refuseSection(const std::string& name, const Source& source) {
     std::string mend;
     for (const auto& key : configKeys()) {
       if (key.name == name) mend += (mend.empty() ? "it belongs under [" : " or [") + key.section + "]";
     }
-    findings_.error(source, "unknown key " + name + "; " + (mend.empty() ? suggestion(name, sections) : mend));
+    findings_.error(source, "unknown key " + name + "; " + (mend.empty() ? suggestion(name, sections_) : mend));
   }
 
   void readBackends(const toml::node& node) {
@@ -108,7 +88,7 @@ class TreeReader {
   void readBackend(const toml::table& table) {
     Backend backend;
     backend.source = backend.address_source = at(table);
-    readTable("backends", table, backendKeys(), [&](const Key<Backend>& key, const toml::node& value) {
+    eachKnownKey(file_, "backends", table, backendKeys(), findings_, [&](const auto& key, const auto& value) {
       key.read({key.path(), value, at(value), findings_}, backend);
     });
     if (!table.contains("address")) findings_.error(backend.source, "a backend has no address; give \"host:port\"");
@@ -116,22 +96,10 @@ class TreeReader {
   }
 
   const std::string& file_;
+  const std::vector<std::string> sections_ = sectionNames();
   Draft& draft_;
   Findings& findings_;
 };
-
-/// False where the text is no TOML, and nothing of it was read.
-bool readText(std::string_view text, const std::string& filename, Draft& draft, Findings& findings) {
-  draft.config.file = filename;
-  draft.directory = std::filesystem::path(filename).parent_path();
-  try {
-    TreeReader(filename, draft, findings).read(toml::parse(text, filename));
-    return true;
-  } catch (const toml::parse_error& error) {
-    findings.error(sourceOf(filename, error.source()), "no valid TOML: " + std::string(error.description()));
-    return false;
-  }
-}
 
 Loaded finish(const Input& input, Draft draft, Findings findings) {
   readEnvironment(input.environment, draft, findings);
@@ -178,7 +146,11 @@ Loaded load(const Input& input) {
 Loaded parse(std::string_view text, const std::string& filename, const Input& input) {
   Draft draft;
   Findings findings;
-  if (!readText(text, filename, draft, findings)) return {defaultConfig(), std::move(findings).take()};
+  const auto root = parseTree(text, filename, findings);
+  if (!root) return {defaultConfig(), std::move(findings).take()};
+  draft.config.file = filename;
+  draft.directory = std::filesystem::path(filename).parent_path();
+  TreeReader(filename, draft, findings).read(*root);
   return finish(input, std::move(draft), std::move(findings));
 }
 

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+#include "config/tree.h"
+
+#include <Poco/StringTokenizer.h>
+
+#include <charconv>
+
+namespace lemonade::config {
+
+std::optional<toml::table> parseTree(std::string_view text, const std::string& filename, Findings& findings) {
+  try {
+    return toml::parse(text, filename);
+  } catch (const toml::parse_error& error) {
+    findings.error(sourceOf(filename, error.source()), "no valid TOML: " + std::string(error.description()));
+    return std::nullopt;
+  }
+}
+
+std::unique_ptr<toml::node> nodeOf(Form form, const std::string& text) {
+  if (form == Form::kList) {
+    auto list = std::make_unique<toml::array>();
+    for (const auto& part : splitList(text, ",")) list->push_back(part);
+    return list;
+  }
+  std::int64_t number = 0;
+  const auto* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, number);
+  const bool is_number = form == Form::kNumber && error == std::errc() && stop == end;
+  if (is_number) return std::make_unique<toml::value<std::int64_t>>(number);
+  return std::make_unique<toml::value<std::string>>(text);
+}
+
+std::vector<std::string> splitList(const std::string& text, const char* separator) {
+  const Poco::StringTokenizer parts(text, separator,
+                                    Poco::StringTokenizer::TOK_TRIM | Poco::StringTokenizer::TOK_IGNORE_EMPTY);
+  return {parts.begin(), parts.end()};
+}
+
+}  // namespace lemonade::config
