@@ -20,10 +20,10 @@ namespace lemonade::sdk {
 /// An eligible backend, as it stays while the view lives.
 struct Candidate {
   const lemonade_backend_stats_t* stats;
-  std::uint32_t index;             ///< in the view: what pick answers
-  std::uint32_t weight;            ///< effective, 1000 for each unit of the configured one; above 0
-  std::uint32_t max_connections;   ///< 2^32 - 1 where there is no limit
-  float load_per_session;          ///< 1 / weight in configured units
+  std::uint32_t index;            ///< in the view: what pick answers
+  std::uint32_t weight;           ///< effective, 1000 for each unit of the configured one; above 0
+  std::uint32_t max_connections;  ///< 2^32 - 1 where there is no limit
+  double load_per_session;        ///< 1 / weight in configured units
 
   std::uint32_t active() const noexcept { return lemonade_load_u32(&stats->active); }
 };
@@ -35,10 +35,8 @@ class Shortlist {
 
   struct Entry {
     const Candidate* candidate;
+    double load;           ///< sessions for each unit of weight if this connection came too: (active + 1) / weight
     std::uint32_t active;  ///< as it was when looked at
-
-    /// Sessions for each unit of weight if this connection came too.
-    float load() const noexcept { return (static_cast<float>(active) + 1) * candidate->load_per_session; }
   };
 
   std::uint32_t size() const noexcept { return size_; }
@@ -63,8 +61,7 @@ class Candidates {
       if (backend.effective_weight == 0) continue;
       const auto limit =
           backend.max_connections == 0 ? std::numeric_limits<std::uint32_t>::max() : backend.max_connections;
-      all_.push_back({backend.stats, index, backend.effective_weight, limit,
-                      1000.0f / static_cast<float>(backend.effective_weight)});
+      all_.push_back({backend.stats, index, backend.effective_weight, limit, 1000.0 / backend.effective_weight});
       weights.push_back(backend.effective_weight);
     }
     if (small())
@@ -81,20 +78,25 @@ class Candidates {
     return static_cast<std::uint32_t>(&candidate - all_.data());
   }
 
-  /// Writes the candidates to compare for a connection to `list`, which must be new. None are left in it where none may
-  /// be picked or, in a large pool, where the draws met only such. [worker]
+  /// Writes the candidates to compare for a connection to `list`, which must be new; none where none may be picked.
+  /// [worker]
   void shortlist(const lemonade_connection_t& connection, Shortlist& list) const noexcept {
-    if (small())
-      for (const auto& candidate : all_) consider(candidate, connection, list);
-    else
-      for (std::uint32_t n = 0; n < kMostDraws && list.size_ < kDraws; ++n) {
+    const std::span<const std::uint32_t> tried(connection.tried, connection.tried_count);
+    std::uint32_t size = 0;
+    if (small()) {
+      for (const auto& candidate : all_) size = consider(candidate, tried, list, size);
+    } else {
+      for (std::uint32_t n = 0; n < kMostDraws && size < kDraws; ++n) {
         const auto& candidate = all_[sampler_.draw(nthRandom(connection.random, n))];
-        if (!listed(candidate, list)) consider(candidate, connection, list);
+        if (!listed(candidate, list, size)) size = consider(candidate, tried, list, size);
       }
+      if (size == 0) size = search(connection, tried, list);
+    }
+    list.size_ = size;
   }
 
-  /// The answer of a pick that found several slots of the list equally good (bit i stands for slot i; at least one): they
-  /// take turns by weight. `place` is where the turns have come to, kept by the strategy. [worker]
+  /// The answer of a pick that found several slots of the list equally good (bit i stands for slot i; at least one):
+  /// they take turns by weight. `place` is where the turns have come to, kept by the strategy. [worker]
   std::uint32_t settle(const Shortlist& list, std::uint32_t slots, std::atomic<std::uint32_t>& place) const noexcept {
     // What was drawn is in random order already.
     if (std::has_single_bit(slots) || !small()) return list[lowest(slots)].candidate->index;
@@ -108,20 +110,36 @@ class Candidates {
   static constexpr std::uint32_t kDraws = 3;
   static constexpr std::uint32_t kMostDraws = 8;
 
-  static std::uint32_t lowest(std::uint32_t bits) noexcept { return static_cast<std::uint32_t>(std::countr_zero(bits)); }
+  static std::uint32_t lowest(std::uint32_t bits) noexcept {
+    return static_cast<std::uint32_t>(std::countr_zero(bits));
+  }
 
-  static bool listed(const Candidate& candidate, const Shortlist& list) noexcept {
-    for (std::uint32_t i = 0; i < list.size_; ++i)
-      if (list.entries_[i].candidate == &candidate) return true;
+  static bool listed(const Candidate& candidate, const Shortlist& list, std::uint32_t size) noexcept {
+    for (std::uint32_t slot = 0; slot < size; ++slot)
+      if (list.entries_[slot].candidate == &candidate) return true;
     return false;
   }
 
-  static void consider(const Candidate& candidate, const lemonade_connection_t& connection, Shortlist& list) noexcept {
-    for (std::uint32_t i = 0; i < connection.tried_count; ++i)
-      if (connection.tried[i] == candidate.index) return;
+  /// Appends a candidate that may be picked; returns how many there are now. Hot: without a branch on the limit.
+  static std::uint32_t consider(const Candidate& candidate, std::span<const std::uint32_t> tried, Shortlist& list,
+                                std::uint32_t size) noexcept {
+    for (const auto index : tried)
+      if (index == candidate.index) return size;
     const std::uint32_t active = candidate.active();
-    list.entries_[list.size_] = {&candidate, active};
-    list.size_ += active < candidate.max_connections ? 1 : 0;
+    list.entries_[size] = {&candidate, (static_cast<double>(active) + 1) * candidate.load_per_session, active};
+    return size + static_cast<std::uint32_t>(active < candidate.max_connections);
+  }
+
+  /// Fills the list with what can be found at all, from a random place on: nearly all are full.
+  std::uint32_t search(const lemonade_connection_t& connection, std::span<const std::uint32_t> tried,
+                       Shortlist& list) const noexcept {
+    auto at = static_cast<std::size_t>((connection.random >> 32) * all_.size() >> 32);
+    std::uint32_t size = 0;
+    for (std::size_t n = 0; n < all_.size() && size < Shortlist::kCapacity; ++n) {
+      size = consider(all_[at], tried, list, size);
+      if (++at == all_.size()) at = 0;
+    }
+    return size;
   }
 
   std::vector<Candidate> all_;
@@ -129,8 +147,8 @@ class Candidates {
   WeightedSampler sampler_;  // of a large one
 };
 
-/// The first eligible backend, from a random place on, that the connection may be given, else LEMONADE_PICK_NONE. For the
-/// rare pick that has nothing better: no prepared object, or draws that met only full backends. [worker]
+/// The first eligible backend, from a random place on, that the connection may be given, else LEMONADE_PICK_NONE. For
+/// the rare pick that has nothing better, such as one without a prepared object. [worker]
 template <class Prepared, class Lane>
 std::uint32_t anyAllowed(const Pick<Prepared, Lane>& pick) noexcept {
   const auto eligible = pick.view.eligible();

@@ -55,8 +55,10 @@ class WeightedSampler {
   /// A position, by 64 random bits. [worker]
   std::uint32_t draw(std::uint64_t random) const noexcept {
     const auto at = static_cast<std::uint32_t>(((random >> 32) * slots_.size()) >> 32);
-    const Slot& slot = slots_[at];
-    return static_cast<std::uint32_t>(random) < slot.own ? at : slot.alias;
+    const Slot slot = slots_[at];
+    // No branch: it would be mispredicted every other time.
+    const std::uint32_t use_alias = 0 - static_cast<std::uint32_t>(static_cast<std::uint32_t>(random) >= slot.own);
+    return at ^ ((at ^ slot.alias) & use_alias);
   }
 
  private:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Smooth weighted round robin, as nginx defines it: every turn each candidate gains its weight, the one with the most is
-// taken and pays the sum of all. Weights 5, 1, 1 give a a b a c a a rather than a a a a a b c.
+// Smooth weighted round robin, as nginx defines it: every turn each candidate gains its weight, the one with the most
+// is taken and pays the sum of all. Weights 5, 1, 1 give a a b a c a a rather than a a a a a b c.
 //
 // Here one whole period is written ahead, on the control thread, so that a pick only has to read the next place.
 #pragma once
@@ -19,8 +19,8 @@ namespace lemonade::sdk {
 
 namespace detail {
 
-/// The weights divided by their greatest common divisor and, where they still add up to more than `longest`, scaled down
-/// to about that; one that is not 0 stays at least 1.
+/// The weights divided by their greatest common divisor and, where they still add up to more than `longest`, scaled
+/// down to about that; one that is not 0 stays at least 1.
 inline std::vector<std::uint32_t> reducedWeights(std::span<const std::uint32_t> weights, std::uint32_t longest) {
   std::uint32_t divisor = 0;
   for (const auto weight : weights) divisor = std::gcd(divisor, weight);
@@ -92,8 +92,8 @@ class Rotation {
   Rotation() = default;
   explicit Rotation(std::span<const std::uint32_t> weights) : order_(smoothOrder(weights, 256)) {}
 
-  /// The next of `members` (bit i stands for position i; at least one bit, none of a position with weight 0). Two workers
-  /// at once may be given the same one. [worker]
+  /// The next of `members` (bit i stands for position i; at least one bit, none of a position with weight 0). Two
+  /// workers at once may be given the same one. [worker]
   std::uint32_t next(std::uint32_t members, std::atomic<std::uint32_t>& place) const noexcept {
     if (std::has_single_bit(members)) return static_cast<std::uint32_t>(std::countr_zero(members));
     const auto size = static_cast<std::uint32_t>(order_.size());
