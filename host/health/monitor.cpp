@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT
+#include "health/monitor.h"
+
+#include "base/log.h"
+
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+
+namespace lemonade::health {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kFirstChecks = 1s;
+constexpr Duration kPutOff = 1s;
+constexpr Duration kPutOffLogInterval = 10s;
+constexpr int kEventsAtOnce = 128;
+
+Fd makeEpoll() {
+  const int fd = ::epoll_create1(EPOLL_CLOEXEC);
+  if (fd < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
+  return Fd(fd);
+}
+
+void logFlip(const Backend& backend, bool up, const std::string& reason) {
+  const auto level = up ? log::Level::kInfo : log::Level::kWarning;
+  const auto message = up ? "backend is up" : "backend is down";
+  const log::Field id{"backend", backend.id()};
+  const log::Field name{"name", backend.settings().name};
+  const log::Field address{"address", backend.addressText()};
+  if (reason.empty()) return log::write(level, "health", message, {id, name, address});
+  log::write(level, "health", message, {id, name, address, {"reason", reason}});
+}
+
+void logCheck(const Backend& backend, bool passed, const Probe& probe) {
+  if (!log::enabled("health", log::Level::kDebug)) return;
+  log::debug("health", passed ? "check passed" : "check failed",
+             {{"backend", backend.id()},
+              {"address", backend.addressText()},
+              {"took_us", std::to_string((nowNs() - probe.startedNs()) / 1'000)},
+              {"reason", probe.reason()}});
+}
+
+}  // namespace
+
+/// A backend with its schedule. It is doing one thing at a time: resting on its timer, queued in due_, or being checked
+/// with its timer as the timeout.
+struct Monitor::Watched {
+  Watched(std::shared_ptr<Backend> watched_backend, const Settings& settings)
+      : backend(std::move(watched_backend)), state(settings.rise, settings.fall) {}
+
+  const std::shared_ptr<Backend> backend;
+  State state;
+  Probe probe;
+  ControlLoop::TimerId timer = 0;
+  bool queued = false;
+};
+
+Monitor::Monitor(ControlLoop& loop, OnFlip on_flip)
+    : loop_(loop), on_flip_(std::move(on_flip)), epoll_(makeEpoll()), random_(std::random_device{}()) {
+  loop_.watch(epoll_.get(), [this] { onReady(); });
+}
+
+Monitor::~Monitor() { stop(); }
+
+void Monitor::setChecker(std::shared_ptr<const Checker> checker) {
+  std::vector<Watched*> starting;
+  for (const auto& [backend, watched] : watched_) {
+    if (checker && checker_ && !watched->probe.running()) continue;
+    rest(*watched);
+    starting.push_back(watched.get());
+  }
+  checker_ = std::move(checker);
+  if (checker_) spread(starting);
+  settleSoon();
+}
+
+void Monitor::configure(const Settings& settings) {
+  const bool other_counts = settings.rise != settings_.rise || settings.fall != settings_.fall;
+  const bool other_interval = settings.interval != settings_.interval;
+  settings_ = settings;
+  for (const auto& [backend, watched] : watched_) {
+    if (other_counts) watched->state.configure(settings.rise, settings.fall);
+    const bool resting = watched->timer != 0 && !watched->probe.running();
+    if (other_interval && resting && watched->state.checked()) scheduleNext(*watched);
+  }
+}
+
+void Monitor::setBackends(const std::vector<std::shared_ptr<Backend>>& backends) {
+  auto before = std::exchange(watched_, {});
+  std::vector<Watched*> starting;
+  for (const auto& backend : backends) {
+    if (!backend->resolved() || watched_.contains(backend.get())) continue;
+    auto& watched = watched_[backend.get()];
+    if (const auto known = before.find(backend.get()); known != before.end()) {
+      watched = std::move(known->second);
+    } else {
+      watched = std::make_unique<Watched>(backend, settings_);
+      starting.push_back(watched.get());
+    }
+  }
+  for (const auto& [backend, watched] : before)
+    if (watched) rest(*watched);
+  if (checker_) spread(starting);
+  settleSoon();
+}
+
+void Monitor::stop() {
+  for (const auto& [backend, watched] : watched_) rest(*watched);
+  watched_.clear();
+  flipped_.clear();
+  checker_.reset();
+  loop_.cancel(std::exchange(settling_, 0));
+  loop_.unwatch(epoll_.get());
+}
+
+void Monitor::spread(const std::vector<Watched*>& watched) {
+  const auto window = std::min(settings_.interval, kFirstChecks);
+  const auto count = static_cast<Duration::rep>(watched.size());
+  for (Duration::rep i = 0; i < count; ++i) schedule(*watched[static_cast<std::size_t>(i)], window * i / count);
+}
+
+void Monitor::schedule(Watched& watched, Duration delay) {
+  loop_.cancel(watched.timer);
+  watched.timer = loop_.after(delay, [this, &watched] { onDue(watched); });
+}
+
+void Monitor::scheduleNext(Watched& watched) {
+  const Duration since(static_cast<Duration::rep>(nowNs() - watched.probe.startedNs()));
+  schedule(watched, jittered(settings_.interval) - since);
+}
+
+/// Leaves a backend without timer, turn or check.
+void Monitor::rest(Watched& watched) {
+  loop_.cancel(std::exchange(watched.timer, 0));
+  if (std::exchange(watched.queued, false)) std::erase(due_, &watched);
+  if (!watched.probe.running()) return;
+  watched.probe.cancel();
+  --running_;
+}
+
+Duration Monitor::jittered(Duration interval) {
+  const double factor = std::uniform_real_distribution(0.9, 1.1)(random_);
+  return Duration(static_cast<Duration::rep>(static_cast<double>(interval.count()) * factor));
+}
+
+void Monitor::onDue(Watched& watched) {
+  watched.timer = 0;
+  watched.queued = true;
+  due_.push_back(&watched);
+  settle();
+}
+
+void Monitor::onTimeout(Watched& watched) {
+  finish(watched, watched.probe.onTimeout());
+  settle();
+}
+
+void Monitor::onReady() {
+  epoll_event events[kEventsAtOnce];
+  const int count = ::epoll_wait(epoll_.get(), events, kEventsAtOnce, 0);
+  for (int i = 0; i < count; ++i) {
+    auto& watched = *static_cast<Watched*>(events[i].data.ptr);
+    const auto outcome = watched.probe.onReady(events[i].events, buffer_);
+    if (outcome != Probe::Outcome::kRunning) finish(watched, outcome);
+  }
+  settle();
+}
+
+/// Ends every callback of the loop: begins what has a turn now, and tells of flips when nothing of the monitor is under
+/// way any more, so that whoever hears of one may change everything.
+void Monitor::settle() {
+  while (checker_ && running_ < kMaxRunning && !due_.empty()) {
+    auto& next = *due_.front();
+    due_.pop_front();
+    next.queued = false;
+    begin(next);
+  }
+  for (const auto& backend : std::exchange(flipped_, {})) on_flip_(backend);
+}
+
+void Monitor::settleSoon() {
+  if (due_.empty() || settling_ != 0) return;
+  settling_ = loop_.after(Duration::zero(), [this] {
+    settling_ = 0;
+    settle();
+  });
+}
+
+void Monitor::begin(Watched& watched) {
+  const auto outcome = watched.probe.begin(*checker_, *watched.backend, settings_.timeout, epoll_.get(), &watched);
+  if (outcome != Probe::Outcome::kRunning) return conclude(watched, outcome);
+  ++running_;
+  watched.timer = loop_.after(settings_.timeout, [this, &watched] { onTimeout(watched); });
+}
+
+void Monitor::finish(Watched& watched, Probe::Outcome outcome) {
+  loop_.cancel(std::exchange(watched.timer, 0));
+  --running_;
+  conclude(watched, outcome);
+}
+
+void Monitor::conclude(Watched& watched, Probe::Outcome outcome) {
+  if (outcome == Probe::Outcome::kSkipped) return putOff(watched);
+  const bool passed = outcome != Probe::Outcome::kFailed;
+  counters_.checks.add();
+  if (!passed) counters_.failures.add();
+  logCheck(*watched.backend, passed, watched.probe);
+
+  const bool first = !watched.state.checked();
+  const bool up = watched.state.observe(passed);
+  const std::string& reason = watched.probe.reason();
+  if (watched.backend->setHealth(up, passed && !up && reason.empty() ? "recovering" : reason)) {
+    logFlip(*watched.backend, up, reason);
+    flipped_.push_back(watched.backend);
+  }
+  if (!first) return scheduleNext(watched);
+  // First checks come close together; the second ones come anywhere within the interval, and so do all that follow.
+  schedule(watched, jittered(settings_.interval) * std::uniform_int_distribution(10, 100)(random_) / 100);
+}
+
+void Monitor::putOff(Watched& watched) {
+  counters_.skipped.add();
+  ++put_off_unlogged_;
+  schedule(watched, jittered(std::min(settings_.interval, kPutOff)));
+  const auto now = nowNs();
+  if (put_off_logged_ns_ != 0 && now - put_off_logged_ns_ < static_cast<std::uint64_t>(kPutOffLogInterval.count())) return;
+  put_off_logged_ns_ = now;
+  log::warning("health", "checks are put off, this host lacks what they need",
+               {{"reason", watched.probe.reason()},
+                {"checks", std::to_string(std::exchange(put_off_unlogged_, 0))},
+                {"backend", watched.backend->id()}});
+}
+
+}  // namespace lemonade::health

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+//
+// Watches the backends: when each is checked, how its checks add up to up and down, and who hears of a change. The checks
+// themselves are Probe's.
+//
+// Each backend has one timer in the control loop, for its next check or for the timeout of the one that runs, and the
+// sockets of all checks sit behind one epoll descriptor: thousands of backends cost what their checks cost.
+//
+// Control thread only, but for the counters.
+#pragma once
+
+#include "balance/counters.h"
+#include "base/control_loop.h"
+#include "health/probe.h"
+#include "health/state.h"
+
+#include <array>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <random>
+#include <unordered_map>
+#include <vector>
+
+namespace lemonade::health {
+
+struct Settings {
+  Duration interval = std::chrono::seconds(5);  ///< from the begin of one check to that of the next, give or take 10 %
+  Duration timeout = std::chrono::seconds(2);   ///< of a whole check; where it exceeds the interval, that waits for it
+  std::uint32_t rise = 2;                       ///< checks in a row that take a backend up, at least 1
+  std::uint32_t fall = 3;                       ///< and down
+};
+
+/// What a monitor counted since it was made. Written by the control thread, read by any.
+struct Counters {
+  Counter checks;    ///< that came to an outcome
+  Counter failures;  ///< of these, the failed ones
+  Counter skipped;   ///< put off because this host lacked descriptors, memory or ports
+};
+
+class Monitor {
+ public:
+  /// Hears of a backend that went up or down, after Backend::setHealth and the log. May call the monitor back.
+  using OnFlip = std::function<void(const std::shared_ptr<Backend>&)>;
+
+  /// Checks that run at once; further ones wait their turn.
+  static constexpr std::size_t kMaxRunning = 256;
+
+  /// Watches nothing yet. loop must outlive the monitor. Throws std::system_error without descriptors.
+  Monitor(ControlLoop& loop, OnFlip on_flip);
+  ~Monitor();
+  Monitor(const Monitor&) = delete;
+  Monitor& operator=(const Monitor&) = delete;
+
+  /// The checker to use from now on; without one nothing is checked. Checks that run are cancelled on the old one and
+  /// begin again on the new one; what earlier checks found stays. The old one is let go of before this returns.
+  void setChecker(std::shared_ptr<const Checker> checker);
+  /// Holds from the next check of each backend on, which comes no later than the new interval says.
+  void configure(const Settings& settings);
+  /// The backends to watch, of which the unresolved ones are left alone. Those watched before go on undisturbed, those
+  /// missing are let go of at once, and the first checks of new ones are spread over the next second, or interval.
+  void setBackends(const std::vector<std::shared_ptr<Backend>>& backends);
+  /// Cancels all checks and lets go of checker and backends, for good. Also where the loop has stopped.
+  void stop();
+
+  const Counters& counters() const noexcept { return counters_; }
+
+ private:
+  struct Watched;
+
+  // When
+  void spread(const std::vector<Watched*>& watched);
+  void schedule(Watched& watched, Duration delay);
+  void scheduleNext(Watched& watched);
+  void rest(Watched& watched);
+  Duration jittered(Duration interval);
+
+  // What happens
+  void onDue(Watched& watched);
+  void onTimeout(Watched& watched);
+  void onReady();
+  void settle();
+  void settleSoon();
+
+  // What comes of it
+  void begin(Watched& watched);
+  void finish(Watched& watched, Probe::Outcome outcome);
+  void conclude(Watched& watched, Probe::Outcome outcome);
+  void putOff(Watched& watched);
+
+  ControlLoop& loop_;
+  const OnFlip on_flip_;
+  const Fd epoll_;
+  std::shared_ptr<const Checker> checker_;
+  Settings settings_;
+  std::unordered_map<const Backend*, std::unique_ptr<Watched>> watched_;
+  std::deque<Watched*> due_;  // wait for one of the running checks to end
+  std::size_t running_ = 0;
+  std::vector<std::shared_ptr<Backend>> flipped_;  // and not told yet
+  ControlLoop::TimerId settling_ = 0;
+  std::uint64_t put_off_logged_ns_ = 0;
+  std::uint64_t put_off_unlogged_ = 0;
+  std::minstd_rand random_;
+  std::array<char, 16 * 1024> buffer_;
+  Counters counters_;
+};
+
+}  // namespace lemonade::health

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: MIT
+#include "health/probe.h"
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <system_error>
+
+namespace lemonade::health {
+namespace {
+
+constexpr std::size_t kMaxSend = 64 * 1024;
+constexpr std::size_t kMaxReason = 256;
+constexpr int kReadsAtOnce = 16;
+
+bool lacksResources(int error, int family) noexcept {
+  switch (error) {
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+    case ENOSPC:  // epoll_ctl: fs.epoll.max_user_watches
+    case EAGAIN:  // connect: no local port is free
+      return true;
+    case EADDRNOTAVAIL:  // of IPv4 no local port is free; of IPv6 also a host that has no address to connect from
+      return family == AF_INET;
+    default:
+      return false;
+  }
+}
+
+std::string wordsOf(int error) {
+  switch (error) {
+    case ECONNREFUSED: return "connection refused";
+    case ECONNRESET:
+    case EPIPE: return "connection reset";
+    default: return std::generic_category().message(error);
+  }
+}
+
+std::string wordsOf(Duration timeout) {
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count();
+  return "timed out after " + (ms % 1'000 == 0 ? std::to_string(ms / 1'000) + "s" : std::to_string(ms) + "ms");
+}
+
+/// Connecting to a port of this host that nobody listens on can meet itself, by TCP's simultaneous open, where the kernel
+/// happens to choose that very port as the local one.
+bool connectedToItself(int fd) noexcept {
+  sockaddr_storage local{};
+  sockaddr_storage peer{};
+  socklen_t local_size = sizeof(local);
+  socklen_t peer_size = sizeof(peer);
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&local), &local_size) != 0) return false;
+  if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &peer_size) != 0) return false;
+  return Address(reinterpret_cast<sockaddr*>(&local), local_size) == Address(reinterpret_cast<sockaddr*>(&peer), peer_size);
+}
+
+lemonade_str_t str(std::string_view text) noexcept { return {text.data(), text.size()}; }
+
+/// A plugin's text, cut to kMaxReason bytes where a character begins.
+std::string cut(lemonade_str_t text) {
+  if (text.data == nullptr) return {};
+  std::string_view view(text.data, text.size);
+  if (view.size() > kMaxReason) {
+    std::size_t end = kMaxReason;
+    while (end > 0 && (static_cast<unsigned char>(view[end]) & 0xc0) == 0x80) --end;
+    view = view.substr(0, end);
+  }
+  return std::string(view);
+}
+
+lemonade_probe_verdict_t emptyVerdict() noexcept {
+  lemonade_probe_verdict_t verdict{};
+  verdict.struct_size = sizeof(verdict);
+  return verdict;
+}
+
+}  // namespace
+
+Probe::Outcome Probe::begin(const Checker& checker, const Backend& backend, Duration timeout, int epoll_fd,
+                            void* tag) {
+  started_ns_ = nowNs();
+  timeout_ = timeout;
+  connected_ = false;
+  send_error_ = 0;
+  const int family = backend.address().family();
+  fd_ = Fd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
+  if (!fd_) return end(lacksResources(errno, family) ? Outcome::kSkipped : Outcome::kFailed, wordsOf(errno));
+
+  lemonade_probe_target_t target{};
+  target.struct_size = sizeof(target);
+  target.id = str(backend.id());
+  target.name = str(backend.settings().name);
+  target.address = str(backend.addressText());
+  target.hostname = str(backend.settings().host);
+  target.identity = backend.identity();
+  target.timeout_ns = static_cast<std::uint64_t>(timeout.count());
+  target.now_ns = started_ns_;
+  auto verdict = emptyVerdict();
+  probe_ = nullptr;
+  const auto status = checker.table().probe_begin(checker.self(), &target, &probe_, &verdict);
+  if (status != LEMONADE_OK)
+    return end(Outcome::kFailed, "the checker could not begin (status " + std::to_string(status) + ")");
+  checker_ = &checker;
+  const auto outcome = obey(verdict, {}, true);
+  return outcome == Outcome::kRunning ? connect(backend.address(), epoll_fd, tag) : outcome;
+}
+
+Probe::Outcome Probe::connect(const Address& address, int epoll_fd, void* tag) {
+  epoll_fd_ = epoll_fd;
+  tag_ = tag;
+  if (::connect(fd_.get(), address.get(), address.size()) != 0 && errno != EINPROGRESS) {
+    const int error = errno;
+    if (lacksResources(error, address.family())) return end(Outcome::kSkipped, wordsOf(error));
+    return feed(LEMONADE_PROBE_ERROR, {}, error);
+  }
+  watched_ = EPOLLOUT;
+  epoll_event event{.events = watched_, .data = {.ptr = tag}};
+  if (::epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd_.get(), &event) != 0) return end(Outcome::kSkipped, wordsOf(errno));
+  return Outcome::kRunning;
+}
+
+Probe::Outcome Probe::onReady(std::uint32_t events, std::span<char> buffer) {
+  if (!connected_) return onConnectEnded();
+  if ((events & EPOLLOUT) != 0) flush();
+  const auto outcome = receive(buffer);
+  return outcome == Outcome::kRunning ? waitForMore() : outcome;
+}
+
+Probe::Outcome Probe::onConnectEnded() {
+  int error = 0;
+  socklen_t size = sizeof(error);
+  ::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+  if (error == 0 && connectedToItself(fd_.get())) error = ECONNREFUSED;
+  if (error != 0) return feed(LEMONADE_PROBE_ERROR, {}, error);
+  connected_ = true;
+  flush();
+  const auto outcome = feed(LEMONADE_PROBE_CONNECTED, {}, 0);
+  return outcome == Outcome::kRunning ? waitForMore() : outcome;
+}
+
+Probe::Outcome Probe::onTimeout() { return feed(LEMONADE_PROBE_TIMEOUT, {}, 0); }
+
+Probe::Outcome Probe::receive(std::span<char> buffer) {
+  for (int i = 0; i < kReadsAtOnce; ++i) {
+    const auto got = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EAGAIN) return Outcome::kRunning;
+    if (got < 0) return feed(LEMONADE_PROBE_ERROR, {}, errno);
+    if (got == 0 && send_error_ != 0) return feed(LEMONADE_PROBE_ERROR, {}, send_error_);
+    if (got == 0) return feed(LEMONADE_PROBE_EOF, {}, 0);
+    const auto outcome = feed(LEMONADE_PROBE_DATA, {buffer.data(), static_cast<std::uint64_t>(got)}, 0);
+    if (outcome != Outcome::kRunning) return outcome;
+  }
+  return Outcome::kRunning;
+}
+
+Probe::Outcome Probe::feed(std::uint32_t type, lemonade_str_t data, int error) {
+  lemonade_probe_event_t event{};
+  event.struct_size = sizeof(event);
+  event.type = type;
+  event.elapsed_ns = nowNs() - started_ns_;
+  event.data = data;
+  event.error = error;
+  auto verdict = emptyVerdict();
+  checker_->table().probe_event(checker_->self(), probe_, &event, &verdict);
+  switch (type) {
+    case LEMONADE_PROBE_ERROR: return obey(verdict, wordsOf(error), false);
+    case LEMONADE_PROBE_TIMEOUT: return obey(verdict, wordsOf(timeout_), false);
+    case LEMONADE_PROBE_EOF: return obey(verdict, "closed by the backend", false);
+    default: return obey(verdict, {}, true);
+  }
+}
+
+/// Does what the checker says. host_words stand in for a reason it does not give.
+Probe::Outcome Probe::obey(const lemonade_probe_verdict_t& verdict, const std::string& host_words, bool may_go_on) {
+  const auto reason = [&](const char* otherwise) {
+    auto text = cut(verdict.reason);
+    if (text.empty()) text = host_words;
+    return text.empty() ? otherwise : text;
+  };
+  switch (verdict.what) {
+    case LEMONADE_VERDICT_WAIT: return may_go_on ? Outcome::kRunning : end(Outcome::kFailed, host_words);
+    case LEMONADE_VERDICT_SEND: return may_go_on ? send(verdict.send) : end(Outcome::kFailed, host_words);
+    case LEMONADE_VERDICT_PASS: return end(Outcome::kPassed, {});
+    case LEMONADE_VERDICT_FAIL: return end(Outcome::kFailed, reason("the checker gave no reason"));
+    case LEMONADE_VERDICT_DEGRADED: return end(Outcome::kDegraded, reason("degraded"));
+    default:
+      return end(Outcome::kFailed, "the checker answered with the unknown verdict " + std::to_string(verdict.what));
+  }
+}
+
+Probe::Outcome Probe::send(lemonade_str_t data) {
+  if (data.data == nullptr && data.size != 0) return end(Outcome::kFailed, "the checker sends from a null pointer");
+  if (data.size > kMaxSend || unsent_.size() + data.size > kMaxSend)
+    return end(Outcome::kFailed, "the checker sends more than 64 KiB at once");
+  if (data.size != 0) unsent_.append(data.data, data.size);
+  if (connected_) flush();
+  return Outcome::kRunning;
+}
+
+void Probe::flush() {
+  while (!unsent_.empty() && send_error_ == 0) {
+    const auto sent = ::send(fd_.get(), unsent_.data(), unsent_.size(), MSG_NOSIGNAL);
+    if (sent >= 0) {
+      unsent_.erase(0, static_cast<std::size_t>(sent));
+    } else if (errno == EAGAIN) {
+      break;
+    } else if (errno != EINTR) {
+      // What the backend said before it closed comes first; then receiving ends with an error or here.
+      send_error_ = errno;
+      unsent_.clear();
+    }
+  }
+}
+
+Probe::Outcome Probe::waitForMore() {
+  const std::uint32_t wanted = unsent_.empty() ? EPOLLIN : EPOLLIN | EPOLLOUT;
+  if (wanted == watched_) return Outcome::kRunning;
+  watched_ = wanted;
+  epoll_event event{.events = wanted, .data = {.ptr = tag_}};
+  ::epoll_ctl(epoll_fd_, EPOLL_CTL_MOD, fd_.get(), &event);
+  return Outcome::kRunning;
+}
+
+Probe::Outcome Probe::end(Outcome outcome, std::string reason) {
+  reason_ = std::move(reason);
+  cancel();
+  return outcome;
+}
+
+void Probe::cancel() noexcept {
+  if (checker_ != nullptr) {
+    const auto& ending = *std::exchange(checker_, nullptr);
+    ending.table().probe_end(ending.self(), probe_);
+  }
+  fd_.reset();
+  std::string().swap(unsent_);
+}
+
+}  // namespace lemonade::health

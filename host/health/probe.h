@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+//
+// One check of one backend: the host's half. It owns the socket, connects, moves bytes and feeds what happens to the
+// checker, which answers with what to do next; the checker's half began with probe_begin and ends with probe_end, exactly
+// once, whichever way the check ends.
+//
+// Control thread only. A Probe is used again for the next check of its backend, so checking allocates next to nothing.
+#pragma once
+
+#include "balance/backend.h"
+#include "base/clock.h"
+#include "base/fd.h"
+#include "plugin/instance.h"
+
+#include <lemonade/health_checker.h>
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace lemonade::health {
+
+using Checker = plugin::Instance<lemonade_health_checker_t>;
+
+class Probe {
+ public:
+  enum class Outcome {
+    kRunning,
+    kPassed,
+    kDegraded,
+    kFailed,
+    kSkipped,  ///< this host lacks a descriptor, memory or a port: nothing was learnt about the backend
+  };
+
+  Probe() = default;
+  Probe(const Probe&) = delete;
+  Probe& operator=(const Probe&) = delete;
+  ~Probe() { cancel(); }
+
+  /// Begins a check; not while one is running. Its socket reports to epoll_fd with tag. checker must stay until the
+  /// outcome is another than kRunning.
+  Outcome begin(const Checker& checker, const Backend& backend, Duration timeout, int epoll_fd, void* tag);
+  /// Takes what epoll reported. buffer is scratch space for received bytes.
+  Outcome onReady(std::uint32_t events, std::span<char> buffer);
+  /// The timeout given to begin() is over.
+  Outcome onTimeout();
+  /// Ends the check without an outcome; ignored where none is running.
+  void cancel() noexcept;
+
+  bool running() const noexcept { return checker_ != nullptr; }
+  /// Why the last check was kDegraded, kFailed or kSkipped, in a few words; empty after kPassed.
+  const std::string& reason() const noexcept { return reason_; }
+  std::uint64_t startedNs() const noexcept { return started_ns_; }
+
+ private:
+  Outcome connect(const Address& address, int epoll_fd, void* tag);
+  Outcome onConnectEnded();
+  Outcome receive(std::span<char> buffer);
+  Outcome feed(std::uint32_t type, lemonade_str_t data, int error);
+  Outcome obey(const lemonade_probe_verdict_t& verdict, const std::string& host_words, bool may_go_on);
+  Outcome send(lemonade_str_t data);
+  void flush();
+  Outcome waitForMore();
+  Outcome end(Outcome outcome, std::string reason);
+
+  const Checker* checker_ = nullptr;  // of the check that runs
+  void* probe_ = nullptr;                   // the checker's
+  Fd fd_;
+  int epoll_fd_ = -1;
+  void* tag_ = nullptr;
+  std::uint32_t watched_ = 0;  // epoll events asked for
+  bool connected_ = false;
+  int send_error_ = 0;  // errno of sending; told once everything received has been told
+  std::string unsent_;  // a copy: the checker's buffer lasts until its next call only
+  std::uint64_t started_ns_ = 0;
+  Duration timeout_{};
+  std::string reason_;
+};
+
+}  // namespace lemonade::health

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+//
+// Health as one counter, after HAProxy: 0 is surely down, rise + fall - 1 surely up, and `rise` is where down ends and up
+// begins. A success that reaches rise jumps to the top and a failure that leaves up drops to 0, so that the way back is
+// always the whole way.
+//
+// A plain value, no thread of its own.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+namespace lemonade::health {
+
+class State {
+ public:
+  /// rise and fall count checks in a row, each at least 1.
+  State(std::uint32_t rise, std::uint32_t fall) noexcept : rise_(rise), top_(rise + fall - 1), level_(top_) {}
+
+  /// Counts one check and returns up(). The first check of all decides alone.
+  bool observe(bool passed) noexcept {
+    const bool first = !std::exchange(checked_, true);
+    if (passed) {
+      level_ = std::min(level_ + 1, top_);
+      if (level_ == rise_) level_ = top_;
+    } else {
+      level_ = level_ > rise_ && !first ? level_ - 1 : 0;
+    }
+    return up();
+  }
+
+  /// Takes new numbers: what was up stays up, what was down stays down, and a change half way begins anew.
+  void configure(std::uint32_t rise, std::uint32_t fall) noexcept {
+    const bool was_up = up();
+    rise_ = rise;
+    top_ = rise + fall - 1;
+    level_ = was_up ? top_ : 0;
+  }
+
+  bool up() const noexcept { return level_ >= rise_; }
+  bool checked() const noexcept { return checked_; }
+
+ private:
+  std::uint32_t rise_;
+  std::uint32_t top_;
+  std::uint32_t level_;
+  bool checked_ = false;
+};
+
+}  // namespace lemonade::health
