@@ -25,15 +25,17 @@ void checkBackends(Draft& draft, Findings& findings) {
   std::map<std::string, Source> ids;
   std::map<std::pair<std::string, std::uint16_t>, const Backend*> addresses;
   for (auto& backend : backends) {
+    const bool has_address = backend.port != 0;
     const auto address = backend.host + ":" + std::to_string(backend.port);
-    if (backend.id.empty()) backend.id = backend.name.empty() ? address : backend.name;
+    if (backend.id.empty()) backend.id = backend.name;
+    if (backend.id.empty() && has_address) backend.id = address;
     if (backend.name.empty()) backend.name = backend.id;
     const auto [id, is_new] = ids.emplace(backend.id, backend.source);
-    if (!is_new) {
+    if (!is_new && !backend.id.empty()) {
       findings.error(backend.source, "backend id \"" + backend.id + "\" is taken by the one at " + id->second.text() +
                                          "; give each backend an id of its own");
     }
-    if (backend.port == 0) continue;
+    if (!has_address) continue;
     const auto [twin, unique] = addresses.emplace(std::pair(backend.host, backend.port), &backend);
     if (!unique) {
       findings.warning(backend.address_source, "backend \"" + backend.id + "\" has the address of backend \"" +

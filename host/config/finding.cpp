@@ -10,6 +10,11 @@ std::string Finding::line() const {
   return source.text() + (severity == Severity::kWarning ? ": warning: " : ": ") + text;
 }
 
+bool hasErrors(const std::vector<Finding>& findings) noexcept {
+  return std::any_of(findings.begin(), findings.end(),
+                     [](const Finding& finding) { return finding.severity == Severity::kError; });
+}
+
 /// Texts quote what the file holds; a finding is one line all the same.
 void Findings::add(Severity severity, Source source, std::string text) {
   std::replace_if(

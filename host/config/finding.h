@@ -22,6 +22,9 @@ struct Finding {
   std::string line() const;
 };
 
+/// One of them is an error.
+bool hasErrors(const std::vector<Finding>& findings) noexcept;
+
 /// Collects findings. One thread.
 class Findings {
  public:

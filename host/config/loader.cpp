@@ -111,11 +111,6 @@ Loaded finish(const Input& input, Draft draft, Findings findings) {
 
 }  // namespace
 
-bool Loaded::ok() const noexcept {
-  return std::none_of(findings.begin(), findings.end(),
-                      [](const Finding& finding) { return finding.severity == Severity::kError; });
-}
-
 Result<std::string> readFile(const std::string& path) {
   const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) return systemError("cannot be opened");

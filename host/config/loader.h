@@ -28,7 +28,7 @@ struct Loaded {
   std::vector<Finding> findings;
 
   /// No finding is an error.
-  bool ok() const noexcept;
+  bool ok() const noexcept { return !hasErrors(findings); }
 };
 
 /// Reads the file, if any, and the rest.

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+#include "worker/worker_options.h"
+
+#include "config/host_port.h"
+#include "config/loader.h"
+#include "config/tree.h"
+
+namespace lemonade::worker {
+namespace {
+
+using config::Findings;
+using config::Form;
+using config::Item;
+using config::Key;
+
+/// One setting and its three names.
+struct Setting {
+  Key<WorkerOptions> key;
+  const char* variable;
+  const char* flag;
+  std::optional<std::string> WorkerInput::*spoken;
+  Form form;
+};
+
+void readAddress(const Item& item, WorkerOptions& options) {
+  const auto text = config::textOf(item, "give an address to listen on, such as \"127.0.0.1:8081\"");
+  if (!text) return;
+  auto address = config::parseListenAddress(*text);
+  if (!address.ok()) return item.refuse(address.error().message);
+  options.listen_address = std::move(address).value();
+}
+
+void readName(const Item& item, WorkerOptions& options) {
+  if (auto name = config::textOf(item, "give a name that is not empty")) options.name = std::move(*name);
+}
+
+std::vector<Setting> settings() {
+  using std::chrono::hours;
+  return {
+      {{"worker", "listen_address", readAddress},
+       "LEMONADE_WORKER_LISTEN_ADDRESS", "--address", &WorkerInput::address, Form::kText},
+      {{"worker", "service_name", readName}, "LEMONADE_WORKER_SERVICE_NAME", "--name", &WorkerInput::name, Form::kText},
+      {{"worker", "work_delay_ms", config::duration(&WorkerOptions::delay, Duration::zero(), hours(1))},
+       "LEMONADE_WORKER_WORK_DELAY_MS", "--delay", &WorkerInput::delay, Form::kNumber},
+  };
+}
+
+void readFile(const std::string& file, const std::vector<Key<WorkerOptions>>& keys, WorkerOptions& options,
+              Findings& findings) {
+  const auto text = config::readFile(file);
+  if (!text.ok()) return findings.error({file, 0, 0}, text.error().message);
+  const auto root = config::parseTree(text.value(), file, findings);
+  if (!root) return;
+  for (const auto& [name, node] : *root) {
+    const auto* table = node.as_table();
+    if (name.str() != "worker" || table == nullptr) {
+      findings.error(config::sourceOf(file, name.source()),
+                     std::string(name.str()) + " is not for a worker; write its keys under [worker]");
+      continue;
+    }
+    config::eachKnownKey(file, "worker", *table, keys, findings, [&](const auto& key, const auto& value) {
+      key.read({key.path(), value, config::sourceOf(file, value.source()), findings}, options);
+    });
+  }
+}
+
+}  // namespace
+
+LoadedWorker loadWorkerOptions(const WorkerInput& input) {
+  WorkerOptions options;
+  Findings findings;
+  const auto all = settings();
+  if (input.file) {
+    std::vector<Key<WorkerOptions>> keys;
+    for (const auto& setting : all) keys.push_back(setting.key);
+    readFile(*input.file, keys, options, findings);
+  }
+  for (const auto& setting : all) {
+    const auto variable = input.environment.find(setting.variable);
+    if (variable != input.environment.end() && !variable->second.empty()) {
+      config::readText(setting.key, setting.form, variable->second, {setting.variable, 0, 0}, options, findings);
+    }
+    if (const auto& spoken = input.*setting.spoken) {
+      config::readText(setting.key, setting.form, *spoken, {setting.flag, 0, 0}, options, findings);
+    }
+  }
+  return {std::move(options), std::move(findings).take()};
+}
+
+}  // namespace lemonade::worker
