@@ -8,9 +8,7 @@
 namespace lemonade::proxy {
 
 Proxy::Proxy(Pool& pool, std::uint32_t max_connections) : pool_(pool), admission_(max_connections) {
-  admission_.onRoom([this] {
-    for (auto& worker : workers_) worker->wake();
-  });
+  admission_.onRoom([this] { wake(); });
   admission_.onEmpty([this] {
     if (empty_) empty_();
   });
@@ -54,6 +52,10 @@ void Proxy::stop() {
   });
   listeners_.clear();
   for (auto& worker : workers_) worker->stop();
+}
+
+void Proxy::wake() noexcept {
+  for (auto& worker : workers_) worker->wake();
 }
 
 std::vector<const ProxyCounters*> Proxy::counters() const {

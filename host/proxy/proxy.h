@@ -26,7 +26,7 @@ class Proxy {
   Proxy& operator=(const Proxy&) = delete;
 
   Settings& settings() noexcept { return settings_; }
-  Admission& admission() noexcept { return admission_; }
+  const Admission& admission() const noexcept { return admission_; }
 
   /// Binds all addresses, or none.
   Status listen(const std::vector<Address>& addresses, std::uint32_t backlog);
@@ -40,6 +40,9 @@ class Proxy {
   void drain(std::function<void()> empty);
   /// Ends every session that is left, waits for it, and ends the workers.
   void stop();
+
+  /// Has every worker pass a quiescent point soon, also an idle one. Any thread.
+  void wake() noexcept;
 
   /// Sessions now. Any thread.
   std::uint32_t sessions() const noexcept { return admission_.taken(); }

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+#include "app/command_line.h"
+
+#include "app/run.h"
+
+#include <CLI/CLI.hpp>
+#include <lemonade/plugin.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace lemonade::app {
+
+namespace {
+
+void addLoadBalancer(CLI::App& app, LoadBalancerArguments& arguments) {
+  auto* command = app.add_subcommand("load-balancer", "Balance TCP connections over backends")->alias("lb");
+  command->add_option("--config", arguments.config, "Configuration file; without it the environment configures")
+      ->type_name("FILE");
+  command->add_flag("--validate", arguments.validate, "Check configuration, plugins and their options, then exit");
+  command->add_option("--plugin-dir", arguments.plugin_dirs, "Directory of plugins, searched first; may be repeated")
+      ->type_name("DIR");
+  command->footer("Environment: LEMONADE_LB_*, LEMONADE_LOG, LEMONADE_LOG_FORMAT; see docs/configuration.md.\n"
+                  "Signals: SIGTERM and SIGINT drain and exit, a second one exits at once.\n"
+                  "Exit codes: 0 success and graceful stop, 1 configuration error, 2 runtime error.");
+}
+
+void addWorker(CLI::App& app, WorkerArguments& arguments) {
+  auto* command = app.add_subcommand("worker", "Run a small HTTP backend, for trying things out")->alias("w");
+  command->add_option("--config", arguments.config, "Configuration file with a [worker] table")->type_name("FILE");
+  command->add_option("--address", arguments.address, "Where to listen, such as 127.0.0.1:8081")->type_name("A");
+  command->add_option("--name", arguments.name, "The name in its answers")->type_name("N");
+  command->add_option("--delay", arguments.delay, "How long GET /work takes: milliseconds, or 2s")->type_name("MS");
+  command->footer("Environment: LEMONADE_WORKER_LISTEN_ADDRESS, LEMONADE_WORKER_SERVICE_NAME, "
+                  "LEMONADE_WORKER_WORK_DELAY_MS.");
+}
+
+}  // namespace
+
+int runCommandLine(int argc, char** argv) {
+  CLI::App app("Lemonade, a TCP load balancer whose every decision is a plugin", "lemonade");
+  app.set_version_flag("--version", std::string("lemonade " LEMONADE_VERSION ", plugin ABI ") +
+                                        std::to_string(LEMONADE_ABI_MAJOR) + "." + std::to_string(LEMONADE_ABI_MINOR));
+  app.require_subcommand(1);
+  LoadBalancerArguments load_balancer;
+  WorkerArguments worker;
+  addLoadBalancer(app, load_balancer);
+  addWorker(app, worker);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    // CLI11's own codes are above 100; a wrong command line is a configuration error.
+    return app.exit(e) == 0 ? 0 : 1;
+  }
+  return app.got_subcommand("load-balancer") ? runLoadBalancer(load_balancer) : runWorker(worker);
+}
+
+}  // namespace lemonade::app

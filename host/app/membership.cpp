@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+#include "app/membership.h"
+
+#include "base/log.h"
+
+#include <algorithm>
+#include <set>
+
+namespace lemonade::app {
+
+namespace {
+
+using namespace std::chrono_literals;
+constexpr Duration kAskAgain = 10s;
+constexpr Duration kAskAgainUnresolved = 1s;
+
+BackendSettings settingsOf(const config::Backend& configured) {
+  return {configured.id,     configured.name,            configured.host,
+          configured.weight, configured.max_connections, configured.enabled};
+}
+
+bool isNumeric(const std::string& host) { return Address::parse(host, 0).has_value(); }
+
+Address withPort(const Address& address, std::uint16_t port) {
+  sockaddr_storage storage{};
+  std::copy_n(reinterpret_cast<const char*>(address.get()), address.size(), reinterpret_cast<char*>(&storage));
+  if (address.family() == AF_INET6)
+    reinterpret_cast<sockaddr_in6&>(storage).sin6_port = htons(port);
+  else
+    reinterpret_cast<sockaddr_in&>(storage).sin_port = htons(port);
+  return Address(reinterpret_cast<const sockaddr*>(&storage), address.size());
+}
+
+std::string textOf(const std::vector<Address>& addresses) {
+  std::string text;
+  for (const auto& address : addresses) {
+    const std::string one = address.text();
+    text += (text.empty() ? "" : ",") + one.substr(0, one.rfind(':'));
+  }
+  return text;
+}
+
+}  // namespace
+
+Membership::Membership(ControlLoop& loop, Resolver& resolver, std::uint32_t workers, OnChange on_change)
+    : loop_(loop),
+      resolver_(resolver),
+      workers_(workers),
+      on_change_(std::move(on_change)),
+      self_(std::make_shared<Membership*>(this)) {}
+
+Membership::~Membership() {
+  *self_ = nullptr;
+  loop_.cancel(timer_);
+}
+
+void Membership::configure(std::vector<config::Backend> configured, const Resolutions& resolutions) {
+  configured_ = std::move(configured);
+  for (const auto& [host, resolution] : resolutions)
+    if (resolution.ok()) addresses_[host] = resolution.addresses;
+  rebuild();
+  loop_.cancel(timer_);
+  timer_ = 0;
+  const bool names = std::any_of(configured_.begin(), configured_.end(),
+                                 [](const auto& backend) { return !isNumeric(backend.host); });
+  if (names) timer_ = loop_.after(kAskAgainUnresolved, [this] { askAgain(); });
+}
+
+void Membership::rebuild() {
+  View::Backends backends;
+  for (const auto& configured : configured_) {
+    const auto found = addresses_.find(configured.host);
+    if (found == addresses_.end()) append(backends, configured, Address());
+    if (found == addresses_.end()) continue;
+    for (const auto& address : found->second) append(backends, configured, withPort(address, configured.port));
+  }
+  backends_ = std::move(backends);
+  on_change_(backends_);
+}
+
+void Membership::append(View::Backends& backends, const config::Backend& configured, const Address& address) {
+  auto fresh = std::make_shared<Backend>(settingsOf(configured), address, configured.port, workers_);
+  const auto known = std::find_if(backends_.begin(), backends_.end(), [&](const auto& backend) {
+    return backend->identity() == fresh->identity() && backend->resolved() == fresh->resolved();
+  });
+  if (known != backends_.end()) {
+    (*known)->apply(settingsOf(configured));
+    fresh = *known;
+  } else if (!fresh->resolved()) {
+    (void)fresh->setHealth(false, "name does not resolve");
+  }
+  backends.push_back(std::move(fresh));
+}
+
+void Membership::askAgain() {
+  std::set<std::string> hosts;
+  bool unresolved = false;
+  for (const auto& backend : configured_) {
+    if (!isNumeric(backend.host)) hosts.insert(backend.host);
+    unresolved = unresolved || addresses_.find(backend.host) == addresses_.end();
+  }
+  for (const auto& host : hosts)
+    resolver_.resolve(host, 0, [self = self_, host](const Resolution& resolution) {
+      if (*self != nullptr) (*self)->answered(host, resolution);
+    });
+  timer_ = loop_.after(unresolved ? kAskAgainUnresolved : kAskAgain, [this] { askAgain(); });
+}
+
+void Membership::answered(const std::string& host, const Resolution& resolution) {
+  const auto known = addresses_.find(host);
+  if (!resolution.ok()) {
+    // Addresses that were good stay in use, also when the name has gone: a name server in trouble must not take
+    // backends away that still answer.
+    log::debug("resolve", "a name did not resolve", {{"name", host}, {"reason", resolution.error}});
+    return;
+  }
+  if (known != addresses_.end() && known->second == resolution.addresses) return;
+  log::info("resolve", "a name has new addresses",
+            {{"name", host},
+             {"before", known != addresses_.end() ? textOf(known->second) : ""},
+             {"now", textOf(resolution.addresses)}});
+  addresses_[host] = resolution.addresses;
+  rebuild();
+}
+
+}  // namespace lemonade::app

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+#include "app/load_balancer.h"
+#include "app/preparation.h"
+#include "app/run.h"
+#include "app/signals.h"
+#include "base/log.h"
+#include "config/environment.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <exception>
+#include <iostream>
+
+namespace lemonade::app {
+
+namespace {
+
+constexpr int kSuccess = 0;
+constexpr int kConfigurationError = 1;
+constexpr int kRuntimeError = 2;
+
+int reportValidation(const Preparation& preparation) {
+  for (const auto& finding : preparation.findings) std::cerr << finding.line() << "\n";
+  if (!preparation.ok()) return kConfigurationError;
+  const auto& file = preparation.config.file;
+  std::cout << (file.empty() ? "the environment" : file) << ": the configuration is valid\n";
+  return kSuccess;
+}
+
+void logFindings(const Preparation& preparation) {
+  for (const auto& finding : preparation.findings)
+    finding.severity == config::Severity::kError ? log::error("config", finding.line())
+                                                 : log::warning("config", finding.line());
+}
+
+/// Drops what was prepared where it was made: plugins are destroyed on the control thread.
+int end(int code, Preparation& preparation, std::unique_ptr<plugin::Loader>& loader, ControlLoop& loop) {
+  loop.run([&] {
+    preparation.strategy.reset();
+    preparation.checker.reset();
+    preparation.sinks.clear();
+    loader.reset();
+  });
+  return code;
+}
+
+int serve(Preparation preparation, ControlLoop& loop, Resolver& resolver, plugin::MetricCells& cells,
+          std::unique_ptr<plugin::Loader>& loader, Signals& signals, std::uint64_t started_ns) {
+  LoadBalancer balancer(std::move(preparation), loop, resolver, cells, started_ns);
+  const Status started = balancer.start();
+  if (!started) log::error("app", started.error().message);
+  if (started) {
+    loop.run([&] {
+      loop.watch(signals.fd(), [&] {
+        while (const auto signal = signals.next()) balancer.onSignal(*signal);
+      });
+    });
+    balancer.run();
+    loop.run([&] { loop.unwatch(signals.fd()); });
+  }
+  const bool clean = balancer.stop();
+  log::stop();
+  const int code = started ? kSuccess : kRuntimeError;
+  if (clean) return code;
+  // Something still hangs in a thread of its own and may come back to what is being destroyed: end without destroying.
+  loader.reset();
+  ::_exit(code);
+}
+
+int runGuarded(const LoadBalancerArguments& arguments, std::uint64_t started_ns) {
+  Signals signals({SIGTERM, SIGINT});
+  plugin::MetricCells cells;
+  ControlLoop loop;
+  loop.start();
+  Resolver resolver(loop);
+  std::unique_ptr<plugin::Loader> loader;
+  auto preparation =
+      prepare({arguments.config, config::processEnvironment(), arguments.plugin_dirs}, loop, resolver, cells, loader);
+  if (arguments.validate) return end(reportValidation(preparation), preparation, loader, loop);
+  log::start(preparation.config.log_levels, preparation.config.log_format);
+  logFindings(preparation);
+  if (!preparation.ok()) {
+    log::stop();
+    return end(kConfigurationError, preparation, loader, loop);
+  }
+  return serve(std::move(preparation), loop, resolver, cells, loader, signals, started_ns);
+}
+
+}  // namespace
+
+int runLoadBalancer(const LoadBalancerArguments& arguments) try {
+  return runGuarded(arguments, nowNs());
+} catch (const std::exception& e) {
+  log::error("app", "cannot go on", {{"error", e.what()}});
+  log::stop();
+  return kRuntimeError;
+}
+
+}  // namespace lemonade::app
