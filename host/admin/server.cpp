@@ -157,11 +157,11 @@ void Server::stop(Duration grace) {
   const auto state = std::exchange(state_, nullptr);
   if (!state || !state->server) return;
   const auto deadline_ns = nowNs() + static_cast<std::uint64_t>(grace.count());
-  state->guard->stopAccepting();
+  state->guard->stopReading();
   state->server->stop();
   if (!state->guard->awaitNone(deadline_ns)) {
-    state->guard->cutOff();
-    // What only waited for its client ends now; give it the time that takes.
+    state->guard->stopWriting();
+    // What only waited for its client ends now; that takes a moment.
     if (!state->guard->awaitNone(nowNs() + 200'000'000)) {
       log::warning("admin", "a request hangs and is left behind", {{"address", state->address}});
       static auto& left_behind = *new std::vector<std::shared_ptr<State>>;  // never destroyed

@@ -64,9 +64,9 @@ class Server {
   /// Where it listens, as "127.0.0.1:9090"; "" before start() and after stop().
   std::string address() const;
 
-  /// Accepts no more, gives requests under way `grace`, then cuts them off. A handler that still does not return is
-  /// left behind with its thread, which the log says; what it captured must bear that. The end of this object: only
-  /// address() may follow.
+  /// Accepts no more, drops requests that are not complete, gives the others `grace`, then cuts them off. A handler
+  /// that still does not return is left behind with its thread, which the log says; what it captured must bear that.
+  /// The end of this object: only address() may follow.
   void stop(Duration grace);
 
  private:

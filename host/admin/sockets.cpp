@@ -30,7 +30,7 @@ class ListenerImpl : public Poco::Net::ServerSocketImpl {
       : guard_(std::move(guard)), request_time_(request_time) {}
 
   /// POCO asks four times a second; an idle listener sleeps until there is a client or an end.
-  bool poll(const Poco::Timespan&, int) override { return awaitEither(sockfd(), POLLIN, guard_->acceptEvent(), -1); }
+  bool poll(const Poco::Timespan&, int) override { return awaitEither(sockfd(), POLLIN, guard_->readingStopped(), -1); }
 
   Poco::Net::SocketImpl* acceptConnection(Poco::Net::SocketAddress& client) override {
     sockaddr_storage address{};
@@ -41,7 +41,7 @@ class ListenerImpl : public Poco::Net::ServerSocketImpl {
       const int code = errno;
       // The client stays in the queue, so the listener stays readable: without a pause this would spin.
       if (code == EMFILE || code == ENFILE || code == ENOBUFS || code == ENOMEM)
-        awaitEither(-1, 0, guard_->acceptEvent(), 100);
+        awaitEither(-1, 0, guard_->readingStopped(), 100);
       throw Poco::Net::NetException("accept", std::strerror(code), code);
     }
     client = Poco::Net::SocketAddress(any, size);
@@ -55,11 +55,11 @@ class ListenerImpl : public Poco::Net::ServerSocketImpl {
 
 }  // namespace
 
-SocketGuard::SocketGuard() : no_accept_(::eventfd(0, EFD_CLOEXEC)), cut_(::eventfd(0, EFD_CLOEXEC)) {}
+SocketGuard::SocketGuard() : reading_stopped_(::eventfd(0, EFD_CLOEXEC)), writing_stopped_(::eventfd(0, EFD_CLOEXEC)) {}
 
-void SocketGuard::stopAccepting() noexcept { ::eventfd_write(no_accept_.get(), 1); }
+void SocketGuard::stopReading() noexcept { ::eventfd_write(reading_stopped_.get(), 1); }
 
-void SocketGuard::cutOff() noexcept { ::eventfd_write(cut_.get(), 1); }
+void SocketGuard::stopWriting() noexcept { ::eventfd_write(writing_stopped_.get(), 1); }
 
 bool SocketGuard::awaitNone(std::uint64_t deadline_ns) {
   std::unique_lock lock(mutex_);
@@ -116,14 +116,18 @@ bool Connection::poll(const Poco::Timespan& timeout, int mode) {
       static_cast<short>(((mode & SELECT_READ) != 0 ? POLLIN : 0) | ((mode & SELECT_WRITE) != 0 ? POLLOUT : 0));
   const auto now = nowNs();
   const auto left_ms = deadline_ns_ > now ? static_cast<std::int64_t>((deadline_ns_ - now) / 1'000'000) + 1 : 0;
-  return awaitEither(sockfd(), events, guard_->cutEvent(),
+  return awaitEither(sockfd(), events, stopped(events),
                      static_cast<int>(std::min<std::int64_t>(timeout.totalMilliseconds(), left_ms)));
+}
+
+int Connection::stopped(short events) const noexcept {
+  return (events & POLLIN) != 0 ? guard_->readingStopped() : guard_->writingStopped();
 }
 
 void Connection::await(short events) {
   const auto now = nowNs();
   if (now >= deadline_ns_) throw Poco::TimeoutException("the client takes too long");
-  if (!awaitEither(sockfd(), events, guard_->cutEvent(), static_cast<int>((deadline_ns_ - now) / 1'000'000) + 1))
+  if (!awaitEither(sockfd(), events, stopped(events), static_cast<int>((deadline_ns_ - now) / 1'000'000) + 1))
     throw Poco::TimeoutException("the client takes too long, or the server stops");
 }
 

@@ -22,21 +22,21 @@ class SocketGuard {
  public:
   SocketGuard();
 
-  /// From now on nothing is accepted.
-  void stopAccepting() noexcept;
-  /// From now on every wait of a connection fails.
-  void cutOff() noexcept;
+  /// From now on nothing is accepted, and what has not said its whole request yet is cut off.
+  void stopReading() noexcept;
+  /// From now on answers are cut off, too.
+  void stopWriting() noexcept;
   /// True when the last connection is gone; waits for that until deadline_ns of the monotonic clock.
   bool awaitNone(std::uint64_t deadline_ns);
 
-  int acceptEvent() const noexcept { return no_accept_.get(); }
-  int cutEvent() const noexcept { return cut_.get(); }
+  int readingStopped() const noexcept { return reading_stopped_.get(); }
+  int writingStopped() const noexcept { return writing_stopped_.get(); }
   void opened();
   void closed();
 
  private:
-  Fd no_accept_;  // eventfds: readable from the call on
-  Fd cut_;
+  Fd reading_stopped_;  // eventfds: readable from the call on
+  Fd writing_stopped_;
   std::mutex mutex_;
   std::condition_variable changed_;
   int open_ = 0;
@@ -58,6 +58,8 @@ class Connection : public Poco::Net::StreamSocketImpl {
   ~Connection() override;
 
  private:
+  /// The event that ends a wait for these events of poll(2).
+  int stopped(short events) const noexcept;
   void await(short events);
 
   const std::shared_ptr<SocketGuard> guard_;

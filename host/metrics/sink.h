@@ -60,7 +60,7 @@ struct SinkCounters {
 };
 
 /// Takes instances that are no longer called to the control thread, to be destroyed there. After close() instances are
-/// leaked instead: the process is about to end, and an abandoned thread may come back at any time. Any thread.
+/// kept for ever: the process is about to end, and an abandoned thread may come back at any time. Any thread.
 class Undertaker {
  public:
   using Post = std::function<void(std::function<void()>)>;
