@@ -228,7 +228,7 @@ std::vector<Key<Draft>> makeConfigKeys() {
       proxy("connect_timeout", duration(&Proxy::connect_timeout, 1ms, 1h)),
       proxy("idle_timeout", duration(&Proxy::idle_timeout, 0s, 30 * kDay)),
       proxy("tcp_keepalive", readKeepalive),
-      proxy("retries", integer(&Proxy::retries, 0, 100)),
+      proxy("retries", integer(&Proxy::retries, 0, 15)),
       {"strategy", "algorithm", readChoice<&Config::strategy>},
       {"strategy", "options", readStrategyOptions},
       health("checker", readChecker),

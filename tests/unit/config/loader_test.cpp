@@ -46,7 +46,7 @@ max_connections = 18
 connect_timeout = "19ms"
 idle_timeout = "0s"
 tcp_keepalive = "20s"
-retries = 21
+retries = 11
 [strategy]
 algorithm = "com.example.first"
 [strategy.options]
@@ -100,7 +100,7 @@ format = "json"
   CHECK(config.proxy.connect_timeout == 19ms);
   CHECK(config.proxy.idle_timeout == 0ms);
   CHECK(config.proxy.tcp_keepalive == 20s);
-  CHECK(config.proxy.retries == 21);
+  CHECK(config.proxy.retries == 11);
   CHECK(config.strategy.id == "com.example.first");
   CHECK(config.strategy.source.text() == "test.toml:19:13");
   REQUIRE(config.strategy.options.size() == 4);
