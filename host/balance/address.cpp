@@ -69,17 +69,23 @@ std::optional<Address> Address::parse(const std::string& host, std::uint16_t por
 
 socklen_t Address::size() const noexcept {
   switch (family()) {
-    case AF_INET: return sizeof(sockaddr_in);
-    case AF_INET6: return sizeof(sockaddr_in6);
-    default: return 0;
+    case AF_INET:
+      return sizeof(sockaddr_in);
+    case AF_INET6:
+      return sizeof(sockaddr_in6);
+    default:
+      return 0;
   }
 }
 
 std::uint16_t Address::port() const noexcept {
   switch (family()) {
-    case AF_INET: return ntohs(storage_.v4.sin_port);
-    case AF_INET6: return ntohs(storage_.v6.sin6_port);
-    default: return 0;
+    case AF_INET:
+      return ntohs(storage_.v4.sin_port);
+    case AF_INET6:
+      return ntohs(storage_.v6.sin6_port);
+    default:
+      return 0;
   }
 }
 

@@ -126,9 +126,8 @@ void Resolver::Shared::work(Worker& self) {
     self.busy = false;
     // Posted under the lock: the loop may be gone once the resolver is.
     if (stopping) return;
-    loop.post([shared = shared_from_this(), host, resolution = std::move(resolution)] {
-      shared->deliver(host, resolution);
-    });
+    loop.post(
+        [shared = shared_from_this(), host, resolution = std::move(resolution)] { shared->deliver(host, resolution); });
   }
 }
 

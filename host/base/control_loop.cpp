@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The control thread on a Poco SocketReactor. Posted tasks arrive behind one eventfd, timers behind one timerfd armed for
-// the earliest of them; both are ordinary watched descriptors, so the reactor needs no timeout of its own.
+// The control thread on a Poco SocketReactor. Posted tasks arrive behind one eventfd, timers behind one timerfd armed
+// for the earliest of them; both are ordinary watched descriptors, so the reactor needs no timeout of its own.
 //
 // Threads: the queue of posted tasks is locked; timers and watches belong to the control thread.
 #include "base/control_loop.h"
@@ -49,9 +49,7 @@ Fd owned(int fd, const char* what) {
 }
 
 /// Runs a task and survives it.
-void guarded(const ControlLoop::Task& task) noexcept try {
-  task();
-} catch (const Poco::Exception& e) {
+void guarded(const ControlLoop::Task& task) noexcept try { task(); } catch (const Poco::Exception& e) {
   log::error("app", "a control task failed", {{"error", e.displayText()}});
 } catch (const std::exception& e) {
   log::error("app", "a control task failed", {{"error", e.what()}});

@@ -227,7 +227,8 @@ void Monitor::putOff(Watched& watched) {
   ++put_off_unlogged_;
   schedule(watched, jittered(std::min(settings_.interval, kPutOff)));
   const auto now = nowNs();
-  if (put_off_logged_ns_ != 0 && now - put_off_logged_ns_ < static_cast<std::uint64_t>(kPutOffLogInterval.count())) return;
+  if (put_off_logged_ns_ != 0 && now - put_off_logged_ns_ < static_cast<std::uint64_t>(kPutOffLogInterval.count()))
+    return;
   put_off_logged_ns_ = now;
   log::warning("health", "checks are put off, this host lacks what they need",
                {{"reason", watched.probe.reason()},

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Watches the backends: when each is checked, how its checks add up to up and down, and who hears of a change. The checks
-// themselves are Probe's.
+// Watches the backends: when each is checked, how its checks add up to up and down, and who hears of a change. The
+// checks themselves are Probe's.
 //
 // Each backend has one timer in the control loop, for its next check or for the timeout of the one that runs, and the
 // sockets of all checks sit behind one epoll descriptor: thousands of backends cost what their checks cost.

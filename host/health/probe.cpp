@@ -32,10 +32,13 @@ bool lacksResources(int error, int family) noexcept {
 
 std::string wordsOf(int error) {
   switch (error) {
-    case ECONNREFUSED: return "connection refused";
+    case ECONNREFUSED:
+      return "connection refused";
     case ECONNRESET:
-    case EPIPE: return "connection reset";
-    default: return std::generic_category().message(error);
+    case EPIPE:
+      return "connection reset";
+    default:
+      return std::generic_category().message(error);
   }
 }
 
@@ -44,8 +47,8 @@ std::string wordsOf(Duration timeout) {
   return "timed out after " + (ms % 1'000 == 0 ? std::to_string(ms / 1'000) + "s" : std::to_string(ms) + "ms");
 }
 
-/// Connecting to a port of this host that nobody listens on can meet itself, by TCP's simultaneous open, where the kernel
-/// happens to choose that very port as the local one.
+/// Connecting to a port of this host that nobody listens on can meet itself, by TCP's simultaneous open, where the
+/// kernel happens to choose that very port as the local one.
 bool connectedToItself(int fd) noexcept {
   sockaddr_storage local{};
   sockaddr_storage peer{};
@@ -53,7 +56,8 @@ bool connectedToItself(int fd) noexcept {
   socklen_t peer_size = sizeof(peer);
   if (::getsockname(fd, reinterpret_cast<sockaddr*>(&local), &local_size) != 0) return false;
   if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &peer_size) != 0) return false;
-  return Address(reinterpret_cast<sockaddr*>(&local), local_size) == Address(reinterpret_cast<sockaddr*>(&peer), peer_size);
+  return Address(reinterpret_cast<sockaddr*>(&local), local_size) ==
+         Address(reinterpret_cast<sockaddr*>(&peer), peer_size);
 }
 
 lemonade_str_t str(std::string_view text) noexcept { return {text.data(), text.size()}; }
@@ -78,8 +82,7 @@ lemonade_probe_verdict_t emptyVerdict() noexcept {
 
 }  // namespace
 
-Probe::Outcome Probe::begin(const Checker& checker, const Backend& backend, Duration timeout, int epoll_fd,
-                            void* tag) {
+Probe::Outcome Probe::begin(const Checker& checker, const Backend& backend, Duration timeout, int epoll_fd, void* tag) {
   started_ns_ = nowNs();
   timeout_ = timeout;
   connected_ = false;
@@ -166,10 +169,14 @@ Probe::Outcome Probe::feed(std::uint32_t type, lemonade_str_t data, int error) {
   auto verdict = emptyVerdict();
   checker_->table().probe_event(checker_->self(), probe_, &event, &verdict);
   switch (type) {
-    case LEMONADE_PROBE_ERROR: return obey(verdict, wordsOf(error), false);
-    case LEMONADE_PROBE_TIMEOUT: return obey(verdict, wordsOf(timeout_), false);
-    case LEMONADE_PROBE_EOF: return obey(verdict, "closed by the backend", false);
-    default: return obey(verdict, {}, true);
+    case LEMONADE_PROBE_ERROR:
+      return obey(verdict, wordsOf(error), false);
+    case LEMONADE_PROBE_TIMEOUT:
+      return obey(verdict, wordsOf(timeout_), false);
+    case LEMONADE_PROBE_EOF:
+      return obey(verdict, "closed by the backend", false);
+    default:
+      return obey(verdict, {}, true);
   }
 }
 
@@ -181,11 +188,16 @@ Probe::Outcome Probe::obey(const lemonade_probe_verdict_t& verdict, const std::s
     return text.empty() ? otherwise : text;
   };
   switch (verdict.what) {
-    case LEMONADE_VERDICT_WAIT: return may_go_on ? Outcome::kRunning : end(Outcome::kFailed, host_words);
-    case LEMONADE_VERDICT_SEND: return may_go_on ? send(verdict.send) : end(Outcome::kFailed, host_words);
-    case LEMONADE_VERDICT_PASS: return end(Outcome::kPassed, {});
-    case LEMONADE_VERDICT_FAIL: return end(Outcome::kFailed, reason("the checker gave no reason"));
-    case LEMONADE_VERDICT_DEGRADED: return end(Outcome::kDegraded, reason("degraded"));
+    case LEMONADE_VERDICT_WAIT:
+      return may_go_on ? Outcome::kRunning : end(Outcome::kFailed, host_words);
+    case LEMONADE_VERDICT_SEND:
+      return may_go_on ? send(verdict.send) : end(Outcome::kFailed, host_words);
+    case LEMONADE_VERDICT_PASS:
+      return end(Outcome::kPassed, {});
+    case LEMONADE_VERDICT_FAIL:
+      return end(Outcome::kFailed, reason("the checker gave no reason"));
+    case LEMONADE_VERDICT_DEGRADED:
+      return end(Outcome::kDegraded, reason("degraded"));
     default:
       return end(Outcome::kFailed, "the checker answered with the unknown verdict " + std::to_string(verdict.what));
   }

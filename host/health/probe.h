@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // One check of one backend: the host's half. It owns the socket, connects, moves bytes and feeds what happens to the
-// checker, which answers with what to do next; the checker's half began with probe_begin and ends with probe_end, exactly
-// once, whichever way the check ends.
+// checker, which answers with what to do next; the checker's half began with probe_begin and ends with probe_end,
+// exactly once, whichever way the check ends.
 //
 // Control thread only. A Probe is used again for the next check of its backend, so checking allocates next to nothing.
 #pragma once
@@ -65,7 +65,7 @@ class Probe {
   Outcome end(Outcome outcome, std::string reason);
 
   const Checker* checker_ = nullptr;  // of the check that runs
-  void* probe_ = nullptr;                   // the checker's
+  void* probe_ = nullptr;             // the checker's
   Fd fd_;
   int epoll_fd_ = -1;
   void* tag_ = nullptr;

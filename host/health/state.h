@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Health as one counter, after HAProxy: 0 is surely down, rise + fall - 1 surely up, and `rise` is where down ends and up
-// begins. A success that reaches rise jumps to the top and a failure that leaves up drops to 0, so that the way back is
-// always the whole way.
+// Health as one counter, after HAProxy: 0 is surely down, rise + fall - 1 surely up, and `rise` is where down ends and
+// up begins. A success that reaches rise jumps to the top and a failure that leaves up drops to 0, so that the way back
+// is always the whole way.
 //
 // A plain value, no thread of its own.
 #pragma once

@@ -25,7 +25,8 @@ namespace {
 
 using Backends = std::vector<std::shared_ptr<Backend>>;
 
-/// A monitor on a control loop of its own. What happens there is read there, too: see at().
+/// A monitor on a control loop of its own. What happens there is read there, too: see at(). What a script refers to
+/// outlives the bench.
 class Bench {
  public:
   struct Flip {
@@ -158,8 +159,8 @@ TEST_CASE("Monitor counts a degraded backend as up and shows why", "[health][mon
 
 TEST_CASE("Monitor ends a check that outlasts its timeout", "[health][monitor]") {
   const Port port(Port::Kind::kListening);
-  Bench b({.interval = 5ms, .timeout = 30ms, .rise = 1, .fall = 1});
   std::uint64_t elapsed_ns = 0;
+  Bench b({.interval = 5ms, .timeout = 30ms, .rise = 1, .fall = 1});
   b.script.on_event = [&](const auto& event) {
     if (event.type == LEMONADE_PROBE_TIMEOUT) elapsed_ns = event.elapsed_ns;
     return sdk::wait();
@@ -192,8 +193,8 @@ TEST_CASE("Monitor spreads the first checks over one interval", "[health][monito
   const Port port(Port::Kind::kListening);
   Backends backends;
   for (int i = 0; i < kBackends; ++i) backends.push_back(port.backend("web-" + std::to_string(i)));
-  Bench b({.interval = 200ms, .timeout = 2s, .rise = 2, .fall = 3});
   std::map<std::uint64_t, std::uint64_t> begun_ns;  // of the first check, by identity
+  Bench b({.interval = 200ms, .timeout = 2s, .rise = 2, .fall = 3});
   b.script.on_begin = [&](const auto& target) {
     begun_ns.emplace(target.identity, target.now_ns);
     return sdk::wait();
@@ -213,8 +214,8 @@ TEST_CASE("Monitor bounds how many checks run at once and lets the others follow
   const Port port(Port::Kind::kListening);
   Backends backends;
   for (int i = 0; i < kBackends; ++i) backends.push_back(port.backend("web-" + std::to_string(i)));
-  Bench b({.interval = 20ms, .timeout = 100ms, .rise = 1, .fall = 1});
   std::size_t most = 0;
+  Bench b({.interval = 20ms, .timeout = 100ms, .rise = 1, .fall = 1});
   b.script.on_begin = [&](const auto&) {
     most = std::max(most, static_cast<std::size_t>(b.script.begun - b.script.ended));
     return sdk::wait();
@@ -277,8 +278,8 @@ TEST_CASE("Monitor keeps what it knows of a backend over a reload", "[health][mo
   const Port other(Port::Kind::kListening);
   const Backends before = {port.backend("stays")};
   const Backends after = {before[0], before[0], other.backend("new")};
-  Bench b;
   int of_stays = 0;
+  Bench b;
   b.script.on_begin = [&](const auto& target) {
     const bool stays = std::string_view(target.id.data, target.id.size) == "stays";
     of_stays += stays ? 1 : 0;

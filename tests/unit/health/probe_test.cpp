@@ -84,9 +84,10 @@ TEST_CASE("Probe shows the checker its target", "[health][probe]") {
   Driver d;
   bool seen = false;
   d.script.on_begin = [&](const auto& target) {
-    seen = view(target.id) == "web-1" && view(target.name) == "name of web-1" && view(target.hostname) == "web.example" &&
-           view(target.address) == backend->addressText() && target.identity == backend->identity() &&
-           target.timeout_ns == 2'000'000'000 && target.now_ns <= nowNs() && target.struct_size == sizeof(target);
+    seen = view(target.id) == "web-1" && view(target.name) == "name of web-1" &&
+           view(target.hostname) == "web.example" && view(target.address) == backend->addressText() &&
+           target.identity == backend->identity() && target.timeout_ns == 2'000'000'000 && target.now_ns <= nowNs() &&
+           target.struct_size == sizeof(target);
     return sdk::wait();
   };
   d.begin(*backend);
@@ -178,7 +179,8 @@ TEST_CASE("Probe sends what begin and connected ask for in that order and then h
   bool asked = false;
   d.script.on_begin = [](const auto&) { return sdk::send("first "); };
   d.script.on_event = [&](const auto& event) {
-    if (event.type == LEMONADE_PROBE_DATA) return view(event.data) == "yes" ? sdk::degraded("slow disk") : sdk::fail("no");
+    if (event.type == LEMONADE_PROBE_DATA)
+      return view(event.data) == "yes" ? sdk::degraded("slow disk") : sdk::fail("no");
     asked = true;
     return sdk::send("second");
   };
