@@ -30,12 +30,13 @@ void sink(double& place, double& value) noexcept {
   value = lesser;
 }
 
-/// Of the listed backends, at this moment: in a small pool a millisecond old line would let a burst pass.
+/// Of the listed backends (at least one), whose scores are n, at this moment: in a small pool a millisecond old line
+/// would let a burst pass.
 HotLine hotLine(const sdk::Shortlist& list) noexcept {
   double sum = 0;
   double most = 0;
   for (std::uint32_t slot = 0; slot < list.size(); ++slot) {
-    const double n = list[slot].load;
+    const double n = list[slot].score;
     sum += n;
     most = std::max(most, n);
   }
@@ -46,7 +47,7 @@ HotLine hotLine(const sdk::Shortlist& list) noexcept {
   // q84 of at most 16 values lies between two of the largest four.
   double first = 0, second = 0, third = 0, fourth = 0;
   for (std::uint32_t slot = 0; slot < list.size(); ++slot) {
-    double n = list[slot].load;
+    double n = list[slot].score;
     sink(first, n);
     sink(second, n);
     sink(third, n);
@@ -82,37 +83,34 @@ class Adaptive : public sdk::Strategy {
     if (pick.prepared == nullptr) return sdk::anyAllowed(pick);
     const auto& book = *pick.prepared;
     book.renew(pick.connection);
+    const auto& candidates = book.candidates();
     sdk::Shortlist list;
-    book.candidates().shortlist(pick.connection, list);
+    candidates.shortlist(pick.connection, list, [&](std::uint32_t position, std::uint32_t active) {
+      return candidates[position].load(active);
+    });
     if (list.size() == 0) return LEMONADE_PICK_NONE;
-    return book.candidates().settle(list, choose(list, book, pick.connection), turn_);
+    const bool any_cold = scoreByRule(list, book, pick.connection);
+    return candidates.least(list, any_cold ? tolerance_ : 1, turn_);
   }
 
  private:
-  /// The slots that the rule finds equally good, as bits.
-  std::uint32_t choose(const sdk::Shortlist& list, const sdk::LatencyBook& book,
-                       const lemonade_connection_t& connection) const noexcept {
+  /// Takes a list whose scores are n and gives the cold their latency, the hot infinity; all their n, handicaps
+  /// included, where none is cold. Returns whether any is.
+  static bool scoreByRule(sdk::Shortlist& list, const sdk::LatencyBook& book,
+                          const lemonade_connection_t& connection) noexcept {
     const HotLine line = book.candidates().small() ? hotLine(list) : HotLine{book.highLoad(), book.meanLoad()};
-    constexpr double kNever = std::numeric_limits<double>::infinity();
-    std::array<double, sdk::Shortlist::kCapacity> latency;  // of the hot: kNever
-    double least_latency = kNever;
-    double least_load = kNever;
-    std::uint32_t least_loaded = 0;
+    std::array<double, sdk::Shortlist::kCapacity> loads;
+    bool any_cold = false;
     for (std::uint32_t slot = 0; slot < list.size(); ++slot) {
-      const auto estimate = book.estimate(*list[slot].candidate, connection);
-      const double load = book.handicappedLoad(list[slot], estimate);
-      latency[slot] = line.exceededBy(load) ? kNever : estimate.latency_ns;
-      least_latency = std::min(least_latency, latency[slot]);
-      const std::uint32_t bit = 1u << slot;
-      if (load < least_load) least_loaded = 0;
-      if (load <= least_load) least_loaded |= bit;
-      least_load = std::min(least_load, load);
+      auto& entry = list[slot];
+      const auto estimate = book.estimate(entry.position, connection);
+      loads[slot] = book.handicappedLoad(entry.position, entry.active, estimate);
+      const bool hot = line.exceededBy(loads[slot]);
+      entry.score = hot ? std::numeric_limits<double>::infinity() : estimate.latency_ns;
+      any_cold |= !hot;
     }
-    if (least_latency == kNever) return least_loaded;
-    std::uint32_t equals = 0;
-    for (std::uint32_t slot = 0; slot < list.size(); ++slot)
-      equals |= static_cast<std::uint32_t>(latency[slot] <= least_latency * tolerance_) << slot;
-    return equals;
+    for (std::uint32_t slot = 0; !any_cold && slot < list.size(); ++slot) list[slot].score = loads[slot];
+    return any_cold;
   }
 
   const std::chrono::nanoseconds half_life_;

@@ -33,20 +33,11 @@ class FastestResponseTime : public sdk::Strategy {
     const auto& book = *pick.prepared;
     book.renew(pick.connection);
     sdk::Shortlist list;
-    book.candidates().shortlist(pick.connection, list);
-    if (list.size() == 0) return LEMONADE_PICK_NONE;
-
-    std::array<double, sdk::Shortlist::kCapacity> scores;
-    double best = std::numeric_limits<double>::infinity();
-    for (std::uint32_t slot = 0; slot < list.size(); ++slot) {
-      const auto estimate = book.estimate(*list[slot].candidate, pick.connection);
-      scores[slot] = estimate.latency_ns * book.handicappedLoad(list[slot], estimate);
-      best = std::min(best, scores[slot]);
-    }
-    std::uint32_t equals = 0;
-    for (std::uint32_t slot = 0; slot < list.size(); ++slot)
-      equals |= static_cast<std::uint32_t>(scores[slot] <= best * tolerance_) << slot;
-    return book.candidates().settle(list, equals, turn_);
+    book.candidates().shortlist(pick.connection, list, [&](std::uint32_t position, std::uint32_t active) {
+      const auto estimate = book.estimate(position, pick.connection);
+      return estimate.latency_ns * book.handicappedLoad(position, active, estimate);
+    });
+    return book.candidates().least(list, tolerance_, turn_);
   }
 
  private:

@@ -16,22 +16,17 @@ class LeastConnections : public sdk::Strategy {
 
   std::uint32_t pick(const sdk::Pick<sdk::Candidates>& pick) noexcept {
     if (pick.prepared == nullptr) return sdk::anyAllowed(pick);
+    const auto& candidates = *pick.prepared;
     sdk::Shortlist list;
-    pick.prepared->shortlist(pick.connection, list);
-    if (list.size() == 0) return LEMONADE_PICK_NONE;
-
-    double least = std::numeric_limits<double>::infinity();
-    for (std::uint32_t slot = 0; slot < list.size(); ++slot) least = std::min(least, list[slot].load);
-    const double limit = least * kRounding;
-    std::uint32_t equals = 0;
-    for (std::uint32_t slot = 0; slot < list.size(); ++slot)
-      equals |= static_cast<std::uint32_t>(list[slot].load <= limit) << slot;
-    return pick.prepared->settle(list, equals, turn_);
+    candidates.shortlist(pick.connection, list, [&](std::uint32_t position, std::uint32_t active) {
+      return candidates[position].load(active);
+    });
+    return candidates.least(list, kRounding, turn_);
   }
 
  private:
-  // (a + 1) / v and (b + 1) / w that are equal may differ in their last bits; unequal ones differ by more
-  // than this as long as there are fewer than millions of sessions.
+  // (a + 1) / v and (b + 1) / w that are equal may differ in their last bits; unequal ones differ by more than this as
+  // long as there are fewer than millions of sessions.
   static constexpr double kRounding = 1 + 0x1p-48;
 
   std::atomic<std::uint32_t> turn_{0};

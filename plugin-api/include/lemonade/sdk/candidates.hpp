@@ -21,11 +21,12 @@ namespace lemonade::sdk {
 struct Candidate {
   const lemonade_backend_stats_t* stats;
   std::uint32_t index;            ///< in the view: what pick answers
-  std::uint32_t weight;           ///< effective, 1000 for each unit of the configured one; above 0
   std::uint32_t max_connections;  ///< 2^32 - 1 where there is no limit
-  double load_per_session;        ///< 1 / weight in configured units
+  double load_per_session;        ///< 1 / weight, slow start included
 
   std::uint32_t active() const noexcept { return lemonade_load_u32(&stats->active); }
+  /// Sessions for each unit of weight if one more came.
+  double load(std::uint32_t active) const noexcept { return (static_cast<double>(active) + 1) * load_per_session; }
 };
 
 /// The candidates that one pick compares; never one that was tried or is at its limit. A local object of pick.
@@ -34,12 +35,13 @@ class Shortlist {
   static constexpr std::uint32_t kCapacity = 16;
 
   struct Entry {
-    const Candidate* candidate;
-    double load;           ///< sessions for each unit of weight if this connection came too: (active + 1) / weight
-    std::uint32_t active;  ///< as it was when looked at
+    double score;            ///< what the strategy makes of it: the least is the best, infinity the worst
+    std::uint32_t position;  ///< among the Candidates
+    std::uint32_t active;    ///< sessions, as they were when looked at
   };
 
   std::uint32_t size() const noexcept { return size_; }
+  Entry& operator[](std::uint32_t slot) noexcept { return entries_[slot]; }
   const Entry& operator[](std::uint32_t slot) const noexcept { return entries_[slot]; }
 
  private:
@@ -61,7 +63,7 @@ class Candidates {
       if (backend.effective_weight == 0) continue;
       const auto limit =
           backend.max_connections == 0 ? std::numeric_limits<std::uint32_t>::max() : backend.max_connections;
-      all_.push_back({backend.stats, index, backend.effective_weight, limit, 1000.0 / backend.effective_weight});
+      all_.push_back({backend.stats, index, limit, 1000.0 / backend.effective_weight});
       weights.push_back(backend.effective_weight);
     }
     if (small())
@@ -74,69 +76,79 @@ class Candidates {
   bool small() const noexcept { return all_.size() <= Shortlist::kCapacity; }
   std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(all_.size()); }
   const Candidate& operator[](std::uint32_t position) const noexcept { return all_[position]; }
-  std::uint32_t positionOf(const Candidate& candidate) const noexcept {
-    return static_cast<std::uint32_t>(&candidate - all_.data());
-  }
 
   /// Writes the candidates to compare for a connection to `list`, which must be new; none where none may be picked.
-  /// [worker]
-  void shortlist(const lemonade_connection_t& connection, Shortlist& list) const noexcept {
+  /// `score` is called as double(std::uint32_t position, std::uint32_t active). [worker]
+  template <class Score>
+  void shortlist(const lemonade_connection_t& connection, Shortlist& list, Score&& score) const noexcept {
     const std::span<const std::uint32_t> tried(connection.tried, connection.tried_count);
     std::uint32_t size = 0;
     if (small()) {
-      for (const auto& candidate : all_) size = consider(candidate, tried, list, size);
+      for (std::uint32_t i = 0; i < all_.size(); ++i) size = consider(i, tried, list, size, score);
     } else {
       for (std::uint32_t n = 0; n < kMostDraws && size < kDraws; ++n) {
-        const auto& candidate = all_[sampler_.draw(nthRandom(connection.random, n))];
-        if (!listed(candidate, list, size)) size = consider(candidate, tried, list, size);
+        const auto position = sampler_.draw(nthRandom(connection.random, n));
+        if (!listed(position, list, size)) size = consider(position, tried, list, size, score);
       }
-      if (size == 0) size = search(connection, tried, list);
+      if (size == 0) size = search(connection, tried, list, score);
     }
     list.size_ = size;
   }
 
-  /// The answer of a pick that found several slots of the list equally good (bit i stands for slot i; at least one):
-  /// they take turns by weight. `place` is where the turns have come to, kept by the strategy. [worker]
-  std::uint32_t settle(const Shortlist& list, std::uint32_t slots, std::atomic<std::uint32_t>& place) const noexcept {
-    // What was drawn is in random order already.
-    if (std::has_single_bit(slots) || !small()) return list[lowest(slots)].candidate->index;
-    if (list.size() == size()) return all_[rotation_.next(slots, place)].index;
-    std::uint32_t positions = 0;
-    for (; slots != 0; slots &= slots - 1) positions |= 1u << positionOf(*list[lowest(slots)].candidate);
-    return all_[rotation_.next(positions, place)].index;
+  /// What pick answers: the listed backend with the least score. Those whose score is at most `tolerance` times the
+  /// least are equals and take turns by weight; `turn` is where these have come to, kept by the strategy. [worker]
+  std::uint32_t least(const Shortlist& list, double tolerance, std::atomic<std::uint32_t>& turn) const noexcept {
+    if (list.size() == 0) return LEMONADE_PICK_NONE;
+    double best = std::numeric_limits<double>::infinity();
+    for (std::uint32_t slot = 0; slot < list.size(); ++slot) best = std::min(best, list[slot].score);
+    const double limit = best * tolerance;
+    std::uint32_t equals = 0;  // bit i: slot i
+    for (std::uint32_t slot = 0; slot < list.size(); ++slot)
+      equals |= static_cast<std::uint32_t>(list[slot].score <= limit) << slot;
+    return all_[takeTurns(list, equals, turn)].index;
   }
 
  private:
   static constexpr std::uint32_t kDraws = 3;
   static constexpr std::uint32_t kMostDraws = 8;
 
-  static std::uint32_t lowest(std::uint32_t bits) noexcept {
-    return static_cast<std::uint32_t>(std::countr_zero(bits));
+  /// One position of the slots of the list that are set in `slots` (at least one).
+  std::uint32_t takeTurns(const Shortlist& list, std::uint32_t slots, std::atomic<std::uint32_t>& turn) const noexcept {
+    const auto lowest = [](std::uint32_t bits) { return static_cast<std::uint32_t>(std::countr_zero(bits)); };
+    // One is the rule; std::has_single_bit would be a call into libgcc. What was drawn is in random order already.
+    if ((slots & (slots - 1)) == 0 || !small()) return list[lowest(slots)].position;
+    if (list.size() == size()) return rotation_.next(slots, turn);
+    std::uint32_t positions = 0;
+    for (; slots != 0; slots &= slots - 1) positions |= 1u << list[lowest(slots)].position;
+    return rotation_.next(positions, turn);
   }
 
-  static bool listed(const Candidate& candidate, const Shortlist& list, std::uint32_t size) noexcept {
+  static bool listed(std::uint32_t position, const Shortlist& list, std::uint32_t size) noexcept {
     for (std::uint32_t slot = 0; slot < size; ++slot)
-      if (list.entries_[slot].candidate == &candidate) return true;
+      if (list.entries_[slot].position == position) return true;
     return false;
   }
 
   /// Appends a candidate that may be picked; returns how many there are now. Hot: without a branch on the limit.
-  static std::uint32_t consider(const Candidate& candidate, std::span<const std::uint32_t> tried, Shortlist& list,
-                                std::uint32_t size) noexcept {
+  template <class Score>
+  std::uint32_t consider(std::uint32_t position, std::span<const std::uint32_t> tried, Shortlist& list,
+                         std::uint32_t size, Score& score) const noexcept {
+    const Candidate& candidate = all_[position];
     for (const auto index : tried)
       if (index == candidate.index) return size;
     const std::uint32_t active = candidate.active();
-    list.entries_[size] = {&candidate, (static_cast<double>(active) + 1) * candidate.load_per_session, active};
+    list.entries_[size] = {score(position, active), position, active};
     return size + static_cast<std::uint32_t>(active < candidate.max_connections);
   }
 
   /// Fills the list with what can be found at all, from a random place on: nearly all are full.
-  std::uint32_t search(const lemonade_connection_t& connection, std::span<const std::uint32_t> tried,
-                       Shortlist& list) const noexcept {
-    auto at = static_cast<std::size_t>((connection.random >> 32) * all_.size() >> 32);
+  template <class Score>
+  std::uint32_t search(const lemonade_connection_t& connection, std::span<const std::uint32_t> tried, Shortlist& list,
+                       Score& score) const noexcept {
+    auto at = static_cast<std::uint32_t>((connection.random >> 32) * all_.size() >> 32);
     std::uint32_t size = 0;
     for (std::size_t n = 0; n < all_.size() && size < Shortlist::kCapacity; ++n) {
-      size = consider(all_[at], tried, list, size);
+      size = consider(at, tried, list, size, score);
       if (++at == all_.size()) at = 0;
     }
     return size;

@@ -65,16 +65,15 @@ class LatencyBook {
     for (std::uint32_t i = 0; i < candidates_.size(); ++i) beliefs_[i].store(judge(candidates_[i], connection.now_ns));
   }
 
-  /// What is believed of a candidate. [worker]
-  Estimate estimate(const Candidate& candidate, const lemonade_connection_t& connection) const noexcept {
-    return candidates_.small() ? beliefs_[candidates_.positionOf(candidate)].load()
-                               : judge(candidate, connection.now_ns);
+  /// What is believed of the candidate at a position. [worker]
+  Estimate estimate(std::uint32_t position, const lemonade_connection_t& connection) const noexcept {
+    return candidates_.small() ? beliefs_[position].load() : judge(candidates_[position], connection.now_ns);
   }
 
-  /// Load of an entry together with its handicap: sessions for each unit of weight. [worker]
-  double handicappedLoad(const Shortlist::Entry& entry, const Estimate& estimate) const noexcept {
-    const double handicap = entry.active >= estimate.probe_limit ? kFullHandicap : estimate.handicap;
-    return entry.load + handicap * meanLoad();
+  /// Load of the candidate with that many sessions, if one more came, together with its handicap. [worker]
+  double handicappedLoad(std::uint32_t position, std::uint32_t active, const Estimate& estimate) const noexcept {
+    const double handicap = active >= estimate.probe_limit ? kFullHandicap : estimate.handicap;
+    return candidates_[position].load(active) + handicap * meanLoad();
   }
 
   /// Mean and 84 % quantile of the load, without handicaps, over the pool (of a large one, over a sample of 32).
@@ -117,7 +116,7 @@ class LatencyBook {
     auto at = static_cast<std::uint32_t>((connection.random >> 32) * size >> 32);
     for (; count < std::min(size, kSample); ++count) {
       const Candidate& candidate = candidates_[at];
-      loads[count] = (static_cast<double>(candidate.active()) + 1) * candidate.load_per_session;
+      loads[count] = candidate.load(candidate.active());
       sum += loads[count];
       const double exchange = lemonade_load_f64(&candidate.stats->exchange_ewma_ns);
       const double connect = lemonade_load_f64(&candidate.stats->connect_ewma_ns);

@@ -95,7 +95,7 @@ class Rotation {
   /// The next of `members` (bit i stands for position i; at least one bit, none of a position with weight 0). Two
   /// workers at once may be given the same one. [worker]
   std::uint32_t next(std::uint32_t members, std::atomic<std::uint32_t>& place) const noexcept {
-    if (std::has_single_bit(members)) return static_cast<std::uint32_t>(std::countr_zero(members));
+    if ((members & (members - 1)) == 0) return static_cast<std::uint32_t>(std::countr_zero(members));
     const auto size = static_cast<std::uint32_t>(order_.size());
     std::uint32_t at = place.load(std::memory_order_relaxed);
     if (at >= size) at = 0;
