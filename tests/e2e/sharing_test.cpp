@@ -189,6 +189,8 @@ TEST_CASE("Adaptive and fastest response time prefer the backend that answers so
     Socket client = balancer.connect();
     client.send("work\n");
     CHECK(client.receiveLine() == "done");
+    client.close();
+    REQUIRE(eventually([&] { return balancer.metric("lemonade_backend_active_sessions") == 0; }));
   }
   const auto sessions = [&](const std::string& id) {
     return balancer.metric("lemonade_backend_sessions_total", {"backend=\"" + id + "\""});

@@ -8,8 +8,9 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
-#include <sys/pidfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
@@ -80,7 +81,8 @@ Process::Process(const Arguments& arguments, const Environment& environment) {
   ::posix_spawn_file_actions_destroy(&actions);
   if (error != 0) throw std::system_error(error, std::generic_category(), "cannot start " + words[0]);
 
-  pidfd_ = Fd(::pidfd_open(pid_, 0));
+  // <sys/pidfd.h> of glibc 2.36 cannot be used from C++: it lacks extern "C".
+  pidfd_ = Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
   out_ = std::move(out.read);
   err_ = std::move(err.read);
   reader_ = std::thread([this] { read(); });

@@ -84,7 +84,7 @@ class BlackHole {
  public:
   BlackHole();
   const std::string& address() const { return address_; }
-  /// Makes room: the next connects (a retransmit takes about a second) succeed. Returns the first of them.
+  /// Makes room, so that connects succeed from now on (a retransmit takes about a second), and returns the next one.
   Socket open(Millis within = 20s);
 
  private:
