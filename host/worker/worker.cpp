@@ -2,13 +2,15 @@
 #include "worker/worker.h"
 
 #include "base/log.h"
+#include "worker/connections.h"
 
 #include <Poco/JSON/Object.h>
 #include <Poco/Net/HTTPRequestHandler.h>
 #include <Poco/Net/HTTPRequestHandlerFactory.h>
-#include <Poco/Net/HTTPServer.h>
+#include <Poco/Net/HTTPServerParams.h>
 #include <Poco/Net/HTTPServerRequest.h>
 #include <Poco/Net/HTTPServerResponse.h>
+#include <Poco/Net/TCPServer.h>
 #include <Poco/ThreadPool.h>
 
 #include <atomic>
@@ -142,7 +144,7 @@ class Worker::Impl {
       // Not ServerSocket(address): that shares the port with whoever asks for it.
       socket_.bind(Poco::Net::SocketAddress(options_.listen_address), true, false);
       socket_.listen(kBacklog);
-      server_ = std::make_unique<Poco::Net::HTTPServer>(new HandlerFactory(service_), threads_, socket_, parameters());
+      server_ = std::make_unique<Poco::Net::TCPServer>(connections_, threads_, socket_, parameters_);
       server_->start();
     } catch (const Poco::Exception& error) {
       return Error{"cannot listen on " + options_.listen_address + ": " + error.displayText()};
@@ -158,7 +160,8 @@ class Worker::Impl {
   void stop() {
     if (!server_) return;
     service_.delay.end();
-    server_->stopAll(false);
+    server_->stop();
+    connections_->endAll();
     threads_.joinAll();
     server_.reset();
     socket_.close();
@@ -168,8 +171,10 @@ class Worker::Impl {
   const WorkerOptions options_;
   Service service_;
   Poco::ThreadPool threads_;
+  Poco::Net::HTTPServerParams::Ptr parameters_ = parameters();
+  Poco::SharedPtr<Connections> connections_{new Connections(parameters_, new HandlerFactory(service_))};
   Poco::Net::ServerSocket socket_;
-  std::unique_ptr<Poco::Net::HTTPServer> server_;
+  std::unique_ptr<Poco::Net::TCPServer> server_;
 };
 
 Worker::Worker(WorkerOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}

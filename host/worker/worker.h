@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// A small but real HTTP backend on Poco::Net::HTTPServer, to try the balancer with: it names itself in every answer.
+// A small but real HTTP backend on POCO's HTTP server, to try the balancer with: it names itself in every answer.
 //   GET /health   {"status":"ok","worker":"worker-1"}
 //   GET /work     {"worker":"worker-1","request":17,"delay_ms":20}, after its delay
 // Anything else is answered with 404. Connections are kept alive, each on a thread of its own.
