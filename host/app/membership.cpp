@@ -21,14 +21,9 @@ BackendSettings settingsOf(const config::Backend& configured) {
 
 bool isNumeric(const std::string& host) { return Address::parse(host, 0).has_value(); }
 
-Address withPort(const Address& address, std::uint16_t port) {
-  sockaddr_storage storage{};
-  std::copy_n(reinterpret_cast<const char*>(address.get()), address.size(), reinterpret_cast<char*>(&storage));
-  if (address.family() == AF_INET6)
-    reinterpret_cast<sockaddr_in6&>(storage).sin6_port = htons(port);
-  else
-    reinterpret_cast<sockaddr_in&>(storage).sin_port = htons(port);
-  return Address(reinterpret_cast<const sockaddr*>(&storage), address.size());
+Address withPort(Address address, std::uint16_t port) {
+  address.setPort(port);
+  return address;
 }
 
 std::string textOf(const std::vector<Address>& addresses) {

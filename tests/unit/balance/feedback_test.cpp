@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+#include "balance/feedback.h"
+
+#include <catch2/catch.hpp>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+using namespace lemonade;
+
+namespace {
+
+constexpr std::uint64_t kSecond = 1'000'000'000;
+
+struct Fixture {
+  Backend backend{{"a", "a", "127.0.0.1", 1, 3, true}, *Address::parse("127.0.0.1:80"), 80, 1};
+  lemonade_backend_stats_t& stats = backend.stats();
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(Fixture, "feedback::acquire holds the limit of a backend exactly over several threads", "[balance]") {
+  std::atomic<int> most{0}, now{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i)
+    threads.emplace_back([&] {
+      for (int round = 0; round < 20'000; ++round) {
+        if (!feedback::acquire(backend)) continue;
+        const int held = ++now;
+        for (int seen = most; held > seen && !most.compare_exchange_weak(seen, held);) {
+        }
+        --now;
+        feedback::release(backend);
+      }
+    });
+  for (auto& thread : threads) thread.join();
+  CHECK(most <= 3);
+  CHECK(backend.active() == 0);
+}
+
+TEST_CASE_METHOD(Fixture, "feedback shows the mean age of the exchanges that wait", "[balance]") {
+  feedback::exchangeStarted(backend, 10 * kSecond);
+  feedback::exchangeStarted(backend, 14 * kSecond);
+  CHECK(stats.waiting == 2);
+  CHECK(lemonade_mean_wait_ns(&stats, 15 * kSecond) == 3 * kSecond);
+  feedback::exchangeAnswered(backend, 14 * kSecond, 15 * kSecond);
+  CHECK(lemonade_mean_wait_ns(&stats, 15 * kSecond) == 5 * kSecond);
+  feedback::exchangeDropped(backend, 10 * kSecond);
+  CHECK(lemonade_mean_wait_ns(&stats, 15 * kSecond) == 0);
+}
+
+TEST_CASE_METHOD(Fixture, "feedback averages jump up to a slow sample and sink back slowly", "[balance]") {
+  feedback::exchangeStarted(backend, 0);
+  feedback::exchangeAnswered(backend, 0, 1'000'000);
+  CHECK(stats.exchange_ewma_ns == 1e6);
+  feedback::exchangeStarted(backend, 0);
+  feedback::exchangeAnswered(backend, 0, 50'000'000);
+  CHECK(stats.exchange_ewma_ns == 50e6);
+  // Ten seconds, the time constant, later: 1/e of the difference is left.
+  const std::uint64_t later = 50'000'000 + 10 * kSecond;
+  feedback::exchangeStarted(backend, later - 1'000'000);
+  feedback::exchangeAnswered(backend, later - 1'000'000, later);
+  CHECK(stats.exchange_ewma_ns == Approx(1e6 + 49e6 / 2.718281828));
+}
+
+TEST_CASE_METHOD(Fixture, "feedback counts failures in a row and forgets them with the first success", "[balance]") {
+  feedback::failed(backend, 5);
+  feedback::failed(backend, 6);
+  CHECK(stats.fail_streak == 2);
+  CHECK(stats.failed_at_ns == 6);
+  CHECK(stats.error_rate == Approx(1 - 31.0 / 32 * 31 / 32));
+  feedback::succeeded(backend);
+  CHECK(stats.fail_streak == 0);
+  CHECK(stats.error_rate < 2.0F / 32);
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT
+//
+// The pool with strategies made from tables in this process: no shared object is needed.
+#include "balance/pool.h"
+
+#include "balance/feedback.h"
+
+#include <catch2/catch.hpp>
+
+#include <functional>
+#include <string>
+
+using namespace lemonade;
+
+namespace {
+
+/// A strategy whose pick is a lambda of the test.
+struct Scripted {
+  std::function<std::uint32_t(const lemonade_connection_t&, const lemonade_view_t&, const void*)> pick;
+  int released = 0;
+  int lanes = 0;
+  bool destroyed = false;
+  bool refuse_prepare = false;
+  std::vector<lemonade_strategy_event_t> events;
+
+  static Scripted& of(void* self) { return *static_cast<Scripted*>(self); }
+
+  lemonade_strategy_t table() {
+    lemonade_strategy_t t{};
+    t.struct_size = sizeof(t);
+    t.events = LEMONADE_EVENT_CLOSED;
+    t.create = [](const lemonade_host_t*, const lemonade_options_t*, void**, lemonade_error_t*) noexcept {
+      return lemonade_status_t{LEMONADE_OK};
+    };
+    t.destroy = [](void* self) noexcept { of(self).destroyed = true; };
+    t.lane_create = [](void* self, std::uint32_t, void** lane, lemonade_error_t*) noexcept {
+      ++of(self).lanes;
+      *lane = self;
+      return lemonade_status_t{LEMONADE_OK};
+    };
+    t.lane_destroy = [](void* self, void*) noexcept { --of(self).lanes; };
+    t.prepare = [](void* self, const lemonade_view_t* view, void** prepared, lemonade_error_t*) noexcept {
+      if (of(self).refuse_prepare) return lemonade_status_t{LEMONADE_ERROR_FAILED};
+      *prepared = const_cast<lemonade_view_t*>(view);
+      return lemonade_status_t{LEMONADE_OK};
+    };
+    t.release = [](void* self, void*) noexcept { ++of(self).released; };
+    t.pick = [](void* self, void*, const void* prepared, const lemonade_connection_t* connection,
+                const lemonade_view_t* view, std::uint64_t* cookie) noexcept {
+      *cookie = 42;
+      return of(self).pick(*connection, *view, prepared);
+    };
+    t.event = [](void* self, void*, const lemonade_strategy_event_t* event) noexcept {
+      of(self).events.push_back(*event);
+    };
+    return t;
+  }
+};
+
+struct Fixture {
+  Fixture() {
+    scripted.pick = [](const auto&, const auto& view, const void*) { return view.eligible[0]; };
+    use(scripted, 7);
+    for (const char* id : {"a", "b", "c"}) backends.push_back(backend(id));
+    pool.setBackends(backends);
+    pool.publish();
+  }
+
+  static std::shared_ptr<Backend> backend(const std::string& id) {
+    return std::make_shared<Backend>(BackendSettings{id, id, "127.0.0.1", 1, 0, true}, *Address::parse("127.0.0.1:80"),
+                                     80, 1);
+  }
+  void use(Scripted& strategy, std::uint64_t generation) {
+    tables.push_back(std::make_unique<lemonade_strategy_t>(strategy.table()));
+    auto made = Strategy::make(Strategy::Instance(*tables.back(), &strategy, {"scripted", "1", "", generation}, nullptr), 1);
+    REQUIRE(made);
+    pool.setStrategy(made.value());
+  }
+  Picked pick(const Tried& tried = {}) {
+    lemonade_connection_t connection{};
+    connection.struct_size = sizeof(connection);
+    return pool.pick(connection, tried);
+  }
+
+  std::vector<std::unique_ptr<lemonade_strategy_t>> tables;
+  Scripted scripted;
+  Scripted other;
+  Pool pool{1};
+  View::Backends backends;
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(Fixture, "Pool::pick takes a place at the backend that the strategy chose", "[balance]") {
+  const auto picked = pick();
+  REQUIRE(picked.what == Picked::What::kBackend);
+  CHECK(picked.backend->id() == "a");
+  CHECK(picked.cookie == 42);
+  CHECK(picked.generation == 7);
+  CHECK(picked.backend->active() == 1);
+  pool.release(*picked.backend);
+  CHECK(picked.backend->active() == 0);
+}
+
+TEST_CASE_METHOD(Fixture, "Pool::pick shows only backends that may take connections", "[balance]") {
+  (void)backends[0]->setHealth(false, "test");
+  backends[1]->setDraining(true);
+  pool.publish();
+  CHECK(pool.eligibleCount() == 1);
+  CHECK(pick().backend->id() == "c");
+}
+
+TEST_CASE_METHOD(Fixture, "Pool::pick finds none where no backend is eligible", "[balance]") {
+  for (auto& backend : backends) (void)backend->setHealth(false, "test");
+  pool.publish();
+  CHECK(pick().what == Picked::What::kNone);
+}
+
+TEST_CASE_METHOD(Fixture, "Pool::pick answers itself where the strategy's answer cannot be used", "[balance]") {
+  const std::uint32_t bad = GENERATE(3u, 1000u, 0xfffffff0u);
+  scripted.pick = [bad](const auto&, const auto&, const void*) { return bad; };
+  const auto picked = pick();
+  CHECK(picked.what == Picked::What::kBackend);
+  CHECK(picked.invalid);
+  CHECK(picked.generation == 0);
+  CHECK(picked.cookie == 0);
+}
+
+TEST_CASE_METHOD(Fixture, "Pool::pick never gives a connection a backend it has tried", "[balance]") {
+  Tried tried;
+  tried.add(*backends[0]);
+  const auto picked = pick(tried);  // the strategy insists on the first
+  CHECK(picked.invalid);
+  CHECK(picked.backend != backends[0].get());
+  tried.add(*backends[1]);
+  tried.add(*backends[2]);
+  CHECK(pick(tried).what == Picked::What::kNone);
+}
+
+TEST_CASE_METHOD(Fixture, "Pool::pick tells the strategy which backends were tried", "[balance]") {
+  std::vector<std::uint32_t> seen;
+  scripted.pick = [&](const auto& connection, const auto&, const void*) {
+    seen.assign(connection.tried, connection.tried + connection.tried_count);
+    return std::uint32_t{2};
+  };
+  Tried tried;
+  tried.add(*backends[1]);
+  CHECK(pick(tried).backend == backends[2].get());
+  CHECK(seen == std::vector<std::uint32_t>{1});
+}
+
+TEST_CASE_METHOD(Fixture, "Pool::pick goes on to another backend when one is full", "[balance]") {
+  backends[0]->apply({"a", "a", "127.0.0.1", 1, 1, true});
+  pool.publish();
+  scripted.pick = [](const auto& connection, const auto&, const void*) { return connection.tried_count; };
+  CHECK(pick().backend == backends[0].get());
+  CHECK(pick().backend == backends[1].get());
+  CHECK(backends[0]->active() == 1);
+}
+
+TEST_CASE_METHOD(Fixture, "Pool::pick passes on that the strategy rejects a client", "[balance]") {
+  scripted.pick = [](const auto&, const auto&, const void*) { return LEMONADE_PICK_REJECT; };
+  CHECK(pick().what == Picked::What::kRejected);
+}
+
+TEST_CASE_METHOD(Fixture, "Pool::pick hands over what was prepared for the very view", "[balance]") {
+  bool same = false;
+  scripted.pick = [&](const auto&, const auto& view, const void* prepared) {
+    same = prepared == &view;
+    return std::uint32_t{0};
+  };
+  (void)pick();
+  CHECK(same);
+}
+
+TEST_CASE_METHOD(Fixture, "Pool publishes without a prepared object where prepare fails", "[balance]") {
+  scripted.refuse_prepare = true;
+  pool.publish();
+  bool none = false;
+  scripted.pick = [&](const auto&, const auto&, const void* prepared) {
+    none = prepared == nullptr;
+    return std::uint32_t{0};
+  };
+  CHECK(pick().what == Picked::What::kBackend);
+  CHECK(none);
+}
+
+TEST_CASE_METHOD(Fixture, "Pool releases what was prepared once the workers have moved on", "[balance]") {
+  pool.quiescence().setOnline(0);
+  pool.publish();
+  CHECK(pool.reclaim() == 1);
+  CHECK(scripted.released == 0);
+  pool.quiescence().announce(0);
+  CHECK(pool.reclaim() == 0);
+  CHECK(scripted.released == 1);
+}
+
+TEST_CASE_METHOD(Fixture, "Pool destroys a replaced strategy with its lanes", "[balance]") {
+  other.pick = [](const auto&, const auto&, const void*) { return std::uint32_t{1}; };
+  use(other, 8);
+  pool.publish();
+  (void)pool.reclaim();
+  CHECK(scripted.lanes == 0);
+  CHECK(scripted.destroyed);
+  CHECK(pick().generation == 8);
+}
+
+TEST_CASE_METHOD(Fixture, "Pool marks events of picks by an earlier generation as foreign", "[balance]") {
+  lemonade_strategy_event_t event{};
+  event.type = LEMONADE_EVENT_CLOSED;
+  pool.tell(0, event, 7);
+  pool.tell(0, event, 6);
+  event.type = LEMONADE_EVENT_CONNECTED;  // not asked for
+  pool.tell(0, event, 7);
+  REQUIRE(scripted.events.size() == 2);
+  CHECK(scripted.events[0].foreign == 0);
+  CHECK(scripted.events[1].foreign == 1);
+}
+
+TEST_CASE_METHOD(Fixture, "Pool keeps a backend that left until its last session ended", "[balance]") {
+  const auto picked = pick();
+  const std::weak_ptr<Backend> watched = backends[0];
+  backends.erase(backends.begin());
+  pool.setBackends(backends);
+  pool.publish();
+  CHECK(pool.reclaim() == 1);
+  CHECK_FALSE(watched.expired());
+  CHECK(picked.backend->draining());
+  pool.release(*picked.backend);
+  CHECK(pool.reclaim() == 0);
+  CHECK(watched.expired());
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+//
+// The relay over socket pairs, one step at a time: what it reads, what it holds back, and what it makes of an end.
+#include "proxy/relay.h"
+
+#include "base/fd.h"
+
+#include <catch2/catch.hpp>
+
+#include <sys/socket.h>
+
+#include <string>
+
+using namespace lemonade;
+using namespace lemonade::proxy;
+using Outcome = Relay::Outcome;
+
+namespace {
+
+struct Fixture {
+  Fixture() {
+    connect(session.client, client);
+    connect(session.backend, server);
+    session.state = Session::State::kRelaying;
+    session.target = &backend;
+  }
+
+  static void connect(Endpoint& endpoint, Fd& peer) {
+    int pair[2];
+    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0);
+    endpoint.fd = pair[0];
+    endpoint.readable = endpoint.writable = true;
+    peer = Fd(pair[1]);
+  }
+  ~Fixture() {
+    ::close(session.client.fd);
+    ::close(session.backend.fd);
+  }
+
+  static void say(const Fd& fd, const std::string& text) {
+    REQUIRE(::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size()));
+  }
+  static std::string hear(const Fd& fd) {
+    std::string all;
+    char bytes[4096];
+    for (ssize_t n; (n = ::recv(fd.get(), bytes, sizeof(bytes), 0)) > 0;) all.append(bytes, static_cast<std::size_t>(n));
+    return all;
+  }
+  static bool ended(const Fd& fd) {
+    char byte;
+    return ::recv(fd.get(), &byte, 1, 0) == 0;
+  }
+  /// As after an edge of the epoll set.
+  Outcome run() {
+    for (auto* endpoint : {&session.client, &session.backend}) {
+      endpoint->readable = !endpoint->ended;
+      endpoint->writable = endpoint->hung_up = true;
+    }
+    return relay.run(session);
+  }
+
+  Backend backend{{"a", "a", "127.0.0.1", 1, 0, true}, *Address::parse("127.0.0.1:80"), 80, 1};
+  Pool pool{1};
+  ProxyCounters counters;
+  Buffers buffers;
+  Meter meter{0, pool, counters};
+  Relay relay{buffers, meter};
+  Session session;
+  Fd client;
+  Fd server;
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(Fixture, "Relay carries bytes both ways and counts them", "[proxy]") {
+  say(client, "question");
+  CHECK(run() == Outcome::kOpen);
+  CHECK(hear(server) == "question");
+  say(server, "answer");
+  CHECK(run() == Outcome::kOpen);
+  CHECK(hear(client) == "answer");
+  CHECK(session.bytes_in == 8);
+  CHECK(session.bytes_out == 6);
+  CHECK(session.exchanges == 1);
+}
+
+TEST_CASE_METHOD(Fixture, "Relay counts a pipeline as one exchange and a greeting as none", "[proxy]") {
+  say(server, "220 hello");
+  (void)run();
+  CHECK(session.exchanges == 0);
+  say(client, "one ");
+  (void)run();
+  say(client, "two ");
+  (void)run();
+  CHECK(backend.stats().waiting == 1);
+  say(server, "both");
+  (void)run();
+  CHECK(session.exchanges == 1);
+  CHECK(backend.stats().waiting == 0);
+}
+
+TEST_CASE_METHOD(Fixture, "Relay passes a half-close on and still brings the answer", "[proxy]") {
+  say(client, "last words");
+  ::shutdown(client.get(), SHUT_WR);
+  CHECK(run() == Outcome::kOpen);
+  CHECK(hear(server) == "last words");
+  CHECK(ended(server));
+  say(server, "answer");
+  ::shutdown(server.get(), SHUT_WR);
+  CHECK(run() == Outcome::kDone);
+  CHECK(hear(client) == "answer");
+  CHECK(ended(client));
+}
+
+TEST_CASE_METHOD(Fixture, "Relay holds back what a slow reader does not take and loses none of it", "[proxy]") {
+  const std::string chunk(Buffer::kSize, 'x');
+  std::size_t sent = 0;
+  for (int i = 0; i < 64; ++i) {
+    const ssize_t n = ::send(client.get(), chunk.data(), chunk.size(), MSG_NOSIGNAL);
+    if (n > 0) sent += static_cast<std::size_t>(n);
+    (void)run();
+  }
+  CHECK(session.backend.pending != nullptr);
+  CHECK(session.bytes_in < sent);  // the rest waits in the kernel
+  std::size_t arrived = 0;
+  for (int i = 0; i < 1000 && arrived < sent; ++i) {
+    arrived += hear(server).size();
+    (void)run();
+  }
+  CHECK(arrived == sent);
+  CHECK(session.backend.pending == nullptr);
+}
+
+TEST_CASE_METHOD(Fixture, "Relay gives others their turn before a fast sender is through", "[proxy]") {
+  const int room = 1 << 20;
+  for (const int fd : {client.get(), session.backend.fd})
+    REQUIRE(::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)) == 0);
+  say(client, std::string(5 * Buffer::kSize, 'x'));
+  CHECK(run() == Outcome::kMore);
+  CHECK(session.bytes_in == 4 * Buffer::kSize);
+  CHECK(run() == Outcome::kOpen);
+  CHECK(session.bytes_in == 5 * Buffer::kSize);
+  CHECK(hear(server).size() == 5 * Buffer::kSize);
+}
+
+TEST_CASE_METHOD(Fixture, "Relay brings the client all that a broken backend sent before it says so", "[proxy]") {
+  say(server, "early answer");
+  server.reset();
+  say(client, "request that nobody reads");
+  CHECK(run() == Outcome::kBackendReset);
+  CHECK(hear(client) == "early answer");
+}
+
+TEST_CASE_METHOD(Fixture, "Relay lends no buffer to an idle session", "[proxy]") {
+  say(client, "question");
+  (void)run();
+  CHECK(session.client.pending == nullptr);
+  CHECK(session.backend.pending == nullptr);
+}
