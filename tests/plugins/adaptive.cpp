@@ -93,6 +93,24 @@ TEST_CASE("a backend that fails is not attractive for being idle", "[strategy]")
   CHECK(strategy.shares(30) == std::vector<std::size_t>{10, 10, 10, 0});
 }
 
+TEST_CASE("a backend that fails is no way out for one that is hot beside it", "[strategy]") {
+  StrategyFixture strategy(LEMONADE_PLUGIN, equalBackends(2));
+  measuredAll(strategy, {5, 5});
+  strategy.open(0, 19);
+  for (int i = 0; i < 3; ++i) strategy.fail(1);
+  // e = 2/5: the failing one counts as 1 + 5 * 0.4 * 10.5 = 22 against 20.
+  CHECK(strategy.sequence(3) == "aaa");
+}
+
+TEST_CASE("exchanges that wait count before they are answered", "[strategy]") {
+  StrategyFixture strategy(LEMONADE_PLUGIN, equalBackends(4));
+  measuredAll(strategy, {1, 5, 5, 5});
+  CHECK(strategy.sequence(2) == "aa");
+  strategy.ask(0);
+  strategy.advance(50 * kMillisecond);
+  CHECK(strategy.sequence(3).find('a') == std::string::npos);
+}
+
 TEST_CASE("a single failure does not empty a backend", "[strategy]") {
   StrategyFixture strategy(LEMONADE_PLUGIN, equalBackends(2));
   measuredAll(strategy, {5, 5});
