@@ -153,21 +153,20 @@ Status Server::start(const std::string& address) {
 
 std::string Server::address() const { return state_ ? state_->address : ""; }
 
-void Server::stop(Duration grace) {
+bool Server::stop(Duration grace) {
   const auto state = std::exchange(state_, nullptr);
-  if (!state || !state->server) return;
+  if (!state || !state->server) return true;
   const auto deadline_ns = nowNs() + static_cast<std::uint64_t>(grace.count());
   state->guard->stopReading();
   state->server->stop();
-  if (!state->guard->awaitNone(deadline_ns)) {
-    state->guard->stopWriting();
-    // What only waited for its client ends now; that takes a moment.
-    if (!state->guard->awaitNone(nowNs() + 200'000'000)) {
-      log::warning("admin", "a request hangs and is left behind", {{"address", state->address}});
-      static auto& left_behind = *new std::vector<std::shared_ptr<State>>;  // never destroyed
-      left_behind.push_back(state);
-    }
-  }
+  if (state->guard->awaitNone(deadline_ns)) return true;
+  state->guard->stopWriting();
+  // What only waited for its client ends now; that takes a moment.
+  if (state->guard->awaitNone(nowNs() + 200'000'000)) return true;
+  log::warning("admin", "a request hangs and is left behind", {{"address", state->address}});
+  static auto& left_behind = *new std::vector<std::shared_ptr<State>>;  // never destroyed
+  left_behind.push_back(state);
+  return false;
 }
 
 }  // namespace lemonade::admin

@@ -64,10 +64,11 @@ class Server {
   /// Where it listens, as "127.0.0.1:9090"; "" before start() and after stop().
   std::string address() const;
 
-  /// Accepts no more, drops requests that are not complete, gives the others `grace`, then cuts them off. A handler
-  /// that still does not return is left behind with its thread, which the log says; what it captured must bear that.
-  /// The end of this object: only address() may follow.
-  void stop(Duration grace);
+  /// Accepts no more, drops requests that are not complete, gives the others `grace`, then cuts them off. The end of
+  /// this object: only address() may follow. Returns false where a handler still did not return: it is left behind with
+  /// its thread, which the log says. What it captured must bear that, and the process must end with _exit, before it
+  /// finds POCO's statics destroyed.
+  bool stop(Duration grace);
 
  private:
   struct State;

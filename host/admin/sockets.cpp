@@ -24,6 +24,16 @@ bool awaitEither(int fd, short events, int stop, int timeout_ms) {
   return ::poll(fds.data(), fds.size(), timeout_ms) > 0 && fds[1].revents == 0 && fds[0].revents != 0;
 }
 
+/// Counts one use of a connection, at its end.
+class Use {
+ public:
+  explicit Use(std::atomic<std::uint32_t>& uses) noexcept : uses_(uses) {}
+  ~Use() { uses_.fetch_add(1, std::memory_order_release); }
+
+ private:
+  std::atomic<std::uint32_t>& uses_;
+};
+
 class ListenerImpl : public Poco::Net::ServerSocketImpl {
  public:
   ListenerImpl(std::shared_ptr<SocketGuard> guard, Duration request_time)
@@ -84,9 +94,18 @@ Connection::Connection(int fd, std::shared_ptr<SocketGuard> guard, Duration time
   guard_->opened();
 }
 
-Connection::~Connection() { guard_->closed(); }
+Connection::~Connection() {
+  (void)uses_.load(std::memory_order_acquire);
+  guard_->closed();
+}
+
+void Connection::setTime(Duration time) noexcept {
+  const Use use(uses_);
+  deadline_ns_ = nowNs() + static_cast<std::uint64_t>(time.count());
+}
 
 int Connection::receiveBytes(void* buffer, int length, int flags) {
+  const Use use(uses_);
   for (;;) {
     const auto received = ::recv(sockfd(), buffer, static_cast<std::size_t>(length), flags | MSG_DONTWAIT);
     if (received >= 0) return static_cast<int>(received);
@@ -96,6 +115,7 @@ int Connection::receiveBytes(void* buffer, int length, int flags) {
 }
 
 int Connection::sendBytes(const void* buffer, int length, int flags) {
+  const Use use(uses_);
   const auto* const bytes = static_cast<const char*>(buffer);
   int sent = 0;
   while (sent < length) {
@@ -112,6 +132,7 @@ int Connection::sendBytes(const void* buffer, int length, int flags) {
 }
 
 bool Connection::poll(const Poco::Timespan& timeout, int mode) {
+  const Use use(uses_);
   const short events =
       static_cast<short>(((mode & SELECT_READ) != 0 ? POLLIN : 0) | ((mode & SELECT_WRITE) != 0 ? POLLOUT : 0));
   const auto now = nowNs();

@@ -66,8 +66,8 @@ void Publisher::healthEvent(const HealthEvent& event) {
   for (const auto& sink : sinks()) sink->push(event);
 }
 
-void Publisher::stop(Duration grace) {
-  if (std::exchange(stopped_, true)) return;
+bool Publisher::stop(Duration grace) {
+  if (std::exchange(stopped_, true)) return true;
   const auto deadline_ns = after(grace);
   SinkList leaving;
   {
@@ -84,10 +84,14 @@ void Publisher::stop(Duration grace) {
   for (const auto& retired : retired_)
     if (auto sink = retired.lock()) leaving.push_back(std::move(sink));
   for (const auto& sink : leaving) sink->close(deadline_ns);
-  for (const auto& sink : leaving)
-    if (!sink->awaitEnd(deadline_ns) || !sink->release())
-      log::warning("metrics", "sink hangs and is left behind", {{"sink", sink->id()}});
+  bool all = true;
+  for (const auto& sink : leaving) {
+    if (sink->awaitEnd(deadline_ns) && sink->release()) continue;
+    all = false;
+    log::warning("metrics", "sink hangs and is left behind", {{"sink", sink->id()}});
+  }
   undertaker_->close();
+  return all;
 }
 
 std::optional<Result<Rendered>> Publisher::render(std::string_view id, std::string_view accept) {

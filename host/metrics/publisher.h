@@ -33,9 +33,10 @@ class Publisher {
   void configure(const SinkLimits& limits, std::vector<SinkHandle> sinks);
   /// Queues an event for every sink that hears of health. Never blocks.
   void healthEvent(const HealthEvent& event);
-  /// Pushes a last snapshot and gives the sinks `grace` to take what is queued. What hangs is left behind and named in
-  /// the log; everything else is destroyed here. Nothing is delivered afterwards.
-  void stop(Duration grace);
+  /// Pushes a last snapshot and gives the sinks `grace` to take what is queued; then they are destroyed here, and
+  /// nothing is delivered afterwards. Returns false where a sink still hangs: it is left behind with its thread, which
+  /// the log says, and the process must end with _exit, before that thread finds statics destroyed.
+  bool stop(Duration grace);
 
   // Any thread.
   /// What the sink of this id writes for a reader, from a fresh snapshot; the first sink that can where id is empty.

@@ -172,7 +172,7 @@ TEST_CASE("Stopping pushes a last snapshot and destroys the sinks where it is ca
   const auto sink = std::make_shared<Probe>();
   Publisher publisher({oneGauge}, control.post());
   publisher.configure({.interval = kNever}, {make(kPush, sink, "s")});
-  publisher.stop(10s);
+  CHECK(publisher.stop(10s));
   CHECK(sink->flushed == 1);
   REQUIRE(sink->destroyed);
   CHECK(sink->destroyed_on == std::this_thread::get_id());
@@ -189,7 +189,7 @@ TEST_CASE("A hung sink delays no other sink and stopping leaves it behind", "[me
     publisher.configure({.interval = 5ms}, {make(kPush, hung, "hung"), make(kPush, fine, "fine")});
     CHECK(fine->eventually([&] { return fine->flushed >= 5; }));
     const auto begin = nowNs();
-    publisher.stop(50ms);
+    CHECK_FALSE(publisher.stop(50ms));
     CHECK(nowNs() - begin < 5'000'000'000u);
     CHECK(fine->destroyed);
     CHECK_FALSE(hung->destroyed);
