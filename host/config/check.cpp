@@ -42,6 +42,8 @@ void checkBackends(Draft& draft, Findings& findings) {
                                                    twin->second->id + "\"; give one of them more weight instead");
     }
   }
+  // Reported already: whoever checks further, names above all, should find nothing more to say of them.
+  std::erase_if(backends, [](const Backend& backend) { return backend.port == 0; });
 }
 
 void checkListeners(const Draft& draft, Findings& findings) {

@@ -199,6 +199,12 @@ TEST_CASE("Backends need an address and an id of their own", "[config]") {
   CHECK_THAT(findingsOf(twice), Contains("test.toml:4:1: backend id \"1\" is taken by the one at test.toml:1:1"));
 }
 
+TEST_CASE("A backend with a bad address is reported once and left out", "[config]") {
+  const auto loaded = parsed("[[backends]]\naddress = \"a\"\n[[backends]]\naddress = \"b\"\n");
+  CHECK(loaded.findings.size() == 2);
+  CHECK(loaded.config.backends.empty());
+}
+
 TEST_CASE("Two backends with one address are a warning", "[config]") {
   const auto loaded = parsed("[[backends]]\nid = 1\naddress = \"a:1\"\n[[backends]]\nid = 2\naddress = \"a:1\"\n");
   CHECK(loaded.ok());
