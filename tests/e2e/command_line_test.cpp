@@ -38,14 +38,14 @@ constexpr const char* kGood = "[[backends]]\naddress = \"127.0.0.1:1\"\n";
 
 }  // namespace
 
-TEST_CASE("--version names the version and the ABI version", "[command_line]") {
+TEST_CASE("The version option names the version and the ABI version", "[command_line]") {
   const auto outcome = run(lemonade({"--version"}));
   CHECK(outcome.code == 0);
   CHECK(outcome.out.find(LEMONADE_VERSION) != std::string::npos);
   CHECK(outcome.out.find("ABI 1.") != std::string::npos);
 }
 
-TEST_CASE("--help names both commands and each command explains itself", "[command_line]") {
+TEST_CASE("The help option names both commands and each command explains itself", "[command_line]") {
   const auto outcome = run(lemonade({"--help"}));
   CHECK(outcome.code == 0);
   CHECK(outcome.out.find("load-balancer") != std::string::npos);
@@ -94,7 +94,7 @@ TEST_CASE("A configuration error exits with 1 and an address in use with 2", "[c
   CHECK(admin.err.find(address) != std::string::npos);
 }
 
-TEST_CASE("--validate accepts a good configuration and binds nothing", "[command_line]") {
+TEST_CASE("Validating accepts a good configuration and binds nothing", "[command_line]") {
   const Fd taken = listenOn("127.0.0.1:0");
   const std::string address = "\"" + localAddressOf(taken.get()) + "\"\n";
   const Validation validation("proxy.listen_address = " + address + "admin.listen_address = " + address + kGood);
@@ -105,7 +105,7 @@ TEST_CASE("--validate accepts a good configuration and binds nothing", "[command
   CHECK(good.outcome.code == 0);
 }
 
-TEST_CASE("--validate prints every error with its place and the mend", "[command_line]") {
+TEST_CASE("Validating prints every error with its place and the mend", "[command_line]") {
   const Validation validation(
       "[proxy]\n"
       "max_conections = 5\n"
@@ -127,7 +127,7 @@ TEST_CASE("--validate prints every error with its place and the mend", "[command
   CHECK(validation.found("9:2", "health"));
 }
 
-TEST_CASE("--validate checks the options of plugins", "[command_line]") {
+TEST_CASE("Validating checks the options of plugins", "[command_line]") {
   const std::string directory = "plugins.directories = [\"" + testPluginFolder() + "\"]\n";
   const Validation bad(
       directory + kGood +
@@ -142,7 +142,7 @@ TEST_CASE("--validate checks the options of plugins", "[command_line]") {
   CHECK(good.outcome.code == 0);
 }
 
-TEST_CASE("A name that does not resolve is a warning of --validate", "[command_line]") {
+TEST_CASE("A name that does not resolve is a warning when validating", "[command_line]") {
   const Validation validation("[[backends]]\naddress = \"no-such-host.invalid:80\"\n");
   INFO(validation.said);
   CHECK(validation.outcome.code == 0);
@@ -182,7 +182,7 @@ TEST_CASE("Both names of the commands start them", "[command_line]") {
   }
 }
 
-TEST_CASE("--plugin-dir comes before the directories of the file", "[command_line]") {
+TEST_CASE("A plugin directory of the command line comes before the directories of the file", "[command_line]") {
   Server a(named("a")), b(named("b"));
   const TemporaryFolder folder;
   const auto file = folder.write("lemonade.toml", Config().backend("a", a.address()).backend("b", b.address()).text());

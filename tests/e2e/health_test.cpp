@@ -42,8 +42,8 @@ TEST_CASE("A backend goes down after fall failures and up after rise passes and 
   REQUIRE(eventually([&] { return server.accepted() >= 2; }));
   server.stop();
   balancer.process().waitForLog("health: backend is down backend=a");
-  server.restart();
   const unsigned before = server.accepted();
+  server.restart();
   balancer.process().waitForLog("health: backend is up backend=a");
   CHECK(server.accepted() - before >= 2);
   // Several more checks change nothing and say nothing.

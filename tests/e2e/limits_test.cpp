@@ -74,8 +74,14 @@ TEST_CASE("max_connections holds exactly and further clients wait until one leav
   CHECK(served(clients) == 4);
   CHECK(balancer.metric("lemonade_proxy_sessions") == 4);
 
-  for (auto client = clients.begin(); client != clients.end();)
-    client = client->next(0ms) == End::kBytes ? clients.erase(client) : std::next(client);
+  // All at once: who is served next must not be taken for one of these.
+  std::list<Socket> leaving;
+  for (auto client = clients.begin(); client != clients.end();) {
+    const auto next = std::next(client);
+    if (client->next(0ms) == End::kBytes) leaving.splice(leaving.end(), clients, client);
+    client = next;
+  }
+  leaving.clear();
   REQUIRE(eventually([&] { return served(clients) == 4; }));
   CHECK(later.staysOpen(200ms));
   clients.clear();
