@@ -34,6 +34,8 @@ constexpr std::size_t kMaxDiscarded = std::size_t{16} << 20;
 
 /// The body, or nothing where it is larger than limit.
 std::optional<std::string> readBody(HTTPServerRequest& request, std::size_t limit) {
+  // Without either there is no body (RFC 9112, 6.3), and waiting for one would last until the client gives up.
+  if (!request.hasContentLength() && !request.getChunkedTransferEncoding()) return std::string{};
   std::string body;
   std::size_t size = 0;
   std::array<char, 16'384> chunk;

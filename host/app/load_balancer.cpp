@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
+//
+// Starting, stopping and answering; reload.cpp has how a configuration takes effect.
 #include "app/load_balancer.h"
 
-#include "app/descriptor_limit.h"
 #include "app/metrics_sources.h"
 #include "base/log.h"
 
@@ -19,6 +20,7 @@ namespace {
 using namespace std::chrono_literals;
 
 const std::string kAbi = std::to_string(LEMONADE_ABI_MAJOR) + "." + std::to_string(LEMONADE_ABI_MINOR);
+constexpr auto kReloadWait = 30s;
 
 std::uint64_t ns(Duration duration) { return static_cast<std::uint64_t>(duration.count()); }
 
@@ -27,32 +29,25 @@ Duration until(std::uint64_t deadline_ns) {
   return Duration(static_cast<std::int64_t>(deadline_ns > now ? deadline_ns - now : 0));
 }
 
-void applySettings(proxy::Settings& settings, const config::Proxy& config) {
-  settings.connect_timeout_ns.store(ns(config.connect_timeout));
-  settings.idle_timeout_ns.store(ns(config.idle_timeout));
-  const auto seconds = std::chrono::ceil<std::chrono::seconds>(config.tcp_keepalive).count();
-  settings.keepalive_seconds.store(static_cast<std::uint32_t>(seconds));
-  settings.retries.store(config.retries);
-}
+admin::Response text(int status, const std::string& line) { return {status, "text/plain", line + "\n", {}}; }
 
 }  // namespace
 
-LoadBalancer::LoadBalancer(Preparation preparation, ControlLoop& loop, Resolver& resolver,
-                           const plugin::MetricCells& cells, std::uint64_t started_ns)
-    : config_(std::move(preparation.config)),
-      preparation_(std::move(preparation)),
-      loop_(loop),
-      cells_(cells),
+LoadBalancer::LoadBalancer(Preparation preparation, config::Input input, Workshop& workshop, std::uint64_t started_ns)
+    : preparation_(std::move(preparation)),
+      input_(std::move(input)),
+      workshop_(workshop),
+      loop_(workshop.loop),
       started_ns_(started_ns),
       started_unix_ns_(unixNs() - (nowNs() - started_ns)),
-      pool_(workerCount(config_)),
-      proxy_(pool_, config_.proxy.max_connections),
-      monitor_(loop, [this](const auto& backend) { onFlip(backend); }),
-      membership_(loop, resolver, pool_.workers(), [this](const auto& backends) { onBackends(backends); }),
-      publisher_(std::make_unique<metrics::Publisher>(
-          std::vector<metrics::Source>{[this](auto& builder) { addFamilies(builder); }},
-          [&loop](std::function<void()> task) { loop.post(std::move(task)); }, started_ns)),
-      rates_(config_.metrics.interval, started_ns) {}
+      pool_(workerCount(preparation_->config)),
+      proxy_(pool_, preparation_->config.proxy.max_connections),
+      monitor_(loop_, [this](const auto& backend) { onFlip(backend); }),
+      membership_(loop_, workshop.resolver, pool_.workers(), [this](const auto& backends) { onBackends(backends); }),
+      publisher_({[this](auto& builder) { addFamilies(builder); }},
+                 [this](std::function<void()> task) { loop_.post(std::move(task)); }, started_ns),
+      rates_(preparation_->config.metrics.interval, started_ns),
+      shown_(std::make_shared<const Shown>()) {}
 
 LoadBalancer::~LoadBalancer() {
   loop_.cancel(reclaiming_);
@@ -62,75 +57,36 @@ LoadBalancer::~LoadBalancer() {
 // ---- starting ------------------------------------------------------------------------------------------------------
 
 Status LoadBalancer::start() {
-  raiseDescriptorLimit(config_.proxy.max_connections, config_.backends.size());
   Status status = success();
   loop_.run([&] {
-    plugins_.push_back({"strategy", preparation_.strategy->info()});
-    plugins_.push_back({"health_checker", preparation_.checker->info()});
-    auto strategy = Strategy::make(std::move(*preparation_.strategy), pool_.workers());
-    if (!strategy) {
-      status = std::move(strategy).error();
-      return;
-    }
-    pool_.setStrategy(std::move(strategy).value());
-    if (status = bind(); !status) return;
-    membership_.configure(config_.backends, preparation_.resolutions);
-    startMetrics();
-    if (status = startAdmin(); !status) return;
-    monitor_.configure({config_.health.interval, config_.health.timeout, config_.health.rise, config_.health.fall});
-    monitor_.setChecker(std::make_shared<const plugin::CheckerInstance>(std::move(*preparation_.checker)));
+    if (status = commit(*preparation_); !status) return;
     proxy_.start();
     log::info("app", "ready",
               {{"backends", std::to_string(pool_.backends()->size())},
                {"eligible", std::to_string(pool_.eligibleCount())},
                {"strategy", config_.strategy.id},
                {"workers", std::to_string(pool_.workers())}});
+    watcher_ = std::make_unique<Watcher>(input_.file, [this](const auto& reason) { return reload(reason); });
+    watcher_->configure(config_.runtime.config_watch_interval, pluginSearchPath(config_));
   });
+  discard(*preparation_, loop_);
   return status;
 }
 
-Status LoadBalancer::bind() {
-  applySettings(proxy_.settings(), config_.proxy);
-  std::vector<Address> addresses;
-  for (const auto& listen : config_.proxy.listen) {
-    const auto address = Address::parse(listen.address);
-    if (!address) return Error{listen.source.text() + ": listen_address is no numeric address: " + listen.address};
-    addresses.push_back(*address);
-  }
-  if (auto bound = proxy_.listen(addresses, config_.proxy.backlog); !bound) return bound;
-  for (const auto& listener : proxy_.listeners()) addresses_.push_back(listener.address().text());
-  return success();
-}
-
-void LoadBalancer::startMetrics() {
-  std::vector<metrics::SinkHandle> sinks;
-  for (auto& sink : preparation_.sinks) {
-    plugins_.push_back({"metrics_sink", sink.info()});
-    sinks.push_back(std::make_shared<plugin::SinkInstance>(std::move(sink)));
-  }
-  preparation_.sinks.clear();
-  publisher_->configure({config_.metrics.interval, config_.runtime.metrics_cap, config_.runtime.health_cap},
-                        std::move(sinks));
-}
-
-Status LoadBalancer::startAdmin() {
-  if (!config_.admin) return success();
-  addRoutes();
-  return admin_.start(config_.admin->address);
-}
-
-void LoadBalancer::addRoutes() {
-  admin_.handle("GET", "/metrics", [this](const auto& request) { return metrics("", request.accept); });
-  admin_.handle("GET", "/metrics/*", [this](const auto& request) {
+std::shared_ptr<admin::Server> LoadBalancer::makeAdmin() {
+  auto server = std::make_shared<admin::Server>();
+  server->handle("GET", "/metrics", [this](const auto& request) { return metrics("", request.accept); });
+  server->handle("GET", "/metrics/*", [this](const auto& request) {
     return metrics(request.path.substr(std::strlen("/metrics/")), request.accept);
   });
-  admin_.handle("GET", "/healthz", [](const auto&) { return admin::Response{200, "text/plain", "ok\n", {}}; });
-  admin_.handle("GET", "/readyz", [this](const auto&) {
-    if (draining_.load()) return admin::Response{503, "text/plain", "draining\n", {}};
-    if (pool_.eligibleCount() == 0) return admin::Response{503, "text/plain", "no backend is eligible\n", {}};
-    return admin::Response{200, "text/plain", "ready\n", {}};
+  server->handle("GET", "/healthz", [](const auto&) { return text(200, "ok"); });
+  server->handle("GET", "/readyz", [this](const auto&) {
+    if (draining_.load()) return text(503, "draining");
+    return pool_.eligibleCount() == 0 ? text(503, "no backend is eligible") : text(200, "ready");
   });
-  admin_.handle("GET", "/api/v1/status", [this](const auto&) { return status(); });
+  server->handle("GET", "/api/v1/status", [this](const auto&) { return status(); });
+  server->handle("POST", "/api/v1/reload", [this](const auto&) { return requestReload(); });
+  return server;
 }
 
 // ---- changing ------------------------------------------------------------------------------------------------------
@@ -143,8 +99,8 @@ void LoadBalancer::onBackends(const View::Backends& backends) {
 
 void LoadBalancer::onFlip(const std::shared_ptr<Backend>& backend) {
   publishSoon();
-  publisher_->healthEvent({unixNs(), backend->identity(), backend->id(), backend->name(), backend->addressText(),
-                           backend->healthy(), backend->healthReason()});
+  publisher_.healthEvent({unixNs(), backend->identity(), backend->id(), backend->name(), backend->addressText(),
+                          backend->healthy(), backend->healthReason()});
 }
 
 // Many backends may flip in one turn of the loop; one view serves them all.
@@ -176,6 +132,10 @@ void LoadBalancer::reclaimSoon(Duration delay) {
 
 void LoadBalancer::onSignal(int signal) {
   const std::string name = std::string("SIG") + ::sigabbrev_np(signal);
+  if (signal == SIGHUP) {
+    if (!draining_.load()) (void)watcher_->request(name);
+    return;
+  }
   if (!draining_.exchange(true)) return beginDrain(name.c_str());
   log::warning("app", "stopping at once", {{"signal", name}, {"sessions", std::to_string(proxy_.sessions())}});
   endDrain();
@@ -202,40 +162,59 @@ void LoadBalancer::endDrain() {
 void LoadBalancer::run() { drained_.get_future().wait(); }
 
 bool LoadBalancer::stop() {
+  watcher_.reset();
   proxy_.stop();
-  const std::uint64_t background = nowNs() + ns(config_.runtime.background_timeout);
-  const std::uint64_t deadline = stop_deadline_ns_ != 0 ? std::min(stop_deadline_ns_, background) : background;
+  bool clean = true;
   loop_.run([&] {
+    const std::uint64_t background = nowNs() + ns(config_.runtime.background_timeout);
+    const std::uint64_t deadline = stop_deadline_ns_ != 0 ? std::min(stop_deadline_ns_, background) : background;
     monitor_.stop();
-    publisher_->stop(until(deadline));
-    admin_.stop(until(deadline));
+    checker_.reset();
+    if (admin_ != nullptr) clean = admin_->stop(until(deadline));
+    sinks_.clear();
+    clean = publisher_.stop(until(deadline)) && clean;
     pool_.reclaim();
   });
   log::info("app", "stopped");
-  return nowNs() < deadline;
+  return clean;
 }
 
 // ---- reading -------------------------------------------------------------------------------------------------------
 
 admin::Response LoadBalancer::status() {
+  std::shared_ptr<const Shown> shown;
+  {
+    const std::lock_guard lock(shown_mutex_);
+    shown = shown_;
+  }
   StatusInput input;
   input.version = LEMONADE_VERSION;
   input.abi = kAbi;
   input.uptime_ns = nowNs() - started_ns_;
   input.pid = ::getpid();
   input.state = draining_.load() ? "draining" : "running";
-  input.config_file = config_.file;
+  input.config_generation = shown->generation;
+  input.config_file = shown->config_file;
   input.max_connections = proxy_.admission().limit();
-  input.listeners = addresses_;
+  input.listeners = shown->listeners;
   for (const auto* counters : proxy_.counters())
     input.workers.push_back({counters->sessions.value(), counters->accepted.value()});
-  input.plugins = plugins_;
+  input.plugins = shown->plugins;
   input.backends = collectBackends(*pool_.backends(), rates_, nowNs());
   return {200, "application/json", statusJson(input), {}};
 }
 
+admin::Response LoadBalancer::requestReload() {
+  if (draining_.load()) return text(503, "draining");
+  const auto answer = watcher_->request("request");
+  if (answer.wait_for(kReloadWait) != std::future_status::ready) return text(202, "still reloading; the log will tell");
+  std::string lines = answer.get().applied ? "reloaded" : "refused, the running configuration stays";
+  for (const auto& line : answer.get().lines) lines += "\n" + line;
+  return text(answer.get().applied ? 200 : 422, lines);
+}
+
 admin::Response LoadBalancer::metrics(const std::string& id, const std::string& accept) {
-  auto rendered = publisher_->render(id, accept);
+  auto rendered = publisher_.render(id, accept);
   if (!rendered)
     return admin::errorResponse(404, id.empty() ? "no sink answers here; name \"prometheus\" in [metrics] sinks"
                                                 : "no sink \"" + id + "\" answers here");
@@ -249,13 +228,16 @@ void LoadBalancer::addFamilies(metrics::SnapshotBuilder& builder) const {
   facts.abi = kAbi;
   facts.started_unix_ns = started_unix_ns_;
   facts.uptime_ns = nowNs() - started_ns_;
+  facts.config_generation = generation_.load();
+  facts.reloads_applied = reloads_applied_.load();
+  facts.reloads_failed = reloads_failed_.load();
   facts.log_dropped = log::dropped();
   facts.health_checks = monitor_.counters().checks.value();
   facts.health_failures = monitor_.counters().failures.value();
   addProcess(builder, facts);
   addProxy(builder, proxy_.counters(), proxy_.admission().limit());
   addBackends(builder, *pool_.backends());
-  addPluginMetrics(builder, cells_);
+  addPluginMetrics(builder, workshop_.cells);
 }
 
 }  // namespace lemonade::app

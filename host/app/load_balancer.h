@@ -7,6 +7,7 @@
 #include "app/membership.h"
 #include "app/preparation.h"
 #include "app/status.h"
+#include "app/watcher.h"
 #include "admin/server.h"
 #include "balance/pool.h"
 #include "base/control_loop.h"
@@ -16,7 +17,10 @@
 
 #include <atomic>
 #include <future>
+#include <map>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,9 +28,9 @@ namespace lemonade::app {
 
 class LoadBalancer {
  public:
-  /// Holds on to the preparation's plugins. All references must outlive this.
-  LoadBalancer(Preparation preparation, ControlLoop& loop, Resolver& resolver, const plugin::MetricCells& cells,
-               std::uint64_t started_ns);
+  /// Takes over the plugins of a preparation that is ok. input is what it was made from, and what reloads read again.
+  /// workshop must outlive this.
+  LoadBalancer(Preparation preparation, config::Input input, Workshop& workshop, std::uint64_t started_ns);
   ~LoadBalancer();
   LoadBalancer(const LoadBalancer&) = delete;
   LoadBalancer& operator=(const LoadBalancer&) = delete;
@@ -41,15 +45,20 @@ class LoadBalancer {
   /// process must then end without destroying this.
   bool stop();
 
-  /// A signal came: the first one drains, the second one ends at once. Control thread.
+  /// A signal came: SIGHUP reloads; of the others the first drains and the second ends at once. Control thread.
   void onSignal(int signal);
 
  private:
   // Starting
-  Status bind();
-  void startMetrics();
-  Status startAdmin();
-  void addRoutes();
+  Status commit(Preparation& preparation);
+  std::shared_ptr<admin::Server> makeAdmin();
+
+  // Reloading; see reload.cpp
+  Reloaded reload(const std::string& reason);
+  Running running() const;
+  void applySettings(const config::Config& config);
+  void applySinks(Preparation& preparation);
+  void show();
 
   // Changing; control thread
   void onBackends(const View::Backends& backends);
@@ -64,13 +73,23 @@ class LoadBalancer {
 
   // Reading; any thread
   admin::Response status();
+  admin::Response requestReload();
   admin::Response metrics(const std::string& id, const std::string& accept);
   void addFamilies(metrics::SnapshotBuilder& builder) const;
 
-  const config::Config config_;
-  Preparation preparation_;
+  /// What status shows of the configuration that runs; immutable, replaced as a whole.
+  struct Shown {
+    std::string config_file;
+    std::vector<PluginStatus> plugins;
+    std::vector<std::string> listeners;
+    std::uint64_t generation = 0;
+  };
+
+  config::Config config_;  // control thread only
+  std::optional<Preparation> preparation_;  // until start
+  const config::Input input_;
+  Workshop& workshop_;
   ControlLoop& loop_;
-  const plugin::MetricCells& cells_;
   const std::uint64_t started_ns_;
   const std::uint64_t started_unix_ns_;
 
@@ -78,11 +97,18 @@ class LoadBalancer {
   proxy::Proxy proxy_;
   health::Monitor monitor_;
   Membership membership_;
-  std::unique_ptr<metrics::Publisher> publisher_;
-  admin::Server admin_;
+  metrics::Publisher publisher_;
+  std::shared_ptr<const plugin::CheckerInstance> checker_;    // control thread, as the next two
+  std::map<std::string, metrics::SinkHandle> sinks_;          // by id
+  std::shared_ptr<admin::Server> admin_;
   ExchangeRates rates_;
-  std::vector<PluginStatus> plugins_;    // constant once started
-  std::vector<std::string> addresses_;   // constant once started
+  std::unique_ptr<Watcher> watcher_;
+
+  mutable std::mutex shown_mutex_;
+  std::shared_ptr<const Shown> shown_;  // the pointer is guarded by shown_mutex_
+  std::atomic<std::uint64_t> generation_{0};
+  std::atomic<std::uint64_t> reloads_applied_{0};
+  std::atomic<std::uint64_t> reloads_failed_{0};
 
   std::atomic<bool> draining_{false};
   bool publishing_ = false;               // control thread: a publish is posted

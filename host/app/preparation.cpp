@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "app/preparation.h"
 
+#include "app/difference.h"
 #include "app/plugin_paths.h"
 
 #include <sched.h>
@@ -43,20 +44,49 @@ Resolutions resolveAll(const std::vector<config::Backend>& backends, ControlLoop
   return answers->resolutions;
 }
 
-std::vector<std::string> searchPath(const config::Config& config) {
-  auto directories = config.plugin_directories;
-  directories.push_back(installedPluginDirectory());
-  return directories;
-}
+/// Whether a plugin runs as it is asked for, from a file whose content is still the same.
+class Stays {
+ public:
+  Stays(const Running* running, const plugin::Catalog& catalog) : running_(running), catalog_(catalog) {}
 
-void createPlugins(Preparation& preparation, plugin::Loader& loader, config::Findings& findings) {
+  bool strategy(const config::PluginChoice& choice) const {
+    return running_ != nullptr && same(choice, running_->config.strategy, running_->strategy_hash);
+  }
+  bool checker(const config::PluginChoice& choice) const {
+    return running_ != nullptr && same(choice, running_->config.health.checker, running_->checker_hash);
+  }
+  bool sink(const config::PluginChoice& choice) const {
+    if (running_ == nullptr) return false;
+    const auto hash = running_->sink_hashes.find(choice.id);
+    return hash != running_->sink_hashes.end() &&
+           std::any_of(running_->config.metrics.sinks.begin(), running_->config.metrics.sinks.end(),
+                       [&](const auto& before) { return same(choice, before, hash->second); });
+  }
+
+ private:
+  bool same(const config::PluginChoice& asked, const config::PluginChoice& runs, const std::string& hash) const {
+    const auto found = catalog_.plugins.find(asked.id);
+    return found != catalog_.plugins.end() && found->second.hash == hash && sameChoice(asked, runs);
+  }
+
+  const Running* running_;
+  const plugin::Catalog& catalog_;
+};
+
+void createPlugins(Preparation& preparation, plugin::Loader& loader, const Running* running,
+                   config::Findings& findings) {
   for (const auto& remark : loader.catalog().remarks) findings.warning({"plugins", 0, 0}, remark);
   std::vector<plugin::OptionProblem> problems;
   const auto& config = preparation.config;
-  if (auto strategy = loader.strategy(config.strategy, problems)) preparation.strategy.emplace(std::move(*strategy));
-  if (auto checker = loader.checker(config.health.checker, problems)) preparation.checker.emplace(std::move(*checker));
+  const Stays stays(running, loader.catalog());
+  if (!stays.strategy(config.strategy))
+    if (auto strategy = loader.strategy(config.strategy, problems)) preparation.strategy.emplace(std::move(*strategy));
+  if (!stays.checker(config.health.checker))
+    if (auto checker = loader.checker(config.health.checker, problems))
+      preparation.checker.emplace(std::move(*checker));
   for (const auto& choice : config.metrics.sinks)
-    if (auto sink = loader.sink(choice, problems)) preparation.sinks.push_back(std::move(*sink));
+    if (!stays.sink(choice))
+      if (auto sink = loader.sink(choice, problems)) preparation.sinks.push_back(std::move(*sink));
   for (auto& problem : problems) findings.error(std::move(problem.source), std::move(problem.text));
 }
 
@@ -67,8 +97,7 @@ bool Preparation::ok() const noexcept {
                       [](const auto& finding) { return finding.severity == config::Severity::kError; });
 }
 
-Preparation prepare(const config::Input& input, ControlLoop& loop, Resolver& resolver, plugin::MetricCells& cells,
-                    std::unique_ptr<plugin::Loader>& loader) {
+Preparation prepare(const config::Input& input, Workshop& workshop, const Running* running) {
   Preparation preparation;
   config::Findings findings;
   auto loaded = config::load(input);
@@ -77,18 +106,35 @@ Preparation prepare(const config::Input& input, ControlLoop& loop, Resolver& res
     finding.severity == config::Severity::kError ? findings.error(finding.source, finding.text)
                                                  : findings.warning(finding.source, finding.text);
   // Plugins and names are looked at even where something else is wrong: the operator wants to hear of it all.
-  loop.run([&] {
-    loader = std::make_unique<plugin::Loader>(loop, cells, preparation.config.plugin_cache_directory);
-    loader->scan(searchPath(preparation.config));
-    createPlugins(preparation, *loader, findings);
+  workshop.loop.run([&] {
+    auto& loader = workshop.loader;
+    if (loader == nullptr)
+      loader = std::make_unique<plugin::Loader>(workshop.loop, workshop.cells,
+                                                preparation.config.plugin_cache_directory);
+    loader->scan(pluginSearchPath(preparation.config));
+    createPlugins(preparation, *loader, running, findings);
   });
-  preparation.resolutions = resolveAll(preparation.config.backends, loop, resolver);
+  preparation.resolutions = resolveAll(preparation.config.backends, workshop.loop, workshop.resolver);
   for (const auto& backend : preparation.config.backends)
     if (const auto& resolution = preparation.resolutions.at(backend.host); !resolution.ok())
       findings.warning(backend.address_source, resolution.error + "; backend " + backend.id +
                                                    " starts down and its name is tried again");
   preparation.findings = std::move(findings).take();
   return preparation;
+}
+
+void discard(Preparation& preparation, ControlLoop& loop) {
+  loop.run([&] {
+    preparation.strategy.reset();
+    preparation.checker.reset();
+    preparation.sinks.clear();
+  });
+}
+
+std::vector<std::string> pluginSearchPath(const config::Config& config) {
+  auto directories = config.plugin_directories;
+  directories.push_back(installedPluginDirectory());
+  return directories;
 }
 
 std::uint32_t workerCount(const config::Config& config) {

@@ -21,23 +21,45 @@ namespace lemonade::app {
 /// What a host name came to at the start.
 using Resolutions = std::map<std::string, Resolution>;
 
+/// What runs now, for a reload: a plugin whose choice and content stay is not created again.
+struct Running {
+  config::Config config;
+  std::string strategy_hash;  ///< of the plugin file's content, as the next two
+  std::string checker_hash;
+  std::map<std::string, std::string> sink_hashes;  ///< by id
+};
+
 /// A configuration with its plugins created. For use only where ok(); otherwise findings say what to mend. Plugins are
 /// dropped on the control thread, or after it has ended.
 struct Preparation {
   config::Config config;
   std::vector<config::Finding> findings;  ///< errors and warnings, in the order of the file
-  std::optional<plugin::StrategyInstance> strategy;
-  std::optional<plugin::CheckerInstance> checker;
-  std::vector<plugin::SinkInstance> sinks;
-  Resolutions resolutions;  ///< by host
+  std::optional<plugin::StrategyInstance> strategy;  ///< nothing: the running one stays
+  std::optional<plugin::CheckerInstance> checker;    ///< the same
+  std::vector<plugin::SinkInstance> sinks;           ///< without those that stay
+  Resolutions resolutions;                           ///< by host
 
   bool ok() const noexcept;
 };
 
-/// Loads the configuration. Where it is in order, scans the plugin directories, creates the plugins and resolves the
-/// names, for which it waits a few seconds at most. Runs on the thread that starts the balancer; loop is running.
-Preparation prepare(const config::Input& input, ControlLoop& loop, Resolver& resolver, plugin::MetricCells& cells,
-                    std::unique_ptr<plugin::Loader>& loader);
+/// What preparing works with; lives until the process ends.
+struct Workshop {
+  ControlLoop& loop;
+  Resolver& resolver;
+  plugin::MetricCells& cells;
+  std::unique_ptr<plugin::Loader> loader = nullptr;  ///< made by the first prepare; control thread
+};
+
+/// Loads the configuration, scans the plugin directories, creates the plugins and resolves the names, for which it waits
+/// a few seconds at most. running: for a reload, else null. Not on the control thread, which must be running; one call
+/// at a time.
+Preparation prepare(const config::Input& input, Workshop& workshop, const Running* running = nullptr);
+
+/// Drops what was prepared where it was made: plugins are destroyed on the control thread.
+void discard(Preparation& preparation, ControlLoop& loop);
+
+/// Where plugins are looked for: the configured directories, then the installed ones.
+std::vector<std::string> pluginSearchPath(const config::Config& config);
 
 /// The number of workers that a configuration asks for: one for each usable core where it says 0.
 std::uint32_t workerCount(const config::Config& config);

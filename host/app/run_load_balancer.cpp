@@ -34,20 +34,15 @@ void logFindings(const Preparation& preparation) {
                                                  : log::warning("config", finding.line());
 }
 
-/// Drops what was prepared where it was made: plugins are destroyed on the control thread.
-int end(int code, Preparation& preparation, std::unique_ptr<plugin::Loader>& loader, ControlLoop& loop) {
-  loop.run([&] {
-    preparation.strategy.reset();
-    preparation.checker.reset();
-    preparation.sinks.clear();
-    loader.reset();
-  });
+int end(int code, Preparation& preparation, Workshop& workshop) {
+  discard(preparation, workshop.loop);
   return code;
 }
 
-int serve(Preparation preparation, ControlLoop& loop, Resolver& resolver, plugin::MetricCells& cells,
-          std::unique_ptr<plugin::Loader>& loader, Signals& signals, std::uint64_t started_ns) {
-  LoadBalancer balancer(std::move(preparation), loop, resolver, cells, started_ns);
+int serve(Preparation preparation, config::Input input, Workshop& workshop, Signals& signals,
+          std::uint64_t started_ns) {
+  auto& loop = workshop.loop;
+  LoadBalancer balancer(std::move(preparation), std::move(input), workshop, started_ns);
   const Status started = balancer.start();
   if (!started) log::error("app", started.error().message);
   if (started) {
@@ -64,27 +59,27 @@ int serve(Preparation preparation, ControlLoop& loop, Resolver& resolver, plugin
   const int code = started ? kSuccess : kRuntimeError;
   if (clean) return code;
   // Something still hangs in a thread of its own and may come back to what is being destroyed: end without destroying.
-  loader.reset();
+  workshop.loader.reset();
   ::_exit(code);
 }
 
 int runGuarded(const LoadBalancerArguments& arguments, std::uint64_t started_ns) {
-  Signals signals({SIGTERM, SIGINT});
+  Signals signals({SIGTERM, SIGINT, SIGHUP});
   plugin::MetricCells cells;
   ControlLoop loop;
   loop.start();
   Resolver resolver(loop);
-  std::unique_ptr<plugin::Loader> loader;
-  auto preparation =
-      prepare({arguments.config, config::processEnvironment(), arguments.plugin_dirs}, loop, resolver, cells, loader);
-  if (arguments.validate) return end(reportValidation(preparation), preparation, loader, loop);
+  Workshop workshop{loop, resolver, cells};
+  config::Input input{arguments.config, config::processEnvironment(), arguments.plugin_dirs};
+  auto preparation = prepare(input, workshop);
+  if (arguments.validate) return end(reportValidation(preparation), preparation, workshop);
   log::start(preparation.config.log_levels, preparation.config.log_format);
   logFindings(preparation);
   if (!preparation.ok()) {
     log::stop();
-    return end(kConfigurationError, preparation, loader, loop);
+    return end(kConfigurationError, preparation, workshop);
   }
-  return serve(std::move(preparation), loop, resolver, cells, loader, signals, started_ns);
+  return serve(std::move(preparation), std::move(input), workshop, signals, started_ns);
 }
 
 }  // namespace

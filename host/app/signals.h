@@ -12,7 +12,7 @@ namespace lemonade::app {
 
 class Signals {
  public:
-  /// Blocks the signals, and ignores SIGPIPE. Before the first thread is started.
+  /// Blocks the signals, and ignores SIGPIPE and SIGIO. Before the first thread is started.
   explicit Signals(std::initializer_list<int> signals);
 
   /// Readable when a signal has come.

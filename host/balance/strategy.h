@@ -21,6 +21,10 @@ class Strategy {
   /// Makes the lanes. Fails with the plugin's own words. Control thread, as everything here but self() and lane().
   static Result<std::shared_ptr<Strategy>> make(Instance instance, std::uint32_t workers);
   ~Strategy();
+
+  /// Has this strategy import the state that previous exports, where both can and the format is known to it. Fails where
+  /// it refuses a state of its own format.
+  Status takeOver(const Strategy& previous);
   Strategy(const Strategy&) = delete;
   Strategy& operator=(const Strategy&) = delete;
 

@@ -37,7 +37,7 @@ Catalog Catalog::scan(const std::vector<std::string>& directories) {
         continue;
       }
       const auto& read = file.value();
-      const auto [entry, added] = catalog.plugins.try_emplace(read.id, Entry{path, read.version, read.kinds});
+      const auto [entry, added] = catalog.plugins.try_emplace(read.id, Entry{path, read.version, read.kinds, read.hash});
       if (!added)
         catalog.remarks.push_back("skipped " + path + ": its id " + read.id + " is taken by " + entry->second.path +
                                   ", which comes first");

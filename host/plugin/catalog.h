@@ -17,6 +17,7 @@ struct Entry {
   std::string path;
   std::string version;
   std::uint32_t kinds = 0;
+  std::string hash;  ///< of the content
 };
 
 /// The result of one scan; a plain value.

@@ -22,6 +22,7 @@ struct Info {
   std::string version;
   std::string file;              ///< as found in its directory
   std::uint64_t generation = 0;  ///< counts the images loaded by this process, from 1
+  std::string hash = {};         ///< of the file's content
 };
 
 /// Owns one instance; destroys it on the thread that drops the handle, which must be the control thread. Move only.

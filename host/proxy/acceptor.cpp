@@ -23,27 +23,38 @@ constexpr std::uint64_t kQuiet = 10'000'000'000;
 
 }  // namespace
 
-Acceptor::Source::Source(Acceptor& owner, const Listener& listener)
-    : acceptor(owner),
-      fd(::fcntl(listener.fd(), F_DUPFD_CLOEXEC, 0)),
-      socket(fd.get()),
-      port(listener.address().port()) {}
+Acceptor::Source::Source(Acceptor& owner, std::shared_ptr<const Listener> from)
+    : acceptor(owner), listener(std::move(from)), fd(::fcntl(listener->fd(), F_DUPFD_CLOEXEC, 0)), socket(fd.get()) {}
 
 void Acceptor::Source::onReadable(const Poco::AutoPtr<ReadableNotification>&) { acceptor.accept(*this); }
 
-void Acceptor::listen(const Listener& listener) {
-  auto& source = *sources_.emplace_back(std::make_unique<Source>(*this, listener));
-  if (watching_)
-    reactor_.addEventHandler(source.socket, Poco::NObserver<Source, ReadableNotification>(source, &Source::onReadable));
+void Acceptor::listen(std::shared_ptr<const Listener> listener) {
+  auto& source = *sources_.emplace_back(std::make_unique<Source>(*this, std::move(listener)));
+  if (watching_) watch(source, true);
+}
+
+void Acceptor::unlisten(const Listener& listener) {
+  for (auto it = sources_.begin(); it != sources_.end();) {
+    if ((*it)->listener.get() != &listener) {
+      ++it;
+      continue;
+    }
+    if (watching_) watch(**it, false);
+    while (admission_.enter() && acceptOne(**it)) {
+    }
+    it = sources_.erase(it);
+  }
+}
+
+void Acceptor::watch(Source& source, bool on) {
+  const Poco::NObserver<Source, ReadableNotification> observer(source, &Source::onReadable);
+  on ? reactor_.addEventHandler(source.socket, observer) : reactor_.removeEventHandler(source.socket, observer);
 }
 
 void Acceptor::watch(bool on) {
   if (on == watching_) return;
   watching_ = on;
-  for (auto& source : sources_) {
-    const Poco::NObserver<Source, ReadableNotification> observer(*source, &Source::onReadable);
-    on ? reactor_.addEventHandler(source->socket, observer) : reactor_.removeEventHandler(source->socket, observer);
-  }
+  for (auto& source : sources_) watch(*source, on);
 }
 
 void Acceptor::accept(const Source& source) {
@@ -66,7 +77,8 @@ bool Acceptor::acceptOne(const Source& source) {
     if (error != EAGAIN && error != EWOULDBLOCK) handleError(error);
     return false;
   }
-  sessions_.add(Fd(fd), Address(reinterpret_cast<const sockaddr*>(&peer), size), source.port);
+  sessions_.add(Fd(fd), Address(reinterpret_cast<const sockaddr*>(&peer), size),
+                source.listener->address().port());
   return true;
 }
 
@@ -100,12 +112,8 @@ void Acceptor::handleDue(std::uint64_t now) {
 }
 
 void Acceptor::stop() {
-  watch(false);
+  while (!sources_.empty()) unlisten(*sources_.back()->listener);
   paused_until_ = 0;
-  for (const auto& source : sources_)
-    while (admission_.enter() && acceptOne(*source)) {
-    }
-  sources_.clear();
 }
 
 }  // namespace lemonade::proxy

@@ -30,7 +30,9 @@ class Acceptor {
   Acceptor& operator=(const Acceptor&) = delete;
 
   /// Begins to accept from a listener. Before the reactor runs, or on its thread.
-  void listen(const Listener& listener);
+  void listen(std::shared_ptr<const Listener> listener);
+  /// Takes in the clients that have already connected to a listener, as far as there are places, and lets go of it.
+  void unlisten(const Listener& listener);
 
   /// Goes on accepting if it stopped for want of places.
   void resume();
@@ -39,23 +41,24 @@ class Acceptor {
   /// When the pause is over; 0 where there is none.
   std::uint64_t nextDue() const noexcept { return paused_until_; }
 
-  /// Takes in the clients that have already connected, as far as there are places, and stops for good.
+  /// Lets go of all listeners, in the same way.
   void stop();
 
  private:
   struct Source {
-    Source(Acceptor& owner, const Listener& listener);
+    Source(Acceptor& owner, std::shared_ptr<const Listener> listener);
     void onReadable(const Poco::AutoPtr<Poco::Net::ReadableNotification>&);
 
     Acceptor& acceptor;
-    Fd fd;
+    const std::shared_ptr<const Listener> listener;
+    const Fd fd;
     BorrowedSocket socket;
-    std::uint16_t port;
   };
 
   void accept(const Source& source);
   bool acceptOne(const Source& source);
   void handleError(int error);
+  void watch(Source& source, bool on);
   void watch(bool on);
   void pauseForRoom();
 

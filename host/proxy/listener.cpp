@@ -25,7 +25,8 @@ std::string mendFor(int error) {
 
 }  // namespace
 
-Result<Listener> Listener::open(const Address& address, std::uint32_t backlog, std::uint32_t keepalive_seconds) {
+Result<std::shared_ptr<const Listener>> Listener::open(const Address& address, std::uint32_t backlog,
+                                                       std::uint32_t keepalive_seconds) {
   const auto fail = [&](const char* what) {
     const int error = errno;
     return Error{"cannot listen on " + address.text() + ": " + what + ": " + std::strerror(error) + mendFor(error)};
@@ -36,16 +37,21 @@ Result<Listener> Listener::open(const Address& address, std::uint32_t backlog, s
   // [::] serves IPv6 alone, so that 0.0.0.0 and [::] can be listed side by side.
   if (address.family() == AF_INET6) setOption(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
   setOption(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
-  if (keepalive_seconds > 0) {
-    setOption(fd.get(), SOL_SOCKET, SO_KEEPALIVE, 1);
-    setOption(fd.get(), IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(keepalive_seconds));
-  }
   if (::bind(fd.get(), address.get(), address.size()) != 0) return fail("bind");
   if (::listen(fd.get(), static_cast<int>(backlog)) != 0) return fail("listen");
   sockaddr_storage bound{};
   socklen_t size = sizeof(bound);
   if (::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&bound), &size) != 0) return fail("getsockname");
-  return Listener(std::move(fd), Address(reinterpret_cast<const sockaddr*>(&bound), size));
+  std::shared_ptr<const Listener> listener(
+      new Listener(std::move(fd), address, Address(reinterpret_cast<const sockaddr*>(&bound), size)));
+  listener->tune(backlog, keepalive_seconds);
+  return listener;
+}
+
+void Listener::tune(std::uint32_t backlog, std::uint32_t keepalive_seconds) const noexcept {
+  setOption(fd_.get(), SOL_SOCKET, SO_KEEPALIVE, keepalive_seconds > 0 ? 1 : 0);
+  if (keepalive_seconds > 0) setOption(fd_.get(), IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(keepalive_seconds));
+  (void)::listen(fd_.get(), static_cast<int>(backlog));
 }
 
 }  // namespace lemonade::proxy

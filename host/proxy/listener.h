@@ -9,6 +9,7 @@
 #include "base/result.h"
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 namespace lemonade::proxy {
@@ -17,16 +18,24 @@ class Listener {
  public:
   /// Binds and listens, non-blocking. Port 0 gets a free one. The error names the address and, where there is one, the
   /// mend.
-  static Result<Listener> open(const Address& address, std::uint32_t backlog, std::uint32_t keepalive_seconds);
+  static Result<std::shared_ptr<const Listener>> open(const Address& address, std::uint32_t backlog,
+                                                      std::uint32_t keepalive_seconds);
+
+  /// Changes what later accepts inherit and how many clients may wait.
+  void tune(std::uint32_t backlog, std::uint32_t keepalive_seconds) const noexcept;
 
   int fd() const noexcept { return fd_.get(); }
+  /// The address asked for, whose port may be 0.
+  const Address& requested() const noexcept { return requested_; }
   /// The address really bound.
   const Address& address() const noexcept { return address_; }
 
  private:
-  Listener(Fd fd, const Address& address) : fd_(std::move(fd)), address_(address) {}
+  Listener(Fd fd, const Address& requested, const Address& address)
+      : fd_(std::move(fd)), requested_(requested), address_(address) {}
 
   Fd fd_;
+  Address requested_;
   Address address_;
 };
 

@@ -3,7 +3,9 @@
 
 #include "base/log.h"
 
+#include <algorithm>
 #include <latch>
+#include <utility>
 
 namespace lemonade::proxy {
 
@@ -18,22 +20,48 @@ Proxy::Proxy(Pool& pool, std::uint32_t max_connections) : pool_(pool), admission
 
 Proxy::~Proxy() { stop(); }
 
-Status Proxy::listen(const std::vector<Address>& addresses, std::uint32_t backlog) {
-  std::vector<Listener> opened;
+Result<Proxy::Listeners> Proxy::open(const std::vector<Address>& addresses, std::uint32_t backlog) const {
+  Listeners opened;
   for (const auto& address : addresses) {
+    const auto known = std::find_if(listeners_.begin(), listeners_.end(),
+                                    [&](const auto& listener) { return listener->requested() == address; });
+    if (known != listeners_.end()) {
+      opened.push_back(*known);
+      continue;
+    }
     auto listener = Listener::open(address, backlog, settings_.keepalive_seconds.load());
     if (!listener) return std::move(listener).error();
     opened.push_back(std::move(listener).value());
   }
-  listeners_ = std::move(opened);
-  return success();
+  return opened;
+}
+
+void Proxy::listen(Listeners listeners) {
+  const auto missingIn = [](const Listeners& all, const auto& one) {
+    return std::find(all.begin(), all.end(), one) == all.end();
+  };
+  Listeners added, gone;
+  for (const auto& listener : listeners)
+    if (missingIn(listeners_, listener)) added.push_back(listener);
+  for (const auto& listener : listeners_)
+    if (missingIn(listeners, listener)) gone.push_back(listener);
+  listeners_ = std::move(listeners);
+  if (started_ && !(added.empty() && gone.empty()))
+    runOnAll([&](Worker& worker) {
+      for (const auto& listener : added) worker.acceptor().listen(listener);
+      for (const auto& listener : gone) worker.acceptor().unlisten(*listener);
+    });
+  for (const auto& listener : added) log::info("proxy", "listening", {{"address", listener->address().text()}});
+  for (const auto& listener : gone) log::info("proxy", "no longer listening", {{"address", listener->address().text()}});
+}
+
+void Proxy::tuneListeners(std::uint32_t backlog) const noexcept {
+  for (const auto& listener : listeners_) listener->tune(backlog, settings_.keepalive_seconds.load());
 }
 
 void Proxy::start() {
   started_ = true;
   for (auto& worker : workers_) worker->start(listeners_);
-  for (const auto& listener : listeners_)
-    log::info("proxy", "listening", {{"address", listener.address().text()}});
 }
 
 void Proxy::drain(std::function<void()> empty) {

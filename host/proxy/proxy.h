@@ -18,6 +18,8 @@ namespace lemonade::proxy {
 
 class Proxy {
  public:
+  using Listeners = std::vector<std::shared_ptr<const Listener>>;
+
   /// One worker for each lane of the pool, which must outlive the proxy.
   Proxy(Pool& pool, std::uint32_t max_connections);
   /// Closes what is left and joins the workers.
@@ -27,10 +29,15 @@ class Proxy {
 
   Settings& settings() noexcept { return settings_; }
   const Admission& admission() const noexcept { return admission_; }
+  void setMaxConnections(std::uint32_t limit) { admission_.setLimit(limit); }
 
-  /// Binds all addresses, or none.
-  Status listen(const std::vector<Address>& addresses, std::uint32_t backlog);
-  const std::vector<Listener>& listeners() const noexcept { return listeners_; }
+  /// Bound sockets for all addresses, or none: those that listen already are taken over, the others are opened.
+  Result<Listeners> open(const std::vector<Address>& addresses, std::uint32_t backlog) const;
+  /// Listens there and nowhere else. Clients that wait at a listener that goes are taken in first.
+  void listen(Listeners listeners);
+  const Listeners& listeners() const noexcept { return listeners_; }
+  /// Brings backlog and keep-alive of the sockets that listen up to the settings.
+  void tuneListeners(std::uint32_t backlog) const noexcept;
 
   /// Starts the workers.
   void start();
@@ -56,7 +63,7 @@ class Proxy {
   Pool& pool_;
   Settings settings_;
   Admission admission_;
-  std::vector<Listener> listeners_;
+  Listeners listeners_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::function<void()> empty_;
   bool started_ = false;

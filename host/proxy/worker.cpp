@@ -54,7 +54,7 @@ Worker::~Worker() {
   reactor_.removeEventHandler(wake_socket_, Observer(*this, &Worker::onWake));
 }
 
-void Worker::start(const std::vector<Listener>& listeners) {
+void Worker::start(const std::vector<std::shared_ptr<const Listener>>& listeners) {
   for (const auto& listener : listeners) acceptor_.listen(listener);
   pool_.quiescence().setOnline(index_);
   thread_.start(*this);

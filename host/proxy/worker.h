@@ -30,7 +30,7 @@ class Worker : public Poco::Runnable {
   const ProxyCounters& counters() const noexcept { return counters_; }
 
   /// Starts the thread. Control thread, as the rest but for wake().
-  void start(const std::vector<Listener>& listeners);
+  void start(const std::vector<std::shared_ptr<const Listener>>& listeners);
   void stop();
 
   /// Runs task soon on the worker's thread. Any thread.

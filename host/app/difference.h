@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+//
+// What differs between two configurations, for the log of a reload: one line each.
+#pragma once
+
+#include "config/config.h"
+
+#include <string>
+#include <vector>
+
+namespace lemonade::app {
+
+/// One line for each key, backend, plugin or listener that differs, such as "backend web-1: weight 1 -> 5". Secrets do
+/// not appear: options of plugins are named without their values.
+std::vector<std::string> differences(const config::Config& before, const config::Config& after);
+
+/// True where both choose the same plugin with the same options.
+bool sameChoice(const config::PluginChoice& a, const config::PluginChoice& b);
+
+}  // namespace lemonade::app

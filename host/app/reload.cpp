@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+//
+// How a configuration takes effect, at the start and again: prepare everything aside, then commit. Whatever can fail does
+// so before the first change, so a reload is applied as a whole or not at all; workers never wait for it.
+#include "app/descriptor_limit.h"
+#include "app/difference.h"
+#include "app/load_balancer.h"
+#include "base/log.h"
+
+#include <algorithm>
+
+namespace lemonade::app {
+
+namespace {
+
+using namespace std::chrono_literals;
+constexpr Duration kOldAdminGrace = 500ms;
+
+Result<std::vector<Address>> parseAddresses(const std::vector<config::Listen>& listens) {
+  std::vector<Address> addresses;
+  for (const auto& listen : listens) {
+    const auto address = Address::parse(listen.address);
+    if (!address) return Error{listen.source.text() + ": " + listen.address + " is no numeric address with a port"};
+    addresses.push_back(*address);
+  }
+  return addresses;
+}
+
+std::string addressOf(const config::Config& config) { return config.admin ? config.admin->address : ""; }
+
+/// What a reload changes, also where only the code of a plugin did.
+std::vector<std::string> changes(const Running& running, const Preparation& preparation) {
+  auto lines = differences(running.config, preparation.config);
+  const auto& now = preparation.config;
+  if (preparation.strategy && sameChoice(running.config.strategy, now.strategy))
+    lines.push_back("strategy " + now.strategy.id + ": new code, version " + preparation.strategy->info().version);
+  if (preparation.checker && sameChoice(running.config.health.checker, now.health.checker))
+    lines.push_back("health.checker " + now.health.checker.id + ": new code, version " +
+                    preparation.checker->info().version);
+  for (const auto& sink : preparation.sinks)
+    if (running.sink_hashes.count(sink.info().id) != 0 && running.sink_hashes.at(sink.info().id) != sink.info().hash)
+      lines.push_back("sink " + sink.info().id + ": new code, version " + sink.info().version);
+  return lines;
+}
+
+}  // namespace
+
+Reloaded LoadBalancer::reload(const std::string& reason) {
+  const std::uint64_t began_ns = nowNs();
+  Running before;
+  if (!loop_.run([&] { before = running(); })) return {false, {"the balancer is stopping"}};
+  Preparation preparation = prepare(input_, workshop_, &before);
+  const auto refuse = [&](std::vector<std::string> lines) {
+    for (const auto& line : lines) log::error("config", line);
+    log::error("config", "reload refused, the running configuration stays", {{"reason", reason}});
+    reloads_failed_.fetch_add(1);
+    discard(preparation, loop_);
+    return Reloaded{false, std::move(lines)};
+  };
+
+  std::vector<std::string> errors;
+  for (const auto& finding : preparation.findings)
+    finding.severity == config::Severity::kError ? errors.push_back(finding.line())
+                                                 : log::warning("config", finding.line());
+  if (!errors.empty()) return refuse(std::move(errors));
+  auto lines = changes(before, preparation);
+  if (lines.empty()) {
+    log::info("config", "nothing to reload, the content is the same", {{"reason", reason}});
+    return {true, {"nothing changed"}};
+  }
+  Status status = Error{"the balancer is stopping"};
+  loop_.run([&] {
+    if (!draining_.load()) status = commit(preparation);
+  });
+  if (!status) return refuse({status.error().message});
+  for (const auto& line : lines) log::info("config", line);
+  reloads_applied_.fetch_add(1);
+  log::info("config", "reloaded",
+            {{"reason", reason},
+             {"generation", std::to_string(generation_.load())},
+             {"took_ms", std::to_string((nowNs() - began_ns) / 1'000'000)}});
+  return {true, std::move(lines)};
+}
+
+Running LoadBalancer::running() const {
+  Running running;
+  running.config = config_;
+  running.strategy_hash = pool_.strategy()->info().hash;
+  running.checker_hash = checker_->info().hash;
+  for (const auto& [id, sink] : sinks_) running.sink_hashes[id] = sink->info().hash;
+  return running;
+}
+
+// Control thread. Everything that can fail comes before the line; nothing has changed until then.
+Status LoadBalancer::commit(Preparation& preparation) {
+  const auto& config = preparation.config;
+  auto strategy = pool_.strategy();
+  if (preparation.strategy) {
+    auto made = Strategy::make(std::move(*preparation.strategy), pool_.workers());
+    if (!made) return std::move(made).error();
+    if (strategy != nullptr)
+      if (auto taken = made.value()->takeOver(*strategy); !taken) return taken;
+    strategy = std::move(made).value();
+  }
+  auto addresses = parseAddresses(config.proxy.listen);
+  if (!addresses) return std::move(addresses).error();
+  auto listeners = proxy_.open(addresses.value(), config.proxy.backlog);
+  if (!listeners) return std::move(listeners).error();
+  auto admin = admin_;
+  if (addressOf(config) != addressOf(config_)) {
+    admin = config.admin ? makeAdmin() : nullptr;
+    if (admin != nullptr)
+      if (auto started = admin->start(config.admin->address); !started) return started;
+  }
+  // ---- from here on nothing fails ----
+  applySettings(config);
+  pool_.setStrategy(std::move(strategy));
+  proxy_.listen(std::move(listeners).value());
+  membership_.configure(config.backends, preparation.resolutions);
+  monitor_.configure({config.health.interval, config.health.timeout, config.health.rise, config.health.fall});
+  if (preparation.checker) {
+    checker_ = std::make_shared<const plugin::CheckerInstance>(std::move(*preparation.checker));
+    monitor_.setChecker(checker_);
+  }
+  applySinks(preparation);
+  if (admin != admin_) {
+    // The request that asked for this reload may still be answered by the old one.
+    if (admin_ != nullptr) loop_.post([old = admin_] { (void)old->stop(kOldAdminGrace); });
+    admin_ = std::move(admin);
+  }
+  config_ = config;
+  show();
+  if (watcher_ != nullptr) watcher_->configure(config_.runtime.config_watch_interval, pluginSearchPath(config_));
+  return success();
+}
+
+void LoadBalancer::applySettings(const config::Config& config) {
+  if (generation_.load() != 0) log::start(config.log_levels, config.log_format);
+  raiseDescriptorLimit(config.proxy.max_connections, config.backends.size());
+  auto& settings = proxy_.settings();
+  settings.connect_timeout_ns.store(static_cast<std::uint64_t>(config.proxy.connect_timeout.count()));
+  settings.idle_timeout_ns.store(static_cast<std::uint64_t>(config.proxy.idle_timeout.count()));
+  const auto keepalive = std::chrono::ceil<std::chrono::seconds>(config.proxy.tcp_keepalive).count();
+  settings.keepalive_seconds.store(static_cast<std::uint32_t>(keepalive));
+  settings.retries.store(config.proxy.retries);
+  proxy_.setMaxConnections(config.proxy.max_connections);
+  proxy_.tuneListeners(config.proxy.backlog);
+}
+
+void LoadBalancer::applySinks(Preparation& preparation) {
+  std::map<std::string, metrics::SinkHandle> sinks;
+  for (auto& sink : preparation.sinks) {
+    const std::string id = sink.info().id;
+    sinks[id] = std::make_shared<plugin::SinkInstance>(std::move(sink));
+  }
+  preparation.sinks.clear();
+  std::vector<metrics::SinkHandle> ordered;
+  for (const auto& choice : preparation.config.metrics.sinks) {
+    auto& sink = sinks[choice.id];
+    if (sink == nullptr) sink = sinks_.at(choice.id);
+    ordered.push_back(sink);
+  }
+  sinks_ = std::move(sinks);
+  const auto& runtime = preparation.config.runtime;
+  publisher_.configure({preparation.config.metrics.interval, runtime.metrics_cap, runtime.health_cap},
+                       std::move(ordered));
+}
+
+// What status shows; it answers on other threads, from a copy.
+void LoadBalancer::show() {
+  auto shown = std::make_shared<Shown>();
+  shown->config_file = config_.file;
+  shown->plugins.push_back({"strategy", pool_.strategy()->info()});
+  shown->plugins.push_back({"health_checker", checker_->info()});
+  for (const auto& choice : config_.metrics.sinks)
+    shown->plugins.push_back({"metrics_sink", sinks_.at(choice.id)->info()});
+  for (const auto& listener : proxy_.listeners()) shown->listeners.push_back(listener->address().text());
+  shown->generation = generation_.fetch_add(1) + 1;
+  const std::lock_guard lock(shown_mutex_);
+  shown_ = std::move(shown);
+}
+
+}  // namespace lemonade::app

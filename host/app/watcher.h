@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+//
+// Notices when the configuration or a plugin has changed and has it reloaded, on a thread of its own: reading files and
+// waiting for names must not hold up the control thread.
+//
+// It looks every config_watch_interval at the content of the file and at what the plugin directories hold, so an in-place
+// write, a rename and the symlink swap of a mounted ConfigMap all show. It acts when two looks a moment apart agree and
+// nobody has the file open for writing: a half-written file is never taken for whole.
+#pragma once
+
+#include "base/clock.h"
+#include "config/loader.h"
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <future>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace lemonade::app {
+
+/// What came of a reload.
+struct Reloaded {
+  bool applied = false;
+  std::vector<std::string> lines;  ///< the differences, or what is wrong
+};
+
+class Watcher {
+ public:
+  /// Loads, validates and applies; runs on the watcher's thread. reason is "file", "SIGHUP", "request" ...
+  using Reload = std::function<Reloaded(const std::string& reason)>;
+
+  /// Nothing is watched but the plugin directories where file is nothing.
+  Watcher(std::optional<std::string> file, Reload reload);
+  /// Waits for a reload under way.
+  ~Watcher();
+  Watcher(const Watcher&) = delete;
+  Watcher& operator=(const Watcher&) = delete;
+
+  /// How often to look, and which plugin directories; also while it runs. What they hold at the first call counts as
+  /// known. Any thread.
+  void configure(Duration interval, std::vector<std::string> plugin_directories);
+  /// Reloads soon, changed or not; the answer comes when that is done. Any thread; never blocks.
+  std::shared_future<Reloaded> request(const std::string& reason);
+
+ private:
+  /// The content of the file and the state of each plugin file, as one text to compare.
+  std::string look(const std::vector<std::string>& directories) const;
+  std::optional<std::string> settled(const std::vector<std::string>& directories);
+  void run();
+
+  const std::optional<std::string> file_;
+  const Reload reload_;
+
+  // Watcher's thread only.
+  std::string known_;
+
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable changed_;
+  Duration interval_{};
+  std::vector<std::string> directories_;
+  std::optional<std::string> requested_;  // the reason
+  std::promise<Reloaded> promise_;
+  std::shared_future<Reloaded> answer_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace lemonade::app
