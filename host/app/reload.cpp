@@ -61,7 +61,7 @@ Reloaded LoadBalancer::reload(const std::string& reason) {
   std::vector<std::string> errors;
   for (const auto& finding : preparation.findings)
     finding.severity == config::Severity::kError ? errors.push_back(finding.line())
-                                                 : log::warning("config", finding.line());
+                                                 : log::warning("config", finding.source.text() + ": " + finding.text);
   if (!errors.empty()) return refuse(std::move(errors));
   auto lines = changes(before, preparation);
   if (lines.empty()) {

@@ -29,9 +29,10 @@ int reportValidation(const Preparation& preparation) {
 }
 
 void logFindings(const Preparation& preparation) {
-  for (const auto& finding : preparation.findings)
-    finding.severity == config::Severity::kError ? log::error("config", finding.line())
-                                                 : log::warning("config", finding.line());
+  for (const auto& finding : preparation.findings) {
+    const bool error = finding.severity == config::Severity::kError;
+    log::write(error ? log::Level::kError : log::Level::kWarning, "config", finding.source.text() + ": " + finding.text);
+  }
 }
 
 int end(int code, Preparation& preparation, Workshop& workshop) {

@@ -3,6 +3,7 @@
 #include "app/signals.h"
 #include "base/log.h"
 #include "config/environment.h"
+#include "config/loader.h"
 #include "worker/worker.h"
 
 #include <signal.h>
@@ -20,6 +21,19 @@ constexpr int kSuccess = 0;
 constexpr int kConfigurationError = 1;
 constexpr int kRuntimeError = 2;
 
+/// The log is shaped by the variables that shape the balancer's; what else the environment says is not for a worker.
+bool startLog(const config::Environment& environment) {
+  const auto loaded = config::load({std::nullopt, environment, {}});
+  bool valid = true;
+  for (const auto& finding : loaded.findings) {
+    if (!finding.source.file.starts_with("LEMONADE_LOG")) continue;
+    std::cerr << finding.line() << "\n";
+    valid = false;
+  }
+  if (valid) log::start(loaded.config.log_levels, loaded.config.log_format);
+  return valid;
+}
+
 int serve(worker::WorkerOptions options, Signals& signals) {
   worker::Worker worker(std::move(options));
   if (auto started = worker.start(); !started) {
@@ -30,6 +44,7 @@ int serve(worker::WorkerOptions options, Signals& signals) {
   log::info("worker", "stopping",
             {{"signal", std::string("SIG") + ::sigabbrev_np(signal)}, {"requests", std::to_string(worker.requests())}});
   worker.stop();
+  log::stop();
   return kSuccess;
 }
 
@@ -37,10 +52,11 @@ int serve(worker::WorkerOptions options, Signals& signals) {
 
 int runWorker(const WorkerArguments& arguments) try {
   Signals signals({SIGTERM, SIGINT});
+  const auto environment = config::processEnvironment();
   auto loaded = worker::loadWorkerOptions(
-      {arguments.config, config::processEnvironment(), arguments.address, arguments.name, arguments.delay});
+      {arguments.config, environment, arguments.address, arguments.name, arguments.delay});
   for (const auto& finding : loaded.findings) std::cerr << finding.line() << "\n";
-  if (!loaded.ok()) return kConfigurationError;
+  if (!startLog(environment) || !loaded.ok()) return kConfigurationError;
   return serve(std::move(loaded.options), signals);
 } catch (const std::exception& e) {
   log::error("worker", "cannot go on", {{"error", e.what()}});

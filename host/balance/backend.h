@@ -71,6 +71,12 @@ class Backend {
 
   /// The live numbers that strategies read; written by workers with relaxed atomics.
   lemonade_backend_stats_t& stats() noexcept { return stats_; }
+  /// When each average of stats() got its newest sample; written like them.
+  struct SampleTimes {
+    std::uint64_t connect_ns = 0;
+    std::uint64_t exchange_ns = 0;
+  };
+  SampleTimes& sampleTimes() noexcept { return sample_times_; }
   const lemonade_backend_stats_t& stats() const noexcept { return stats_; }
   std::uint32_t active() const noexcept { return lemonade_load_u32(&stats_.active); }
 
@@ -80,6 +86,7 @@ class Backend {
 
  private:
   alignas(64) lemonade_backend_stats_t stats_{};
+  SampleTimes sample_times_;
 
   const std::string id_;
   const Address address_;

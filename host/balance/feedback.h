@@ -38,10 +38,11 @@ inline void average(double& field, std::uint64_t sample_ns, std::uint64_t since_
   store(field, sample >= old ? sample : old * keep + sample * (1 - keep));
 }
 
-inline void sampled(lemonade_backend_stats_t& stats, double& field, std::uint64_t sample_ns,
+inline void sampled(lemonade_backend_stats_t& stats, double& field, std::uint64_t& sampled_at, std::uint64_t sample_ns,
                     std::uint64_t now_ns) noexcept {
-  const std::uint64_t last = load(stats.sampled_at_ns);
+  const std::uint64_t last = load(sampled_at);
   average(field, sample_ns, now_ns > last ? now_ns - last : 0);
+  store(sampled_at, now_ns);
   store(stats.sampled_at_ns, now_ns);
 }
 
@@ -79,7 +80,7 @@ inline void release(Backend& backend) noexcept {
 
 inline void connected(Backend& backend, std::uint64_t took_ns, std::uint64_t now_ns) noexcept {
   auto& stats = backend.stats();
-  detail::sampled(stats, stats.connect_ewma_ns, took_ns, now_ns);
+  detail::sampled(stats, stats.connect_ewma_ns, backend.sampleTimes().connect_ns, took_ns, now_ns);
 }
 
 /// A connect failed, or a session ended by the backend's fault.
@@ -115,7 +116,7 @@ inline void exchangeDropped(Backend& backend, std::uint64_t started_ns) noexcept
 inline void exchangeAnswered(Backend& backend, std::uint64_t started_ns, std::uint64_t now_ns) noexcept {
   exchangeDropped(backend, started_ns);
   auto& stats = backend.stats();
-  detail::sampled(stats, stats.exchange_ewma_ns, now_ns - started_ns, now_ns);
+  detail::sampled(stats, stats.exchange_ewma_ns, backend.sampleTimes().exchange_ns, now_ns - started_ns, now_ns);
 }
 
 }  // namespace lemonade::feedback

@@ -64,6 +64,16 @@ TEST_CASE_METHOD(Fixture, "feedback averages jump up to a slow sample and sink b
   CHECK(stats.exchange_ewma_ns == Approx(1e6 + 49e6 / 2.718281828));
 }
 
+TEST_CASE_METHOD(Fixture, "feedback lets each average sink by its own time", "[balance]") {
+  feedback::exchangeStarted(backend, 0);
+  feedback::exchangeAnswered(backend, 0, 50'000'000);
+  const std::uint64_t later = 50'000'000 + 10 * kSecond;
+  feedback::connected(backend, 1'000, later - 1'000'000);
+  feedback::exchangeStarted(backend, later - 1'000'000);
+  feedback::exchangeAnswered(backend, later - 1'000'000, later);
+  CHECK(stats.exchange_ewma_ns == Approx(1e6 + 49e6 / 2.718281828));
+}
+
 TEST_CASE_METHOD(Fixture, "feedback counts failures in a row and forgets them with the first success", "[balance]") {
   feedback::failed(backend, 5);
   feedback::failed(backend, 6);
