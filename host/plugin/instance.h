@@ -21,7 +21,7 @@ struct Info {
   std::string id;
   std::string version;
   std::string file;              ///< as found in its directory
-  std::uint64_t generation = 0;  ///< counts the images loaded by this process, from 1
+  std::uint64_t generation = 0;  ///< counts the instances this process created, from 1; also a return to old code
   std::string hash = {};         ///< of the file's content
 };
 

@@ -115,7 +115,8 @@ std::optional<Instance<Table>> Loader::create(const config::PluginChoice& choice
     host.revoke();
     return fail("plugin " + choice.id + " refused to start: " + describe(error));
   }
-  return Instance<Table>(*table.value(), self, {image->id(), image->version(), image->file(), image->generation(), image->hash()}, image,
+  return Instance<Table>(*table.value(), self,
+                         {image->id(), image->version(), image->file(), ++instances_, image->hash()}, image,
                          [&host] { host.revoke(); });
 }
 

@@ -75,7 +75,8 @@ TEST_CASE_METHOD(Fixture, "Loader loads the same content once", "[plugin]") {
   auto first = loader.strategy({"round_robin", {}, {}}, problems);
   auto second = loader.strategy({"round_robin", {}, {}}, problems);
   REQUIRE((first && second));
-  CHECK(second->info().generation == 1);
+  CHECK(&second->table() == &first->table());
+  CHECK(second->info().generation == first->info().generation + 1);
   CHECK(first->self() != second->self());
 }
 
