@@ -29,6 +29,13 @@ Duration until(std::uint64_t deadline_ns) {
   return Duration(static_cast<std::int64_t>(deadline_ns > now ? deadline_ns - now : 0));
 }
 
+/// What is left after four fifths of a timeout that begins now is closed little by little, so that clients do not all
+/// come back at once.
+proxy::DrainTime drainTime(Duration timeout) {
+  const std::uint64_t now = nowNs();
+  return {now + ns(timeout) / 5 * 4, now + ns(timeout)};
+}
+
 admin::Response text(int status, const std::string& line) { return {status, "text/plain", line + "\n", {}}; }
 
 }  // namespace
@@ -92,9 +99,17 @@ std::shared_ptr<admin::Server> LoadBalancer::makeAdmin() {
 // ---- changing ------------------------------------------------------------------------------------------------------
 
 void LoadBalancer::onBackends(const View::Backends& backends) {
-  pool_.setBackends(backends);
+  const auto left = pool_.setBackends(backends);
   monitor_.setBackends(backends);
   publish();
+  // Only now does no worker pick them any more.
+  if (!left.empty()) proxy_.drain(left, drainTime(config_.runtime.drain_timeout));
+  for (const auto& backend : left)
+    if (backend->active() != 0)
+      log::info("app", "a backend drains",
+                {{"backend", backend->id()},
+                 {"address", backend->addressText()},
+                 {"sessions", std::to_string(backend->active())}});
 }
 
 void LoadBalancer::onFlip(const std::shared_ptr<Backend>& backend) {
@@ -145,12 +160,12 @@ void LoadBalancer::beginDrain(const char* signal) {
   log::info("app", "stopping", {{"signal", signal}, {"sessions", std::to_string(proxy_.sessions())}});
   stop_deadline_ns_ = nowNs() + ns(config_.runtime.accept_timeout);
   const Duration patience = std::min(config_.runtime.drain_timeout, config_.runtime.accept_timeout);
-  drain_timer_ = loop_.after(patience, [this] {
-    log::warning("app", "the drain timeout is over, closing what is left",
+  drain_timer_ = loop_.after(patience / 5 * 4, [this, patience] {
+    log::warning("app", "the drain timeout is nearly over, closing what is left",
                  {{"sessions", std::to_string(proxy_.sessions())}});
-    endDrain();
+    drain_timer_ = loop_.after(patience / 5, [this] { endDrain(); });
   });
-  proxy_.drain([this] { loop_.post([this] { endDrain(); }); });
+  proxy_.drain(drainTime(patience), [this] { loop_.post([this] { endDrain(); }); });
 }
 
 void LoadBalancer::endDrain() {

@@ -69,18 +69,32 @@ void Membership::rebuild() {
     if (found == addresses_.end()) continue;
     for (const auto& address : found->second) append(backends, configured, withPort(address, configured.port));
   }
+  const auto stays = [&](const std::shared_ptr<Backend>& backend) {
+    return std::find(backends.begin(), backends.end(), backend) != backends.end();
+  };
+  std::erase_if(left_, [&](const auto& backend) { return backend.expired() || stays(backend.lock()); });
+  for (const auto& backend : backends_)
+    if (!stays(backend)) left_.push_back(backend);
   backends_ = std::move(backends);
   on_change_(backends_);
 }
 
+std::shared_ptr<Backend> Membership::known(const Backend& fresh) const {
+  const auto same = [&](const Backend& backend) {
+    return backend.identity() == fresh.identity() && backend.resolved() == fresh.resolved();
+  };
+  for (const auto& backend : backends_)
+    if (same(*backend)) return backend;
+  for (const auto& weak : left_)
+    if (auto backend = weak.lock(); backend != nullptr && same(*backend)) return backend;
+  return nullptr;
+}
+
 void Membership::append(View::Backends& backends, const config::Backend& configured, const Address& address) {
   auto fresh = std::make_shared<Backend>(settingsOf(configured), address, configured.port, workers_);
-  const auto known = std::find_if(backends_.begin(), backends_.end(), [&](const auto& backend) {
-    return backend->identity() == fresh->identity() && backend->resolved() == fresh->resolved();
-  });
-  if (known != backends_.end()) {
-    (*known)->apply(settingsOf(configured));
-    fresh = *known;
+  if (auto old = known(*fresh); old != nullptr) {
+    old->apply(settingsOf(configured));
+    fresh = std::move(old);
   } else if (!fresh->resolved()) {
     (void)fresh->setHealth(false, "name does not resolve");
   }

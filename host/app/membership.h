@@ -22,7 +22,8 @@ class Membership {
  public:
   using OnChange = std::function<void(const View::Backends&)>;
 
-  /// on_change gets the whole set whenever it differs. All references must outlive this.
+  /// on_change gets the whole set whenever it differs; a backend that comes back while it drains is the same object again.
+  /// All references must outlive this.
   Membership(ControlLoop& loop, Resolver& resolver, std::uint32_t workers, OnChange on_change);
   ~Membership();
 
@@ -33,6 +34,7 @@ class Membership {
 
  private:
   void rebuild();
+  std::shared_ptr<Backend> known(const Backend& fresh) const;
   void append(View::Backends& backends, const config::Backend& configured, const Address& address);
   void askAgain();
   void answered(const std::string& host, const Resolution& resolution);
@@ -44,6 +46,7 @@ class Membership {
   std::vector<config::Backend> configured_;
   std::map<std::string, std::vector<Address>> addresses_;  // last good ones, by host
   View::Backends backends_;
+  std::vector<std::weak_ptr<Backend>> left_;  // those that may still have sessions
   ControlLoop::TimerId timer_ = 0;
   std::shared_ptr<Membership*> self_;  // emptied when this ends: answers may come later
 };

@@ -113,6 +113,7 @@ Status LoadBalancer::commit(Preparation& preparation) {
       if (auto started = admin->start(config.admin->address); !started) return started;
   }
   // ---- from here on nothing fails ----
+  config_ = config;
   applySettings(config);
   pool_.setStrategy(std::move(strategy));
   proxy_.listen(std::move(listeners).value());
@@ -128,7 +129,6 @@ Status LoadBalancer::commit(Preparation& preparation) {
     if (admin_ != nullptr) loop_.post([old = admin_] { (void)old->stop(kOldAdminGrace); });
     admin_ = std::move(admin);
   }
-  config_ = config;
   show();
   if (watcher_ != nullptr) watcher_->configure(config_.runtime.config_watch_interval, pluginSearchPath(config_));
   return success();

@@ -4,6 +4,7 @@
 #include "balance/feedback.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 namespace lemonade {
 
@@ -42,16 +43,24 @@ Pool::Pool(std::uint32_t workers)
 
 Pool::~Pool() = default;
 
-void Pool::setBackends(View::Backends backends) {
-  const auto before = this->backends();
-  for (const auto& backend : *before)
-    if (std::find(backends.begin(), backends.end(), backend) == backends.end()) {
+View::Backends Pool::setBackends(View::Backends backends) {
+  const std::unordered_set<std::shared_ptr<Backend>> staying(backends.begin(), backends.end());
+  std::erase_if(leaving_, [&](const auto& backend) {
+    const bool back = staying.contains(backend);
+    if (back) backend->setDraining(false);
+    return back;
+  });
+  View::Backends left;
+  for (const auto& backend : *this->backends())
+    if (!staying.contains(backend)) {
       backend->setDraining(true);
-      leaving_.push_back(backend);
+      left.push_back(backend);
     }
+  leaving_.insert(leaving_.end(), left.begin(), left.end());
   auto after = std::make_shared<const View::Backends>(std::move(backends));
   const std::lock_guard lock(mutex_);
   backends_ = std::move(after);
+  return left;
 }
 
 void Pool::publish() {

@@ -56,8 +56,9 @@ class Pool {
   /// Replaces the strategy; publish() makes it pick.
   void setStrategy(std::shared_ptr<Strategy> strategy) { strategy_ = std::move(strategy); }
   const std::shared_ptr<Strategy>& strategy() const noexcept { return strategy_; }
-  /// Replaces the backends; those that leave live on while they have sessions. publish() makes it visible.
-  void setBackends(View::Backends backends);
+  /// Replaces the backends; publish() makes it visible. Those that leave drain and live on while they have sessions: they
+  /// are returned. One that comes back before that drains no more.
+  View::Backends setBackends(View::Backends backends);
   /// Publishes the backends as they are now. Needs a strategy.
   void publish();
   /// Frees views, strategies and backends that nobody uses any more; returns how many are left to free.

@@ -64,9 +64,21 @@ void Proxy::start() {
   for (auto& worker : workers_) worker->start(listeners_);
 }
 
-void Proxy::drain(std::function<void()> empty) {
+void Proxy::drain(const std::vector<std::shared_ptr<Backend>>& backends, DrainTime time) {
+  std::vector<std::uint64_t> identities;
+  for (const auto& backend : backends) identities.push_back(backend->identity());
+  for (auto& worker : workers_)
+    worker->post([identities, time](Worker& self) {
+      for (const std::uint64_t identity : identities) self.sessions().drains().add(identity, time);
+    });
+}
+
+void Proxy::drain(DrainTime time, std::function<void()> empty) {
   empty_ = std::move(empty);
-  runOnAll([](Worker& worker) { worker.acceptor().stop(); });
+  runOnAll([time](Worker& worker) {
+    worker.acceptor().stop();
+    worker.sessions().drains().add(std::nullopt, time);
+  });
   listeners_.clear();
   admission_.notifyWhenEmpty();
   if (sessions() == 0) empty_();

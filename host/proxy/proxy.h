@@ -42,9 +42,11 @@ class Proxy {
   /// Starts the workers.
   void start();
 
-  /// Begins to drain: no new clients; those already connected are taken in. Calls empty on a worker's thread, or at once,
-  /// when no session is left.
-  void drain(std::function<void()> empty);
+  /// Ends the sessions of backends that left, which no pick may give out any more, in time.
+  void drain(const std::vector<std::shared_ptr<Backend>>& backends, DrainTime time);
+  /// Begins to drain as a whole: no new clients; those already connected are taken in; sessions end in time. Calls empty
+  /// on a worker's thread, or at once, when no session is left.
+  void drain(DrainTime time, std::function<void()> empty);
   /// Ends every session that is left, waits for it, and ends the workers.
   void stop();
 

@@ -9,6 +9,8 @@
 
 #include <lemonade/strategy.h>
 
+#include <boost/intrusive/list_hook.hpp>
+
 #include <cstdint>
 #include <memory>
 
@@ -28,6 +30,8 @@ struct Endpoint {
   std::uint32_t pending_end = 0;
   std::unique_ptr<Buffer> pending;  ///< bytes that wait to be written to it; null where none do
 };
+
+class Drain;
 
 /// Why a session ended; see closeReasonName.
 enum class CloseReason : std::uint8_t {
@@ -59,6 +63,10 @@ struct Session {
   Session* next = nullptr;
   Session* previous = nullptr;
   std::uint64_t listed_at = 0;
+
+  // The drain that ends it, once that has begun, and its place there; see drains.h.
+  Drain* drain = nullptr;
+  boost::intrusive::list_member_hook<> drain_hook;
 
   State state = State::kConnecting;
   CloseReason reason = CloseReason::kDone;

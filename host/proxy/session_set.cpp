@@ -231,6 +231,7 @@ void SessionSet::abandon(Session& session) noexcept {
 
 void SessionSet::close(Session& session, CloseReason reason) noexcept {
   session.reason = reason;
+  Drains::forget(session);
   meter_.closed(session, nowNs());
   closeFd(session.client);
   closeFd(session.backend);
@@ -299,11 +300,20 @@ void SessionSet::handleDue(std::uint64_t now) noexcept {
     next = session->next;
     (void)finishReset(*session, now);
   }
+  handleDrains(now);
   freeClosed();
 }
 
+void SessionSet::handleDrains(std::uint64_t now) noexcept {
+  while (Drain* drain = drains_.begin(now))
+    for (auto* list : {&connecting_, &waiting_, &relaying_, &resetting_})
+      for (Session* session = list->front(); session != nullptr; session = session->next)
+        if (drain->concerns(*session)) drains_.join(*drain, *session);
+  while (Session* session = drains_.next(now)) close(*session, CloseReason::kDrain);
+}
+
 std::uint64_t SessionSet::nextDue() const noexcept {
-  std::uint64_t due = 0;
+  std::uint64_t due = drains_.nextDue();
   const auto consider = [&due](const SessionList& list, std::uint64_t after) {
     if (list.empty()) return;
     const std::uint64_t at = list.front()->listed_at + after;

@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "proxy/admission.h"
 #include "proxy/connector.h"
+#include "proxy/drains.h"
 #include "proxy/meter.h"
 #include "proxy/relay.h"
 #include "proxy/session.h"
@@ -43,6 +44,8 @@ class SessionSet {
   /// When handleDue has something to do next, monotonic nanoseconds; 0 where nothing is under way.
   std::uint64_t nextDue() const noexcept;
 
+  /// Has sessions end in time, with reason kDrain.
+  Drains& drains() noexcept { return drains_; }
   /// Ends every session for this reason.
   void closeAll(CloseReason reason) noexcept;
   std::size_t size() const noexcept { return size_; }
@@ -59,6 +62,7 @@ class SessionSet {
   void abandon(Session& session) noexcept;
   void close(Session& session, CloseReason reason) noexcept;
   void freeClosed() noexcept;
+  void handleDrains(std::uint64_t now) noexcept;
   void touch(Session& session) noexcept;
   void enter(Session& session, Session::State state, SessionList& list) noexcept;
   SessionList& listOf(Session::State state) noexcept;
@@ -71,6 +75,7 @@ class SessionSet {
   Meter meter_;
   Connector connector_;
   Relay relay_;
+  Drains drains_;
 
   Fd epoll_;
   Fd again_fd_;  // readable while again_ has sessions

@@ -230,3 +230,18 @@ TEST_CASE_METHOD(Fixture, "Pool keeps a backend that left until its last session
   CHECK(pool.reclaim() == 0);
   CHECK(watched.expired());
 }
+
+TEST_CASE_METHOD(Fixture, "Pool::setBackends tells which backends left and takes one back that drains", "[balance]") {
+  const auto picked = pick();
+  const auto all = backends;
+  backends.erase(backends.begin());
+  CHECK(pool.setBackends(backends) == View::Backends{all[0]});
+  pool.publish();
+  CHECK(pool.eligibleCount() == 2);
+  CHECK(pool.setBackends(all).empty());
+  pool.publish();
+  CHECK_FALSE(all[0]->draining());
+  CHECK(pool.eligibleCount() == 3);
+  CHECK(pick().backend == picked.backend);
+  CHECK(pool.reclaim() == 0);
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+#include "proxy/drains.h"
+
+#include <algorithm>
+
+namespace lemonade::proxy {
+
+bool Drain::concerns(const Session& session) const noexcept {
+  if (!backend_) return true;
+  // A backend that came back meanwhile has the same identity, but drains no more.
+  return session.target != nullptr && session.target->identity() == *backend_ && session.target->draining();
+}
+
+// The time that is left is shared out again after each session, so the last one ends exactly at the end.
+std::uint64_t Drain::due() const noexcept {
+  if (!begun_) return time_.begin_ns;
+  return last_ns_ + (time_.end_ns - last_ns_) / std::max<std::size_t>(sessions_.size(), 1);
+}
+
+void Drains::add(std::optional<std::uint64_t> backend, DrainTime time) {
+  for (auto& drain : drains_)
+    if (drain.backend_ == backend) release(drain);
+  drains_.remove_if([&](const Drain& drain) { return drain.backend_ == backend; });
+  drains_.push_back(Drain(backend, time));
+}
+
+void Drains::clear() noexcept {
+  for (auto& drain : drains_) release(drain);
+  drains_.clear();
+}
+
+Drain* Drains::begin(std::uint64_t now) noexcept {
+  for (auto& drain : drains_) {
+    if (drain.begun_ || now < drain.time_.begin_ns) continue;
+    drain.begun_ = true;
+    drain.last_ns_ = drain.time_.begin_ns;
+    return &drain;
+  }
+  return nullptr;
+}
+
+void Drains::join(Drain& drain, Session& session) noexcept {
+  if (session.drain != nullptr && session.drain->time_.end_ns <= drain.time_.end_ns) return;
+  forget(session);
+  session.drain = &drain;
+  drain.sessions_.push_back(session);
+}
+
+Session* Drains::next(std::uint64_t now) noexcept {
+  for (auto it = drains_.begin(); it != drains_.end();) {
+    while (it->begun_ && !it->sessions_.empty() && it->due() <= now) {
+      it->last_ns_ = it->due();
+      Session& session = it->sessions_.front();
+      const bool still = it->concerns(session);
+      forget(session);
+      if (still) return &session;
+    }
+    it = it->begun_ && it->sessions_.empty() ? drains_.erase(it) : std::next(it);
+  }
+  return nullptr;
+}
+
+void Drains::forget(Session& session) noexcept {
+  if (session.drain == nullptr) return;
+  auto& sessions = session.drain->sessions_;
+  sessions.erase(sessions.iterator_to(session));
+  session.drain = nullptr;
+}
+
+std::uint64_t Drains::nextDue() const noexcept {
+  std::uint64_t due = 0;
+  for (const auto& drain : drains_)
+    if (due == 0 || drain.due() < due) due = drain.due();
+  return due;
+}
+
+void Drains::release(Drain& drain) noexcept {
+  while (!drain.sessions_.empty()) forget(drain.sessions_.front());
+}
+
+}  // namespace lemonade::proxy

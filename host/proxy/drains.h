@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+//
+// The drains of one worker: which of its sessions have to end, and when. A drain lets them run on until it begins; then
+// it looks at every session once, and from there to its end names one after another, evenly. Sessions that end by
+// themselves meanwhile leave more time to the others. While nothing drains it costs nothing.
+//
+// A session belongs to one drain at most, the one that ends first. Worker thread only.
+#pragma once
+
+#include "proxy/session.h"
+
+#include <boost/intrusive/list.hpp>
+
+#include <cstdint>
+#include <list>
+#include <optional>
+
+namespace lemonade::proxy {
+
+/// When sessions have to end; monotonic nanoseconds.
+struct DrainTime {
+  std::uint64_t begin_ns = 0;  ///< they run on until here
+  std::uint64_t end_ns = 0;    ///< and none is left then
+};
+
+class Drain {
+ public:
+  /// True where it is about this session: all are meant, or its backend is and still drains.
+  bool concerns(const Session& session) const noexcept;
+
+ private:
+  friend class Drains;
+  using Sessions = boost::intrusive::list<
+      Session, boost::intrusive::member_hook<Session, boost::intrusive::list_member_hook<>, &Session::drain_hook>>;
+
+  Drain(std::optional<std::uint64_t> backend, DrainTime time) : backend_(backend), time_(time) {}
+  std::uint64_t due() const noexcept;
+
+  const std::optional<std::uint64_t> backend_;  // its identity; nothing: every session
+  const DrainTime time_;
+  bool begun_ = false;
+  std::uint64_t last_ns_ = 0;  // once it has begun: when a session was due last
+  Sessions sessions_;
+};
+
+class Drains {
+ public:
+  ~Drains() { clear(); }
+
+  /// Begins a drain of the sessions at one backend, given by its identity, or of every session. One that it replaces is
+  /// forgotten.
+  void add(std::optional<std::uint64_t> backend, DrainTime time);
+  /// Forgets every drain.
+  void clear() noexcept;
+
+  /// A drain that has to begin now: have it join() every session it concerns. Null where there is none.
+  Drain* begin(std::uint64_t now) noexcept;
+  void join(Drain& drain, Session& session) noexcept;
+  /// A session that has to end now, which is forgotten; null where there is none.
+  Session* next(std::uint64_t now) noexcept;
+  /// The session ends, for whatever reason.
+  static void forget(Session& session) noexcept;
+
+  /// When begin() or next() has something to give; 0 where nothing drains.
+  std::uint64_t nextDue() const noexcept;
+
+ private:
+  static void release(Drain& drain) noexcept;
+
+  std::list<Drain> drains_;
+};
+
+}  // namespace lemonade::proxy
