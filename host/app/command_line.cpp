@@ -36,6 +36,9 @@ void addWorker(CLI::App& app, WorkerArguments& arguments) {
                   "LEMONADE_WORKER_WORK_DELAY_MS.");
 }
 
+/// The child's end of a preflight; see preflight.h. Not for people, so --help does not show it.
+void addPreflight(CLI::App& app) { app.add_subcommand("preflight")->group(""); }
+
 }  // namespace
 
 int runCommandLine(int argc, char** argv) {
@@ -47,12 +50,14 @@ int runCommandLine(int argc, char** argv) {
   WorkerArguments worker;
   addLoadBalancer(app, load_balancer);
   addWorker(app, worker);
+  addPreflight(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     // CLI11's own codes are above 100; a wrong command line is a configuration error.
     return app.exit(e) == 0 ? 0 : 1;
   }
+  if (app.got_subcommand("preflight")) return runPreflight();
   return app.got_subcommand("load-balancer") ? runLoadBalancer(load_balancer) : runWorker(worker);
 }
 

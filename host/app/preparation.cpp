@@ -3,6 +3,7 @@
 
 #include "app/difference.h"
 #include "app/plugin_paths.h"
+#include "app/preflight.h"
 
 #include <sched.h>
 
@@ -73,21 +74,94 @@ class Stays {
   const plugin::Catalog& catalog_;
 };
 
-void createPlugins(Preparation& preparation, plugin::Loader& loader, const Running* running,
-                   config::Findings& findings) {
-  for (const auto& remark : loader.catalog().remarks) findings.warning({"plugins", 0, 0}, remark);
-  std::vector<plugin::OptionProblem> problems;
-  const auto& config = preparation.config;
-  const Stays stays(running, loader.catalog());
-  if (!stays.strategy(config.strategy))
-    if (auto strategy = loader.strategy(config.strategy, problems)) preparation.strategy.emplace(std::move(*strategy));
-  if (!stays.checker(config.health.checker))
-    if (auto checker = loader.checker(config.health.checker, problems))
-      preparation.checker.emplace(std::move(*checker));
-  for (const auto& choice : config.metrics.sinks)
-    if (!stays.sink(choice))
-      if (auto sink = loader.sink(choice, problems)) preparation.sinks.push_back(std::move(*sink));
-  for (auto& problem : problems) findings.error(std::move(problem.source), std::move(problem.text));
+/// Plugins that do not stay as they are: judged, tried aside where there is a time limit for it, then created. Each is
+/// read once, so that what was tried is what is created.
+class NewPlugins {
+ public:
+  NewPlugins(Workshop& workshop, std::optional<Duration> limit, const Running* running, Preparation& preparation,
+             config::Findings& findings)
+      : workshop_(workshop), limit_(limit), running_(running), preparation_(preparation), findings_(findings) {}
+
+  void make() {
+    const auto& config = preparation_.config;
+    const Stays stays(running_, loader().catalog());
+    if (!stays.strategy(config.strategy))
+      if (const auto file = admit(LEMONADE_KIND_STRATEGY, config.strategy))
+        create(preparation_.strategy, [&](auto& problems) { return loader().strategy(*file, config.strategy, problems); });
+    if (!stays.checker(config.health.checker))
+      if (const auto file = admit(LEMONADE_KIND_HEALTH_CHECKER, config.health.checker))
+        create(preparation_.checker,
+               [&](auto& problems) { return loader().checker(*file, config.health.checker, problems); });
+    for (const auto& choice : config.metrics.sinks) {
+      if (stays.sink(choice)) continue;
+      std::optional<plugin::SinkInstance> sink;
+      if (const auto file = admit(LEMONADE_KIND_METRICS_SINK, choice))
+        create(sink, [&](auto& problems) { return loader().sink(*file, choice, problems); });
+      if (sink) preparation_.sinks.push_back(std::move(*sink));
+    }
+  }
+
+ private:
+  plugin::Loader& loader() { return *workshop_.loader; }
+
+  /// The file of a plugin that may be created, or nothing and a finding.
+  std::optional<plugin::PluginFile> admit(std::uint32_t kind, const config::PluginChoice& choice) {
+    auto file = loader().read(choice, kind);
+    if (!file) findings_.error(choice.source, file.error().message);
+    if (!file) return std::nullopt;
+    if (!limit_) return std::move(file).value();
+    const auto tried = preflight(rehearsal(kind, choice, file.value()), file.value(), *limit_);
+    if (tried.outcome == Preflight::Outcome::kRefused) {
+      findings_.error(choice.source, tried.text);
+      return std::nullopt;
+    }
+    if (tried.outcome == Preflight::Outcome::kUnable) findings_.warning(choice.source, tried.text);
+    return std::move(file).value();
+  }
+
+  Rehearsal rehearsal(std::uint32_t kind, const config::PluginChoice& choice, const plugin::PluginFile& file) {
+    Rehearsal rehearsal;
+    rehearsal.kind = kind;
+    rehearsal.choice = choice;
+    rehearsal.file = file.path;
+    rehearsal.workers = workerCount(preparation_.config);
+    if (kind == LEMONADE_KIND_METRICS_SINK) return rehearsal;
+    for (const auto& backend : preparation_.config.backends) {
+      const auto& addresses = preparation_.resolutions.at(backend.host).addresses;
+      if (addresses.empty()) rehearsal.backends.push_back({backend, ""});
+      for (auto address : addresses) {
+        address.setPort(backend.port);
+        rehearsal.backends.push_back({backend, address.text()});
+      }
+    }
+    if (kind == LEMONADE_KIND_STRATEGY && running_ != nullptr)
+      workshop_.loop.run([&] { rehearsal.state = running_->export_state(); });
+    return rehearsal;
+  }
+
+  template <class Instance, class Make>
+  void create(std::optional<Instance>& instance, Make make) {
+    std::vector<plugin::OptionProblem> problems;
+    workshop_.loop.run([&] {
+      if (auto made = make(problems)) instance.emplace(std::move(*made));
+    });
+    for (auto& problem : problems) findings_.error(std::move(problem.source), std::move(problem.text));
+  }
+
+  Workshop& workshop_;
+  const std::optional<Duration> limit_;
+  const Running* running_;
+  Preparation& preparation_;
+  config::Findings& findings_;
+};
+
+/// How long a preflight may take; nothing for none.
+std::optional<Duration> limitOf(const config::Input& input, const Workshop& workshop, const Running* running,
+                                config::Findings& findings) {
+  auto limit = preflightLimit(input.environment);
+  if (!limit) findings.error({"LEMONADE_PREFLIGHT", 0, 0}, limit.error().message);
+  if (!limit || (running == nullptr && !workshop.preflight_first)) return std::nullopt;
+  return limit.value();
 }
 
 }  // namespace
@@ -107,14 +181,15 @@ Preparation prepare(const config::Input& input, Workshop& workshop, const Runnin
                                                  : findings.warning(finding.source, finding.text);
   // Plugins and names are looked at even where something else is wrong: the operator wants to hear of it all.
   workshop.loop.run([&] {
-    auto& loader = workshop.loader;
-    if (loader == nullptr)
-      loader = std::make_unique<plugin::Loader>(workshop.loop, workshop.cells,
-                                                preparation.config.plugin_cache_directory);
-    loader->scan(pluginSearchPath(preparation.config));
-    createPlugins(preparation, *loader, running, findings);
+    if (workshop.loader == nullptr)
+      workshop.loader = std::make_unique<plugin::Loader>(workshop.loop, workshop.cells,
+                                                         preparation.config.plugin_cache_directory);
+    workshop.loader->scan(pluginSearchPath(preparation.config));
   });
+  for (const auto& remark : workshop.loader->catalog().remarks) findings.warning({"plugins", 0, 0}, remark);
   preparation.resolutions = resolveAll(preparation.config.backends, workshop.loop, workshop.resolver);
+  const auto limit = limitOf(input, workshop, running, findings);
+  NewPlugins(workshop, limit, running, preparation, findings).make();
   for (const auto& backend : preparation.config.backends)
     if (const auto& resolution = preparation.resolutions.at(backend.host); !resolution.ok())
       findings.warning(backend.address_source, resolution.error + "; backend " + backend.id +

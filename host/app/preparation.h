@@ -5,11 +5,13 @@
 #pragma once
 
 #include "balance/resolver.h"
+#include "balance/strategy.h"
 #include "base/control_loop.h"
 #include "config/finding.h"
 #include "config/loader.h"
 #include "plugin/loader.h"
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -27,6 +29,7 @@ struct Running {
   std::string strategy_hash;  ///< of the plugin file's content, as the next two
   std::string checker_hash;
   std::map<std::string, std::string> sink_hashes;  ///< by id
+  std::function<std::optional<Strategy::State>()> export_state;  ///< of the strategy; control thread
 };
 
 /// A configuration with its plugins created. For use only where ok(); otherwise findings say what to mend. Plugins are
@@ -48,11 +51,13 @@ struct Workshop {
   Resolver& resolver;
   plugin::MetricCells& cells;
   std::unique_ptr<plugin::Loader> loader = nullptr;  ///< made by the first prepare; control thread
+  /// Plugins go through a preflight at a reload. Here: also where nothing runs yet, so that --validate survives them.
+  bool preflight_first = false;
 };
 
-/// Loads the configuration, scans the plugin directories, creates the plugins and resolves the names, for which it waits
-/// a few seconds at most. running: for a reload, else null. Not on the control thread, which must be running; one call
-/// at a time.
+/// Loads the configuration, scans the plugin directories, resolves the names, for which it waits a few seconds at most,
+/// tries new plugins aside (see preflight.h) and creates them. running: for a reload, else null. Not on the control
+/// thread, which must be running; one call at a time.
 Preparation prepare(const config::Input& input, Workshop& workshop, const Running* running = nullptr);
 
 /// Drops what was prepared where it was made: plugins are destroyed on the control thread.

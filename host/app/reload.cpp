@@ -87,6 +87,7 @@ Running LoadBalancer::running() const {
   running.config = config_;
   running.strategy_hash = pool_.strategy()->info().hash;
   running.checker_hash = checker_->info().hash;
+  running.export_state = [this] { return pool_.strategy()->exportState(); };
   for (const auto& [id, sink] : sinks_) running.sink_hashes[id] = sink->info().hash;
   return running;
 }

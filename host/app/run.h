@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The two commands as functions: from parsed arguments to an exit code.
+// The commands as functions: from parsed arguments to an exit code.
 #pragma once
 
 #include <cstdint>
@@ -26,5 +26,8 @@ struct WorkerArguments {
 /// Runs until a signal ends it. Exit codes: 0 success and graceful stop, 1 configuration error, 2 runtime error.
 int runLoadBalancer(const LoadBalancerArguments& arguments);
 int runWorker(const WorkerArguments& arguments);
+
+/// The child's end of a preflight: rehearses the plugin it is handed and says what came of it; see preflight.h.
+int runPreflight();
 
 }  // namespace lemonade::app

@@ -71,6 +71,7 @@ int runGuarded(const LoadBalancerArguments& arguments, std::uint64_t started_ns)
   loop.start();
   Resolver resolver(loop);
   Workshop workshop{loop, resolver, cells};
+  workshop.preflight_first = arguments.validate;
   config::Input input{arguments.config, config::processEnvironment(), arguments.plugin_dirs};
   auto preparation = prepare(input, workshop);
   if (arguments.validate) return end(reportValidation(preparation), preparation, workshop);

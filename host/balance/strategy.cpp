@@ -33,21 +33,34 @@ Result<std::shared_ptr<Strategy>> Strategy::make(Instance instance, std::uint32_
   return strategy;
 }
 
-Status Strategy::takeOver(const Strategy& previous) {
-  const auto& from = previous.table();
-  if (from.state_format == nullptr || from.export_state == nullptr || table().import_state == nullptr) return success();
+std::optional<Strategy::State> Strategy::exportState() const {
+  if (table().state_format == nullptr || table().export_state == nullptr) return std::nullopt;
   auto error = plugin::emptyError();
-  std::string state;
-  const lemonade_writer_t writer{sizeof(lemonade_writer_t), 0, &state, appendState};
-  if (from.export_state(previous.self(), &writer, &error) != LEMONADE_OK) {
+  State state;
+  const lemonade_writer_t writer{sizeof(lemonade_writer_t), 0, &state.bytes, appendState};
+  if (table().export_state(self(), &writer, &error) != LEMONADE_OK) {
     log::warning("balance", "the strategy's state could not be exported, the new one starts without",
-                 {{"strategy", previous.info().id}, {"reason", plugin::describe(error)}});
-    return success();
+                 {{"strategy", info().id}, {"reason", plugin::describe(error)}});
+    return std::nullopt;
   }
-  const lemonade_str_t format = from.state_format(previous.self());
-  const auto status = table().import_state(self(), format, {state.data(), state.size()}, &error);
+  const lemonade_str_t format = table().state_format(self());
+  state.format.assign(format.data, format.size);
+  return state;
+}
+
+Status Strategy::importState(const State& state) {
+  if (table().import_state == nullptr) return success();
+  auto error = plugin::emptyError();
+  const auto status = table().import_state(self(), {state.format.data(), state.format.size()},
+                                           {state.bytes.data(), state.bytes.size()}, &error);
   if (status == LEMONADE_OK || status == LEMONADE_ERROR_UNSUPPORTED) return success();
   return Error{"strategy " + info().id + " refused the state of the one before: " + plugin::describe(error)};
+}
+
+Status Strategy::takeOver(const Strategy& previous) {
+  if (table().import_state == nullptr) return success();
+  const auto state = previous.exportState();
+  return state ? importState(*state) : success();
 }
 
 Strategy::~Strategy() {

@@ -10,6 +10,8 @@
 #include <lemonade/strategy.h>
 
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 namespace lemonade {
@@ -22,6 +24,15 @@ class Strategy {
   static Result<std::shared_ptr<Strategy>> make(Instance instance, std::uint32_t workers);
   ~Strategy();
 
+  /// What one generation hands to the next: the name and version of the format, and the bytes.
+  struct State {
+    std::string format;
+    std::string bytes;
+  };
+  /// Nothing where the plugin exports none, or could not, which is logged.
+  std::optional<State> exportState() const;
+  /// Fails where the plugin refuses a state of a format that it knows.
+  Status importState(const State& state);
   /// Has this strategy import the state that previous exports, where both can and the format is known to it. Fails where
   /// it refuses a state of its own format.
   Status takeOver(const Strategy& previous);

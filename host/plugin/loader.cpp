@@ -70,7 +70,7 @@ Loader::Loader(ControlLoop& loop, MetricCells& cells, const std::string& cache_d
 
 void Loader::scan(const std::vector<std::string>& directories) { catalog_ = Catalog::scan(directories); }
 
-Result<std::shared_ptr<const Image>> Loader::image(const config::PluginChoice& choice, std::uint32_t kind) {
+Result<PluginFile> Loader::read(const config::PluginChoice& choice, std::uint32_t kind) const {
   const auto found = catalog_.plugins.find(choice.id);
   if (found == catalog_.plugins.end())
     return Error{"there is no plugin \"" + choice.id + "\"; the " + kindNames(kind) +
@@ -78,13 +78,16 @@ Result<std::shared_ptr<const Image>> Loader::image(const config::PluginChoice& c
   if ((found->second.kinds & kind) == 0)
     return Error{"plugin " + choice.id + " is no " + kindNames(kind) + " but a " + kindNames(found->second.kinds) +
                  "; the " + kindNames(kind) + " plugins here are: " + catalog_.idsOfKind(kind)};
-  const std::string context = "plugin " + choice.id + " (" + found->second.path + ")";
   auto file = readPluginFile(found->second.path);
-  if (!file) return std::move(file).error().in(context);
-  auto& known = images_[file.value().hash];
+  if (!file) return std::move(file).error().in("plugin " + choice.id + " (" + found->second.path + ")");
+  return file;
+}
+
+Result<std::shared_ptr<const Image>> Loader::image(const PluginFile& file) {
+  auto& known = images_[file.hash];
   if (known == nullptr) {
-    auto loaded = Image::load(file.value(), private_directory_.path(), generation_ + 1);
-    if (!loaded) return std::move(loaded).error().in(context);
+    auto loaded = Image::load(file, private_directory_.path(), generation_ + 1);
+    if (!loaded) return std::move(loaded).error().in("plugin " + file.id + " (" + file.path + ")");
     ++generation_;
     known = std::move(loaded).value();
   }
@@ -93,11 +96,20 @@ Result<std::shared_ptr<const Image>> Loader::image(const config::PluginChoice& c
 
 template <class Table>
 std::optional<Instance<Table>> Loader::create(const config::PluginChoice& choice, std::vector<OptionProblem>& problems) {
+  const auto file = read(choice, Kind<Table>::kBit);
+  if (file) return create<Table>(file.value(), choice, problems);
+  problems.push_back({choice.source, file.error().message});
+  return std::nullopt;
+}
+
+template <class Table>
+std::optional<Instance<Table>> Loader::create(const PluginFile& file, const config::PluginChoice& choice,
+                                              std::vector<OptionProblem>& problems) {
   const auto fail = [&](std::string text) {
     problems.push_back({choice.source, std::move(text)});
     return std::nullopt;
   };
-  auto loaded = image(choice, Kind<Table>::kBit);
+  auto loaded = image(file);
   if (!loaded) return fail(loaded.error().message);
   const auto image = std::move(loaded).value();
   auto table = interfaceOf<Table>(*image);
@@ -124,12 +136,24 @@ std::optional<StrategyInstance> Loader::strategy(const config::PluginChoice& cho
                                                  std::vector<OptionProblem>& problems) {
   return create<lemonade_strategy_t>(choice, problems);
 }
+std::optional<StrategyInstance> Loader::strategy(const PluginFile& file, const config::PluginChoice& choice,
+                                                 std::vector<OptionProblem>& problems) {
+  return create<lemonade_strategy_t>(file, choice, problems);
+}
 std::optional<CheckerInstance> Loader::checker(const config::PluginChoice& choice,
                                                std::vector<OptionProblem>& problems) {
   return create<lemonade_health_checker_t>(choice, problems);
 }
+std::optional<CheckerInstance> Loader::checker(const PluginFile& file, const config::PluginChoice& choice,
+                                               std::vector<OptionProblem>& problems) {
+  return create<lemonade_health_checker_t>(file, choice, problems);
+}
 std::optional<SinkInstance> Loader::sink(const config::PluginChoice& choice, std::vector<OptionProblem>& problems) {
   return create<lemonade_metrics_sink_t>(choice, problems);
+}
+std::optional<SinkInstance> Loader::sink(const PluginFile& file, const config::PluginChoice& choice,
+                                         std::vector<OptionProblem>& problems) {
+  return create<lemonade_metrics_sink_t>(file, choice, problems);
 }
 
 }  // namespace lemonade::plugin

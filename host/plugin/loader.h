@@ -33,20 +33,35 @@ class Loader {
  public:
   /// loop and cells must live until the process ends; see HostHandle. cache_directory may be "".
   Loader(ControlLoop& loop, MetricCells& cells, const std::string& cache_directory);
+  /// The same, with private copies in memory: nothing of them outlives a process that crashes.
+  Loader(ControlLoop& loop, MetricCells& cells) : loop_(loop), cells_(cells) {}
 
   /// Scans the directories, in the order of precedence; what it skipped is in catalog().remarks.
   void scan(const std::vector<std::string>& directories);
   const Catalog& catalog() const noexcept { return catalog_; }
 
-  /// An instance of the chosen plugin, or nothing and at least one problem more.
+  /// The file of the chosen plugin as it is now; the error names the plugin. kind is one of LEMONADE_KIND_*. Any thread,
+  /// while nothing scans.
+  Result<PluginFile> read(const config::PluginChoice& choice, std::uint32_t kind) const;
+
+  /// An instance of the chosen plugin, or nothing and at least one problem more. With a file: of exactly that content.
   std::optional<StrategyInstance> strategy(const config::PluginChoice& choice, std::vector<OptionProblem>& problems);
+  std::optional<StrategyInstance> strategy(const PluginFile& file, const config::PluginChoice& choice,
+                                           std::vector<OptionProblem>& problems);
   std::optional<CheckerInstance> checker(const config::PluginChoice& choice, std::vector<OptionProblem>& problems);
+  std::optional<CheckerInstance> checker(const PluginFile& file, const config::PluginChoice& choice,
+                                         std::vector<OptionProblem>& problems);
   std::optional<SinkInstance> sink(const config::PluginChoice& choice, std::vector<OptionProblem>& problems);
+  std::optional<SinkInstance> sink(const PluginFile& file, const config::PluginChoice& choice,
+                                   std::vector<OptionProblem>& problems);
 
  private:
   template <class Table>
   std::optional<Instance<Table>> create(const config::PluginChoice& choice, std::vector<OptionProblem>& problems);
-  Result<std::shared_ptr<const Image>> image(const config::PluginChoice& choice, std::uint32_t kind);
+  template <class Table>
+  std::optional<Instance<Table>> create(const PluginFile& file, const config::PluginChoice& choice,
+                                        std::vector<OptionProblem>& problems);
+  Result<std::shared_ptr<const Image>> image(const PluginFile& file);
 
   ControlLoop& loop_;
   MetricCells& cells_;

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+//
+// A strategy that picks the first backend, or does one thing wrong: built once for each misdeed, under one and the same
+// id, so that a test can drop any of them over a good one.
+#include <lemonade/sdk/strategy.hpp>
+
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <stdexcept>
+#include <string_view>
+
+namespace {
+
+using namespace lemonade::sdk;
+
+constexpr std::string_view kMisdeed = LEMONADE_MISDEED;
+
+void crash() { ::raise(SIGSEGV); }
+
+/// A constructor of the image itself.
+const bool loaded = [] {
+  if (kMisdeed == "crash_in_load") crash();
+  return true;
+}();
+
+class Misfit : public Strategy {
+ public:
+  struct Prepared {};
+  static constexpr std::uint32_t kEvents = LEMONADE_EVENT_CLOSED;
+  static constexpr std::string_view kStateFormat = "com.example.misfit/1";
+
+  explicit Misfit(const Options&) {
+    if (kMisdeed == "crash_in_create" && loaded) crash();
+    if (kMisdeed == "abort_in_create") std::abort();
+    if (kMisdeed == "exit_in_create") ::_exit(0);
+  }
+  ~Misfit() {
+    if (kMisdeed == "crash_in_destroy") crash();
+  }
+
+  std::unique_ptr<Prepared> prepare(View) {
+    if (kMisdeed == "hang_in_prepare")
+      for (;;) ::poll(nullptr, 0, 1'000);
+    if (kMisdeed == "fail_in_prepare") throw std::runtime_error("no room for the ring");
+    return std::make_unique<Prepared>();
+  }
+
+  std::uint32_t pick(const Pick<Prepared>& pick) noexcept {
+    if (kMisdeed == "crash_in_pick") crash();
+    if (kMisdeed == "throw_in_pick") throwOut();
+    if (kMisdeed == "invalid_index") return 1'000'000;
+    if (kMisdeed == "slow_pick") ::poll(nullptr, 0, 120);
+    for (const auto index : pick.view.eligible())
+      if (pick.allowed(index)) return index;
+    return LEMONADE_PICK_NONE;
+  }
+
+  void onEvent(const lemonade_strategy_event_t&, void*) noexcept {
+    if (kMisdeed == "crash_in_event") crash();
+  }
+
+  void exportState(Writer writer) { writer.write("state"); }
+  void importState(std::string_view, std::string_view) {
+    if (kMisdeed == "crash_in_import") crash();
+    if (kMisdeed == "refuse_in_import") throw std::runtime_error("that state is not mine");
+  }
+
+ private:
+  static void throwOut() { throw std::runtime_error("a pick that throws"); }
+};
+
+}  // namespace
+
+LEMONADE_STRATEGY(Misfit, .id = "com.example.misfit", .version = "1.0.0-" LEMONADE_MISDEED, .name = "Misfit",
+                  .vendor = "Example", .doc = "Does one thing wrong.")

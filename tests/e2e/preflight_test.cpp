@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+//
+// New plugins are tried in a process of their own: whatever they do there, the balancer goes on with what it has.
+#include "support/balancer.h"
+#include "support/server.h"
+
+#include <Poco/JSON/Array.h>
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+
+namespace lemonade::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A folder that holds the misfit in the shape of one misdeed at a time.
+class Misfit {
+ public:
+  explicit Misfit(const std::string& misdeed = "none") { become(misdeed); }
+  void become(const std::string& misdeed) const {
+    fs::copy_file(LEMONADE_BAD_PLUGINS "/" + misdeed + ".so", folder_.path() / "new");
+    fs::rename(folder_.path() / "new", file());
+  }
+  std::string file() const { return (folder_.path() / "misfit.so").string(); }
+  Config config() const {
+    return Config()
+        .set("strategy.algorithm", "com.example.misfit")
+        .set("runtime.config_watch_interval_millis", 3'600'000)
+        .raw("plugins.directories", "[\"" + folder_.path().string() + "\", \"" + testPluginFolder() + "\"]");
+  }
+
+ private:
+  const TemporaryFolder folder_;
+};
+
+HttpAnswer reload(Balancer& balancer) { return httpGet(balancer.adminAddress(), "/api/v1/reload", "POST"); }
+
+std::string strategyVersion(Balancer& balancer) {
+  return balancer.status()->getArray("plugins")->getObject(0)->getValue<std::string>("version");
+}
+
+}  // namespace
+
+TEST_CASE("A new strategy that misbehaves in preflight is refused by name and the old one serves on", "[preflight]") {
+  struct Case {
+    const char* misdeed;
+    std::vector<std::string> words;
+  };
+  const Case cases[] = {
+      {"crash_in_load", {"crashed with SIGSEGV", "being loaded and created"}},
+      {"crash_in_create", {"crashed with SIGSEGV", "being loaded and created"}},
+      {"abort_in_create", {"crashed with SIGABRT", "being loaded and created"}},
+      {"exit_in_create", {"ended its process with code 0", "being loaded and created"}},
+      {"crash_in_import", {"crashed with SIGSEGV", "taking over the state"}},
+      {"refuse_in_import", {"that state is not mine"}},
+      {"fail_in_prepare", {"no room for the ring"}},
+      {"hang_in_prepare", {"hung while preparing", "LEMONADE_PREFLIGHT"}},
+      {"crash_in_pick", {"crashed with SIGSEGV", "picking"}},
+      {"throw_in_pick", {"crashed with SIGABRT", "picking", "a pick that throws"}},
+      {"invalid_index", {"cannot be used in 1000 of 1000 picks"}},
+      {"crash_in_event", {"crashed with SIGSEGV", "hearing of events"}},
+      {"crash_in_destroy", {"crashed with SIGSEGV", "being destroyed"}},
+  };
+  Server a(named("a"));
+  const Misfit misfit;
+  // Long enough for a loaded machine, short enough to wait for the one that hangs.
+  const std::string limit = std::to_string(static_cast<int>(3 * timeFactor())) + "s";
+  Balancer balancer(misfit.config().backend("a", a.address()), {{"LEMONADE_PREFLIGHT", limit}});
+  for (const auto& [misdeed, words] : cases) {
+    CAPTURE(misdeed);
+    misfit.become(misdeed);
+    const auto answer = reload(balancer);
+    CAPTURE(answer.body);
+    CHECK(answer.status == 422);
+    CHECK(answer.body.find("plugin com.example.misfit (" + misfit.file() + ")") != std::string::npos);
+    for (const auto& word : words) CHECK(answer.body.find(word) != std::string::npos);
+    CHECK(balancer.ask() == "a");
+    CHECK(strategyVersion(balancer) == "1.0.0-none");
+  }
+  CHECK(balancer.process().countLog("reload refused") == std::size(cases));
+}
+
+TEST_CASE("With preflight off a new strategy is used at once", "[preflight]") {
+  Server a(named("a"));
+  const Misfit misfit;
+  Balancer balancer(misfit.config().backend("a", a.address()), {{"LEMONADE_PREFLIGHT", "off"}});
+  misfit.become("invalid_index");
+  CHECK(reload(balancer).status == 200);
+  CHECK(strategyVersion(balancer) == "1.0.0-invalid_index");
+  CHECK(balancer.ask() == "a");
+}
+
+TEST_CASE("A LEMONADE_PREFLIGHT that is no duration is a configuration error", "[preflight]") {
+  const Misfit misfit;
+  const TemporaryFolder folder;
+  const auto file = folder.write("lemonade.toml", misfit.config().backend("a", "127.0.0.1:1").text());
+  const auto outcome = run(lemonade({"lb", "--validate", "--config", file}), {{"LEMONADE_PREFLIGHT", "soon"}});
+  CHECK(outcome.code == 1);
+  CHECK(outcome.err.find("LEMONADE_PREFLIGHT: \"soon\"") != std::string::npos);
+}
+
+TEST_CASE("Validating survives a plugin that crashes and names it", "[preflight]") {
+  const Misfit misfit("crash_in_create");
+  const TemporaryFolder folder;
+  const auto file = folder.write("lemonade.toml", misfit.config().backend("a", "127.0.0.1:1").text());
+  const auto outcome = run(lemonade({"lb", "--validate", "--config", file}));
+  INFO(outcome.err);
+  CHECK(outcome.code == 1);
+  CHECK(outcome.err.find("crashed with SIGSEGV in preflight while being loaded and created") != std::string::npos);
+  CHECK(outcome.err.find(file + ":") != std::string::npos);
+}
+
+TEST_CASE("Every shipped plugin passes its preflight", "[preflight]") {
+  const TemporaryFolder folder;
+  const std::string strategy =
+      GENERATE("adaptive", "round_robin", "weighted_round_robin", "least_connections", "fastest_response_time");
+  const auto file = folder.write("lemonade.toml", Config()
+                                                      .set("strategy.algorithm", strategy)
+                                                      .set("health.checker", "tcp")
+                                                      .raw("metrics.sinks", "[\"prometheus\", \"log\"]")
+                                                      .backend("a", "127.0.0.1:1", "max_connections = 1")
+                                                      .backend("b", "127.0.0.1:2", "weight = 0")
+                                                      .backend("c", "127.0.0.1:3", "weight = 7")
+                                                      .text());
+  const auto outcome = run(lemonade({"lb", "--validate", "--config", file}));
+  CAPTURE(strategy);
+  CHECK(outcome.err == "");
+  CHECK(outcome.code == 0);
+}
+
+}  // namespace lemonade::test
