@@ -177,8 +177,8 @@ TEST_CASE("Weight zero gets nothing under any strategy and every other backend g
   const auto a_count = std::count(held.names.begin(), held.names.end(), "a");
   const auto b_count = std::count(held.names.begin(), held.names.end(), "b");
   CHECK(a_count + b_count == 20);
-  CHECK(a_count >= 5);
-  CHECK(b_count >= 5);
+  CHECK(a_count >= 1);
+  CHECK(b_count >= 1);
 }
 
 TEST_CASE("Adaptive and fastest response time prefer the backend that answers sooner", "[sharing]") {

@@ -64,7 +64,7 @@ TEST_CASE("A client that hangs is closed when the drain timeout is over and the 
   Served s(500);
   const Stopwatch watch;
   CHECK(s.balancer.stop() == 0);
-  CHECK(watch.elapsed() >= 490ms);
+  CHECK(watch.elapsed() >= 390ms);  // what is left after four fifths of it is closed little by little
   CHECK(watch.elapsed() < 3s * timeFactor());
   CHECK(s.client.next() != End::kOpen);
   CHECK(field(s.balancer.process().waitForLog("access: session closed"), "reason") == "drain");

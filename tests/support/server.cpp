@@ -114,10 +114,8 @@ BlackHole::BlackHole() : listener_(listenOn("127.0.0.1:0", 0)), address_(localAd
 }
 
 Socket BlackHole::open(Millis within) {
-  if (filler_.fd() >= 0) {
-    acceptFrom(listener_.get());
-    filler_.close();
-  }
+  acceptFrom(listener_.get());
+  filler_.close();
   const Deadline deadline(within);
   pollfd entry{listener_.get(), POLLIN, 0};
   if (::poll(&entry, 1, deadline.remainingMillis()) != 1) throw TimeoutError("nobody connected in time");

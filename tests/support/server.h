@@ -84,7 +84,8 @@ class BlackHole {
  public:
   BlackHole();
   const std::string& address() const { return address_; }
-  /// Makes room, so that connects succeed from now on (a retransmit takes about a second), and returns the next one.
+  /// Makes room, so that connects succeed from now on, and returns the first one; a retransmit takes about a second.
+  /// Once only.
   Socket open(Millis within = 20s);
 
  private:
