@@ -118,6 +118,7 @@ Status LoadBalancer::commit(Preparation& preparation) {
   applySettings(config);
   pool_.setStrategy(std::move(strategy));
   proxy_.listen(std::move(listeners).value());
+  proxy_.tuneListeners(config.proxy.backlog);
   membership_.configure(config.backends, preparation.resolutions);
   monitor_.configure({config.health.interval, config.health.timeout, config.health.rise, config.health.fall});
   if (preparation.checker) {
@@ -145,7 +146,6 @@ void LoadBalancer::applySettings(const config::Config& config) {
   settings.keepalive_seconds.store(static_cast<std::uint32_t>(keepalive));
   settings.retries.store(config.proxy.retries);
   proxy_.setMaxConnections(config.proxy.max_connections);
-  proxy_.tuneListeners(config.proxy.backlog);
 }
 
 void LoadBalancer::applySinks(Preparation& preparation) {
