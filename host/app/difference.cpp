@@ -88,9 +88,7 @@ std::vector<std::string> addressesOf(const config::Proxy& proxy) {
 }
 
 void compareRuntime(Lines& lines, const config::Runtime& before, const config::Runtime& after) {
-  if (before.workers != after.workers)
-    lines.add("runtime.workers " + show(std::uint64_t{before.workers}) + " -> " + show(std::uint64_t{after.workers}) +
-              " takes effect at the next start");
+  lines.compare("runtime.workers", std::uint64_t{before.workers}, std::uint64_t{after.workers});
   lines.compare("runtime.metrics_cap", std::uint64_t{before.metrics_cap}, std::uint64_t{after.metrics_cap});
   lines.compare("runtime.health_cap", std::uint64_t{before.health_cap}, std::uint64_t{after.health_cap});
   lines.compare("runtime.drain_timeout_millis", before.drain_timeout, after.drain_timeout);

@@ -29,13 +29,6 @@ Duration until(std::uint64_t deadline_ns) {
   return Duration(static_cast<std::int64_t>(deadline_ns > now ? deadline_ns - now : 0));
 }
 
-/// What is left after four fifths of a timeout that begins now is closed little by little, so that clients do not all
-/// come back at once.
-proxy::DrainTime drainTime(Duration timeout) {
-  const std::uint64_t now = nowNs();
-  return {now + ns(timeout) / 5 * 4, now + ns(timeout)};
-}
-
 admin::Response text(int status, const std::string& line) { return {status, "text/plain", line + "\n", {}}; }
 
 }  // namespace
@@ -50,7 +43,7 @@ LoadBalancer::LoadBalancer(Preparation preparation, config::Input input, Worksho
       pool_(workerCount(preparation_->config)),
       proxy_(pool_, preparation_->config.proxy.max_connections),
       monitor_(loop_, [this](const auto& backend) { onFlip(backend); }),
-      membership_(loop_, workshop.resolver, pool_.workers(), [this](const auto& backends) { onBackends(backends); }),
+      membership_(loop_, workshop.resolver, pool_, [this](const auto& backends) { onBackends(backends); }),
       publisher_({[this](auto& builder) { addFamilies(builder); }},
                  [this](std::function<void()> task) { loop_.post(std::move(task)); }, started_ns),
       rates_(preparation_->config.metrics.interval, started_ns),
@@ -72,7 +65,7 @@ Status LoadBalancer::start() {
               {{"backends", std::to_string(pool_.backends()->size())},
                {"eligible", std::to_string(pool_.eligibleCount())},
                {"strategy", config_.strategy.id},
-               {"workers", std::to_string(pool_.workers())}});
+               {"workers", std::to_string(proxy_.serving())}});
     watcher_ = std::make_unique<Watcher>(input_.file, [this](const auto& reason) { return reload(reason); });
     watcher_->configure(config_.runtime.config_watch_interval, pluginSearchPath(config_));
   });
@@ -103,7 +96,7 @@ void LoadBalancer::onBackends(const View::Backends& backends) {
   monitor_.setBackends(backends);
   publish();
   // Only now does no worker pick them any more.
-  if (!left.empty()) proxy_.drain(left, drainTime(config_.runtime.drain_timeout));
+  if (!left.empty()) proxy_.drain(left, proxy::drainTime(config_.runtime.drain_timeout));
   for (const auto& backend : left)
     if (backend->active() != 0)
       log::info("app", "a backend drains",
@@ -134,12 +127,12 @@ void LoadBalancer::publish() {
   reclaimSoon(10ms);
 }
 
-// Idle workers announce themselves when woken; sessions of backends that left may take as long as they like.
+// Idle workers announce themselves when woken; sessions of backends and workers that left have till their drain ends.
 void LoadBalancer::reclaimSoon(Duration delay) {
   loop_.cancel(reclaiming_);
   reclaiming_ = loop_.after(delay, [this, delay] {
     reclaiming_ = 0;
-    if (pool_.reclaim() != 0) reclaimSoon(std::min<Duration>(2 * delay, 1s));
+    if (pool_.reclaim() + proxy_.reap() != 0) reclaimSoon(std::min<Duration>(2 * delay, 1s));
   });
 }
 
@@ -165,7 +158,7 @@ void LoadBalancer::beginDrain(const char* signal) {
                  {{"sessions", std::to_string(proxy_.sessions())}});
     drain_timer_ = loop_.after(patience / 5, [this] { endDrain(); });
   });
-  proxy_.drain(drainTime(patience), [this] { loop_.post([this] { endDrain(); }); });
+  proxy_.drain(proxy::drainTime(patience), [this] { loop_.post([this] { endDrain(); }); });
 }
 
 void LoadBalancer::endDrain() {
@@ -178,9 +171,9 @@ void LoadBalancer::run() { drained_.get_future().wait(); }
 
 bool LoadBalancer::stop() {
   watcher_.reset();
-  proxy_.stop();
   bool clean = true;
   loop_.run([&] {
+    proxy_.stop();
     const std::uint64_t background = nowNs() + ns(config_.runtime.background_timeout);
     const std::uint64_t deadline = stop_deadline_ns_ != 0 ? std::min(stop_deadline_ns_, background) : background;
     monitor_.stop();
@@ -213,7 +206,8 @@ admin::Response LoadBalancer::status() {
   input.max_connections = proxy_.admission().limit();
   input.listeners = shown->listeners;
   for (const auto* counters : proxy_.counters())
-    input.workers.push_back({counters->sessions.value(), counters->accepted.value()});
+    if (input.workers.size() < proxy_.serving() || counters->sessions.value() != 0)
+      input.workers.push_back({counters->sessions.value(), counters->accepted.value()});
   input.plugins = shown->plugins;
   input.backends = collectBackends(*pool_.backends(), rates_, nowNs());
   return {200, "application/json", statusJson(input), {}};

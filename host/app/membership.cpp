@@ -37,10 +37,10 @@ std::string textOf(const std::vector<Address>& addresses) {
 
 }  // namespace
 
-Membership::Membership(ControlLoop& loop, Resolver& resolver, std::uint32_t workers, OnChange on_change)
+Membership::Membership(ControlLoop& loop, Resolver& resolver, const Pool& pool, OnChange on_change)
     : loop_(loop),
       resolver_(resolver),
-      workers_(workers),
+      pool_(pool),
       on_change_(std::move(on_change)),
       self_(std::make_shared<Membership*>(this)) {}
 
@@ -91,7 +91,7 @@ std::shared_ptr<Backend> Membership::known(const Backend& fresh) const {
 }
 
 void Membership::append(View::Backends& backends, const config::Backend& configured, const Address& address) {
-  auto fresh = std::make_shared<Backend>(settingsOf(configured), address, configured.port, workers_);
+  auto fresh = std::make_shared<Backend>(settingsOf(configured), address, configured.port, pool_.workers());
   if (auto old = known(*fresh); old != nullptr) {
     old->apply(settingsOf(configured));
     fresh = std::move(old);

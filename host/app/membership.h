@@ -5,7 +5,7 @@
 #pragma once
 
 #include "app/preparation.h"
-#include "balance/backend.h"
+#include "balance/pool.h"
 #include "balance/resolver.h"
 #include "balance/view.h"
 #include "base/control_loop.h"
@@ -24,7 +24,7 @@ class Membership {
 
   /// on_change gets the whole set whenever it differs; a backend that comes back while it drains is the same object again.
   /// All references must outlive this.
-  Membership(ControlLoop& loop, Resolver& resolver, std::uint32_t workers, OnChange on_change);
+  Membership(ControlLoop& loop, Resolver& resolver, const Pool& pool, OnChange on_change);
   ~Membership();
 
   /// Takes over a configuration and what its names came to; calls on_change before it returns.
@@ -41,7 +41,7 @@ class Membership {
 
   ControlLoop& loop_;
   Resolver& resolver_;
-  const std::uint32_t workers_;
+  const Pool& pool_;  // how many workers a backend counts for
   const OnChange on_change_;
   std::vector<config::Backend> configured_;
   std::map<std::string, std::vector<Address>> addresses_;  // last good ones, by host

@@ -95,6 +95,9 @@ Running LoadBalancer::running() const {
 // Control thread. Everything that can fail comes before the line; nothing has changed until then.
 Status LoadBalancer::commit(Preparation& preparation) {
   const auto& config = preparation.config;
+  const std::uint32_t workers = workerCount(config);
+  if (auto added = pool_.addWorkers(workers); !added) return added;
+  if (auto prepared = proxy_.prepareWorkers(workers); !prepared) return prepared;
   auto strategy = pool_.strategy();
   if (preparation.strategy) {
     auto made = Strategy::make(std::move(*preparation.strategy), pool_.workers());
@@ -120,6 +123,8 @@ Status LoadBalancer::commit(Preparation& preparation) {
   proxy_.listen(std::move(listeners).value());
   proxy_.tuneListeners(config.proxy.backlog);
   membership_.configure(config.backends, preparation.resolutions);
+  // New workers find the newest view only, whose strategy has lanes for them.
+  proxy_.setWorkers(workers, proxy::drainTime(config.runtime.drain_timeout));
   monitor_.configure({config.health.interval, config.health.timeout, config.health.rise, config.health.fall});
   if (preparation.checker) {
     checker_ = std::make_shared<const plugin::CheckerInstance>(std::move(*preparation.checker));

@@ -28,7 +28,7 @@ Backend::Backend(BackendSettings settings, const Address& address, std::uint16_t
       address_(address),
       address_text_(addressTextOf(settings, address, port)),
       identity_(identityOf(id_, address_text_)) {
-  for (std::uint32_t i = 0; i < workers; ++i) counters_.push_back(std::make_unique<BackendCounters>());
+  counters_.grow(workers);
   apply(std::move(settings));
 }
 

@@ -9,6 +9,7 @@
 
 #include "balance/address.h"
 #include "balance/counters.h"
+#include "balance/per_worker.h"
 
 #include <lemonade/strategy.h>
 
@@ -17,7 +18,6 @@
 #include <memory>
 #include <mutex>
 #include <string>
-#include <vector>
 
 namespace lemonade {
 
@@ -43,7 +43,9 @@ class Backend {
   /// "10.0.1.10:8080"; "name:port" while unresolved.
   const std::string& addressText() const noexcept { return address_text_; }
   std::uint64_t identity() const noexcept { return identity_; }
-  std::uint32_t workers() const noexcept { return static_cast<std::uint32_t>(counters_.size()); }
+
+  /// Makes counters for so many workers, where it has fewer. Control thread, before any of them picks.
+  void addWorkers(std::uint32_t workers) { counters_.grow(workers); }
 
   // Control thread only; the pool publishes a view afterwards.
   void apply(BackendSettings settings);
@@ -80,9 +82,10 @@ class Backend {
   const lemonade_backend_stats_t& stats() const noexcept { return stats_; }
   std::uint32_t active() const noexcept { return lemonade_load_u32(&stats_.active); }
 
-  /// One worker's counters; written by that worker alone.
-  BackendCounters& counters(std::uint32_t worker) noexcept { return *counters_[worker]; }
-  const BackendCounters& counters(std::uint32_t worker) const noexcept { return *counters_[worker]; }
+  /// One worker's counters; written by that worker alone. Any thread, worker is below workers().
+  BackendCounters& counters(std::uint32_t worker) noexcept { return counters_[worker]; }
+  const BackendCounters& counters(std::uint32_t worker) const noexcept { return counters_[worker]; }
+  std::uint32_t workers() const noexcept { return counters_.size(); }
 
  private:
   alignas(64) lemonade_backend_stats_t stats_{};
@@ -92,7 +95,7 @@ class Backend {
   const Address address_;
   const std::string address_text_;
   const std::uint64_t identity_;
-  std::vector<std::unique_ptr<BackendCounters>> counters_;
+  PerWorker<BackendCounters> counters_;
 
   BackendSettings settings_;
 

@@ -43,6 +43,16 @@ Pool::Pool(std::uint32_t workers)
 
 Pool::~Pool() = default;
 
+Status Pool::addWorkers(std::uint32_t workers) {
+  if (strategy_ != nullptr)
+    if (auto added = strategy_->addLanes(workers); !added) return added;
+  quiescence_.addWorkers(workers);
+  for (const auto& backend : *backends()) backend->addWorkers(workers);
+  for (const auto& backend : leaving_) backend->addWorkers(workers);
+  workers_ = std::max(workers_, workers);
+  return success();
+}
+
 View::Backends Pool::setBackends(View::Backends backends) {
   const std::unordered_set<std::shared_ptr<Backend>> staying(backends.begin(), backends.end());
   std::erase_if(leaving_, [&](const auto& backend) {

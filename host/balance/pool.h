@@ -49,9 +49,12 @@ class Pool {
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  std::uint32_t workers() const noexcept { return workers_; }
-
   // ---- control thread ----
+
+  /// The most workers there have been; what is made for each worker is made for so many.
+  std::uint32_t workers() const noexcept { return workers_; }
+  /// Makes what so many workers need, where there is less. Fails, and changes nothing, where the strategy makes no lane.
+  Status addWorkers(std::uint32_t workers);
 
   /// Replaces the strategy; publish() makes it pick.
   void setStrategy(std::shared_ptr<Strategy> strategy) { strategy_ = std::move(strategy); }
@@ -90,9 +93,8 @@ class Pool {
  private:
   std::uint32_t pickInstead(const View& view, const lemonade_connection_t& connection) noexcept;
 
-  const std::uint32_t workers_;
-
   // Control thread only.
+  std::uint32_t workers_;
   std::shared_ptr<Strategy> strategy_;
   std::shared_ptr<const View> view_;
   std::vector<std::shared_ptr<Backend>> leaving_;

@@ -8,18 +8,22 @@
 // 3. Control frees what every worker has announced its way past.
 #pragma once
 
+#include "balance/per_worker.h"
+
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <vector>
 
 namespace lemonade {
 
 class Quiescence {
  public:
-  explicit Quiescence(std::uint32_t workers) : seen_(workers) {}
+  explicit Quiescence(std::uint32_t workers) { addWorkers(workers); }
+
+  /// Makes room for so many workers, where there is less; they are offline. Control thread.
+  void addWorkers(std::uint32_t workers) { seen_.grow(workers); }
 
   /// The calling worker reads nothing that was published. That worker.
   void announce(std::uint32_t worker) noexcept {
@@ -44,7 +48,8 @@ class Quiescence {
   /// Frees what no worker reads any more; returns how much is left. Control thread.
   std::size_t reclaim() {
     std::uint64_t oldest = kOffline;
-    for (const auto& worker : seen_) oldest = std::min(oldest, worker.epoch.load(std::memory_order_acquire));
+    for (std::uint32_t worker = 0; worker < seen_.size(); ++worker)
+      oldest = std::min(oldest, seen_[worker].epoch.load(std::memory_order_acquire));
     while (!retired_.empty() && retired_.front().epoch <= oldest) retired_.pop_front();
     return retired_.size();
   }
@@ -61,7 +66,7 @@ class Quiescence {
   };
 
   std::atomic<std::uint64_t> epoch_{1};
-  std::vector<Seen> seen_;
+  PerWorker<Seen> seen_;
   std::deque<Retired> retired_;  // control thread only
 };
 

@@ -3,6 +3,8 @@
 
 #include "base/log.h"
 
+#include <vector>
+
 namespace lemonade {
 
 namespace {
@@ -22,15 +24,25 @@ lemonade_status_t appendState(void* context, const void* data, std::uint64_t siz
 
 Result<std::shared_ptr<Strategy>> Strategy::make(Instance instance, std::uint32_t workers) {
   std::shared_ptr<Strategy> strategy(new Strategy(std::move(instance)));
-  const auto& table = strategy->table();
-  for (std::uint32_t worker = 0; worker < workers; ++worker) {
+  if (auto added = strategy->addLanes(workers); !added) return std::move(added).error();
+  return strategy;
+}
+
+Status Strategy::addLanes(std::uint32_t workers) {
+  const std::uint32_t before = lanes_.size();
+  std::vector<void*> made;
+  for (std::uint32_t worker = before; worker < workers; ++worker) {
     void* lane = nullptr;
     auto error = plugin::emptyError();
-    if (table.lane_create != nullptr && table.lane_create(strategy->self(), worker, &lane, &error) != LEMONADE_OK)
-      return Error{"strategy " + strategy->info().id + " made no lane: " + plugin::describe(error)};
-    strategy->lanes_.push_back(lane);
+    if (table().lane_create != nullptr && table().lane_create(self(), worker, &lane, &error) != LEMONADE_OK) {
+      for (void* one : made) table().lane_destroy(self(), one);
+      return Error{"strategy " + info().id + " made no lane: " + plugin::describe(error)};
+    }
+    made.push_back(lane);
   }
-  return strategy;
+  lanes_.grow(workers);
+  for (std::uint32_t i = 0; i < made.size(); ++i) lanes_[before + i].lane = made[i];
+  return success();
 }
 
 std::optional<Strategy::State> Strategy::exportState() const {
@@ -65,7 +77,7 @@ Status Strategy::takeOver(const Strategy& previous) {
 
 Strategy::~Strategy() {
   if (table().lane_destroy == nullptr || table().lane_create == nullptr) return;
-  for (void* lane : lanes_) table().lane_destroy(self(), lane);
+  for (std::uint32_t worker = 0; worker < lanes_.size(); ++worker) table().lane_destroy(self(), lanes_[worker].lane);
 }
 
 }  // namespace lemonade

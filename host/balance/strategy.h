@@ -4,6 +4,7 @@
 // is reclaimed its lanes and its instance go with it.
 #pragma once
 
+#include "balance/per_worker.h"
 #include "base/result.h"
 #include "plugin/instance.h"
 
@@ -12,7 +13,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 namespace lemonade {
 
@@ -23,6 +23,9 @@ class Strategy {
   /// Makes the lanes. Fails with the plugin's own words. Control thread, as everything here but self() and lane().
   static Result<std::shared_ptr<Strategy>> make(Instance instance, std::uint32_t workers);
   ~Strategy();
+
+  /// Makes lanes for so many workers, where it has fewer. Fails with the plugin's own words.
+  Status addLanes(std::uint32_t workers);
 
   /// What one generation hands to the next: the name and version of the format, and the bytes.
   struct State {
@@ -41,14 +44,18 @@ class Strategy {
 
   const lemonade_strategy_t& table() const noexcept { return instance_.table(); }
   void* self() const noexcept { return instance_.self(); }
-  void* lane(std::uint32_t worker) const noexcept { return lanes_[worker]; }
+  void* lane(std::uint32_t worker) const noexcept { return lanes_[worker].lane; }
   const plugin::Info& info() const noexcept { return instance_.info(); }
 
  private:
+  struct Lane {
+    void* lane = nullptr;
+  };
+
   explicit Strategy(Instance instance) : instance_(std::move(instance)) {}
 
   Instance instance_;
-  std::vector<void*> lanes_;
+  PerWorker<Lane> lanes_;
 };
 
 }  // namespace lemonade

@@ -111,6 +111,13 @@ void Acceptor::handleDue(std::uint64_t now) {
   resume();
 }
 
+void Acceptor::leave() {
+  watch(false);
+  sources_.clear();
+  paused_until_ = 0;
+  watching_ = true;
+}
+
 void Acceptor::stop() {
   while (!sources_.empty()) unlisten(*sources_.back()->listener);
   paused_until_ = 0;

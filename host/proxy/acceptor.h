@@ -43,6 +43,8 @@ class Acceptor {
 
   /// Lets go of all listeners, in the same way.
   void stop();
+  /// Lets go of all listeners and leaves the clients that wait there to the other workers.
+  void leave();
 
  private:
   struct Source {

@@ -5,6 +5,12 @@
 
 namespace lemonade::proxy {
 
+DrainTime drainTime(Duration timeout) noexcept {
+  const std::uint64_t now = nowNs();
+  const auto whole = static_cast<std::uint64_t>(timeout.count());
+  return {now + whole / 5 * 4, now + whole};
+}
+
 bool Drain::concerns(const Session& session) const noexcept {
   if (!backend_) return true;
   // A backend that came back meanwhile has the same identity, but drains no more.
@@ -18,10 +24,14 @@ std::uint64_t Drain::due() const noexcept {
 }
 
 void Drains::add(std::optional<std::uint64_t> backend, DrainTime time) {
+  remove(backend);
+  drains_.push_back(Drain(backend, time));
+}
+
+void Drains::remove(std::optional<std::uint64_t> backend) noexcept {
   for (auto& drain : drains_)
     if (drain.backend_ == backend) release(drain);
   drains_.remove_if([&](const Drain& drain) { return drain.backend_ == backend; });
-  drains_.push_back(Drain(backend, time));
 }
 
 void Drains::clear() noexcept {

@@ -7,6 +7,7 @@
 // A session belongs to one drain at most, the one that ends first. Worker thread only.
 #pragma once
 
+#include "base/clock.h"
 #include "proxy/session.h"
 
 #include <boost/intrusive/list.hpp>
@@ -22,6 +23,10 @@ struct DrainTime {
   std::uint64_t begin_ns = 0;  ///< they run on until here
   std::uint64_t end_ns = 0;    ///< and none is left then
 };
+
+/// For a timeout that begins now: what is left after four fifths of it ends over the last, so that clients do not all come
+/// back at once.
+DrainTime drainTime(Duration timeout) noexcept;
 
 class Drain {
  public:
@@ -50,6 +55,8 @@ class Drains {
   /// Begins a drain of the sessions at one backend, given by its identity, or of every session. One that it replaces is
   /// forgotten.
   void add(std::optional<std::uint64_t> backend, DrainTime time);
+  /// Forgets a drain, given as to add().
+  void remove(std::optional<std::uint64_t> backend) noexcept;
   /// Forgets every drain.
   void clear() noexcept;
 

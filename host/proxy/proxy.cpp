@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <latch>
+#include <system_error>
 #include <utility>
 
 namespace lemonade::proxy {
@@ -14,8 +15,6 @@ Proxy::Proxy(Pool& pool, std::uint32_t max_connections) : pool_(pool), admission
   admission_.onEmpty([this] {
     if (empty_) empty_();
   });
-  for (std::uint32_t i = 0; i < pool.workers(); ++i)
-    workers_.push_back(std::make_unique<Worker>(i, pool, settings_, admission_));
 }
 
 Proxy::~Proxy() { stop(); }
@@ -47,7 +46,7 @@ void Proxy::listen(Listeners listeners) {
     if (missingIn(listeners, listener)) gone.push_back(listener);
   listeners_ = std::move(listeners);
   if (started_ && !(added.empty() && gone.empty()))
-    runOnAll([&](Worker& worker) {
+    runOn(0, serving(), [&](Worker& worker) {
       for (const auto& listener : added) worker.acceptor().listen(listener);
       for (const auto& listener : gone) worker.acceptor().unlisten(*listener);
     });
@@ -59,25 +58,63 @@ void Proxy::tuneListeners(std::uint32_t backlog) const noexcept {
   for (const auto& listener : listeners_) listener->tune(backlog, settings_.keepalive_seconds.load());
 }
 
+Status Proxy::prepareWorkers(std::uint32_t count) try {
+  seats_.grow(count);
+  if (count > most()) workers_.resize(count);
+  for (std::uint32_t i = 0; i < count; ++i)
+    if (workers_[i] == nullptr) workers_[i] = std::make_unique<Worker>(i, seats_[i], pool_, settings_, admission_);
+  return success();
+} catch (const std::system_error& error) {
+  return Error{"cannot make " + std::to_string(count) + " workers: " + error.what()};
+}
+
+void Proxy::setWorkers(std::uint32_t count, DrainTime time) {
+  const std::uint32_t before = serving_.exchange(count);
+  if (!started_) return;
+  for (std::uint32_t i = before; i < count; ++i)
+    if (!workers_[i]->started())
+      workers_[i]->start(listeners_);
+    else
+      runOn(i, i + 1, [this](Worker& worker) {
+        worker.sessionSet().drains().remove(std::nullopt);
+        for (const auto& listener : listeners_) worker.acceptor().listen(listener);
+      });
+  // Before it is known how many sessions are left, the last client must be in.
+  runOn(count, before, [time](Worker& worker) {
+    worker.acceptor().leave();
+    worker.sessionSet().drains().add(std::nullopt, time);
+  });
+}
+
+std::size_t Proxy::reap() {
+  std::size_t left = 0;
+  for (std::uint32_t i = serving(); i < most(); ++i) {
+    if (workers_[i] != nullptr && workers_[i]->sessions() == 0) workers_[i].reset();
+    if (workers_[i] != nullptr) ++left;
+  }
+  return left;
+}
+
 void Proxy::start() {
   started_ = true;
-  for (auto& worker : workers_) worker->start(listeners_);
+  for (std::uint32_t i = 0; i < serving(); ++i) workers_[i]->start(listeners_);
 }
 
 void Proxy::drain(const std::vector<std::shared_ptr<Backend>>& backends, DrainTime time) {
   std::vector<std::uint64_t> identities;
   for (const auto& backend : backends) identities.push_back(backend->identity());
   for (auto& worker : workers_)
-    worker->post([identities, time](Worker& self) {
-      for (const std::uint64_t identity : identities) self.sessions().drains().add(identity, time);
-    });
+    if (worker != nullptr)
+      worker->post([identities, time](Worker& self) {
+        for (const std::uint64_t identity : identities) self.sessionSet().drains().add(identity, time);
+      });
 }
 
 void Proxy::drain(DrainTime time, std::function<void()> empty) {
   empty_ = std::move(empty);
-  runOnAll([time](Worker& worker) {
+  runOn(0, most(), [time](Worker& worker) {
     worker.acceptor().stop();
-    worker.sessions().drains().add(std::nullopt, time);
+    worker.sessionSet().drains().add(std::nullopt, time);
   });
   listeners_.clear();
   admission_.notifyWhenEmpty();
@@ -86,27 +123,30 @@ void Proxy::drain(DrainTime time, std::function<void()> empty) {
 
 void Proxy::stop() {
   if (!std::exchange(started_, false)) return;
-  runOnAll([](Worker& worker) {
+  runOn(0, most(), [](Worker& worker) {
     worker.acceptor().stop();
-    worker.sessions().closeAll(CloseReason::kDrain);
+    worker.sessionSet().closeAll(CloseReason::kDrain);
   });
   listeners_.clear();
-  for (auto& worker : workers_) worker->stop();
+  workers_.clear();
 }
 
 void Proxy::wake() noexcept {
-  for (auto& worker : workers_) worker->wake();
+  for (std::uint32_t i = 0; i < seats_.size(); ++i) seats_[i].wake();
 }
 
 std::vector<const ProxyCounters*> Proxy::counters() const {
   std::vector<const ProxyCounters*> counters;
-  for (const auto& worker : workers_) counters.push_back(&worker->counters());
+  for (std::uint32_t i = 0; i < seats_.size(); ++i) counters.push_back(&seats_[i].counters);
   return counters;
 }
 
-void Proxy::runOnAll(const std::function<void(Worker&)>& task) {
-  std::latch done(static_cast<std::ptrdiff_t>(workers_.size()));
-  for (auto& worker : workers_)
+void Proxy::runOn(std::uint32_t from, std::uint32_t to, const std::function<void(Worker&)>& task) {
+  std::vector<Worker*> running;
+  for (std::uint32_t i = from; i < to; ++i)
+    if (workers_[i] != nullptr && workers_[i]->started()) running.push_back(workers_[i].get());
+  std::latch done(static_cast<std::ptrdiff_t>(running.size()));
+  for (auto* worker : running)
     worker->post([&](Worker& self) {
       task(self);
       done.count_down();

@@ -10,6 +10,7 @@
 #include "proxy/settings.h"
 #include "proxy/worker.h"
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -20,7 +21,7 @@ class Proxy {
  public:
   using Listeners = std::vector<std::shared_ptr<const Listener>>;
 
-  /// One worker for each lane of the pool, which must outlive the proxy.
+  /// pool must outlive the proxy.
   Proxy(Pool& pool, std::uint32_t max_connections);
   /// Closes what is left and joins the workers.
   ~Proxy();
@@ -39,6 +40,14 @@ class Proxy {
   /// Brings backlog and keep-alive of the sockets that listen up to the settings.
   void tuneListeners(std::uint32_t backlog) const noexcept;
 
+  /// Makes what so many workers need, where there is less, so that setWorkers cannot fail. The pool has room for them.
+  Status prepareWorkers(std::uint32_t count);
+  /// Has so many workers serve. Those that are too many take no more clients; their sessions end in time, and then reap()
+  /// ends them.
+  void setWorkers(std::uint32_t count, DrainTime time);
+  /// Ends workers that do not serve and have no sessions; returns how many are left to end.
+  std::size_t reap();
+
   /// Starts the workers.
   void start();
 
@@ -55,18 +64,23 @@ class Proxy {
 
   /// Sessions now. Any thread.
   std::uint32_t sessions() const noexcept { return admission_.taken(); }
-  /// The counters of each worker. Any thread.
+  /// How many workers serve. Any thread.
+  std::uint32_t serving() const noexcept { return serving_.load(); }
+  /// The counters of each worker that there ever was, those that serve first. Any thread.
   std::vector<const ProxyCounters*> counters() const;
 
  private:
-  /// Runs task on every worker and returns when all have run it.
-  void runOnAll(const std::function<void(Worker&)>& task);
+  /// Runs task on the workers from index `from` up to `to` that run, and returns when all have run it.
+  void runOn(std::uint32_t from, std::uint32_t to, const std::function<void(Worker&)>& task);
+  std::uint32_t most() const noexcept { return static_cast<std::uint32_t>(workers_.size()); }
 
   Pool& pool_;
   Settings settings_;
   Admission admission_;
   Listeners listeners_;
-  std::vector<std::unique_ptr<Worker>> workers_;
+  PerWorker<Seat> seats_;
+  std::atomic<std::uint32_t> serving_{0};         // written by control
+  std::vector<std::unique_ptr<Worker>> workers_;  // null where one has ended; from serving_ on they take no clients
   std::function<void()> empty_;
   bool started_ = false;
 };

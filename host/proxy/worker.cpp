@@ -4,6 +4,7 @@
 #include "base/clock.h"
 
 #include <Poco/NObserver.h>
+#include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 
@@ -29,17 +30,21 @@ Fd owned(int fd, const char* what) {
 Worker::Reactor::Reactor(Quiescence& quiescence, std::uint32_t worker)
     : SocketReactor(Poco::Timespan(Poco::Timespan::DAYS)), quiescence_(quiescence), worker_(worker) {}
 
-Worker::Worker(std::uint32_t index, Pool& pool, const Settings& settings, Admission& admission)
+Seat::Seat() : wake_fd(owned(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")) {}
+
+void Seat::wake() noexcept { (void)::eventfd_write(wake_fd.get(), 1); }
+
+Worker::Worker(std::uint32_t index, Seat& seat, Pool& pool, const Settings& settings, Admission& admission)
     : index_(index),
+      seat_(seat),
       pool_(pool),
-      wake_fd_(owned(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")),
       timer_fd_(owned(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create")),
       reactor_(pool.quiescence(), index),
-      sessions_(index, pool, settings, admission, counters_),
-      acceptor_(reactor_, sessions_, admission, counters_),
+      sessions_(index, pool, settings, admission, seat.counters),
+      acceptor_(reactor_, sessions_, admission, seat.counters),
       sessions_socket_(sessions_.fd()),
       timer_socket_(timer_fd_.get()),
-      wake_socket_(wake_fd_.get()),
+      wake_socket_(seat.wake_fd.get()),
       thread_("worker-" + std::to_string(index)) {
   reactor_.addEventHandler(sessions_socket_, Observer(*this, &Worker::onSessions));
   reactor_.addEventHandler(timer_socket_, Observer(*this, &Worker::onTimer));
@@ -61,7 +66,10 @@ void Worker::start(const std::vector<std::shared_ptr<const Listener>>& listeners
   started_ = true;
 }
 
-void Worker::run() { reactor_.run(); }
+void Worker::run() {
+  (void)::pthread_setname_np(::pthread_self(), thread_.name().c_str());  // what top -H shows
+  reactor_.run();
+}
 
 void Worker::stop() {
   if (!std::exchange(started_, false)) return;
@@ -75,14 +83,12 @@ void Worker::post(std::function<void(Worker&)> task) {
     const std::lock_guard lock(mutex_);
     tasks_.push_back(std::move(task));
   }
-  wake();
+  seat_.wake();
 }
-
-void Worker::wake() noexcept { (void)::eventfd_write(wake_fd_.get(), 1); }
 
 void Worker::onWake(const Poco::AutoPtr<ReadableNotification>&) {
   eventfd_t ignored;
-  (void)::eventfd_read(wake_fd_.get(), &ignored);
+  (void)::eventfd_read(seat_.wake_fd.get(), &ignored);
   std::vector<std::function<void(Worker&)>> tasks;
   {
     const std::lock_guard lock(mutex_);

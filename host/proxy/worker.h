@@ -21,26 +21,37 @@
 
 namespace lemonade::proxy {
 
+/// What stays of a worker when its thread has ended: any thread may read it and ring.
+struct Seat {
+  Seat();
+  /// Has the worker look again whether there is room, and pass a quiescent point. Never blocks.
+  void wake() noexcept;
+
+  ProxyCounters counters;
+  Fd wake_fd;
+};
+
 class Worker : public Poco::Runnable {
  public:
-  Worker(std::uint32_t index, Pool& pool, const Settings& settings, Admission& admission);
+  /// The seat, which must outlive the worker, is its own meanwhile.
+  Worker(std::uint32_t index, Seat& seat, Pool& pool, const Settings& settings, Admission& admission);
   /// Stops and joins the thread; sessions that are left are closed.
   ~Worker() override;
 
-  const ProxyCounters& counters() const noexcept { return counters_; }
+  /// Sessions now; a worker without listeners gets no more.
+  std::uint64_t sessions() const noexcept { return seat_.counters.sessions.value(); }
 
-  /// Starts the thread. Control thread, as the rest but for wake().
+  /// Starts the thread. Control thread, as the rest.
   void start(const std::vector<std::shared_ptr<const Listener>>& listeners);
   void stop();
+  bool started() const noexcept { return started_; }
 
   /// Runs task soon on the worker's thread. Any thread.
   void post(std::function<void(Worker&)> task);
-  /// Makes the worker look again whether there is room. Any thread; never blocks.
-  void wake() noexcept;
 
   // For posted tasks.
   Acceptor& acceptor() noexcept { return acceptor_; }
-  SessionSet& sessions() noexcept { return sessions_; }
+  SessionSet& sessionSet() noexcept { return sessions_; }
 
  private:
   /// Announces the worker's quiescent points: between two polls no pick is under way.
@@ -65,10 +76,9 @@ class Worker : public Poco::Runnable {
   void arm();
 
   const std::uint32_t index_;
+  Seat& seat_;
   Pool& pool_;
-  Fd wake_fd_;
   Fd timer_fd_;
-  ProxyCounters counters_;
   Reactor reactor_;
   SessionSet sessions_;
   Acceptor acceptor_;

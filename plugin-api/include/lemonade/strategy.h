@@ -133,7 +133,8 @@ typedef struct lemonade_strategy {
   void (*destroy)(void* self) LEMONADE_NOEXCEPT;
 
   /* Optional. Makes the lane of one worker and writes it to *lane; pick gets NULL where this slot is NULL.
-   * Anything but LEMONADE_OK: the instance is not used. The lane is the plugin's until lane_destroy. [control] */
+   * Anything but LEMONADE_OK: the instance is not used. The lane is the plugin's until lane_destroy. Where workers are
+   * added later, their lanes are made while the others pick. [control] */
   lemonade_status_t (*lane_create)(void* self, uint32_t worker, void** lane, lemonade_error_t* error) LEMONADE_NOEXCEPT;
 
   /* Optional, but required with lane_create. Ends a lane that no worker uses any more. [control] */

@@ -19,6 +19,7 @@ struct Scripted {
   std::function<std::uint32_t(const lemonade_connection_t&, const lemonade_view_t&, const void*)> pick;
   int released = 0;
   int lanes = 0;
+  int most_lanes = 100;
   bool destroyed = false;
   bool refuse_prepare = false;
   std::vector<lemonade_strategy_event_t> events;
@@ -34,6 +35,7 @@ struct Scripted {
     };
     t.destroy = [](void* self) noexcept { of(self).destroyed = true; };
     t.lane_create = [](void* self, std::uint32_t, void** lane, lemonade_error_t*) noexcept {
+      if (of(self).lanes == of(self).most_lanes) return lemonade_status_t{LEMONADE_ERROR_LIMIT};
       ++of(self).lanes;
       *lane = self;
       return lemonade_status_t{LEMONADE_OK};
@@ -229,6 +231,30 @@ TEST_CASE_METHOD(Fixture, "Pool keeps a backend that left until its last session
   pool.release(*picked.backend);
   CHECK(pool.reclaim() == 0);
   CHECK(watched.expired());
+}
+
+TEST_CASE_METHOD(Fixture, "Pool::addWorkers makes lanes and counters for the new ones", "[balance]") {
+  const auto leaving = backends[0];
+  const auto picked = pick();
+  backends.erase(backends.begin());
+  (void)pool.setBackends(backends);
+  REQUIRE(pool.addWorkers(3));
+  CHECK(pool.workers() == 3);
+  CHECK(scripted.lanes == 3);
+  CHECK(backends[0]->workers() == 3);
+  CHECK(leaving->workers() == 3);
+  pool.quiescence().setOnline(2);
+  REQUIRE(pool.addWorkers(2));
+  CHECK(pool.workers() == 3);
+  pool.release(*picked.backend);
+}
+
+TEST_CASE_METHOD(Fixture, "Pool::addWorkers changes nothing where the strategy makes no lane", "[balance]") {
+  scripted.most_lanes = 2;
+  CHECK_FALSE(pool.addWorkers(3));
+  CHECK(pool.workers() == 1);
+  CHECK(scripted.lanes == 1);
+  CHECK(backends[0]->workers() == 1);
 }
 
 TEST_CASE_METHOD(Fixture, "Pool::setBackends tells which backends left and takes one back that drains", "[balance]") {

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+//
+// runtime.workers reloads: more workers begin to serve; of fewer, those that are too many drain and end.
+#include "support/balancer.h"
+#include "support/server.h"
+
+#include <Poco/JSON/Array.h>
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+namespace lemonade::test {
+namespace {
+
+struct Served {
+  explicit Served(int workers, int millis = 60'000) : drain_millis(millis), balancer(with(workers)) {}
+
+  Config with(int workers) const {
+    Config config;
+    config.set("runtime.workers", workers).set("runtime.drain_timeout_millis", drain_millis);
+    return config.backend("a", server.address());
+  }
+  void reload(int workers) {
+    balancer.folder().write("lemonade.toml", with(workers).text());
+    const auto answer = httpGet(balancer.adminAddress(), "/api/v1/reload", "POST");
+    INFO(answer.body);
+    REQUIRE(answer.status == 200);
+  }
+  /// Sessions of each worker now, as the status has it.
+  std::vector<int> sessions() {
+    std::vector<int> sessions;
+    const auto workers = balancer.status()->getArray("workers");
+    for (unsigned i = 0; i < workers->size(); ++i)
+      sessions.push_back(workers->getObject(i)->getValue<int>("sessions"));
+    return sessions;
+  }
+  /// Adds clients, each of them served, until each of so many workers has one.
+  void fill(std::size_t workers) {
+    REQUIRE(eventually([&] {
+      for (int i = 0; i < 4; ++i) {
+        clients.push_back(balancer.connect());
+        ask(clients.back());
+      }
+      const auto now = sessions();
+      return now.size() == workers && std::count(now.begin(), now.end(), 0) == 0;
+    }));
+  }
+  static void ask(Socket& client) {
+    client.send("hello");
+    REQUIRE(client.receive(5) == "hello");
+  }
+  /// Threads of workers that the process has.
+  int threads() {
+    int count = 0;
+    for (const auto& task :
+         std::filesystem::directory_iterator("/proc/" + std::to_string(balancer.process().pid()) + "/task")) {
+      std::string name;
+      std::getline(std::ifstream(task.path() / "comm"), name);
+      count += name.rfind("worker-", 0) == 0 ? 1 : 0;
+    }
+    return count;
+  }
+
+  const int drain_millis;
+  Server server{echo()};
+  Balancer balancer;
+  std::vector<Socket> clients;
+};
+
+}  // namespace
+
+TEST_CASE("More workers serve after a reload and of fewer the last ones end with their last session", "[workers]") {
+  Served s(1);
+  s.fill(1);
+  s.reload(3);
+  s.balancer.process().waitForLog("config: runtime.workers 1 -> 3");
+  CHECK(eventually([&] { return s.threads() == 3; }));
+  s.fill(3);
+
+  s.reload(1);
+  for (auto& client : s.clients) Served::ask(client);
+  CHECK(s.sessions().size() == 3);
+  s.clients.clear();
+  CHECK(eventually([&] { return s.threads() == 1; }));
+  CHECK(eventually([&] { return s.sessions() == std::vector<int>{0}; }));
+  s.fill(1);
+  CHECK(s.balancer.metric("lemonade_proxy_drain_closed_total") == 0);
+
+  s.reload(2);
+  s.fill(2);
+  CHECK(s.threads() == 2);
+}
+
+TEST_CASE("Sessions of a worker that is too many are closed within the drain timeout", "[workers][drain]") {
+  Served s(2, 800);
+  s.fill(2);
+  const auto before = s.sessions();
+  const Stopwatch watch;
+  s.reload(1);
+  REQUIRE(eventually([&] { return s.sessions() == std::vector<int>{before[0]}; }));
+  CHECK(watch.elapsed() >= 640ms);
+  CHECK(s.balancer.metric("lemonade_proxy_drain_closed_total") == before[1]);
+  int open = 0;
+  for (auto& client : s.clients) open += client.staysOpen(0ms) ? 1 : 0;
+  CHECK(open == before[0]);
+}
+
+TEST_CASE("A worker that is wanted again while it drains keeps its sessions", "[workers][drain]") {
+  Served s(2, 700);
+  s.fill(2);
+  s.reload(1);
+  s.reload(2);
+  CHECK(s.clients[0].staysOpen(1000ms));
+  for (auto& client : s.clients) Served::ask(client);
+  CHECK(s.balancer.metric("lemonade_proxy_drain_closed_total") == 0);
+  s.fill(2);
+}
+
+TEST_CASE("No request fails while the number of workers changes", "[workers]") {
+  Served s(2);
+  const std::string address = s.balancer.address();
+  std::atomic<bool> done{false};
+  std::atomic<int> asked{0}, failed{0};
+  std::thread client([&] {
+    while (!done.load()) try {
+        Socket socket = Socket::connect(address);
+        socket.send("x");
+        if (socket.receive(1) != "x") ++failed;
+        ++asked;
+      } catch (const std::exception&) {
+        ++failed;
+      }
+  });
+  for (const int workers : {1, 4, 2, 5, 1, 3, 1, 2}) {
+    const int before = asked;
+    s.reload(workers);
+    CHECK(eventually([&] { return asked > before + 20; }));
+  }
+  done = true;
+  client.join();
+  CHECK(failed == 0);
+}
+
+}  // namespace lemonade::test
