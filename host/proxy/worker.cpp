@@ -89,6 +89,8 @@ void Worker::post(std::function<void(Worker&)> task) {
 void Worker::onWake(const Poco::AutoPtr<ReadableNotification>&) {
   eventfd_t ignored;
   (void)::eventfd_read(seat_.wake_fd.get(), &ignored);
+  // What was retired since this turn began has had its wake-up swallowed by that read.
+  pool_.quiescence().announce(index_);
   std::vector<std::function<void(Worker&)>> tasks;
   {
     const std::lock_guard lock(mutex_);
