@@ -1,22 +1,30 @@
 // SPDX-License-Identifier: MIT
 #include "plugin/image.h"
 
-#include "base/fd.h"
-
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <boost/dll/shared_library.hpp>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <list>
-#include <new>
+#include <mutex>
 
 namespace lemonade::plugin {
 
 namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kKeepAll = true;
+#else
+constexpr bool kKeepAll = false;
+#endif
+
+std::atomic<std::uint64_t> mapped_images{0};
 
 Status writeAll(int fd, const std::vector<std::byte>& content) {
   std::size_t done = 0;
@@ -29,7 +37,7 @@ Status writeAll(int fd, const std::vector<std::byte>& content) {
   return success();
 }
 
-/// The private copy, at a path no generation had before. The copy keeps its name while the process lives: sanitizers and
+/// The private copy, at a path no generation had before. It keeps its name as long as it is mapped: sanitizers and
 /// profilers look symbols up by it.
 Result<std::string> copyToFile(const PluginFile& file, const std::string& directory, std::uint64_t generation) {
   const std::string path =
@@ -43,14 +51,14 @@ Result<std::string> copyToFile(const PluginFile& file, const std::string& direct
 
 /// Where no directory allows execution: a sealed memfd, kept open for the life of the image, since its /proc path is its
 /// name.
-Result<std::string> copyToMemory(const PluginFile& file) {
+Result<Fd> copyToMemory(const PluginFile& file) {
   Fd fd(::memfd_create(file.id.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!fd) return Error{std::string("cannot make a private copy in memory: ") + std::strerror(errno)};
   if (auto written = writeAll(fd.get(), file.content); !written)
     return std::move(written).error().in("cannot make a private copy in memory");
   if (::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
     return Error{std::string("cannot seal the private copy: ") + std::strerror(errno)};
-  return "/proc/self/fd/" + std::to_string(fd.release());
+  return fd;
 }
 
 Status checkEntry(const lemonade_plugin_t& entry, const PluginFile& file) {
@@ -67,30 +75,64 @@ Status checkEntry(const lemonade_plugin_t& entry, const PluginFile& file) {
 
 }  // namespace
 
+Image::Image() noexcept { mapped_images.fetch_add(1, std::memory_order_relaxed); }
+
+Image::~Image() {
+  if (unload_safe_ && !kKeepAll && unmap()) {
+    if (!copy_.empty()) ::unlink(copy_.c_str());
+    mapped_images.fetch_sub(1, std::memory_order_relaxed);
+    return;
+  }
+  // It goes where no destructor runs, or that would unmap it, and where a leak checker still finds it.
+  static std::mutex mutex;
+  static auto& kept = *new std::list<std::unique_ptr<boost::dll::shared_library>>;
+  const std::lock_guard lock(mutex);
+  kept.push_back(std::move(library_));
+  (void)memory_.release();
+}
+
+/// True where nothing of it is mapped any more.
+bool Image::unmap() {
+  library_->unload();
+  Dl_info info;
+  return ::dladdr(entry_, &info) == 0;
+}
+
+std::uint64_t Image::mapped() noexcept { return mapped_images.load(std::memory_order_relaxed); }
+
 Result<std::shared_ptr<const Image>> Image::load(const PluginFile& file, const std::string& directory,
                                                  std::uint64_t generation) {
-  auto path = directory.empty() ? copyToMemory(file) : copyToFile(file, directory, generation);
-  if (!path) return std::move(path).error();
+  std::string copy;
+  Fd memory;
+  if (directory.empty()) {
+    auto made = copyToMemory(file);
+    if (!made) return std::move(made).error();
+    memory = std::move(made).value();
+  } else {
+    auto made = copyToFile(file, directory, generation);
+    if (!made) return std::move(made).error();
+    copy = std::move(made).value();
+  }
 
   boost::dll::fs::error_code failed;
   ::dlerror();
-  boost::dll::shared_library library(
-      path.value(), boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local, failed);
+  auto library = std::make_unique<boost::dll::shared_library>(
+      copy.empty() ? "/proc/self/fd/" + std::to_string(memory.get()) : copy,
+      boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local, failed);
   if (failed) {
     // Boost's error code is always the same; the dynamic linker knows why.
     const char* why = ::dlerror();
+    if (!copy.empty()) ::unlink(copy.c_str());
     return Error{"cannot be loaded: " + (why != nullptr ? std::string(why) : failed.message())};
   }
-  const auto* entry =
-      library.has(LEMONADE_ENTRY_SYMBOL) ? &library.get<const lemonade_plugin_t>(LEMONADE_ENTRY_SYMBOL) : nullptr;
-  // The library's destructor would unmap it, so it goes where no destructor runs and a leak checker still finds it.
-  static auto& mapped = *new std::list<boost::dll::shared_library>;
-  mapped.push_back(std::move(library));
-  if (entry == nullptr) return Error{"exports no " LEMONADE_ENTRY_SYMBOL " once loaded"};
-  if (auto checked = checkEntry(*entry, file); !checked) return std::move(checked).error();
-
   std::shared_ptr<Image> image(new Image());
-  image->entry_ = entry;
+  image->library_ = std::move(library);
+  image->memory_ = std::move(memory);
+  image->copy_ = std::move(copy);
+  if (!image->library_->has(LEMONADE_ENTRY_SYMBOL)) return Error{"exports no " LEMONADE_ENTRY_SYMBOL " once loaded"};
+  image->entry_ = &image->library_->get<const lemonade_plugin_t>(LEMONADE_ENTRY_SYMBOL);
+  if (auto checked = checkEntry(*image->entry_, file); !checked) return std::move(checked).error();
+  image->unload_safe_ = (file.flags & LEMONADE_FLAG_UNLOAD_SAFE) != 0;
   image->id_ = file.id;
   image->version_ = file.version;
   image->file_ = file.path;

@@ -4,9 +4,13 @@
 // happens to the file in its directory (overwritten, truncated, replaced, deleted) never touches the running code, and
 // the same file name with new content gives new code.
 //
-// Images stay mapped until the process ends: unmapping code is what every program that tried it came to regret.
+// Unmapping code is what every program that tried it came to regret. So an image stays mapped until the process ends,
+// unless its plugin declares LEMONADE_FLAG_UNLOAD_SAFE, and even then the dynamic linker has the last word: what it keeps
+// (thread-local destructors, NODELETE) stays and is counted. Under AddressSanitizer and ThreadSanitizer all of them stay,
+// or their reports would lose the symbols.
 #pragma once
 
+#include "base/fd.h"
 #include "base/result.h"
 #include "plugin/plugin_file.h"
 
@@ -16,13 +20,25 @@
 #include <memory>
 #include <string>
 
+namespace boost::dll {
+class shared_library;
+}
+
 namespace lemonade::plugin {
 
+/// Let go of on the control thread, or after it has ended: the last owner may unmap it.
 class Image {
  public:
   /// Copies the file into directory (see PrivateDirectory) and loads the copy. Control thread.
   static Result<std::shared_ptr<const Image>> load(const PluginFile& file, const std::string& directory,
                                                    std::uint64_t generation);
+
+  ~Image();
+  Image(const Image&) = delete;
+  Image& operator=(const Image&) = delete;
+
+  /// Images mapped now, those of retired generations included. Any thread.
+  static std::uint64_t mapped() noexcept;
 
   const lemonade_plugin_t& entry() const noexcept { return *entry_; }
   const std::string& id() const noexcept { return id_; }
@@ -32,8 +48,13 @@ class Image {
   std::uint64_t generation() const noexcept { return generation_; }
 
  private:
-  Image() = default;
+  Image() noexcept;
+  bool unmap();
 
+  std::unique_ptr<boost::dll::shared_library> library_;
+  Fd memory_;         // of a copy in memory: its /proc path is the image's name
+  std::string copy_;  // of a copy in a file: its path
+  bool unload_safe_ = false;
   const lemonade_plugin_t* entry_ = nullptr;
   std::string id_;
   std::string version_;

@@ -84,14 +84,12 @@ Result<PluginFile> Loader::read(const config::PluginChoice& choice, std::uint32_
 }
 
 Result<std::shared_ptr<const Image>> Loader::image(const PluginFile& file) {
-  auto& known = images_[file.hash];
-  if (known == nullptr) {
-    auto loaded = Image::load(file, private_directory_.path(), generation_ + 1);
-    if (!loaded) return std::move(loaded).error().in("plugin " + file.id + " (" + file.path + ")");
-    ++generation_;
-    known = std::move(loaded).value();
-  }
-  return known;
+  std::erase_if(images_, [](const auto& image) { return image.second.expired(); });
+  if (const auto known = images_.find(file.hash); known != images_.end()) return known->second.lock();
+  auto loaded = Image::load(file, private_directory_.path(), ++generation_);
+  if (!loaded) return std::move(loaded).error().in("plugin " + file.id + " (" + file.path + ")");
+  images_.emplace(file.hash, loaded.value());
+  return loaded;
 }
 
 template <class Table>

@@ -67,7 +67,7 @@ class Loader {
   MetricCells& cells_;
   PrivateDirectory private_directory_;
   Catalog catalog_;
-  std::map<std::string, std::shared_ptr<const Image>> images_;  // by hash of the content
+  std::map<std::string, std::weak_ptr<const Image>> images_;  // in use, by hash of the content
   std::uint64_t generation_ = 0;  // of the newest image
   std::uint64_t instances_ = 0;   // created so far
 };

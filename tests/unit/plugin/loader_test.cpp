@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 
 using namespace lemonade;
 using namespace lemonade::plugin;
@@ -91,4 +92,29 @@ TEST_CASE_METHOD(Fixture, "Loader refuses a plugin of another kind", "[plugin]")
   CHECK_FALSE(loader.checker({"round_robin", {}, {}}, problems));
   REQUIRE(problems.size() == 1);
   CHECK_THAT(problems[0].text, Catch::Contains("is no health checker but a strategy"));
+}
+
+TEST_CASE_METHOD(Fixture, "Loader unmaps an image that is safe to unmap when its last instance is gone", "[plugin]") {
+  const auto mapped = [&] {
+    std::ifstream maps("/proc/self/maps");
+    const std::string text{std::istreambuf_iterator<char>(maps), {}};
+    return text.find("round_robin-g") != std::string::npos;
+  };
+  const auto before = Image::mapped();
+  auto first = loader.strategy({"round_robin", {}, {}}, problems);
+  auto second = loader.strategy({"round_robin", {}, {}}, problems);
+  REQUIRE((first && second));
+  CHECK(Image::mapped() == before + 1);
+  first.reset();
+  CHECK(mapped());
+  second.reset();
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  CHECK(mapped());
+#else
+  CHECK_FALSE(mapped());
+  CHECK(Image::mapped() == before);
+#endif
+  auto again = loader.strategy({"round_robin", {}, {}}, problems);
+  REQUIRE(again);
+  CHECK(pickOne(*again) == 0);
 }
