@@ -52,6 +52,7 @@ struct alignas(64) ProxyCounters {
   Counter abandoned;            ///< clients that left before a backend was connected
   Counter client_resets;        ///< sessions that the client reset
   Counter invalid_picks;        ///< answers of the strategy that the host could not use
+  Counter slow_picks;           ///< picks that took over 100 ms
   Counter accept_errors;        ///< accepts that failed, such as for want of descriptors
   Counter descriptor_waits;     ///< connects put off for want of descriptors
   Counter drain_closed;         ///< sessions closed because the drain timeout was over

@@ -102,6 +102,7 @@ Picked Pool::pick(lemonade_connection_t& connection, const Tried& tried) noexcep
   const Strategy& strategy = view->strategy();
   Excluded excluded(*view, tried);
   Picked picked;
+  picked.asked = &strategy.info();
   // More than a few rounds happen only when backends fill up at this very moment.
   for (std::uint32_t round = 0; round < Tried::kMost; ++round) {
     excluded.show(connection);

@@ -26,6 +26,7 @@ struct Picked {
   std::uint64_t cookie = 0;           ///< the strategy's
   std::uint64_t generation = 0;       ///< of the strategy that picked; 0 where the host picked in its place
   bool invalid = false;               ///< the strategy's answer was unusable, the host picked in its place
+  const plugin::Info* asked = nullptr;  ///< the strategy; valid until the worker next announces itself
 };
 
 /// The backends that one connection has failed on: as many as retries allow, without allocation.

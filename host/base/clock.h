@@ -19,6 +19,13 @@ inline std::uint64_t nowNs() noexcept {
   return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
+/// The same clock as of its last tick, a few milliseconds ago at most; about 5 ns a call. Any thread.
+inline std::uint64_t coarseNs() noexcept {
+  timespec now;
+  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
 /// Nanoseconds since 1970. Any thread.
 inline std::uint64_t unixNs() noexcept {
   timespec now;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "proxy/connector.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <netinet/tcp.h>
@@ -15,6 +16,7 @@ namespace lemonade::proxy {
 
 namespace {
 
+constexpr std::uint64_t kSlowPick = 100'000'000;
 constexpr std::uint64_t kQuiet = 10'000'000'000;  // between two lines about the same trouble
 
 bool isShortage(int error) noexcept {
@@ -77,7 +79,9 @@ bool Connector::pick(Session& session, std::uint64_t now) noexcept {
   connection.worker = worker_;
   describeClient(session, connection);
 
+  const std::uint64_t asked_at = coarseNs();
   const Picked picked = pool_.pick(connection, session.tried);
+  if (const std::uint64_t took = coarseNs() - asked_at; took > kSlowPick) reportSlow(picked, took, now);
   if (picked.invalid) {
     meter_.counters().invalid_picks.add();
     if (now - invalid_logged_at_ > kQuiet || invalid_logged_at_ == 0) {
@@ -99,6 +103,16 @@ bool Connector::pick(Session& session, std::uint64_t now) noexcept {
     meter_.counters().no_backend.add();
   }
   return false;
+}
+
+void Connector::reportSlow(const Picked& picked, std::uint64_t took, std::uint64_t now) noexcept {
+  meter_.counters().slow_picks.add();
+  if (picked.asked == nullptr || (now - slow_logged_at_ < kQuiet && slow_logged_at_ != 0)) return;
+  slow_logged_at_ = now;
+  log::warning("proxy", "a pick took over 100 ms, and everything else of its worker waited",
+               {{"strategy", picked.asked->id},
+                {"generation", std::to_string(picked.asked->generation)},
+                {"took_ms", std::to_string(took / 1'000'000)}});
 }
 
 // kGiveUp means that this attempt failed at once, with errno.

@@ -31,6 +31,7 @@ class Connector {
 
  private:
   bool pick(Session& session, std::uint64_t now) noexcept;
+  void reportSlow(const Picked& picked, std::uint64_t took, std::uint64_t now) noexcept;
   Outcome connect(Session& session, std::uint64_t now) noexcept;
   bool failAttempt(Session& session, int error, std::uint64_t now) noexcept;
   std::uint64_t random() noexcept;
@@ -42,6 +43,7 @@ class Connector {
   std::uint64_t random_state_;
   std::uint64_t complained_at_ = 0;  // of source ports
   std::uint64_t invalid_logged_at_ = 0;
+  std::uint64_t slow_logged_at_ = 0;
 };
 
 }  // namespace lemonade::proxy
