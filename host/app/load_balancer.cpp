@@ -66,7 +66,7 @@ Status LoadBalancer::start() {
                {"eligible", std::to_string(pool_.eligibleCount())},
                {"strategy", config_.strategy.id},
                {"workers", std::to_string(proxy_.serving())}});
-    watcher_ = std::make_unique<Watcher>(input_.file, [this](const auto& reason) { return reload(reason); });
+    watcher_ = std::make_unique<Watcher>(input_.file, [this](const auto& reason) { return reloadAndRemember(reason); });
     watcher_->configure(config_.runtime.config_watch_interval, pluginSearchPath(config_));
   });
   discard(*preparation_, loop_);
@@ -136,6 +136,16 @@ void LoadBalancer::reclaimSoon(Duration delay) {
   });
 }
 
+Reloaded LoadBalancer::reloadAndRemember(const std::string& reason) {
+  const std::uint64_t began_ns = nowNs(), began_unix_ns = unixNs(), before = generation_.load();
+  auto reloaded = reload(reason);
+  const std::uint64_t after = generation_.load();
+  const char* result = !reloaded.applied ? "failed" : after == before ? "unchanged" : "applied";
+  const std::lock_guard lock(shown_mutex_);
+  last_reload_ = ReloadStatus{result, reason, began_unix_ns, nowNs() - began_ns, after, reloaded.lines};
+  return reloaded;
+}
+
 // ---- stopping ------------------------------------------------------------------------------------------------------
 
 void LoadBalancer::onSignal(int signal) {
@@ -190,12 +200,13 @@ bool LoadBalancer::stop() {
 // ---- reading -------------------------------------------------------------------------------------------------------
 
 admin::Response LoadBalancer::status() {
+  StatusInput input;
   std::shared_ptr<const Shown> shown;
   {
     const std::lock_guard lock(shown_mutex_);
     shown = shown_;
+    input.last_reload = last_reload_;
   }
-  StatusInput input;
   input.version = LEMONADE_VERSION;
   input.abi = kAbi;
   input.uptime_ns = nowNs() - started_ns_;
@@ -240,6 +251,15 @@ void LoadBalancer::addFamilies(metrics::SnapshotBuilder& builder) const {
   facts.config_generation = generation_.load();
   facts.reloads_applied = reloads_applied_.load();
   facts.reloads_failed = reloads_failed_.load();
+  {
+    const std::lock_guard lock(shown_mutex_);
+    if (last_reload_) {
+      facts.last_reload_failed = last_reload_->result == "failed";
+      facts.last_reload_unix_ns = last_reload_->unix_ns;
+      facts.last_reload_duration_ns = last_reload_->duration_ns;
+    }
+  }
+  facts.mapped_generations = plugin::Image::mapped();
   facts.log_dropped = log::dropped();
   facts.health_checks = monitor_.counters().checks.value();
   facts.health_failures = monitor_.counters().failures.value();

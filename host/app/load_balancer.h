@@ -55,6 +55,7 @@ class LoadBalancer {
 
   // Reloading; see reload.cpp
   Reloaded reload(const std::string& reason);
+  Reloaded reloadAndRemember(const std::string& reason);
   Running running() const;
   void applySettings(const config::Config& config);
   void applySinks(Preparation& preparation);
@@ -105,7 +106,8 @@ class LoadBalancer {
   std::unique_ptr<Watcher> watcher_;
 
   mutable std::mutex shown_mutex_;
-  std::shared_ptr<const Shown> shown_;  // the pointer is guarded by shown_mutex_
+  std::shared_ptr<const Shown> shown_;  // the pointer is guarded by shown_mutex_, as the next one
+  std::optional<ReloadStatus> last_reload_;
   std::atomic<std::uint64_t> generation_{0};
   std::atomic<std::uint64_t> reloads_applied_{0};
   std::atomic<std::uint64_t> reloads_failed_{0};

@@ -116,6 +116,14 @@ void addProcess(SnapshotBuilder& builder, const ProcessFacts& facts) {
   builder.counter("lemonade_config_reloads_total", "Reloads of the configuration, by result.")
       .add(builder.labels({{"result", "applied"}}), real(facts.reloads_applied))
       .add(builder.labels({{"result", "failed"}}), real(facts.reloads_failed));
+  builder.gauge("lemonade_config_last_reload_success", "0 where the last reload failed, else 1.")
+      .add(facts.last_reload_failed ? 0 : 1);
+  builder.gauge("lemonade_config_last_reload_time_seconds", "When the last reload began, in seconds since 1970; 0: never.")
+      .add(real(facts.last_reload_unix_ns) / 1e9);
+  builder.gauge("lemonade_config_last_reload_duration_seconds", "How long the last reload took.")
+      .add(real(facts.last_reload_duration_ns) / 1e9);
+  builder.gauge("lemonade_plugin_mapped_generations", "Images of plugins in memory, those of retired generations included.")
+      .add(real(facts.mapped_generations));
   builder.counter("lemonade_log_lines_dropped_total", "Log lines dropped because the log could not keep up.")
       .add(real(facts.log_dropped));
   builder.counter("lemonade_health_checks_total", "Health checks that ended.").add(real(facts.health_checks));
@@ -138,6 +146,7 @@ void addProxy(SnapshotBuilder& builder, std::span<const ProxyCounters* const> wo
   count("lemonade_proxy_client_resets_total", "Sessions that the client reset.", &ProxyCounters::client_resets);
   count("lemonade_proxy_invalid_picks_total", "Answers of the strategy that the host could not use.",
         &ProxyCounters::invalid_picks);
+  count("lemonade_proxy_slow_picks_total", "Picks of the strategy that took over 100 ms.", &ProxyCounters::slow_picks);
   count("lemonade_proxy_accept_errors_total", "Accepts that failed.", &ProxyCounters::accept_errors);
   count("lemonade_proxy_descriptor_waits_total", "Connects put off for want of descriptors.",
         &ProxyCounters::descriptor_waits);

@@ -27,6 +27,10 @@ struct ProcessFacts {
   std::uint64_t config_generation = 1;  ///< counts the configurations that took effect, from 1
   std::uint64_t reloads_applied = 0;
   std::uint64_t reloads_failed = 0;
+  bool last_reload_failed = false;
+  std::uint64_t last_reload_unix_ns = 0;      ///< 0: none yet
+  std::uint64_t last_reload_duration_ns = 0;
+  std::uint64_t mapped_generations = 0;  ///< plugin::Image::mapped()
   std::uint64_t log_dropped = 0;      ///< log::dropped()
   std::uint64_t health_checks = 0;    ///< checks that ended
   std::uint64_t health_failures = 0;  ///< of these, how many failed

@@ -102,6 +102,18 @@ Array array(const std::vector<Item>& items) {
   return array;
 }
 
+Poco::Dynamic::Var json(const std::optional<ReloadStatus>& reload) {
+  if (!reload) return {};
+  auto object = ordered();
+  object.set("result", reload->result);
+  object.set("reason", reload->reason);
+  object.set("time", timeOf(reload->unix_ns));
+  object.set("duration_seconds", static_cast<double>(reload->duration_ns) / 1e9);
+  object.set("generation", reload->generation);
+  object.set("lines", array(reload->lines));
+  return object;
+}
+
 Percentiles percentiles(const Backend& backend, Histogram BackendCounters::*histogram) {
   Histogram::Sum sum;
   for (std::uint32_t worker = 0; worker < backend.workers(); ++worker) sum.add(backend.counters(worker).*histogram);
@@ -160,6 +172,7 @@ std::string statusJson(const StatusInput& status) {
   object.set("state", status.state);
   object.set("config_file", status.config_file);
   object.set("config_generation", status.config_generation);
+  object.set("last_reload", json(status.last_reload));
   object.set("max_connections", status.max_connections);
   object.set("listeners", array(status.listeners));
   object.set("workers", array(status.workers));

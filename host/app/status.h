@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -64,6 +65,15 @@ struct PluginStatus {
   plugin::Info info;
 };
 
+struct ReloadStatus {
+  std::string result;  ///< "applied", "unchanged", "failed"
+  std::string reason;  ///< what asked for it
+  std::uint64_t unix_ns = 0;  ///< when it began
+  std::uint64_t duration_ns = 0;
+  std::uint64_t generation = 0;    ///< of the configuration that runs since
+  std::vector<std::string> lines;  ///< the differences, or what is wrong
+};
+
 struct StatusInput {
   std::string version;
   std::string abi;  ///< "1.0"
@@ -72,6 +82,7 @@ struct StatusInput {
   std::string state;  ///< "running", "draining"
   std::uint64_t config_generation = 1;
   std::string config_file;  ///< "" where the environment alone configures
+  std::optional<ReloadStatus> last_reload;  ///< none yet: null
   std::uint32_t max_connections = 0;
   std::vector<std::string> listeners;
   std::vector<WorkerStatus> workers;

@@ -57,6 +57,12 @@ TEST_CASE("Status shows the process and its parts", "[app]") {
   input.state = "draining";
   input.config_generation = 2;
   input.config_file = "lb.toml";
+  input.last_reload = {.result = "failed",
+                       .reason = "SIGHUP",
+                       .unix_ns = kSecond,
+                       .duration_ns = 250'000'000,
+                       .generation = 2,
+                       .lines = {"lb.toml:1:1: no"}};
   input.max_connections = 100;
   input.listeners = {"127.0.0.1:8080", "[::1]:8080"};
   input.workers = {{.sessions = 1, .accepted = 18'446'744'073'709'551'615u}, {.sessions = 2, .accepted = 3}};
@@ -70,6 +76,14 @@ TEST_CASE("Status shows the process and its parts", "[app]") {
   CHECK(object->getValue<std::string>("state") == "draining");
   CHECK(object->getValue<int>("config_generation") == 2);
   CHECK(object->getValue<std::string>("config_file") == "lb.toml");
+  const auto reload = object->getObject("last_reload");
+  CHECK(reload->getValue<std::string>("result") == "failed");
+  CHECK(reload->getValue<std::string>("reason") == "SIGHUP");
+  CHECK(reload->getValue<std::string>("time").find("1970-01-01T00:00:01") == 0);
+  CHECK(reload->getValue<double>("duration_seconds") == 0.25);
+  CHECK(reload->getValue<int>("generation") == 2);
+  CHECK(reload->getArray("lines")->getElement<std::string>(0) == "lb.toml:1:1: no");
+  CHECK(parsed(statusJson(StatusInput{}))->isNull("last_reload"));
   CHECK(object->getValue<int>("max_connections") == 100);
   CHECK(object->getArray("listeners")->getElement<std::string>(1) == "[::1]:8080");
   REQUIRE(object->getArray("workers")->size() == 2);
