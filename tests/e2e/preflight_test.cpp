@@ -1,71 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
 // New plugins are tried in a process of their own: whatever they do there, the balancer goes on with what it has.
+#include "e2e/misfit.h"
 #include "support/balancer.h"
 #include "support/server.h"
 
-#include <Poco/JSON/Array.h>
-
 #include <catch2/catch.hpp>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 
 namespace lemonade::test {
-namespace {
-
-namespace fs = std::filesystem;
-
-/// A folder that holds the misfit in the shape of one misdeed at a time.
-class Misfit {
- public:
-  explicit Misfit(const std::string& misdeed = "none") { become(misdeed); }
-  void become(const std::string& misdeed) const {
-    fs::copy_file(LEMONADE_BAD_PLUGINS "/" + misdeed + ".so", folder_.path() / "new");
-    fs::rename(folder_.path() / "new", file());
-  }
-  std::string file() const { return (folder_.path() / "misfit.so").string(); }
-  Config config() const {
-    return Config()
-        .set("strategy.algorithm", "com.example.misfit")
-        .set("runtime.config_watch_interval_millis", 3'600'000)
-        .raw("plugins.directories", "[\"" + folder_.path().string() + "\", \"" + testPluginFolder() + "\"]");
-  }
-
- private:
-  const TemporaryFolder folder_;
-};
-
-/// What a process holds.
-struct Holdings {
-  explicit Holdings(pid_t pid) {
-    const std::string proc = "/proc/" + std::to_string(pid);
-    descriptors = std::distance(fs::directory_iterator(proc + "/fd"), {});
-    threads = std::distance(fs::directory_iterator(proc + "/task"), {});
-    std::ifstream maps(proc + "/maps");
-    for (std::string line; std::getline(maps, line);) ++mappings;
-    std::ifstream statm(proc + "/statm");
-    long pages = 0;
-    statm >> pages >> pages;
-    resident_kib = pages * 4;
-  }
-  long descriptors = 0, threads = 0, mappings = 0, resident_kib = 0;
-};
-
-/// LEMONADE_TEST_SWAPS, which the long tier sets.
-int swaps() {
-  const char* text = std::getenv("LEMONADE_TEST_SWAPS");
-  return text == nullptr ? 50 : std::atoi(text);
-}
-
-HttpAnswer reload(Balancer& balancer) { return httpGet(balancer.adminAddress(), "/api/v1/reload", "POST"); }
-
-std::string strategyVersion(Balancer& balancer) {
-  return balancer.status()->getArray("plugins")->getObject(0)->getValue<std::string>("version");
-}
-
-}  // namespace
 
 TEST_CASE("A new strategy that misbehaves in preflight is refused by name and the old one serves on", "[preflight]") {
   struct Case {
@@ -95,7 +37,7 @@ TEST_CASE("A new strategy that misbehaves in preflight is refused by name and th
   for (const auto& [misdeed, words] : cases) {
     CAPTURE(misdeed);
     misfit.become(misdeed);
-    const auto answer = reload(balancer);
+    const auto answer = reloadNow(balancer);
     CAPTURE(answer.body);
     CHECK(answer.status == 422);
     CHECK(answer.body.find("plugin com.example.misfit (" + misfit.file() + ")") != std::string::npos);
@@ -111,7 +53,7 @@ TEST_CASE("With preflight off a new strategy is used at once", "[preflight]") {
   const Misfit misfit;
   Balancer balancer(misfit.config().backend("a", a.address()), {{"LEMONADE_PREFLIGHT", "off"}});
   misfit.become("invalid_index");
-  CHECK(reload(balancer).status == 200);
+  CHECK(reloadNow(balancer).status == 200);
   CHECK(strategyVersion(balancer) == "1.0.0-invalid_index");
   CHECK(balancer.ask() == "a");
 }
@@ -136,14 +78,14 @@ TEST_CASE("The status and the metrics tell of the last reload", "[preflight]") {
   CHECK(balancer.status()->isNull("last_reload"));
   CHECK(balancer.metric("lemonade_config_last_reload_time_seconds") == 0);
   const auto result = [&] { return balancer.status()->getObject("last_reload")->getValue<std::string>("result"); };
-  CHECK(reload(balancer).status == 200);
+  CHECK(reloadNow(balancer).status == 200);
   CHECK(result() == "unchanged");
   misfit.become("crash_in_pick");
-  CHECK(reload(balancer).status == 422);
+  CHECK(reloadNow(balancer).status == 422);
   CHECK(result() == "failed");
   CHECK(balancer.metric("lemonade_config_last_reload_success") == 0);
   misfit.become("none");
-  CHECK(reload(balancer).status == 200);
+  CHECK(reloadNow(balancer).status == 200);
   const auto last = balancer.status()->getObject("last_reload");
   CHECK(last->getValue<std::string>("reason") == "request");
   CHECK(last->getValue<std::string>("result") == "unchanged");
@@ -151,34 +93,6 @@ TEST_CASE("The status and the metrics tell of the last reload", "[preflight]") {
   CHECK(balancer.metric("lemonade_config_last_reload_success") == 1);
   CHECK(balancer.metric("lemonade_config_last_reload_time_seconds") > 1e9);
   CHECK(balancer.metric("lemonade_config_last_reload_duration_seconds") > 0);
-}
-
-TEST_CASE("Swaps of a plugin that is safe to unmap leave nothing behind", "[preflight][swaps]") {
-  Server a(named("a"));
-  const Misfit misfit;
-  Balancer balancer(misfit.config().backend("a", a.address()),
-                    {{"LEMONADE_PREFLIGHT", "off"}, {"LEMONADE_LOG", "warn,admin=info,proxy=info,app=info"}});
-  const auto swap = [&](int i) {
-    const std::string misdeed = i % 2 == 0 ? "none_again" : "none";
-    misfit.become(misdeed);
-    REQUIRE(reload(balancer).status == 200);
-    REQUIRE(balancer.ask() == "a");
-    REQUIRE(strategyVersion(balancer) == "1.0.0-" + misdeed);
-  };
-  // The first ones warm up what grows once: threads of the admin listener, heaps, buffers.
-  for (int i = 0; i < 20; ++i) swap(i);
-  const auto settle = [&] {
-    return eventually([&] { return balancer.metric("lemonade_plugin_mapped_generations") == 3; });
-  };
-  if (LEMONADE_SANITIZED == 0) REQUIRE(settle());
-  const Holdings before(balancer.process().pid());
-  for (int i = 0; i < swaps(); ++i) swap(i);
-  if (LEMONADE_SANITIZED == 0) CHECK(settle());
-  const Holdings after(balancer.process().pid());
-  CHECK(after.descriptors <= before.descriptors + 3);
-  CHECK(after.threads <= before.threads + 2);
-  if (LEMONADE_SANITIZED == 0) CHECK(after.mappings <= before.mappings + 20);
-  if (LEMONADE_SANITIZED == 0) CHECK(after.resident_kib <= before.resident_kib + 8'192);
 }
 
 TEST_CASE("A LEMONADE_PREFLIGHT that is no duration is a configuration error", "[preflight]") {
