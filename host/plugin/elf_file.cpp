@@ -120,17 +120,29 @@ std::uint64_t ElfFile::countSymbols(std::uint64_t hash, std::uint64_t gnu_hash) 
   }
 }
 
-std::optional<ElfFile::Bytes> ElfFile::exportedObject(std::string_view name) const {
+template <class Wanted>
+std::optional<ElfFile::Symbol> ElfFile::findDefined(Wanted wanted) const {
   for (std::uint64_t i = 0; i < symbol_count_; ++i) {
     const auto bytes = atAddress(symbols_ + i * sizeof(Elf64_Sym), sizeof(Elf64_Sym));
     if (!bytes) return std::nullopt;
     const auto symbol = *readAt<Elf64_Sym>(*bytes, 0);
     if (symbol.st_shndx == SHN_UNDEF || symbol.st_name >= strings_.size()) continue;
     const auto* text = reinterpret_cast<const char*>(strings_.data()) + symbol.st_name;
-    const std::string_view found(text, ::strnlen(text, strings_.size() - symbol.st_name));
-    if (found == name) return atAddress(symbol.st_value, symbol.st_size);
+    const std::string_view name(text, ::strnlen(text, strings_.size() - symbol.st_name));
+    const Symbol found{name, symbol.st_value, symbol.st_size, ELF64_ST_BIND(symbol.st_info)};
+    if (wanted(found)) return found;
   }
   return std::nullopt;
+}
+
+std::optional<ElfFile::Bytes> ElfFile::exportedObject(std::string_view name) const {
+  const auto symbol = findDefined([&](const Symbol& one) { return one.name == name; });
+  return symbol ? atAddress(symbol->address, symbol->size) : std::nullopt;
+}
+
+std::optional<std::string_view> ElfFile::uniqueSymbol() const {
+  const auto symbol = findDefined([](const Symbol& one) { return one.binding == STB_GNU_UNIQUE; });
+  return symbol ? std::optional(symbol->name) : std::nullopt;
 }
 
 }  // namespace lemonade::plugin

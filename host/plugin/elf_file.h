@@ -27,9 +27,19 @@ class ElfFile {
   /// defines no such symbol or the value is not in the file.
   std::optional<Bytes> exportedObject(std::string_view name) const;
 
+  /// The name of a symbol that it defines as GNU-unique: all objects of the process share one, whatever version they are
+  /// of. Nothing where there is none.
+  std::optional<std::string_view> uniqueSymbol() const;
+
  private:
   struct Segment {
     std::uint64_t address, offset, size;
+  };
+
+  struct Symbol {
+    std::string_view name;
+    std::uint64_t address, size;
+    unsigned char binding;
   };
 
   explicit ElfFile(Bytes file) : file_(file) {}
@@ -37,6 +47,8 @@ class ElfFile {
   Status readDynamic();
   std::optional<Bytes> atAddress(std::uint64_t address, std::uint64_t size) const;
   std::uint64_t countSymbols(std::uint64_t hash, std::uint64_t gnu_hash) const;
+  template <class Wanted>
+  std::optional<Symbol> findDefined(Wanted wanted) const;
 
   Bytes file_;
   std::vector<Segment> segments_;

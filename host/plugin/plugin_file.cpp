@@ -109,6 +109,9 @@ Result<PluginFile> readPluginFile(const std::string& path) {
   Head head;
   std::memcpy(&head, entry->data(), sizeof(head));
   if (auto checked = checkHead(head); !checked) return std::move(checked).error();
+  if (const auto shared = elf.value().uniqueSymbol())
+    return Error{"has a symbol that every version of it would share (" + std::string(*shared) +
+                 ", GNU-unique): build it with lemonade_add_plugin, or with -fno-gnu-unique"};
 
   PluginFile file;
   file.path = path;
