@@ -79,6 +79,11 @@ void compareBackends(Lines& lines, const std::vector<config::Backend>& before, c
     old.erase(found);
   }
   for (const auto& [id, backend] : old) lines.add("backend " + id + ": removed");
+  // Strategies see the backends in this order.
+  const auto same_id = [](const auto& one, const auto& other) { return one.id == other.id; };
+  if (!std::equal(before.begin(), before.end(), after.begin(), after.end(), same_id) &&
+      std::is_permutation(before.begin(), before.end(), after.begin(), after.end(), same_id))
+    lines.add("backends: another order");
 }
 
 std::vector<std::string> addressesOf(const config::Proxy& proxy) {
