@@ -58,6 +58,9 @@ LoadBalancer::~LoadBalancer() {
 
 Status LoadBalancer::start() {
   Status status = success();
+  // Before the admin listener answers, which asks it for reloads.
+  watcher_ = std::make_unique<Watcher>(input_.file, preparation_->seen,
+                                       [this](const auto& reason) { return reloadAndRemember(reason); });
   loop_.run([&] {
     if (status = commit(*preparation_); !status) return;
     proxy_.start();
@@ -66,8 +69,6 @@ Status LoadBalancer::start() {
                {"eligible", std::to_string(pool_.eligibleCount())},
                {"strategy", config_.strategy.id},
                {"workers", std::to_string(proxy_.serving())}});
-    watcher_ = std::make_unique<Watcher>(input_.file, [this](const auto& reason) { return reloadAndRemember(reason); });
-    watcher_->configure(config_.runtime.config_watch_interval, pluginSearchPath(config_));
   });
   discard(*preparation_, loop_);
   return status;
@@ -180,7 +181,7 @@ void LoadBalancer::endDrain() {
 void LoadBalancer::run() { drained_.get_future().wait(); }
 
 bool LoadBalancer::stop() {
-  watcher_.reset();
+  watcher_->stop();
   bool clean = true;
   loop_.run([&] {
     proxy_.stop();

@@ -174,8 +174,10 @@ bool Preparation::ok() const noexcept {
 Preparation prepare(const config::Input& input, Workshop& workshop, const Running* running) {
   Preparation preparation;
   config::Findings findings;
+  preparation.seen.file = lookAtFile(input.file);
   auto loaded = config::load(input);
   preparation.config = std::move(loaded.config);
+  preparation.seen.plugins = lookAtPlugins(pluginSearchPath(preparation.config));
   for (auto& finding : loaded.findings)
     finding.severity == config::Severity::kError ? findings.error(finding.source, finding.text)
                                                  : findings.warning(finding.source, finding.text);

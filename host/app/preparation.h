@@ -4,6 +4,7 @@
 // addresses of its backends. --validate stops here; a start goes on with what was made.
 #pragma once
 
+#include "app/sight.h"
 #include "balance/resolver.h"
 #include "balance/strategy.h"
 #include "base/control_loop.h"
@@ -36,6 +37,7 @@ struct Running {
 /// dropped on the control thread, or after it has ended.
 struct Preparation {
   config::Config config;
+  Sight seen;  ///< of what it was made from
   std::vector<config::Finding> findings;  ///< errors and warnings, in the order of the file
   std::optional<plugin::StrategyInstance> strategy;  ///< nothing: the running one stays
   std::optional<plugin::CheckerInstance> checker;    ///< the same

@@ -26,6 +26,18 @@ Result<std::vector<Address>> parseAddresses(const std::vector<config::Listen>& l
   return addresses;
 }
 
+void logFindings(const std::vector<config::Finding>& findings) {
+  for (const auto& finding : findings)
+    finding.severity == config::Severity::kError ? log::error("config", finding.line())
+                                                 : log::warning("config", finding.source.text() + ": " + finding.text);
+}
+
+std::vector<std::string> linesOf(const std::vector<config::Finding>& findings) {
+  std::vector<std::string> lines;
+  for (const auto& finding : findings) lines.push_back(finding.line());
+  return lines;
+}
+
 std::string addressOf(const config::Config& config) { return config.admin ? config.admin->address : ""; }
 
 /// What a reload changes, also where only the code of a plugin did.
@@ -51,18 +63,15 @@ Reloaded LoadBalancer::reload(const std::string& reason) {
   if (!loop_.run([&] { before = running(); })) return {false, {"the balancer is stopping"}};
   Preparation preparation = prepare(input_, workshop_, &before);
   const auto refuse = [&](std::vector<std::string> lines) {
-    for (const auto& line : lines) log::error("config", line);
     log::error("config", "reload refused, the running configuration stays", {{"reason", reason}});
     reloads_failed_.fetch_add(1);
     discard(preparation, loop_);
     return Reloaded{false, std::move(lines)};
   };
 
-  std::vector<std::string> errors;
-  for (const auto& finding : preparation.findings)
-    finding.severity == config::Severity::kError ? errors.push_back(finding.line())
-                                                 : log::warning("config", finding.source.text() + ": " + finding.text);
-  if (!errors.empty()) return refuse(std::move(errors));
+  logFindings(preparation.findings);
+  // Also the warnings: a plugin that is missing may be one that was skipped.
+  if (!preparation.ok()) return refuse(linesOf(preparation.findings));
   auto lines = changes(before, preparation);
   if (lines.empty()) {
     log::info("config", "nothing to reload, the content is the same", {{"reason", reason}});
@@ -72,7 +81,10 @@ Reloaded LoadBalancer::reload(const std::string& reason) {
   loop_.run([&] {
     if (!draining_.load()) status = commit(preparation);
   });
-  if (!status) return refuse({status.error().message});
+  if (!status) {
+    log::error("config", status.error().message);
+    return refuse({status.error().message});
+  }
   for (const auto& line : lines) log::info("config", line);
   reloads_applied_.fetch_add(1);
   log::info("config", "reloaded",
@@ -137,7 +149,7 @@ Status LoadBalancer::commit(Preparation& preparation) {
     admin_ = std::move(admin);
   }
   show();
-  if (watcher_ != nullptr) watcher_->configure(config_.runtime.config_watch_interval, pluginSearchPath(config_));
+  watcher_->configure(config_.runtime.config_watch_interval, pluginSearchPath(config_));
   return success();
 }
 

@@ -8,8 +8,8 @@
 // nobody has the file open for writing: a half-written file is never taken for whole.
 #pragma once
 
+#include "app/sight.h"
 #include "base/clock.h"
-#include "config/loader.h"
 
 #include <condition_variable>
 #include <cstdint>
@@ -31,33 +31,32 @@ struct Reloaded {
 
 class Watcher {
  public:
-  /// Loads, validates and applies; runs on the watcher's thread. reason is "file", "SIGHUP", "request" ...
+  /// Loads, validates and applies; runs on the watcher's thread. reason is "changed files", "SIGHUP", "request" ...
   using Reload = std::function<Reloaded(const std::string& reason)>;
 
-  /// Nothing is watched but the plugin directories where file is nothing.
-  Watcher(std::optional<std::string> file, Reload reload);
-  /// Waits for a reload under way.
-  ~Watcher();
+  /// Nothing is watched but the plugin directories where file is nothing. known is what runs already.
+  Watcher(std::optional<std::string> file, Sight known, Reload reload);
+  ~Watcher() { stop(); }
   Watcher(const Watcher&) = delete;
   Watcher& operator=(const Watcher&) = delete;
 
-  /// How often to look, and which plugin directories; also while it runs. What they hold at the first call counts as
-  /// known. Any thread.
+  /// How often to look, and at which plugin directories. Starts watching; again: changes that. Any thread.
   void configure(Duration interval, std::vector<std::string> plugin_directories);
   /// Reloads soon, changed or not; the answer comes when that is done. Any thread; never blocks.
   std::shared_future<Reloaded> request(const std::string& reason);
+  /// Waits for a reload under way; what is requested from now on is refused.
+  void stop();
 
  private:
-  /// The content of the file and the state of each plugin file, as one text to compare.
-  std::string look(const std::vector<std::string>& directories) const;
-  std::optional<std::string> settled(const std::vector<std::string>& directories);
+  Sight look(const std::vector<std::string>& directories) const;
+  std::optional<Sight> settled(const std::vector<std::string>& directories);
   void run();
 
   const std::optional<std::string> file_;
   const Reload reload_;
 
   // Watcher's thread only.
-  std::string known_;
+  Sight known_;
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
