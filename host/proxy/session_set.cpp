@@ -52,16 +52,6 @@ bool allSent(int fd) noexcept {
   return ::ioctl(fd, SIOCOUTQ, &waiting) != 0 || waiting == 0;
 }
 
-void closeFd(Endpoint& endpoint) noexcept {
-  if (endpoint.fd >= 0) ::close(std::exchange(endpoint.fd, -1));
-}
-
-void closeWithReset(Endpoint& endpoint) noexcept {
-  const linger now{1, 0};
-  if (endpoint.fd >= 0) (void)::setsockopt(endpoint.fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-  closeFd(endpoint);
-}
-
 }  // namespace
 
 SessionSet::SessionSet(std::uint32_t worker, Pool& pool, const Settings& settings, Admission& admission,
@@ -110,6 +100,23 @@ bool SessionSet::watch(Session& session, Endpoint& endpoint, std::uintptr_t side
   event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
   event.data.u64 = reinterpret_cast<std::uintptr_t>(&session) | side;
   return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, endpoint.fd, &event) == 0;
+}
+
+// Closing alone does not do: a child process that is being spawned holds the descriptor for an instant, and the set would
+// go on telling of a session that is freed.
+void SessionSet::unwatch(const Endpoint& endpoint) noexcept {
+  if (endpoint.fd >= 0) (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, endpoint.fd, nullptr);
+}
+
+void SessionSet::closeFd(Endpoint& endpoint) noexcept {
+  unwatch(endpoint);
+  if (endpoint.fd >= 0) ::close(std::exchange(endpoint.fd, -1));
+}
+
+void SessionSet::closeWithReset(Endpoint& endpoint) noexcept {
+  const linger now{1, 0};
+  if (endpoint.fd >= 0) (void)::setsockopt(endpoint.fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+  closeFd(endpoint);
 }
 
 void SessionSet::handleReady() noexcept {
@@ -164,10 +171,15 @@ void SessionSet::proceed(Session& session, Connector::Outcome outcome) noexcept 
   }
 }
 
+void SessionSet::retry(Session& session, int error) noexcept {
+  unwatch(session.backend);
+  proceed(session, connector_.retry(session, error, now_));
+}
+
 void SessionSet::handleConnecting(Session& session, std::uint32_t events) noexcept {
   const bool trouble = (events & (EPOLLERR | EPOLLHUP)) != 0;
   const int error = trouble ? socketError(session.backend.fd) : 0;
-  if (error != 0) return proceed(session, connector_.retry(session, error, now_));
+  if (error != 0) return retry(session, error);
   if ((events & EPOLLOUT) != 0) startRelaying(session);
 }
 
@@ -282,7 +294,7 @@ void SessionSet::handleDue(std::uint64_t now) noexcept {
   const std::uint64_t connect_timeout = settings_.connect_timeout_ns.load(std::memory_order_relaxed);
   while (Session* session = connecting_.front()) {
     if (now - session->listed_at < connect_timeout) break;
-    proceed(*session, connector_.retry(*session, ETIMEDOUT, now));
+    retry(*session, ETIMEDOUT);
   }
   while (Session* session = waiting_.front()) {
     if (now - session->listed_at < kDescriptorRetry) break;

@@ -53,6 +53,7 @@ class SessionSet {
  private:
   void handleEvent(const epoll_event& event) noexcept;
   void proceed(Session& session, Connector::Outcome outcome) noexcept;
+  void retry(Session& session, int error) noexcept;
   void handleConnecting(Session& session, std::uint32_t events) noexcept;
   void startRelaying(Session& session) noexcept;
   void relay(Session& session) noexcept;
@@ -67,6 +68,9 @@ class SessionSet {
   void enter(Session& session, Session::State state, SessionList& list) noexcept;
   SessionList& listOf(Session::State state) noexcept;
   bool watch(Session& session, Endpoint& endpoint, std::uintptr_t side) noexcept;
+  void unwatch(const Endpoint& endpoint) noexcept;
+  void closeFd(Endpoint& endpoint) noexcept;
+  void closeWithReset(Endpoint& endpoint) noexcept;
 
   const Settings& settings_;
   Pool& pool_;
