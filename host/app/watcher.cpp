@@ -91,7 +91,8 @@ std::optional<Sight> Watcher::settled(const std::vector<std::string>& directorie
 void Watcher::run() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
-    changed_.wait_for(lock, interval_, [this] { return stopping_ || requested_; });
+    const auto interval = interval_;
+    changed_.wait_for(lock, interval, [&] { return stopping_ || requested_ || interval_ != interval; });
     if (stopping_) break;
     const auto directories = directories_;
     const auto request = std::exchange(requested_, std::nullopt);
