@@ -50,8 +50,10 @@ LoadBalancer::LoadBalancer(Preparation preparation, config::Input input, Worksho
       shown_(std::make_shared<const Shown>()) {}
 
 LoadBalancer::~LoadBalancer() {
-  loop_.cancel(reclaiming_);
-  loop_.cancel(drain_timer_);
+  loop_.run([this] {
+    loop_.cancel(reclaiming_);
+    loop_.cancel(drain_timer_);
+  });
 }
 
 // ---- starting ------------------------------------------------------------------------------------------------------
@@ -184,7 +186,9 @@ bool LoadBalancer::stop() {
   watcher_->stop();
   bool clean = true;
   loop_.run([&] {
-    proxy_.stop();
+    membership_.stop();
+    clean = proxy_.stop();
+    if (!clean) return;
     const std::uint64_t background = nowNs() + ns(config_.runtime.background_timeout);
     const std::uint64_t deadline = stop_deadline_ns_ != 0 ? std::min(stop_deadline_ns_, background) : background;
     monitor_.stop();
@@ -192,7 +196,7 @@ bool LoadBalancer::stop() {
     if (admin_ != nullptr) clean = admin_->stop(until(deadline));
     sinks_.clear();
     clean = publisher_.stop(until(deadline)) && clean;
-    pool_.reclaim();
+    pool_.clear();
   });
   log::info("app", "stopped");
   return clean;

@@ -44,9 +44,10 @@ Membership::Membership(ControlLoop& loop, Resolver& resolver, const Pool& pool, 
       on_change_(std::move(on_change)),
       self_(std::make_shared<Membership*>(this)) {}
 
-Membership::~Membership() {
+void Membership::stop() {
   *self_ = nullptr;
   loop_.cancel(timer_);
+  timer_ = 0;
 }
 
 void Membership::configure(std::vector<config::Backend> configured, const Resolutions& resolutions) {

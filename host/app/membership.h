@@ -25,7 +25,10 @@ class Membership {
   /// on_change gets the whole set whenever it differs; a backend that comes back while it drains is the same object again.
   /// All references must outlive this.
   Membership(ControlLoop& loop, Resolver& resolver, const Pool& pool, OnChange on_change);
-  ~Membership();
+  ~Membership() { stop(); }
+
+  /// Asks no more names; answers that still come are dropped.
+  void stop();
 
   /// Takes over a configuration and what its names came to; calls on_change before it returns.
   void configure(std::vector<config::Backend> configured, const Resolutions& resolutions);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <unordered_set>
+#include <utility>
 
 namespace lemonade {
 
@@ -79,6 +80,13 @@ void Pool::publish() {
   current_.store(view.get(), std::memory_order_release);
   if (view_ != nullptr) quiescence_.retire(std::move(view_));
   view_ = std::move(view);
+}
+
+void Pool::clear() {
+  current_.store(nullptr, std::memory_order_release);
+  if (view_ != nullptr) quiescence_.retire(std::exchange(view_, nullptr));
+  strategy_.reset();
+  (void)reclaim();
 }
 
 std::size_t Pool::reclaim() {

@@ -65,6 +65,8 @@ class Pool {
   View::Backends setBackends(View::Backends backends);
   /// Publishes the backends as they are now. Needs a strategy.
   void publish();
+  /// Lets go of the strategy and of every view. No worker runs any more.
+  void clear();
   /// Frees views, strategies and backends that nobody uses any more; returns how many are left to free.
   std::size_t reclaim();
 

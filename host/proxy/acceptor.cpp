@@ -5,7 +5,6 @@
 #include "base/log.h"
 
 #include <Poco/NObserver.h>
-#include <fcntl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -24,7 +23,7 @@ constexpr std::uint64_t kQuiet = 10'000'000'000;
 }  // namespace
 
 Acceptor::Source::Source(Acceptor& owner, std::shared_ptr<const Listener> from)
-    : acceptor(owner), listener(std::move(from)), fd(::fcntl(listener->fd(), F_DUPFD_CLOEXEC, 0)), socket(fd.get()) {}
+    : acceptor(owner), listener(std::move(from)), socket(listener->fd()) {}
 
 void Acceptor::Source::onReadable(const Poco::AutoPtr<ReadableNotification>&) { acceptor.accept(*this); }
 
@@ -69,7 +68,7 @@ void Acceptor::accept(const Source& source) {
 bool Acceptor::acceptOne(const Source& source) {
   sockaddr_storage peer;
   socklen_t size = sizeof(peer);
-  const int fd = ::accept4(source.fd.get(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  const int fd = ::accept4(source.listener->fd(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (fd < 0) {
     const int error = errno;
     admission_.leave();

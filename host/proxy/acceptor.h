@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Accepts clients for one worker. All workers share each listening socket; each watches a duplicate of its descriptor in
-// its own reactor and accepts in small batches. Without a free place, or without descriptors, it stops watching instead
+// Accepts clients for one worker. All workers share each listening socket; each watches it in its own reactor and accepts in small batches. Without a free place, or without descriptors, it stops watching instead
 // of spinning, and goes on when told that there is room or when the pause is over. Worker thread only, but for listen().
 #pragma once
 
@@ -53,7 +52,6 @@ class Acceptor {
 
     Acceptor& acceptor;
     const std::shared_ptr<const Listener> listener;
-    const Fd fd;
     BorrowedSocket socket;
   };
 

@@ -120,6 +120,7 @@ Connector::Outcome Connector::connect(Session& session, std::uint64_t now) noexc
   const Address& address = session.target->address();
   const int fd = ::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0 && isShortage(errno)) {
+    meter_.abandoned(session, now);
     pool_.release(*session.target);
     session.target = nullptr;
     meter_.counters().descriptor_waits.add();
@@ -132,6 +133,7 @@ Connector::Outcome Connector::connect(Session& session, std::uint64_t now) noexc
   if (fd < 0) return Outcome::kGiveUp;
   const int one = 1;
   (void)::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+  (void)::setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &one, sizeof(one));
   if (const int idle = static_cast<int>(settings_.keepalive_seconds.load(std::memory_order_relaxed)); idle > 0) {
     (void)::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
     (void)::setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));

@@ -37,6 +37,7 @@ Result<std::shared_ptr<const Listener>> Listener::open(const Address& address, s
   // [::] serves IPv6 alone, so that 0.0.0.0 and [::] can be listed side by side.
   if (address.family() == AF_INET6) setOption(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
   setOption(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
+  setOption(fd.get(), SOL_SOCKET, SO_OOBINLINE, 1);  // urgent data is carried as ordinary data
   if (::bind(fd.get(), address.get(), address.size()) != 0) return fail("bind");
   if (::listen(fd.get(), static_cast<int>(backlog)) != 0) return fail("listen");
   sockaddr_storage bound{};

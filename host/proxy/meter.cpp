@@ -68,7 +68,7 @@ void Meter::connectFailed(Session& session, int error, bool blame, std::uint64_t
     counters.connect_timeouts.add();
   else
     counters.connect_errors.add();
-  if (!blame) return;
+  if (!blame) return abandoned(session, now);
   feedback::failed(*session.target, now);
   if (!pool_.wants(LEMONADE_EVENT_CONNECT_FAILED)) return;
   auto told = event(session, LEMONADE_EVENT_CONNECT_FAILED, now);
@@ -115,6 +115,7 @@ void Meter::countEnd(Session& session, BackendCounters& counters, std::uint64_t 
   if (session.reason == CloseReason::kIdleTimeout) counters.idle_timeouts.add();
   if (session.reason == CloseReason::kBackendReset) {
     counters.resets.add();
+    if (session.answered && !session.waiting) return;  // it owed nothing: many servers end idle connections so
     feedback::failed(*session.target, now);
     auto told = event(session, LEMONADE_EVENT_ERROR, now);
     told.error = ECONNRESET;

@@ -24,7 +24,7 @@ class Meter {
   void connected(Session& session, std::uint64_t now) noexcept;
   /// error is an errno. blame says whether it tells anything about the backend.
   void connectFailed(Session& session, int error, bool blame, std::uint64_t now) noexcept;
-  /// The client left before the backend was connected.
+  /// The pick came to nothing, and not by the backend's fault: such as a client that left before it was connected.
   void abandoned(Session& session, std::uint64_t now) noexcept;
 
   void bytesIn(Session& session, std::uint64_t size) noexcept {

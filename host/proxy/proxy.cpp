@@ -4,11 +4,50 @@
 #include "base/log.h"
 
 #include <algorithm>
-#include <latch>
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
 #include <system_error>
 #include <utility>
 
 namespace lemonade::proxy {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+/// How long a worker may take to come to a task: it is never longer away than what one batch of events takes.
+constexpr auto kPatience = 2s;
+
+/// Counts tasks that have ended, whichever way.
+class Done {
+ public:
+  explicit Done(std::size_t tasks) : left_(tasks) {}
+
+  /// False where some have not ended after that long.
+  bool wait(std::chrono::nanoseconds patience) {
+    std::unique_lock lock(mutex_);
+    return ended_.wait_for(lock, patience, [this] { return left_ == 0; });
+  }
+
+  struct Guard {
+    explicit Guard(Done& counted) : done(counted) {}
+    ~Guard() {
+      const std::lock_guard lock(done.mutex_);
+      --done.left_;
+      done.ended_.notify_one();
+    }
+    Done& done;
+  };
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  std::size_t left_;
+};
+
+}  // namespace
 
 Proxy::Proxy(Pool& pool, std::uint32_t max_connections) : pool_(pool), admission_(max_connections) {
   admission_.onRoom([this] { wake(); });
@@ -46,7 +85,7 @@ void Proxy::listen(Listeners listeners) {
     if (missingIn(listeners, listener)) gone.push_back(listener);
   listeners_ = std::move(listeners);
   if (started_ && !(added.empty() && gone.empty()))
-    runOn(0, serving(), [&](Worker& worker) {
+    runOn(0, serving(), [added, gone](Worker& worker) {
       for (const auto& listener : added) worker.acceptor().listen(listener);
       for (const auto& listener : gone) worker.acceptor().unlisten(*listener);
     });
@@ -75,9 +114,9 @@ void Proxy::setWorkers(std::uint32_t count, DrainTime time) {
     if (!workers_[i]->started())
       workers_[i]->start(listeners_);
     else
-      runOn(i, i + 1, [this](Worker& worker) {
+      runOn(i, i + 1, [listeners = listeners_](Worker& worker) {
         worker.sessionSet().drains().remove(std::nullopt);
-        for (const auto& listener : listeners_) worker.acceptor().listen(listener);
+        for (const auto& listener : listeners) worker.acceptor().listen(listener);
       });
   // Before it is known how many sessions are left, the last client must be in.
   runOn(count, before, [time](Worker& worker) {
@@ -121,14 +160,16 @@ void Proxy::drain(DrainTime time, std::function<void()> empty) {
   if (sessions() == 0) empty_();
 }
 
-void Proxy::stop() {
-  if (!std::exchange(started_, false)) return;
-  runOn(0, most(), [](Worker& worker) {
+bool Proxy::stop() {
+  if (!std::exchange(started_, false)) return true;
+  const bool ended = runOn(0, most(), [](Worker& worker) {
     worker.acceptor().stop();
     worker.sessionSet().closeAll(CloseReason::kDrain);
   });
+  if (!ended) return false;
   listeners_.clear();
   workers_.clear();
+  return true;
 }
 
 void Proxy::wake() noexcept {
@@ -141,17 +182,20 @@ std::vector<const ProxyCounters*> Proxy::counters() const {
   return counters;
 }
 
-void Proxy::runOn(std::uint32_t from, std::uint32_t to, const std::function<void(Worker&)>& task) {
+bool Proxy::runOn(std::uint32_t from, std::uint32_t to, const std::function<void(Worker&)>& task) {
   std::vector<Worker*> running;
   for (std::uint32_t i = from; i < to; ++i)
     if (workers_[i] != nullptr && workers_[i]->started()) running.push_back(workers_[i].get());
-  std::latch done(static_cast<std::ptrdiff_t>(running.size()));
+  // Shared with the workers: one that hangs in a plugin comes to its task after this has given up on it.
+  const auto done = std::make_shared<Done>(running.size());
   for (auto* worker : running)
-    worker->post([&](Worker& self) {
+    worker->post([task, done](Worker& self) {
+      const Done::Guard guard(*done);
       task(self);
-      done.count_down();
     });
-  done.wait();
+  if (done->wait(kPatience)) return true;
+  log::error("proxy", "a worker does not come back from what it does; is a pick of the strategy stuck?");
+  return false;
 }
 
 }  // namespace lemonade::proxy

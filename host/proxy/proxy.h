@@ -56,8 +56,9 @@ class Proxy {
   /// Begins to drain as a whole: no new clients; those already connected are taken in; sessions end in time. Calls empty
   /// on a worker's thread, or at once, when no session is left.
   void drain(DrainTime time, std::function<void()> empty);
-  /// Ends every session that is left, waits for it, and ends the workers.
-  void stop();
+  /// Ends every session that is left, waits for it, and ends the workers. False where a worker hangs in a plugin and is
+  /// left behind: the process must then end without destroying this.
+  bool stop();
 
   /// Has every worker pass a quiescent point soon, also an idle one. Any thread.
   void wake() noexcept;
@@ -70,8 +71,9 @@ class Proxy {
   std::vector<const ProxyCounters*> counters() const;
 
  private:
-  /// Runs task on the workers from index `from` up to `to` that run, and returns when all have run it.
-  void runOn(std::uint32_t from, std::uint32_t to, const std::function<void(Worker&)>& task);
+  /// Runs task on the workers from index `from` up to `to` that run; true when all have run it, false where one does not
+  /// come to it within a few seconds. Copies of the task live until then.
+  bool runOn(std::uint32_t from, std::uint32_t to, const std::function<void(Worker&)>& task);
   std::uint32_t most() const noexcept { return static_cast<std::uint32_t>(workers_.size()); }
 
   Pool& pool_;

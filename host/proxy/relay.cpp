@@ -38,7 +38,8 @@ Relay::Outcome Relay::run(Session& session) noexcept {
 
 Relay::Flow Relay::forward(Session& session, Endpoint& from, Endpoint& to, bool inward) noexcept {
   for (int round = 0; round < kRounds; ++round) {
-    if (from.ended && from.broken) return Flow::kBroken;
+    // What a backend sent before it broke still goes to the client; the other way round there is nobody to answer.
+    if (from.ended && (from.broken || (from.failed && (inward || to.pending == nullptr)))) return Flow::kBroken;
     if (!flush(to)) return Flow::kIdle;
     if (from.ended) {
       if (!to.finished && !to.broken) {

@@ -40,8 +40,9 @@ int socketError(int fd) noexcept {
 }
 
 void remember(Endpoint& endpoint, std::uint32_t events) noexcept {
-  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) endpoint.readable = !endpoint.ended;
-  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) endpoint.hung_up = true;
+  if ((events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) endpoint.readable = !endpoint.ended;
+  // Reads also stop short at urgent data.
+  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0) endpoint.hung_up = true;
   if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) endpoint.writable = true;
   if ((events & EPOLLERR) != 0) endpoint.failed = true;
 }
@@ -97,7 +98,7 @@ void SessionSet::add(Fd client, const Address& address, std::uint16_t local_port
 
 bool SessionSet::watch(Session& session, Endpoint& endpoint, std::uintptr_t side) noexcept {
   epoll_event event{};
-  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  event.events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
   event.data.u64 = reinterpret_cast<std::uintptr_t>(&session) | side;
   return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, endpoint.fd, &event) == 0;
 }
@@ -228,7 +229,7 @@ void SessionSet::reset(Session& session, CloseReason reason) noexcept {
 
 bool SessionSet::finishReset(Session& session, std::uint64_t now) noexcept {
   Endpoint& survivor = session.client.fd >= 0 ? session.client : session.backend;
-  const bool sent = relay_.flush(survivor) && allSent(survivor.fd);
+  const bool sent = survivor.failed || (relay_.flush(survivor) && allSent(survivor.fd));
   if (!sent && now - session.listed_at < kResetLimit) return false;
   closeWithReset(survivor);
   close(session, session.reason);
@@ -244,8 +245,10 @@ void SessionSet::abandon(Session& session) noexcept {
 void SessionSet::close(Session& session, CloseReason reason) noexcept {
   session.reason = reason;
   Drains::forget(session);
+  const bool cut_short = session.client.pending != nullptr || session.waiting;
   meter_.closed(session, nowNs());
-  closeFd(session.client);
+  // An answer that is cut short must not look complete.
+  cut_short ? closeWithReset(session.client) : closeFd(session.client);
   closeFd(session.backend);
   buffers_.give(std::move(session.client.pending));
   buffers_.give(std::move(session.backend.pending));
@@ -282,7 +285,7 @@ void SessionSet::enter(Session& session, Session::State state, SessionList& list
   list.pushBack(session, now_);
 }
 
-// The list is kept in order to within a 64th of the timeout; the exact time is asked when the session reaches its front.
+// A session is listed anew only a 64th of the timeout after it last was: that much later it may be closed, never earlier.
 void SessionSet::touch(Session& session) noexcept {
   session.active_at = now_;
   const std::uint64_t timeout = settings_.idle_timeout_ns.load(std::memory_order_relaxed);
@@ -302,7 +305,7 @@ void SessionSet::handleDue(std::uint64_t now) noexcept {
   }
   const std::uint64_t idle_timeout = settings_.idle_timeout_ns.load(std::memory_order_relaxed);
   while (Session* session = idle_timeout != 0 ? relaying_.front() : nullptr) {
-    if (now - session->listed_at < idle_timeout) break;
+    if (now - session->listed_at < idle_timeout + idle_timeout / 64) break;
     if (now - session->active_at < idle_timeout)
       relaying_.moveToBack(*session, session->active_at);
     else
@@ -333,7 +336,8 @@ std::uint64_t SessionSet::nextDue() const noexcept {
   };
   consider(connecting_, settings_.connect_timeout_ns.load(std::memory_order_relaxed));
   consider(waiting_, kDescriptorRetry);
-  if (const auto idle = settings_.idle_timeout_ns.load(std::memory_order_relaxed); idle != 0) consider(relaying_, idle);
+  if (const auto idle = settings_.idle_timeout_ns.load(std::memory_order_relaxed); idle != 0)
+    consider(relaying_, idle + idle / 64);
   if (!resetting_.empty()) {
     const std::uint64_t at = now_ + kResetCheck;
     if (due == 0 || at < due) due = at;

@@ -6,6 +6,7 @@
 #include "support/server.h"
 
 #include <catch2/catch.hpp>
+#include <poll.h>
 #include <fstream>
 #include <future>
 #include <set>
@@ -197,6 +198,37 @@ TEST_CASE("A client that sends one byte at a time is served", "[bytes]") {
   for (const char byte : message) client.send(std::string_view(&byte, 1));
   client.finishSending();
   CHECK(client.receiveAll() == message);
+}
+
+TEST_CASE("Urgent data arrives in its place and stalls nothing", "[bytes]") {
+  Pair pair(echo());
+  Socket client = pair.balancer.connect();
+  client.send("before ");
+  REQUIRE(client.receive(7) == "before ");
+  REQUIRE(::send(client.fd(), "urgent!", 7, MSG_OOB) == 7);
+  client.send(" after");
+  CHECK(client.receive(13) == "urgent! after");
+}
+
+TEST_CASE("A reset after a half-close ends the session although the server is silent", "[bytes]") {
+  std::promise<End> end;
+  Pair pair([&](Socket& socket) {
+    if (socket.next() == End::kClosed) return;
+    socket.receive(5);
+    CHECK(socket.receiveAll().empty());
+    end.set_value(End::kOpen);
+    // Says nothing and waits for the balancer.
+    (void)eventually([&] {
+      pollfd state{socket.fd(), 0, 0};
+      return ::poll(&state, 1, 0) == 1 && (state.revents & (POLLERR | POLLHUP)) != 0;
+    });
+  });
+  Socket client = pair.balancer.connect();
+  client.send("hello");
+  client.finishSending();
+  REQUIRE(end.get_future().wait_for(10s) == std::future_status::ready);
+  client.reset();
+  CHECK(eventually([&] { return pair.balancer.metric("lemonade_proxy_sessions") == 0; }));
 }
 
 TEST_CASE("IPv6 clients reach IPv6 and IPv4 backends", "[bytes]") {

@@ -151,6 +151,33 @@ TEST_CASE_METHOD(Fixture, "Relay brings the client all that a broken backend sen
   CHECK(hear(client) == "early answer");
 }
 
+TEST_CASE_METHOD(Fixture, "Relay tells of a side that half-closed and then broke", "[proxy]") {
+  ::shutdown(client.get(), SHUT_WR);
+  CHECK(run() == Outcome::kOpen);
+  session.client.failed = true;
+  CHECK(run() == Outcome::kClientReset);
+}
+
+TEST_CASE_METHOD(Fixture, "Relay brings the client all that a backend sent before it half-closed and broke", "[proxy]") {
+  const std::string answer(Buffer::kSize, 'x');
+  std::size_t sent = 0;
+  for (ssize_t n; (n = ::send(server.get(), answer.data(), answer.size(), MSG_NOSIGNAL)) > 0;) {
+    sent += static_cast<std::size_t>(n);
+    CHECK(run() != Outcome::kBackendReset);
+  }
+  ::shutdown(server.get(), SHUT_WR);
+  session.backend.failed = true;
+  std::size_t arrived = 0;
+  Outcome outcome = run();
+  for (int i = 0; i < 1000 && outcome != Outcome::kBackendReset; ++i) {
+    arrived += hear(client).size();
+    outcome = run();
+  }
+  arrived += hear(client).size();
+  CHECK(outcome == Outcome::kBackendReset);
+  CHECK(arrived == sent);
+}
+
 TEST_CASE_METHOD(Fixture, "Relay lends no buffer to an idle session", "[proxy]") {
   say(client, "question");
   (void)run();
