@@ -5,7 +5,6 @@
 #pragma once
 
 #include "base/borrowed_socket.h"
-#include "base/fd.h"
 #include "proxy/admission.h"
 #include "proxy/listener.h"
 #include "proxy/session_set.h"
