@@ -43,11 +43,6 @@ class Reactor : public Poco::Net::SocketReactor {
   void onBusy() override {}
 };
 
-Fd owned(int fd, const char* what) {
-  if (fd < 0) throw std::system_error(errno, std::generic_category(), what);
-  return Fd(fd);
-}
-
 /// Runs a task and survives it.
 void guarded(const ControlLoop::Task& task) noexcept try { task(); } catch (const Poco::Exception& e) {
   log::error("app", "a control task failed", {{"error", e.displayText()}});
@@ -131,8 +126,8 @@ class ControlLoop::Impl : public Poco::Runnable {
 };
 
 ControlLoop::Impl::Impl()
-    : wake_fd_(owned(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")),
-      timer_fd_(owned(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create")) {
+    : wake_fd_(ownedFd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")),
+      timer_fd_(ownedFd(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create")) {
   watch(wake_fd_.get(), [this] { runPosted(); });
   watch(timer_fd_.get(), [this] { runTimers(); });
 }

@@ -5,6 +5,8 @@
 
 #include <unistd.h>
 
+#include <cerrno>
+#include <system_error>
 #include <utility>
 
 namespace lemonade {
@@ -35,5 +37,11 @@ class Fd {
  private:
   int fd_ = -1;
 };
+
+/// Takes over what a system call returned; throws std::system_error, which names the call, where that is an error.
+inline Fd ownedFd(int fd, const char* call) {
+  if (fd < 0) throw std::system_error(errno, std::generic_category(), call);
+  return Fd(fd);
+}
 
 }  // namespace lemonade

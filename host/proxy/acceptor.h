@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Accepts clients for one worker. All workers share each listening socket; each watches it in its own reactor and accepts in small batches. Without a free place, or without descriptors, it stops watching instead
-// of spinning, and goes on when told that there is room or when the pause is over. Worker thread only, but for listen().
+// Accepts clients for one worker. All workers share each listening socket; each watches it in its own reactor and accepts
+// in small batches. Without a free place, or without descriptors, it stops watching instead of spinning, and goes on when
+// told that there is room or when the pause is over. Worker thread only, but for listen().
 #pragma once
 
 #include "base/borrowed_socket.h"

@@ -28,11 +28,6 @@ constexpr std::uint64_t kResetLimit = 5'000'000'000;
 constexpr std::uintptr_t kClientSide = 0;
 constexpr std::uintptr_t kBackendSide = 1;
 
-Fd owned(int fd, const char* what) {
-  if (fd < 0) throw std::system_error(errno, std::generic_category(), what);
-  return Fd(fd);
-}
-
 int socketError(int fd) noexcept {
   int error = 0;
   socklen_t size = sizeof(error);
@@ -63,8 +58,8 @@ SessionSet::SessionSet(std::uint32_t worker, Pool& pool, const Settings& setting
       meter_(worker, pool, counters),
       connector_(worker, pool, settings, meter_),
       relay_(buffers_, meter_),
-      epoll_(owned(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
-      again_fd_(owned(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")) {
+      epoll_(ownedFd(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
+      again_fd_(ownedFd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")) {
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.ptr = nullptr;

@@ -20,17 +20,12 @@ namespace {
 using Poco::Net::ReadableNotification;
 using Observer = Poco::NObserver<Worker, ReadableNotification>;
 
-Fd owned(int fd, const char* what) {
-  if (fd < 0) throw std::system_error(errno, std::generic_category(), what);
-  return Fd(fd);
-}
-
 }  // namespace
 
 Worker::Reactor::Reactor(Quiescence& quiescence, std::uint32_t worker)
     : SocketReactor(Poco::Timespan(Poco::Timespan::DAYS)), quiescence_(quiescence), worker_(worker) {}
 
-Seat::Seat() : wake_fd(owned(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")) {}
+Seat::Seat() : wake_fd(ownedFd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")) {}
 
 void Seat::wake() noexcept { (void)::eventfd_write(wake_fd.get(), 1); }
 
@@ -38,7 +33,7 @@ Worker::Worker(std::uint32_t index, Seat& seat, Pool& pool, const Settings& sett
     : index_(index),
       seat_(seat),
       pool_(pool),
-      timer_fd_(owned(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create")),
+      timer_fd_(ownedFd(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create")),
       reactor_(pool.quiescence(), index),
       sessions_(index, pool, settings, admission, seat.counters),
       acceptor_(reactor_, sessions_, admission, seat.counters),
