@@ -36,6 +36,7 @@ void Backend::apply(BackendSettings settings) {
   enabled_.store(settings.enabled, std::memory_order_relaxed);
   weight_.store(settings.weight, std::memory_order_relaxed);
   max_connections_.store(settings.max_connections, std::memory_order_relaxed);
+  priority_.store(settings.priority, std::memory_order_relaxed);
   {
     const std::lock_guard lock(text_mutex_);
     name_ = settings.name;

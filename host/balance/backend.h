@@ -29,6 +29,7 @@ struct BackendSettings {
   std::uint32_t weight = 1;
   std::uint32_t max_connections = 0;  ///< 0: no limit
   bool enabled = true;
+  std::uint32_t priority = 0;  ///< its tier; higher ones stand by
 };
 
 class Backend {
@@ -66,6 +67,7 @@ class Backend {
   bool enabled() const noexcept { return enabled_.load(std::memory_order_relaxed); }
   std::uint32_t weight() const noexcept { return weight_.load(std::memory_order_relaxed); }
   std::uint32_t maxConnections() const noexcept { return max_connections_.load(std::memory_order_relaxed); }
+  std::uint32_t priority() const noexcept { return priority_.load(std::memory_order_relaxed); }
   std::string name() const;
 
   /// Healthy, enabled, resolved, not draining, weight above 0.
@@ -104,6 +106,7 @@ class Backend {
   std::atomic<bool> enabled_{true};
   std::atomic<std::uint32_t> weight_{1};
   std::atomic<std::uint32_t> max_connections_{0};
+  std::atomic<std::uint32_t> priority_{0};
   std::atomic<std::uint64_t> health_since_{0};
 
   mutable std::mutex text_mutex_;  // guards what follows

@@ -34,6 +34,7 @@ void View::addRow(const Backend& backend, std::uint32_t index) {
   row.weight = backend.weight();
   row.effective_weight = 1000 * backend.weight();
   row.max_connections = backend.maxConnections();
+  row.priority = backend.priority();
   row.stats = &backend.stats();
   if (backend.healthy()) row.flags |= LEMONADE_BACKEND_HEALTHY;
   if (backend.enabled()) row.flags |= LEMONADE_BACKEND_ENABLED;

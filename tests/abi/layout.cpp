@@ -84,7 +84,8 @@ constexpr std::uint64_t kHash = layoutHash({
     // strategy.h
     STRUCT(lemonade_backend_stats_t, active, waiting, waiting_since_sum_us, connect_ewma_ns, exchange_ewma_ns,
            sampled_at_ns, failed_at_ns, fail_streak, error_rate, picks),
-    STRUCT(lemonade_backend_t, id, name, address, identity, weight, effective_weight, max_connections, flags, stats),
+    STRUCT(lemonade_backend_t, id, name, address, identity, weight, effective_weight, max_connections, flags,
+           priority, reserved, stats),
     STRUCT(lemonade_view_t, struct_size, backend_stride, backend_count, eligible_count, backends, eligible, serial),
     STRUCT(lemonade_connection_t, struct_size, attempt, now_ns, random, client_address, client_family, client_port,
            local_port, tried, tried_count, worker, server_name),

@@ -60,6 +60,7 @@ typedef struct lemonade_snapshot {
 
 #define LEMONADE_HEALTH_DOWN UINT32_C(0)
 #define LEMONADE_HEALTH_UP UINT32_C(1)
+#define LEMONADE_HEALTH_EJECTED UINT32_C(2) /* its checks pass, but its sessions failed: it is out for a while */
 
 /* A backend changed its observed health. Valid during the call. */
 typedef struct lemonade_health_event {

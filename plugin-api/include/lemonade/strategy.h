@@ -42,7 +42,8 @@ typedef struct lemonade_backend_stats {
 #define LEMONADE_BACKEND_HEALTHY UINT32_C(1)  /* observed: the last checks passed (or none ran yet) */
 #define LEMONADE_BACKEND_ENABLED UINT32_C(2)  /* the operator's wish */
 #define LEMONADE_BACKEND_DRAINING UINT32_C(4) /* it takes no new connections */
-#define LEMONADE_BACKEND_ELIGIBLE UINT32_C(8) /* healthy, enabled, not draining, weight above 0: listed in eligible */
+#define LEMONADE_BACKEND_ELIGIBLE UINT32_C(8) /* it may be picked: listed in eligible */
+#define LEMONADE_BACKEND_EJECTED UINT32_C(16) /* observed: taken out for a while because its sessions failed */
 
 typedef struct lemonade_backend {
   lemonade_str_t id;         /* as configured, as text */
@@ -53,12 +54,16 @@ typedef struct lemonade_backend {
   uint32_t effective_weight; /* 1000 * weight, lowered while a slow start runs; 0 only where weight is 0 */
   uint32_t max_connections;  /* 0: no limit */
   uint32_t flags;            /* LEMONADE_BACKEND_* */
+  uint32_t priority;         /* its tier: 0 comes first, higher ones stand by */
+  uint32_t reserved;         /* 0 */
   const lemonade_backend_stats_t* stats; /* lives as long as the view */
 } lemonade_backend_t;
 
-/* An immutable set of backends. A new one is published for every change of membership, weight or health; it and
- * everything it points to (the numbers behind stats apart) stay unchanged while a call that received it runs, and until
- * release() for a view that prepare() received. */
+/* An immutable set of backends. A new one is published for every change of membership, weight or health, and there is
+ * one for each tier of priority that has eligible backends: `eligible` lists those of that tier, and a pick is asked for
+ * from a later tier only when the earlier ones had no backend for the connection. The view and everything it points to
+ * (the numbers behind stats apart) stay unchanged while a call that received it runs, and until release() for a view
+ * that prepare() received. */
 typedef struct lemonade_view {
   uint32_t struct_size;
   uint32_t backend_stride; /* sizeof(lemonade_backend_t) of the host; use lemonade_view_backend to index */
