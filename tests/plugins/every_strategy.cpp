@@ -21,6 +21,11 @@ const std::size_t kSizes[] = {1, 2, 5, 16, 17, 100, 10'000};
 
 std::string anyFile() { return GENERATE(from_range(kFiles)); }
 
+/// False of those that draw or hash: they share evenly only in the long run.
+bool goesByTurns(const std::string& file) {
+  return file.find("random_two") == std::string::npos && file.find("consistent_hash") == std::string::npos;
+}
+
 std::size_t total(const std::vector<std::size_t>& counts) {
   return std::accumulate(counts.begin(), counts.end(), std::size_t{0});
 }
@@ -49,8 +54,13 @@ TEST_CASE("a single backend gets everything", "[strategy]") {
 }
 
 TEST_CASE("idle equals share evenly", "[strategy]") {
-  StrategyFixture strategy(anyFile(), equalBackends(4));
-  CHECK(strategy.shares(40) == std::vector<std::size_t>{10, 10, 10, 10});
+  const auto file = anyFile();
+  StrategyFixture strategy(file, equalBackends(4));
+  if (goesByTurns(file)) {
+    CHECK(strategy.shares(40) == std::vector<std::size_t>{10, 10, 10, 10});
+  } else {
+    for (const auto count : strategy.shares(4'000)) CHECK(count == Approx(1'000).margin(120));
+  }
 }
 
 TEST_CASE("unhealthy backends and weight zero get nothing in pools of any size", "[strategy]") {

@@ -7,18 +7,22 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <stdexcept>
 
 namespace lemonade::test {
 namespace {
 
 constexpr std::uint32_t kWorkers = 4;
+constexpr std::uint8_t kMappedIpv4[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
 std::string text(lemonade_str_t value) { return {value.data, value.size}; }
 
+/// value must outlive the result.
 lemonade_option_value_t parse(const lemonade_option_t& row, const std::string& value) {
-  if (row.type != LEMONADE_OPTION_DURATION && row.type != LEMONADE_OPTION_NUMBER)
+  if (row.type == LEMONADE_OPTION_BOOLEAN || row.type == LEMONADE_OPTION_STRING)
     throw std::runtime_error("the fixture knows no options of this type: " + text(row.key));
+  if (row.type == LEMONADE_OPTION_CHOICE) return {0, 0, {value.data(), value.size()}};
   char* unit = nullptr;
   double number = std::strtod(value.c_str(), &unit);
   if (row.type == LEMONADE_OPTION_DURATION) number *= std::string(unit) == "s" ? 1e9 : 1e6;
@@ -69,10 +73,11 @@ void StrategyFixture::load(const std::string& path, const std::map<std::string, 
   if (table_ == nullptr) throw std::runtime_error(path + " is no strategy");
 
   std::vector<lemonade_option_value_t> values;
+  std::deque<std::string> texts;  // a deque, since values point to them
   for (std::uint32_t i = 0; i < plugin->option_count; ++i) {
     const auto& row = plugin->options[i];
     const auto given = options.find(text(row.key));
-    values.push_back(parse(row, given == options.end() ? text(row.default_value) : given->second));
+    values.push_back(parse(row, texts.emplace_back(given == options.end() ? text(row.default_value) : given->second)));
   }
   const lemonade_options_t tree{sizeof(tree), plugin->option_count, values.data()};
   lemonade_error_t error{sizeof(error), 0, {}, {}};
@@ -84,17 +89,23 @@ void StrategyFixture::load(const std::string& path, const std::map<std::string, 
 
 void StrategyFixture::publish(std::vector<BackendSpec> backends) {
   release();  // while its view still stands
+  specs_ = std::move(backends);
   backends_.clear();
   eligible_.clear();
-  for (std::uint32_t i = 0; i < backends.size(); ++i) {
-    const auto& spec = backends[i];
+  for (std::uint32_t i = 0; i < specs_.size(); ++i) {
+    auto& spec = specs_[i];
+    if (spec.id.empty()) spec.id = "web-" + std::to_string(i);
     if (i == stats_.size()) stats_.emplace_back();
     const bool eligible = spec.healthy && spec.weight > 0;
-    const std::uint32_t flags = LEMONADE_BACKEND_ENABLED | (spec.healthy ? LEMONADE_BACKEND_HEALTHY : 0) |
-                                (eligible ? LEMONADE_BACKEND_ELIGIBLE : 0);
-    const lemonade_str_t name = LEMONADE_STR("backend");
-    backends_.push_back(
-        {name, name, name, i + 1, spec.weight, spec.weight * 1000, spec.max_connections, flags, &stats_[i].stats});
+    auto& row = backends_.emplace_back();
+    row.id = row.name = row.address = {spec.id.data(), spec.id.size()};
+    row.identity = i + 1;
+    row.weight = spec.weight;
+    row.effective_weight = spec.effective_weight.value_or(spec.weight * 1000);
+    row.max_connections = spec.max_connections;
+    row.flags = LEMONADE_BACKEND_ENABLED | (spec.healthy ? LEMONADE_BACKEND_HEALTHY : 0) |
+                (eligible ? LEMONADE_BACKEND_ELIGIBLE : 0);
+    row.stats = &stats_[i].stats;
     if (eligible) eligible_.push_back(i);
   }
   view_ = {sizeof(view_),
@@ -129,6 +140,10 @@ std::uint32_t StrategyFixture::pickAs(std::uint32_t worker, std::uint64_t random
   connection.now_ns = now_ns_;
   connection.random = random;
   connection.client_family = LEMONADE_FAMILY_IPV4;
+  const std::uint64_t client = client_.value_or(random);
+  std::memcpy(connection.client_address, kMappedIpv4, sizeof(kMappedIpv4));
+  std::memcpy(connection.client_address + sizeof(kMappedIpv4), &client, 4);
+  connection.client_port = static_cast<std::uint16_t>(random);
   connection.tried = tried.data();
   connection.tried_count = static_cast<std::uint32_t>(tried.size());
   connection.worker = worker;

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,8 @@ struct BackendSpec {
   std::uint32_t weight = 1;
   std::uint32_t max_connections = 0;
   bool healthy = true;
+  std::string id = {};                                  ///< empty: "web-" and its index
+  std::optional<std::uint32_t> effective_weight = {};  ///< nothing: 1000 * weight
 };
 
 /// `count` backends with weight 1.
@@ -51,6 +54,9 @@ class StrategyFixture {
   /// How often each backend is picked, without opening sessions; picks that answer NONE are not counted.
   std::vector<std::size_t> shares(std::size_t picks);
 
+  /// From now on every connection is of this client, until nothing is set: then each is of a random one.
+  void setClient(std::optional<std::uint32_t> address) { client_ = address; }
+
   // What the host writes.
   lemonade_backend_stats_t& stats(std::size_t index) { return stats_[index].stats; }
   void open(std::uint32_t index, std::uint32_t sessions = 1) { stats(index).active += sessions; }
@@ -80,11 +86,13 @@ class StrategyFixture {
   void* prepared_ = nullptr;
   std::vector<void*> lanes_;
   std::deque<Line> stats_;  // a deque, since views point to them
+  std::vector<BackendSpec> specs_;
   std::vector<lemonade_backend_t> backends_;
   std::vector<std::uint32_t> eligible_;
   lemonade_view_t view_{};
   std::uint64_t now_ns_ = 1'000'000'000'000;
   std::uint64_t random_ = 1;
+  std::optional<std::uint32_t> client_;
 };
 
 }  // namespace lemonade::test

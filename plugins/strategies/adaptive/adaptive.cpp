@@ -9,7 +9,7 @@
 //   cold -> least latency, near-equals take turns by weight;  all hot -> least n
 //
 // What is believed of latency, and the handicap on n of a backend that fails, is sdk/latency_book.hpp.
-#include <lemonade/sdk/latency_book.hpp>
+#include <lemonade/sdk/latency_strategy.hpp>
 
 namespace {
 
@@ -59,25 +59,9 @@ HotLine hotLine(const sdk::Shortlist& list) noexcept {
   return {top[above] + (from_top - above) * (top[above + 1] - top[above]), mean};
 }
 
-class Adaptive : public sdk::Strategy {
+class Adaptive : public sdk::LatencyStrategy {
  public:
-  using Prepared = sdk::LatencyBook;
-
-  static constexpr lemonade_option_t kOptions[] = {
-      sdk::option(
-          "half_life", LEMONADE_OPTION_DURATION, "10s",
-          "After this long without a sample, what is known of a backend counts half, and the pool's median half.", 100,
-          3'600'000),
-      sdk::option("tolerance", LEMONADE_OPTION_NUMBER, "1.25",
-                  "Backends whose latency is within this factor of the least are equals and take turns.", 1, 10),
-  };
-
-  explicit Adaptive(const sdk::Options& options)
-      : half_life_(options.duration("half_life")), tolerance_(options.number("tolerance")) {}
-
-  std::unique_ptr<sdk::LatencyBook> prepare(sdk::View view) {
-    return std::make_unique<sdk::LatencyBook>(view, half_life_);
-  }
+  using LatencyStrategy::LatencyStrategy;
 
   std::uint32_t pick(const sdk::Pick<sdk::LatencyBook>& pick) noexcept {
     if (pick.prepared == nullptr) return sdk::anyAllowed(pick);
@@ -90,7 +74,7 @@ class Adaptive : public sdk::Strategy {
     });
     if (list.size() == 0) return LEMONADE_PICK_NONE;
     const bool any_cold = scoreByRule(list, book, pick.connection);
-    return candidates.least(list, any_cold ? tolerance_ : 1, turn_);
+    return any_cold ? leastOf(candidates, list) : strictlyLeastOf(candidates, list);
   }
 
  private:
@@ -112,10 +96,6 @@ class Adaptive : public sdk::Strategy {
     for (std::uint32_t slot = 0; !any_cold && slot < list.size(); ++slot) list[slot].score = loads[slot];
     return any_cold;
   }
-
-  const std::chrono::nanoseconds half_life_;
-  const double tolerance_;
-  std::atomic<std::uint32_t> turn_{0};
 };
 
 }  // namespace

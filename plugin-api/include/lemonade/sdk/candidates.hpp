@@ -66,10 +66,8 @@ class Candidates {
       all_.push_back({backend.stats, index, limit, 1000.0 / backend.effective_weight});
       weights.push_back(backend.effective_weight);
     }
-    if (small())
-      rotation_ = Rotation(weights);
-    else
-      sampler_ = WeightedSampler(weights);
+    if (small()) rotation_ = Rotation(weights);
+    if (!all_.empty()) sampler_ = WeightedSampler(weights);
   }
 
   /// True where picks compare all candidates, not a few drawn ones.
@@ -81,17 +79,26 @@ class Candidates {
   /// `score` is called as double(std::uint32_t position, std::uint32_t active). [worker]
   template <class Score>
   void shortlist(const lemonade_connection_t& connection, Shortlist& list, Score&& score) const noexcept {
+    if (!small()) return draw(connection, kDraws, list, score);
     const std::span<const std::uint32_t> tried(connection.tried, connection.tried_count);
     std::uint32_t size = 0;
-    if (small()) {
-      for (std::uint32_t i = 0; i < all_.size(); ++i) size = consider(i, tried, list, size, score);
-    } else {
-      for (std::uint32_t n = 0; n < kMostDraws && size < kDraws; ++n) {
-        const auto position = sampler_.draw(nthRandom(connection.random, n));
-        if (!listed(position, list, size)) size = consider(position, tried, list, size, score);
-      }
-      if (size == 0) size = search(connection, tried, list, score);
+    for (std::uint32_t i = 0; i < all_.size(); ++i) size = consider(i, tried, list, size, score);
+    list.size_ = size;
+  }
+
+  /// The same, of `count` (at most 16) different candidates drawn by weight, in the order of the draw; fewer where the
+  /// pool has no more to give, or hides them among very many that are full. [worker]
+  template <class Score>
+  void draw(const lemonade_connection_t& connection, std::uint32_t count, Shortlist& list,
+            Score&& score) const noexcept {
+    const std::span<const std::uint32_t> tried(connection.tried, connection.tried_count);
+    std::uint32_t size = 0;
+    for (std::uint32_t n = 0; !all_.empty() && n < kDrawsForOne * count && size < count; ++n) {
+      const auto position = sampler_.draw(nthRandom(connection.random, n));
+      if (!listed(position, list, size)) size = consider(position, tried, list, size, score);
     }
+    // In a small pool the draws may all have fallen on the one backend of great weight.
+    if (size == 0 || (size < count && small())) size = search(connection, tried, list, size, count, score);
     list.size_ = size;
   }
 
@@ -110,7 +117,7 @@ class Candidates {
 
  private:
   static constexpr std::uint32_t kDraws = 3;
-  static constexpr std::uint32_t kMostDraws = 8;
+  static constexpr std::uint32_t kDrawsForOne = 3;
 
   /// One position of the slots of the list that are set in `slots` (at least one).
   std::uint32_t takeTurns(const Shortlist& list, std::uint32_t slots, std::atomic<std::uint32_t>& turn) const noexcept {
@@ -141,14 +148,13 @@ class Candidates {
     return size + static_cast<std::uint32_t>(active < candidate.max_connections);
   }
 
-  /// Fills the list with what can be found at all, from a random place on: nearly all are full.
+  /// Fills the list up to `count` with what can be found at all, from a random place on: draws missed it.
   template <class Score>
   std::uint32_t search(const lemonade_connection_t& connection, std::span<const std::uint32_t> tried, Shortlist& list,
-                       Score& score) const noexcept {
+                       std::uint32_t size, std::uint32_t count, Score& score) const noexcept {
     auto at = static_cast<std::uint32_t>((connection.random >> 32) * all_.size() >> 32);
-    std::uint32_t size = 0;
-    for (std::size_t n = 0; n < all_.size() && size < Shortlist::kCapacity; ++n) {
-      size = consider(at, tried, list, size, score);
+    for (std::size_t n = 0; n < all_.size() && size < count; ++n) {
+      if (!listed(at, list, size)) size = consider(at, tried, list, size, score);
       if (++at == all_.size()) at = 0;
     }
     return size;
@@ -156,7 +162,7 @@ class Candidates {
 
   std::vector<Candidate> all_;
   Rotation rotation_;        // of a small pool
-  WeightedSampler sampler_;  // of a large one
+  WeightedSampler sampler_;
 };
 
 /// The first eligible backend, from a random place on, that the connection may be given, else LEMONADE_PICK_NONE. For

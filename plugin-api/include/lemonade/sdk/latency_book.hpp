@@ -4,12 +4,10 @@
 //
 // The host measures; this judges. The average of successful samples (exchanges, else connects) is all that counts as
 // speed, and is qualified by what it cannot show:
-//   - time: without new samples the belief decays toward the median of the pool, so that a backend which was slow once
-//   is
+//   - time: without new samples the belief decays toward the median of the pool, so that a backend which was slow once is
 //     tried again and one that was fast once is not trusted for ever;
 //   - silence: exchanges that still wait are at least as slow as they are old, so a hung backend is seen at once;
-//   - failure: errors multiply the latency, and add a handicap to the load: a backend that fails at once is always
-//   idle,
+//   - failure: errors multiply the latency, and add a handicap to the load: a backend that fails at once is always idle,
 //     and its idleness must not look like capacity. The errors are forgotten with time too, which is how it is probed;
 //   - ignorance: a backend without a sample is taken for the median, and gets few sessions until it has shown itself.
 // The beliefs are renewed at most once a millisecond, by whichever worker comes first; picks read the result.

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+//
+// Consistent hashing: a client comes to the same backend again, on every balancer, and hardly any client moves when a
+// backend comes or goes (sdk/maglev_table.hpp). With bounded load (Mirrokni, Thorup, Zadimoghaddam 2018): a backend with
+// more than `load_factor` times its share of the sessions passes the client on to the next place of the table.
+#include <lemonade/sdk/candidates.hpp>
+#include <lemonade/sdk/maglev_table.hpp>
+
+#include <cmath>
+
+namespace {
+
+namespace sdk = lemonade::sdk;
+
+/// The table of one view, and how many sessions the pool has.
+class Ring {
+ public:
+  explicit Ring(sdk::View view) : candidates_(view), table_(members(view, candidates_), view.size()) {
+    double weights = 0;
+    for (std::uint32_t i = 0; i < candidates_.size(); ++i) weights += 1 / candidates_[i].load_per_session;
+    whole_ = weights;
+  }
+
+  const sdk::Candidates& candidates() const noexcept { return candidates_; }
+  const sdk::MaglevTable& table() const noexcept { return table_; }
+
+  /// Sessions for each unit of weight, over the pool, if one more came. Exact in a pool of up to 16; of a larger one it is
+  /// renewed once a millisecond from up to 256 backends.
+  double fairLoad(const lemonade_connection_t& connection) const noexcept {
+    if (candidates_.small()) return (sessions(0, 1, candidates_.size()) + 1) / whole_;
+    auto last = renewed_at_.load(std::memory_order_relaxed);
+    const bool stale = static_cast<std::int64_t>(connection.now_ns - last) >= kFreshNs;
+    if (stale && renewed_at_.compare_exchange_strong(last, connection.now_ns, std::memory_order_relaxed))
+      fair_load_.store(survey(connection), std::memory_order_relaxed);
+    return fair_load_.load(std::memory_order_relaxed);
+  }
+
+ private:
+  static constexpr std::int64_t kFreshNs = 1'000'000;
+  static constexpr std::uint32_t kSample = 256;
+
+  /// Named by id; where several addresses share one, by both.
+  static std::vector<sdk::MaglevTable::Member> members(sdk::View view, const sdk::Candidates& candidates) {
+    std::vector<std::string_view> ids;
+    for (std::uint32_t i = 0; i < view.size(); ++i) ids.push_back(sdk::view(view[i].id));
+    std::sort(ids.begin(), ids.end());
+    std::vector<sdk::MaglevTable::Member> members;
+    for (std::uint32_t position = 0; position < candidates.size(); ++position) {
+      const auto& backend = view[candidates[position].index];
+      const auto same = std::equal_range(ids.begin(), ids.end(), sdk::view(backend.id));
+      std::string name(sdk::view(backend.id));
+      if (same.second - same.first > 1) (name += '\0') += sdk::view(backend.address);
+      members.push_back({std::move(name), backend.effective_weight, position});
+    }
+    return members;
+  }
+
+  double sessions(std::uint32_t from, std::uint32_t stride, std::uint32_t count) const noexcept {
+    double sum = 0;
+    for (std::uint32_t at = from; count != 0; --count) {
+      sum += candidates_[at].active();
+      at += stride;
+      if (at >= candidates_.size()) at -= candidates_.size();
+    }
+    return sum;
+  }
+
+  double survey(const lemonade_connection_t& connection) const noexcept {
+    const std::uint32_t count = std::min(candidates_.size(), kSample);
+    const auto from = static_cast<std::uint32_t>((connection.random >> 32) * candidates_.size() >> 32);
+    return (sessions(from, candidates_.size() / count, count) * candidates_.size() / count + 1) / whole_;
+  }
+
+  // Constant after construction.
+  const sdk::Candidates candidates_;
+  const sdk::MaglevTable table_;
+  double whole_ = 0;  // the sum of the weights
+
+  // Any worker (atomic).
+  mutable std::atomic<std::uint64_t> renewed_at_{0};
+  mutable std::atomic<double> fair_load_{0};
+};
+
+class ConsistentHash : public sdk::Strategy {
+ public:
+  using Prepared = Ring;
+
+  static constexpr lemonade_option_t kOptions[] = {
+      sdk::option("key", LEMONADE_OPTION_CHOICE, "client_address",
+                  "What of a connection decides its backend: the client's address, or address and port.", 0, 0,
+                  "client_address,client_address_port"),
+      sdk::option("load_factor", LEMONADE_OPTION_NUMBER, "1.25",
+                  "A backend takes at most this many times its share of the sessions; 0: no bound, else above 1.", 0,
+                  100),
+  };
+
+  explicit ConsistentHash(const sdk::Options& options)
+      : with_port_(options.text("key") == "client_address_port"), load_factor_(options.number("load_factor")) {
+    if (load_factor_ != 0 && load_factor_ <= 1)
+      throw sdk::OptionError("load_factor", "a backend cannot be held to its share or less: 0 (no bound) or above 1");
+  }
+
+  std::unique_ptr<Ring> prepare(sdk::View view) { return std::make_unique<Ring>(view); }
+
+  std::uint32_t pick(const sdk::Pick<Ring>& pick) noexcept {
+    if (pick.prepared == nullptr) return sdk::anyAllowed(pick);
+    const Ring& ring = *pick.prepared;
+    if (ring.table().size() == 0) return LEMONADE_PICK_NONE;
+    const std::uint64_t hash = keyOf(pick.connection);
+    const std::uint32_t bounded = load_factor_ == 0 ? LEMONADE_PICK_NONE : walk(pick, hash, Bound{*this, pick});
+    if (bounded != LEMONADE_PICK_NONE) return bounded;
+    const std::uint32_t any = walk(pick, hash, [](const sdk::Candidate&, std::uint32_t) { return true; });
+    return any != LEMONADE_PICK_NONE ? any : search(pick, hash);
+  }
+
+ private:
+  static constexpr std::uint32_t kMostSteps = 512;
+
+  /// Whether a candidate has room below the bound. The pool is counted only when a backend that is not idle asks.
+  class Bound {
+   public:
+    Bound(const ConsistentHash& strategy, const sdk::Pick<Ring>& pick) noexcept : strategy_(strategy), pick_(pick) {}
+    bool operator()(const sdk::Candidate& candidate, std::uint32_t active) noexcept {
+      if (active == 0) return true;
+      if (limit_ < 0) limit_ = strategy_.load_factor_ * pick_.prepared->fairLoad(pick_.connection);
+      // Rounded up, so that the sum of all bounds has room for all sessions.
+      return active + 1 <= std::ceil(limit_ / candidate.load_per_session);
+    }
+
+   private:
+    const ConsistentHash& strategy_;
+    const sdk::Pick<Ring>& pick_;
+    double limit_ = -1;
+  };
+
+  std::uint64_t keyOf(const lemonade_connection_t& connection) const noexcept {
+    std::uint64_t halves[2];
+    static_assert(sizeof(halves) == sizeof(connection.client_address));
+    std::memcpy(halves, connection.client_address, sizeof(halves));
+    if constexpr (std::endian::native == std::endian::big)
+      for (auto& half : halves) half = __builtin_bswap64(half);
+    const std::uint64_t port = with_port_ ? connection.client_port + 1u : 0;
+    return sdk::nthRandom(sdk::nthRandom(halves[0], port) ^ halves[1], 0);
+  }
+
+  /// The first place from the key's on whose backend the connection may be given and `takes` accepts.
+  template <class Takes>
+  static std::uint32_t walk(const sdk::Pick<Ring>& pick, std::uint64_t hash, Takes&& takes) noexcept {
+    const auto& table = pick.prepared->table();
+    const auto& candidates = pick.prepared->candidates();
+    std::uint32_t place = table.placeOf(hash);
+    for (std::uint32_t step = 0; step < kMostSteps; ++step) {
+      const auto& candidate = candidates[table.at(place)];
+      if (takes(candidate, candidate.active()) && pick.allowed(candidate.index)) return candidate.index;
+      if (++place == table.size()) place = 0;
+    }
+    return LEMONADE_PICK_NONE;
+  }
+
+  /// Any that may be picked, from a backend on that the key decides: nearly all are full.
+  static std::uint32_t search(const sdk::Pick<Ring>& pick, std::uint64_t hash) noexcept {
+    const auto& candidates = pick.prepared->candidates();
+    auto at = static_cast<std::uint32_t>((hash >> 32) * candidates.size() >> 32);
+    for (std::uint32_t n = 0; n < candidates.size(); ++n) {
+      if (pick.allowed(candidates[at].index)) return candidates[at].index;
+      if (++at == candidates.size()) at = 0;
+    }
+    return LEMONADE_PICK_NONE;
+  }
+
+  const bool with_port_;
+  const double load_factor_;
+};
+
+}  // namespace
+
+LEMONADE_STRATEGY(ConsistentHash, .id = "consistent_hash", .version = "1.0.0", .name = "Consistent hash",
+                  .vendor = "Lemonade",
+                  .doc = "Sends a client to the same backend again; hardly any client moves when a backend comes or goes.")
