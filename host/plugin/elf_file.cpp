@@ -41,6 +41,11 @@ Result<ElfFile> ElfFile::parse(Bytes file) {
                  kMachineName};
   if (header->e_type != ET_DYN) return Error{"is no shared object (build it with -shared)"};
 
+  // Nothing here needs the section headers, but linkers write them last: where they are missing, so may be more.
+  const std::uint64_t sections_size = std::uint64_t{header->e_shnum} * header->e_shentsize;
+  if (header->e_shoff > file.size() || sections_size > file.size() - header->e_shoff)
+    return Error{"is cut short: its section headers are missing"};
+
   ElfFile elf(file);
   if (auto read = elf.readSegments(); !read) return std::move(read).error();
   if (auto read = elf.readDynamic(); !read) return std::move(read).error();

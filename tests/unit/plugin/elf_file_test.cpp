@@ -73,6 +73,16 @@ TEST_CASE("ElfFile survives a file cut at any length", "[plugin]") {
     look({bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size)});
 }
 
+TEST_CASE("ElfFile refuses a file that lacks so much as its last byte and takes one that has more", "[plugin]") {
+  auto bytes = roundRobin();
+  bytes.pop_back();
+  auto elf = ElfFile::parse(bytes);
+  REQUIRE_FALSE(elf);
+  CHECK_THAT(elf.error().message, Catch::Contains("is cut short"));
+  bytes.resize(bytes.size() + 100);
+  CHECK(ElfFile::parse(bytes));
+}
+
 TEST_CASE("ElfFile survives flipped bytes anywhere", "[plugin]") {
   const auto bytes = roundRobin();
   std::minstd_rand random(1);
