@@ -13,6 +13,7 @@
 #include <Poco/ThreadPool.h>
 #include <Poco/URI.h>
 #include <fcntl.h>
+#include <pthread.h>
 
 #include <array>
 #include <istream>
@@ -90,6 +91,7 @@ class RequestHandler : public Poco::Net::HTTPRequestHandler {
   RequestHandler(const Routes& routes, const Limits& limits) : routes_(routes), limits_(limits) {}
 
   void handleRequest(HTTPServerRequest& request, HTTPServerResponse& response) override {
+    (void)::pthread_setname_np(::pthread_self(), "admin");  // what top -H shows; the pool's own name is its secret
     const auto answer = respond(request, routes_, limits_.body);
     auto& socket = static_cast<Poco::Net::HTTPServerRequestImpl&>(request).socket();
     static_cast<Connection*>(socket.impl())->setTime(limits_.response_time);

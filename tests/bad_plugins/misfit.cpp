@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // A strategy that picks the first backend, or does one thing wrong: built once for each misdeed, under one and the same
-// id, so that a test can drop any of them over a good one.
+// id, so that a test can drop any of them over a good one. "none_but_last" does nothing wrong and picks the last.
 #include <lemonade/sdk/strategy.hpp>
 
 #include <poll.h>
@@ -12,6 +12,10 @@
 #include <stdexcept>
 #include <string_view>
 
+#ifdef MISFIT_NEEDS_MORE
+void nobodyHasThis();
+#endif
+
 namespace {
 
 using namespace lemonade::sdk;
@@ -19,6 +23,9 @@ using namespace lemonade::sdk;
 constexpr std::string_view kMisdeed = LEMONADE_MISDEED;
 
 void crash() { ::raise(SIGSEGV); }
+void hang() {
+  for (;;) ::poll(nullptr, 0, 1'000);
+}
 
 /// A constructor of the image itself.
 const bool loaded = [] {
@@ -36,14 +43,18 @@ class Misfit : public Strategy {
     if (kMisdeed == "crash_in_create" && loaded) crash();
     if (kMisdeed == "abort_in_create") std::abort();
     if (kMisdeed == "exit_in_create") ::_exit(0);
+    if (kMisdeed == "throw_in_create") throw std::runtime_error("no licence for today");
+    if (kMisdeed == "hang_in_create") hang();
+#ifdef MISFIT_NEEDS_MORE
+    nobodyHasThis();
+#endif
   }
   ~Misfit() {
     if (kMisdeed == "crash_in_destroy") crash();
   }
 
   std::unique_ptr<Prepared> prepare(View) {
-    if (kMisdeed == "hang_in_prepare")
-      for (;;) ::poll(nullptr, 0, 1'000);
+    if (kMisdeed == "hang_in_prepare") hang();
     if (kMisdeed == "fail_in_prepare") throw std::runtime_error("no room for the ring");
     return std::make_unique<Prepared>();
   }
@@ -51,10 +62,14 @@ class Misfit : public Strategy {
   std::uint32_t pick(const Pick<Prepared>& pick) noexcept {
     if (kMisdeed == "crash_in_pick") crash();
     if (kMisdeed == "throw_in_pick") throwOut();
+    if (kMisdeed == "hang_in_pick") hang();
     if (kMisdeed == "invalid_index") return 1'000'000;
     if (kMisdeed == "slow_pick") ::poll(nullptr, 0, 120);
-    for (const auto index : pick.view.eligible())
+    const auto eligible = pick.view.eligible();
+    for (std::size_t i = 0; i < eligible.size(); ++i) {
+      const auto index = eligible[kMisdeed == "none_but_last" ? eligible.size() - 1 - i : i];
       if (pick.allowed(index)) return index;
+    }
     return LEMONADE_PICK_NONE;
   }
 
