@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+#include "simulation/balancer.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <stdexcept>
+
+namespace lemonade::sim {
+
+namespace {
+
+constexpr std::uint32_t kRise = 2;
+constexpr std::uint32_t kFall = 3;
+constexpr std::uint8_t kMappedIpv4[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+/// As the configuration would have them: what reads as a number is one.
+config::OptionTable optionTable(const std::map<std::string, std::string>& options) {
+  config::OptionTable table;
+  for (const auto& [key, value] : options) {
+    auto& option = table.emplace_back();
+    option.key = key;
+    char* end = nullptr;
+    const double number = std::strtod(value.c_str(), &end);
+    if (*end != '\0' || value.empty())
+      option.value = value;
+    else if (value.find('.') == std::string::npos)
+      option.value = static_cast<std::int64_t>(number);
+    else
+      option.value = number;
+  }
+  return table;
+}
+
+}  // namespace
+
+Strategies::Strategies(const std::string& directory) { loader_.scan({directory}); }
+
+std::shared_ptr<Strategy> Strategies::make(const std::string& id, const std::map<std::string, std::string>& options) {
+  std::vector<plugin::OptionProblem> problems;
+  auto instance = loader_.strategy({id, {}, optionTable(options)}, problems);
+  if (!instance) throw std::runtime_error("strategy " + id + ": " + problems.at(0).text);
+  auto strategy = Strategy::make(std::move(*instance), 1);
+  if (!strategy) throw std::runtime_error(strategy.error().message);
+  return strategy.value();
+}
+
+Balancer::Balancer(const Scenario& scenario, std::shared_ptr<Strategy> strategy, std::uint64_t now_ns) {
+  for (std::uint32_t i = 0; i < scenario.servers; ++i) {
+    const std::string id = "s" + std::to_string(i);
+    BackendSettings settings;
+    settings.id = settings.name = id;
+    settings.host = "127.0.0.1";
+    settings.weight = scenario.weights.empty() ? 1 : scenario.weights[i];
+    backends_.push_back(std::make_shared<Backend>(settings, *Address::parse("127.0.0.1:80"), 80, 1));
+    servers_[backends_.back().get()] = i;
+    states_.emplace_back(kRise, kFall);
+  }
+  pool_.setStrategy(std::move(strategy));
+  pool_.setRules({0, {Duration(static_cast<std::int64_t>(scenario.slow_start * 1e9)), 1}});
+  pool_.setBackends(backends_);
+  publish(now_ns);
+}
+
+Backend* Balancer::pick(const Tried& tried, std::uint32_t client, std::uint64_t random, std::uint64_t now_ns) {
+  lemonade_connection_t connection{};
+  connection.struct_size = sizeof(connection);
+  connection.attempt = static_cast<std::uint32_t>(tried.get().size());
+  connection.now_ns = now_ns;
+  connection.random = random;
+  connection.client_family = LEMONADE_FAMILY_IPV4;
+  std::memcpy(connection.client_address, kMappedIpv4, sizeof(kMappedIpv4));
+  std::memcpy(connection.client_address + sizeof(kMappedIpv4), &client, sizeof(client));
+  const Picked picked = pool_.pick(connection, tried);
+  if (picked.invalid) ++invalid_;
+  return picked.what == Picked::What::kBackend ? picked.backend : nullptr;
+}
+
+void Balancer::check(std::uint32_t server, bool passed, std::uint64_t now_ns) {
+  if (backends_[server]->setHealth(states_[server].observe(passed), "simulated")) publish(now_ns);
+}
+
+void Balancer::publish(std::uint64_t now_ns) {
+  ramping_ = pool_.publish(now_ns);
+  (void)pool_.reclaim();
+}
+
+}  // namespace lemonade::sim

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+//
+// One simulated balancer: the host's own pool, views, backends, feedback and rise/fall, with a strategy from its real
+// .so and a clock that it is told. Sockets, workers and passive ejection are not there: a strategy shows what it does by
+// itself. One thread.
+#pragma once
+
+#include "balance/pool.h"
+#include "base/control_loop.h"
+#include "health/state.h"
+#include "plugin/loader.h"
+#include "simulation/scenario.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace lemonade::sim {
+
+/// Makes strategies from the plugins of a directory. Lives as long as the strategies.
+class Strategies {
+ public:
+  explicit Strategies(const std::string& directory);
+  /// Throws std::runtime_error where the plugin is missing or refuses its options.
+  std::shared_ptr<Strategy> make(const std::string& id, const std::map<std::string, std::string>& options);
+
+ private:
+  // Kept until the process ends, as host handles demand.
+  ControlLoop& loop_ = *new ControlLoop;
+  plugin::MetricCells& cells_ = *new plugin::MetricCells;
+  plugin::Loader loader_{loop_, cells_, ""};
+};
+
+class Balancer {
+ public:
+  Balancer(const Scenario& scenario, std::shared_ptr<Strategy> strategy, std::uint64_t now_ns);
+  ~Balancer() { pool_.clear(); }
+  Balancer(const Balancer&) = delete;
+  Balancer& operator=(const Balancer&) = delete;
+
+  /// A place at a backend, or none. client stands for its address.
+  Backend* pick(const Tried& tried, std::uint32_t client, std::uint64_t random, std::uint64_t now_ns);
+  void release(Backend& backend) noexcept { pool_.release(backend); }
+  std::uint32_t serverOf(const Backend& backend) const { return servers_.at(&backend); }
+  std::uint64_t invalidPicks() const noexcept { return invalid_; }
+
+  /// Counts a check of a server; publishes where it flips its health.
+  void check(std::uint32_t server, bool passed, std::uint64_t now_ns);
+  /// True where the newest view grows old by itself: publish again before long.
+  bool ramping() const noexcept { return ramping_; }
+  void publish(std::uint64_t now_ns);
+
+ private:
+  Pool pool_{1};
+  View::Backends backends_;
+  std::unordered_map<const Backend*, std::uint32_t> servers_;
+  std::vector<health::State> states_;
+  bool ramping_ = false;
+  std::uint64_t invalid_ = 0;
+};
+
+}  // namespace lemonade::sim

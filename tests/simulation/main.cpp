@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+//
+// The simulation as a command: prints a table of what clients see with each strategy.
+#include "simulation/world.h"
+
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+
+namespace {
+
+using namespace lemonade::sim;
+
+struct Wish {
+  std::vector<std::string> strategies = {"round_robin", "least_connections", "random_two", "fastest_response_time",
+                                         "peak_ewma", "consistent_hash", "adaptive"};
+  std::vector<std::string> scenarios = {"a", "b", "c", "d", "e", "f", "g", "h"};
+  std::vector<std::string> options;
+  double seconds = 60;
+  std::uint64_t seed = 1;
+  std::uint64_t runs = 1;
+  std::uint32_t balancers = 0;
+  std::uint32_t servers = 8;
+};
+
+std::vector<Scenario> chosen(const Wish& wish) {
+  if (wish.balancers != 0) return {manyBalancers(wish.balancers, wish.servers, wish.seconds)};
+  std::vector<Scenario> scenarios;
+  for (auto& scenario : standardScenarios(wish.seconds))
+    if (std::find(wish.scenarios.begin(), wish.scenarios.end(), scenario.key) != wish.scenarios.end())
+      scenarios.push_back(std::move(scenario));
+  return scenarios;
+}
+
+/// The runs of all seeds in one.
+Result runAll(const Scenario& scenario, Strategies& strategies, const std::string& strategy, const Wish& wish) {
+  Result sum;
+  for (std::uint64_t run = 0; run < wish.runs; ++run) {
+    Result one = World(scenario, strategies, strategy, wish.seed + run).run();
+    if (run == 0) {
+      sum = std::move(one);
+      continue;
+    }
+    sum.latencies_ms.insert(sum.latencies_ms.end(), one.latencies_ms.begin(), one.latencies_ms.end());
+    sum.errors += one.errors;
+    for (std::size_t i = 0; i < sum.given.size(); ++i) {
+      sum.given[i] += one.given[i];
+      sum.longest_queue[i] = std::max(sum.longest_queue[i], one.longest_queue[i]);
+    }
+  }
+  return sum;
+}
+
+void print(Scenario scenario, Strategies& strategies, const Wish& wish) {
+  std::printf("\n%s: %s, %g s, %g requests a second\n\n", scenario.key.c_str(), scenario.title.c_str(),
+              scenario.seconds, scenario.rate);
+  std::puts("| strategy | p50 ms | p99 ms | p99.9 ms | errors | first server's share | most / mean | longest queue |");
+  std::puts("|---|---|---|---|---|---|---|---|");
+  for (const auto& strategy : wish.strategies) {
+    if (strategy == "adaptive" || wish.strategies.size() == 1)
+      for (const auto& option : wish.options) {
+        const auto equals = option.find('=');
+        scenario.options[option.substr(0, equals)] = option.substr(equals + 1);
+      }
+    Result result = runAll(scenario, strategies, strategy, wish);
+    std::printf("| `%s` | %.1f | %.1f | %.1f | %llu | %.1f %% | %.2f | %zu |\n", strategy.c_str(), result.quantile(0.5),
+                result.quantile(0.99), result.quantile(0.999), static_cast<unsigned long long>(result.errors),
+                100 * result.share(0), result.mostOverMean(), result.longestQueue());
+    std::fflush(stdout);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Wish wish;
+  std::string directory = LEMONADE_SIMULATED_PLUGINS;
+  CLI::App app("Runs the strategies against simulated servers in virtual time and prints tables.");
+  app.add_option("--scenario", wish.scenarios, "a to h (default: all)")->delimiter(',');
+  app.add_option("--strategy", wish.strategies, "ids of strategies (default: all)")->delimiter(',');
+  app.add_option("--option", wish.options, "KEY=VALUE for adaptive, or for the one strategy asked for");
+  app.add_option("--seconds", wish.seconds, "how long clients come")->check(CLI::PositiveNumber);
+  app.add_option("--seed", wish.seed, "of the first run");
+  app.add_option("--runs", wish.runs, "runs with following seeds, counted together")->check(CLI::PositiveNumber);
+  app.add_option("--balancers", wish.balancers, "that share nothing, instead of the scenarios");
+  app.add_option("--servers", wish.servers, "with --balancers: how many they share")->check(CLI::PositiveNumber);
+  app.add_option("--plugin-dir", directory, "where the strategies are");
+  CLI11_PARSE(app, argc, argv);
+  try {
+    Strategies strategies(directory);
+    for (const auto& scenario : chosen(wish)) print(scenario, strategies, wish);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "simulation: %s\n", e.what());
+    return 1;
+  }
+}

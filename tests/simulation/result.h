@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+//
+// What the clients of a run saw.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+namespace lemonade::sim {
+
+struct Result {
+  std::vector<float> latencies_ms;       ///< of answered requests, from the moment they were due
+  std::uint64_t errors = 0;              ///< requests that were reset, given up or turned away
+  std::vector<std::uint64_t> given;      ///< connects to each server
+  std::vector<std::uint64_t> answered;   ///< requests each server answered
+  std::vector<std::size_t> longest_queue;  ///< of each server
+  std::uint64_t invalid_picks = 0;       ///< answers of the strategy that the host could not use
+
+  /// The latency that a share q of the answered requests did not exceed, ms; 0 where none was answered.
+  double quantile(double q) {
+    if (latencies_ms.empty()) return 0;
+    const auto at = static_cast<std::ptrdiff_t>(q * static_cast<double>(latencies_ms.size() - 1));
+    std::nth_element(latencies_ms.begin(), latencies_ms.begin() + at, latencies_ms.end());
+    return latencies_ms[static_cast<std::size_t>(at)];
+  }
+
+  /// Share of all connects that a server was given.
+  double share(std::uint32_t server) const {
+    std::uint64_t all = 0;
+    for (const auto count : given) all += count;
+    return all == 0 ? 0 : static_cast<double>(given[server]) / static_cast<double>(all);
+  }
+
+  /// Connects to the server that got most, in multiples of the mean.
+  double mostOverMean() const {
+    double most = 0;
+    for (std::uint32_t i = 0; i < given.size(); ++i) most = std::max(most, share(i));
+    return most * static_cast<double>(given.size());
+  }
+
+  std::size_t longestQueue() const { return *std::max_element(longest_queue.begin(), longest_queue.end()); }
+};
+
+}  // namespace lemonade::sim

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+//
+// What happens in a run, told in plain values: how many of what, which clients come when, which server does what when. The
+// eight scenarios of tests/bench/scenarios, and larger ones that real sockets cannot have.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace lemonade::sim {
+
+enum class Action {
+  kSlow,   ///< work takes factor times as long
+  kHang,   ///< accepts and answers nothing any more
+  kReset,  ///< resets every new connection after 1 ms
+  kDown,   ///< resets its connections, forgets its work and refuses
+  kUp,     ///< does none of hang, reset, down
+};
+
+struct Step {
+  double at;  ///< seconds from the start
+  std::uint32_t server;
+  Action action;
+  double factor = 1;  ///< of kSlow
+};
+
+struct Scenario {
+  std::string key;
+  std::string title;
+  std::uint32_t servers = 8;
+  std::uint32_t balancers = 1;
+  double seconds = 60;
+  double measure_from = 0;       ///< seconds; requests due earlier are not counted
+  double rate = 1'000;           ///< requests a second, over all balancers; Poisson
+  double work_ms = 5;            ///< mean work of a request at a healthy server, exponentially distributed
+  double crowd_from = 0;         ///< seconds: from here
+  double crowd_to = 0;           ///< to here
+  double crowd_factor = 1;       ///< so many times the rate
+  double session_rate = 0;       ///< long sessions a second, 1 s and 5 s more on average
+  double busy_share = 0.25;      ///< of them: 20 ms from answer to request on average, the others 500 ms
+  bool checks = true;            ///< the servers are checked every 2 s, fall 3, rise 2
+  double slow_start = 10;        ///< seconds
+  std::vector<std::uint32_t> weights;  ///< of the servers; empty: all 1
+  std::vector<Step> timetable;
+  std::map<std::string, std::string> options;  ///< of the strategy, numbers and strings
+};
+
+/// Scenarios a to h: one slow, hanging, resetting, recovering; unequal capacities; long sessions; flapping; a crowd.
+std::vector<Scenario> standardScenarios(double seconds = 60);
+/// Balancers that share nothing before servers that they share, at 60 % of their capacity.
+Scenario manyBalancers(std::uint32_t balancers, std::uint32_t servers, double seconds);
+/// One balancer and servers at 60 % of their capacity.
+Scenario plain(std::uint32_t servers, double seconds);
+
+}  // namespace lemonade::sim

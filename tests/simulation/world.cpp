@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+#include "simulation/world.h"
+
+#include "balance/feedback.h"
+
+namespace lemonade::sim {
+
+namespace {
+
+constexpr std::uint64_t kConnectNs = 100 * kMicrosecond;
+constexpr std::uint64_t kResetAfterNs = kMillisecond;
+constexpr std::uint64_t kGiveUpNs = 3 * kSecond;
+constexpr std::uint64_t kCheckNs = 2 * kSecond;
+constexpr std::uint64_t kRampNs = kSecond / 2;
+constexpr std::uint32_t kRetries = 2;
+constexpr std::uint32_t kClients = 1'000;
+constexpr double kSessionNs = 5e9;
+constexpr double kBusyGapNs = 20e6;
+constexpr double kQuietGapNs = 500e6;
+
+std::uint64_t ns(double seconds) { return static_cast<std::uint64_t>(seconds * 1e9); }
+
+}  // namespace
+
+World::World(const Scenario& scenario, Strategies& strategies, const std::string& strategy, std::uint64_t seed)
+    : scenario_(scenario),
+      random_(seed),
+      picks_(seed + 1'000'003),
+      start_(timeline_.now()),
+      end_(start_ + ns(scenario.seconds)),
+      measure_from_(start_ + ns(scenario.measure_from)),
+      servers_(scenario.servers),
+      ramp_planned_(scenario.balancers) {
+  for (std::uint32_t i = 0; i < scenario.balancers; ++i)
+    balancers_.push_back(std::make_unique<Balancer>(scenario, strategies.make(strategy, scenario.options), start_));
+  result_.given.resize(scenario.servers);
+  result_.answered.resize(scenario.servers);
+  timeline_.plan(start_, What::kArrival);
+  if (scenario.session_rate > 0) timeline_.plan(start_, What::kSessionArrival);
+  for (std::uint32_t i = 0; i < scenario.timetable.size(); ++i)
+    timeline_.plan(start_ + ns(scenario.timetable[i].at), What::kAction, i);
+  for (std::uint32_t b = 0; scenario.checks && b < scenario.balancers; ++b)
+    for (std::uint32_t s = 0; s < scenario.servers; ++s)
+      timeline_.plan(start_ + ns(random_.unit() * 2), What::kCheck, b, s);
+}
+
+Result World::run() {
+  while (!timeline_.empty()) handle(timeline_.next());
+  for (const auto& server : servers_) result_.longest_queue.push_back(server.longestQueue());
+  for (const auto& balancer : balancers_) result_.invalid_picks += balancer->invalidPicks();
+  return std::move(result_);
+}
+
+void World::handle(const Event& event) {
+  const auto current = [&] { return sessions_[event.subject].live && sessions_[event.subject].use == event.detail; };
+  switch (event.what) {
+    case What::kArrival:
+    case What::kSessionArrival: return arrive(event);
+    case What::kConnected:
+      if (current()) connected(event.subject);
+      return;
+    case What::kJobDone: return jobDone(event);
+    case What::kReset:
+      if (current()) lost(event.subject, true);
+      return;
+    case What::kNextRequest:
+      if (current()) ask(event.subject);
+      return;
+    case What::kGiveUp:
+      if (current()) lost(event.subject, false);
+      return;
+    case What::kCheck: return check(event);
+    case What::kRamp:
+      ramp_planned_[event.subject] = false;
+      balancers_[event.subject]->publish(event.at);
+      return keepRamping(event.subject);
+    case What::kAction: return act(scenario_.timetable[event.subject]);
+  }
+}
+
+// A Poisson process whose rate changes is one of the highest rate of which some arrivals are left out.
+void World::arrive(const Event& event) {
+  const bool session = event.what == What::kSessionArrival;
+  const double highest = session ? scenario_.session_rate : scenario_.rate * std::max(1.0, scenario_.crowd_factor);
+  const std::uint64_t next = event.at + static_cast<std::uint64_t>(random_.exponential(1e9 / highest));
+  if (next < end_) timeline_.plan(next, event.what);
+  const bool crowd = event.at >= start_ + ns(scenario_.crowd_from) && event.at < start_ + ns(scenario_.crowd_to);
+  if (!session && random_.unit() * highest >= scenario_.rate * (crowd ? scenario_.crowd_factor : 1)) return;
+
+  const std::uint32_t id = newSession();
+  Session& one = sessions_[id];
+  one.balancer = random_.below(scenario_.balancers);
+  one.client = random_.below(kClients);
+  one.work_ns = session ? scenario_.work_ms * 1e6 : random_.exponential(scenario_.work_ms * 1e6);
+  one.due = event.at;
+  if (session) {
+    one.ends_at = event.at + kSecond + static_cast<std::uint64_t>(random_.exponential(kSessionNs));
+    one.gap_ns = random_.unit() < scenario_.busy_share ? kBusyGapNs : kQuietGapNs;
+  }
+  place(id);
+}
+
+std::uint32_t World::newSession() {
+  if (free_.empty()) {
+    free_.push_back(static_cast<std::uint32_t>(sessions_.size()));
+    sessions_.emplace_back();
+  }
+  const std::uint32_t id = free_.back();
+  free_.pop_back();
+  const std::uint32_t use = sessions_[id].use + 1;
+  sessions_[id] = {};
+  sessions_[id].use = use;
+  sessions_[id].live = true;
+  return id;
+}
+
+void World::place(std::uint32_t id) {
+  Session& session = sessions_[id];
+  session.backend =
+      balancers_[session.balancer]->pick(session.tried, session.client, picks_.bits(), timeline_.now());
+  if (session.backend == nullptr) return lost(id, false);
+  session.attempted_at = timeline_.now();
+  timeline_.plan(timeline_.now() + kConnectNs, What::kConnected, id, session.use);
+}
+
+void World::connected(std::uint32_t id) {
+  Session& session = sessions_[id];
+  const std::uint64_t now = timeline_.now();
+  if (serverOf(session).down()) {
+    feedback::failed(*session.backend, now, Backend::Failure::kRefused);
+    session.tried.add(*session.backend);
+    balancers_[session.balancer]->release(*session.backend);
+    session.backend = nullptr;
+    if (++session.attempts > kRetries) return lost(id, false);
+    return place(id);
+  }
+  feedback::connected(*session.backend, now - session.attempted_at, now);
+  session.connected = true;
+  if (counts(session)) ++result_.given[balancers_[session.balancer]->serverOf(*session.backend)];
+  // What the client sent meanwhile waits at the balancer; the latency of the first request counts from its arrival.
+  const std::uint64_t due = session.due;
+  ask(id);
+  session.due = due;
+  if (serverOf(session).resets()) timeline_.plan(now + kResetAfterNs, What::kReset, id, session.use);
+}
+
+void World::ask(std::uint32_t id) {
+  Session& session = sessions_[id];
+  const std::uint64_t now = timeline_.now();
+  session.due = session.exchange_at = now;
+  feedback::exchangeStarted(*session.backend, now);
+  Server& server = serverOf(session);
+  const bool long_session = session.ends_at != 0;
+  const double work_ns = long_session ? random_.exponential(session.work_ns) : session.work_ns;
+  if (!server.resets())
+    if (const auto takes = server.take({id, session.use, work_ns}))
+      timeline_.plan(now + *takes, What::kJobDone, static_cast<std::uint32_t>(&server - servers_.data()),
+                     server.stretch());
+  timeline_.plan(now + kGiveUpNs, What::kGiveUp, id, session.use);
+}
+
+void World::jobDone(const Event& event) {
+  Server& server = servers_[event.subject];
+  if (server.stretch() != event.detail) return;
+  std::optional<std::uint64_t> next;
+  const auto job = server.finish(next);
+  if (next) timeline_.plan(event.at + *next, What::kJobDone, event.subject, server.stretch());
+  if (sessions_[job.session].live && sessions_[job.session].use == job.use) answered(job.session);
+}
+
+void World::answered(std::uint32_t id) {
+  Session& session = sessions_[id];
+  const std::uint64_t now = timeline_.now();
+  feedback::exchangeAnswered(*session.backend, session.exchange_at, now);
+  session.exchange_at = 0;
+  if (!session.answered) feedback::succeeded(*session.backend);
+  session.answered = true;
+  if (counts(session)) {
+    result_.latencies_ms.push_back(static_cast<float>(static_cast<double>(now - session.due) / 1e6));
+    ++result_.answered[balancers_[session.balancer]->serverOf(*session.backend)];
+  }
+  ++session.use;  // this request's deadline does not hold any more
+  if (now >= session.ends_at) return end(id);
+  timeline_.plan(now + static_cast<std::uint64_t>(random_.exponential(session.gap_ns)), What::kNextRequest, id,
+                 session.use);
+}
+
+/// The session ends without an answer, or between two requests.
+void World::lost(std::uint32_t id, bool by_backend) {
+  Session& session = sessions_[id];
+  const bool waited = session.exchange_at != 0;
+  if ((waited || !session.connected) && counts(session)) ++result_.errors;
+  if (waited) feedback::exchangeDropped(*session.backend, session.exchange_at);
+  if (session.connected && by_backend && (waited || !session.answered))
+    feedback::failed(*session.backend, timeline_.now());
+  else if (session.connected && !session.answered)
+    feedback::succeeded(*session.backend);
+  end(id);
+}
+
+void World::end(std::uint32_t id) {
+  Session& session = sessions_[id];
+  if (session.backend != nullptr) balancers_[session.balancer]->release(*session.backend);
+  session.live = false;
+  free_.push_back(id);
+}
+
+void World::act(const Step& step) {
+  servers_[step.server].behave(step);
+  if (step.action != Action::kDown) return;
+  for (std::uint32_t id = 0; id < sessions_.size(); ++id)
+    if (sessions_[id].live && sessions_[id].connected && &serverOf(sessions_[id]) == &servers_[step.server])
+      lost(id, true);
+}
+
+void World::check(const Event& event) {
+  balancers_[event.subject]->check(event.detail, !servers_[event.detail].down(), event.at);
+  keepRamping(event.subject);
+  const auto next = event.at + static_cast<std::uint64_t>(static_cast<double>(kCheckNs) * (0.9 + 0.2 * random_.unit()));
+  if (next < end_) timeline_.plan(next, What::kCheck, event.subject, event.detail);
+}
+
+void World::keepRamping(std::uint32_t balancer) {
+  if (!balancers_[balancer]->ramping() || ramp_planned_[balancer]) return;
+  ramp_planned_[balancer] = true;
+  timeline_.plan(timeline_.now() + kRampNs, What::kRamp, balancer);
+}
+
+}  // namespace lemonade::sim

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+//
+// One run of a scenario in virtual time: clients come, balancers place them, servers answer. Deterministic by its seed.
+// Clients wait for an answer for at most 3 s and a refused one is tried on two more backends, as in the real scenarios.
+// One thread.
+#pragma once
+
+#include "simulation/balancer.h"
+#include "simulation/result.h"
+#include "simulation/scenario.h"
+#include "simulation/server.h"
+#include "simulation/timeline.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace lemonade::sim {
+
+class World {
+ public:
+  World(const Scenario& scenario, Strategies& strategies, const std::string& strategy, std::uint64_t seed);
+
+  /// Runs to the end. Once.
+  Result run();
+
+ private:
+  struct Session {
+    std::uint32_t balancer = 0;
+    std::uint32_t client = 0;
+    std::uint32_t use = 0;  // grows when the place in the list gets another session or request
+    Backend* backend = nullptr;
+    std::uint64_t due = 0;          // of the request under way
+    std::uint64_t exchange_at = 0;  // 0: nothing waits
+    std::uint64_t attempted_at = 0;
+    std::uint64_t ends_at = 0;  // of a long session; 0: one request
+    double gap_ns = 0;
+    double work_ns = 0;  // of the request, or of a long session the mean
+    Tried tried;
+    std::uint32_t attempts = 0;
+    bool connected = false;
+    bool answered = false;
+    bool live = false;
+  };
+
+  void handle(const Event& event);
+  void arrive(const Event& event);
+  std::uint32_t newSession();
+  void place(std::uint32_t id);
+  void connected(std::uint32_t id);
+  void ask(std::uint32_t id);
+  void jobDone(const Event& event);
+  void answered(std::uint32_t id);
+  void lost(std::uint32_t id, bool by_backend);
+  void end(std::uint32_t id);
+  void act(const Step& step);
+  void check(const Event& event);
+  void keepRamping(std::uint32_t balancer);
+  bool counts(const Session& session) const noexcept { return session.due >= measure_from_; }
+  Server& serverOf(const Session& session) { return servers_[balancers_[session.balancer]->serverOf(*session.backend)]; }
+
+  const Scenario scenario_;
+  Random random_, picks_;
+  Timeline timeline_;
+  const std::uint64_t start_, end_, measure_from_;
+  std::vector<Server> servers_;
+  std::vector<std::unique_ptr<Balancer>> balancers_;
+  std::vector<bool> ramp_planned_;
+  std::vector<Session> sessions_;
+  std::vector<std::uint32_t> free_;
+  Result result_;
+};
+
+}  // namespace lemonade::sim
