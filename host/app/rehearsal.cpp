@@ -120,12 +120,14 @@ class StrategyTrial {
   Status tryPrepare(const View::Backends& backends, const char* which) const {
     const auto& table = strategy_->table();
     if (table.prepare == nullptr) return success();
-    const View view(backends, strategy_, 1);
-    auto error = plugin::emptyError();
-    void* prepared = nullptr;
-    if (table.prepare(strategy_->self(), &view.get(), &prepared, &error) != LEMONADE_OK)
-      return Error{"could not prepare for the backends " + std::string(which) + ": " + plugin::describe(error)};
-    if (prepared != nullptr) table.release(strategy_->self(), prepared);
+    const View view(backends, chooseEligible(backends, 0), strategy_, {}, nowNs(), 1);
+    for (const auto& tier : view.tiers()) {
+      auto error = plugin::emptyError();
+      void* prepared = nullptr;
+      if (table.prepare(strategy_->self(), &tier.get(), &prepared, &error) != LEMONADE_OK)
+        return Error{"could not prepare for the backends " + std::string(which) + ": " + plugin::describe(error)};
+      if (prepared != nullptr) table.release(strategy_->self(), prepared);
+    }
     return success();
   }
 

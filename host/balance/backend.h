@@ -10,6 +10,7 @@
 #include "balance/address.h"
 #include "balance/counters.h"
 #include "balance/per_worker.h"
+#include "balance/slow_start.h"
 
 #include <lemonade/strategy.h>
 
@@ -57,7 +58,7 @@ class Backend {
   /// Returns true where this flipped the state. reason is a few words, kept for status and logs.
   bool setHealth(bool healthy, const std::string& reason);
   std::string healthReason() const;
-  /// Wall clock of the last flip, 0 for never. Any thread.
+  /// Wall clock of the last flip of its health or ejection, 0 for never. Any thread.
   std::uint64_t healthSinceUnixNs() const noexcept { return health_since_.load(std::memory_order_relaxed); }
 
   bool draining() const noexcept { return draining_.load(std::memory_order_relaxed); }
@@ -70,8 +71,34 @@ class Backend {
   std::uint32_t priority() const noexcept { return priority_.load(std::memory_order_relaxed); }
   std::string name() const;
 
-  /// Healthy, enabled, resolved, not draining, weight above 0.
-  bool eligible() const noexcept { return healthy() && enabled() && resolved() && !draining() && weight() > 0; }
+  /// Taken out for a while because its sessions fail, whatever its checks say. Written by the control thread.
+  bool ejected() const noexcept { return ejected_.load(std::memory_order_relaxed); }
+  /// Returns true where this flipped it. reason is a few words, kept for status.
+  bool setEjected(bool ejected, const std::string& reason);
+  std::string ejectionReason() const;
+
+  /// It is meant to take connections: enabled, resolved, not draining, weight above 0.
+  bool inService() const noexcept { return enabled() && resolved() && !draining() && weight() > 0; }
+  /// It is found fit to: its checks pass and its sessions do not fail.
+  bool fit() const noexcept { return healthy() && !ejected(); }
+
+  /// How its last failure looked; written by workers.
+  enum class Failure : std::uint8_t {
+    kNone,
+    kRefused,
+    kTimeout,
+    kConnectError,
+    kReset,   ///< before it answered
+    kClosed,  ///< before it answered, and before the client had finished
+  };
+  Failure lastFailure() const noexcept { return last_failure_.load(std::memory_order_relaxed); }
+  void setLastFailure(Failure failure) noexcept { last_failure_.store(failure, std::memory_order_relaxed); }
+  /// A worker asks control to look whether it should be ejected; true where nobody had asked yet.
+  bool raiseSuspicion() noexcept { return !suspected_.exchange(true, std::memory_order_relaxed); }
+  bool takeSuspicion() noexcept { return suspected_.exchange(false, std::memory_order_relaxed); }
+
+  /// Its slow start. Control thread, by the pool.
+  Ramp& ramp() noexcept { return ramp_; }
 
   /// The live numbers that strategies read; written by workers with relaxed atomics.
   lemonade_backend_stats_t& stats() noexcept { return stats_; }
@@ -81,6 +108,12 @@ class Backend {
     std::uint64_t exchange_ns = 0;
   };
   SampleTimes& sampleTimes() noexcept { return sample_times_; }
+  /// The exchanges that began since the last answer; those whose client gave up count too. Written like them.
+  struct Unanswered {
+    std::uint32_t count = 0;
+    std::uint64_t since_ns = 0;  ///< when the first of them began
+  };
+  Unanswered& unanswered() noexcept { return unanswered_; }
   const lemonade_backend_stats_t& stats() const noexcept { return stats_; }
   std::uint32_t active() const noexcept { return lemonade_load_u32(&stats_.active); }
 
@@ -92,6 +125,9 @@ class Backend {
  private:
   alignas(64) lemonade_backend_stats_t stats_{};
   SampleTimes sample_times_;
+  Unanswered unanswered_;
+  std::atomic<Failure> last_failure_{Failure::kNone};
+  std::atomic<bool> suspected_{false};
 
   const std::string id_;
   const Address address_;
@@ -100,8 +136,10 @@ class Backend {
   PerWorker<BackendCounters> counters_;
 
   BackendSettings settings_;
+  Ramp ramp_;
 
   std::atomic<bool> healthy_{true};
+  std::atomic<bool> ejected_{false};
   std::atomic<bool> draining_{false};
   std::atomic<bool> enabled_{true};
   std::atomic<std::uint32_t> weight_{1};
@@ -112,6 +150,7 @@ class Backend {
   mutable std::mutex text_mutex_;  // guards what follows
   std::string name_;
   std::string health_reason_;
+  std::string ejection_reason_;
 };
 
 }  // namespace lemonade

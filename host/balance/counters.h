@@ -46,6 +46,9 @@ struct alignas(64) BackendCounters {
 struct alignas(64) ProxyCounters {
   Counter accepted;
   Counter sessions;             ///< now: accepted and not yet closed
+  Counter queued;               ///< now: those that wait for a place at a backend
+  Counter queued_total;         ///< ever
+  Counter queue_timeouts;       ///< clients closed because none became free in time
   Counter retries;              ///< connects tried on another backend
   Counter no_backend;           ///< clients closed because no backend could be had
   Counter strategy_rejected;    ///< clients reset because the strategy said so

@@ -84,8 +84,9 @@ inline void connected(Backend& backend, std::uint64_t took_ns, std::uint64_t now
 }
 
 /// A connect failed, or a session ended by the backend's fault.
-inline void failed(Backend& backend, std::uint64_t now_ns) noexcept {
+inline void failed(Backend& backend, std::uint64_t now_ns, Backend::Failure how = Backend::Failure::kReset) noexcept {
   auto& stats = backend.stats();
+  backend.setLastFailure(how);
   detail::cell(stats.fail_streak).fetch_add(1, std::memory_order_relaxed);
   detail::store(stats.failed_at_ns, now_ns);
   detail::outcome(stats, true);
@@ -103,6 +104,10 @@ inline void exchangeStarted(Backend& backend, std::uint64_t now_ns) noexcept {
   auto& stats = backend.stats();
   detail::cell(stats.waiting_since_sum_us).fetch_add(now_ns / 1000, std::memory_order_relaxed);
   detail::cell(stats.waiting).fetch_add(1, std::memory_order_relaxed);
+  auto& unanswered = backend.unanswered();
+  const std::uint32_t before = detail::load(unanswered.count);
+  if (before == 0) detail::store(unanswered.since_ns, now_ns);
+  detail::store(unanswered.count, before + 1);
 }
 
 /// The exchange that began at started_ns ends without an answer: its session is over.
@@ -112,9 +117,15 @@ inline void exchangeDropped(Backend& backend, std::uint64_t started_ns) noexcept
   detail::cell(stats.waiting_since_sum_us).fetch_sub(started_ns / 1000, std::memory_order_relaxed);
 }
 
+/// What is unanswered so far is no evidence any more: an answer came, or the backend gets another chance.
+inline void forgetUnanswered(Backend& backend) noexcept {
+  detail::store(backend.unanswered().count, std::uint32_t{0});
+}
+
 /// The exchange that began at started_ns got the first byte of its answer.
 inline void exchangeAnswered(Backend& backend, std::uint64_t started_ns, std::uint64_t now_ns) noexcept {
   exchangeDropped(backend, started_ns);
+  forgetUnanswered(backend);
   auto& stats = backend.stats();
   detail::sampled(stats, stats.exchange_ewma_ns, backend.sampleTimes().exchange_ns, now_ns - started_ns, now_ns);
 }

@@ -9,35 +9,37 @@
 
 namespace lemonade {
 
-namespace {
-
 /// The indices, in one view, of the backends that a connection must not be given.
-class Excluded {
+class Pool::Excluded {
  public:
   Excluded(const View& view, const Tried& tried) noexcept {
     // Retries are rare, so this scan is: backends carry no index, because each view has its own.
     for (const Backend* backend : tried.get())
-      for (std::uint32_t i = 0; i < view.get().backend_count; ++i)
+      for (std::uint32_t i = 0; i < view.size(); ++i)
         if (&view.backend(i) == backend) add(i);
+    tried_ = count_;
   }
   void add(std::uint32_t index) noexcept {
     if (count_ < indices_.size()) indices_[count_++] = index;
   }
-  bool contains(std::uint32_t index) const noexcept {
-    return std::find(indices_.begin(), indices_.begin() + count_, index) != indices_.begin() + count_;
-  }
+  bool contains(std::uint32_t index) const noexcept { return among(index, count_); }
+  /// Only those that failed the connection, not those found full since.
+  bool containsTried(std::uint32_t index) const noexcept { return among(index, tried_); }
   void show(lemonade_connection_t& connection) const noexcept {
     connection.tried = indices_.data();
     connection.tried_count = count_;
   }
 
  private:
+  bool among(std::uint32_t index, std::uint32_t count) const noexcept {
+    return std::find(indices_.begin(), indices_.begin() + count, index) != indices_.begin() + count;
+  }
+
   // Beyond the tried ones there is room for backends that filled up between the strategy's look and ours.
   std::array<std::uint32_t, 2 * Tried::kMost> indices_;
   std::uint32_t count_ = 0;
+  std::uint32_t tried_ = 0;
 };
-
-}  // namespace
 
 Pool::Pool(std::uint32_t workers)
     : workers_(workers), backends_(std::make_shared<View::Backends>()), quiescence_(workers) {}
@@ -74,12 +76,18 @@ View::Backends Pool::setBackends(View::Backends backends) {
   return left;
 }
 
-void Pool::publish() {
-  auto view = std::make_shared<const View>(*backends(), strategy_, ++serial_);
-  eligible_.store(view->get().eligible_count, std::memory_order_relaxed);
+bool Pool::publish(std::uint64_t now_ns) {
+  const auto backends = this->backends();
+  for (const auto& backend : *backends)
+    backend->ramp().observe(backend->inService() && backend->fit(), serial_ == 0, now_ns);
+  const auto eligible = chooseEligible(*backends, rules_.panic_threshold);
+  panic_ = eligible.panic;
+  auto view = std::make_shared<const View>(*backends, eligible, strategy_, rules_.slow_start, now_ns, ++serial_);
+  eligible_.store(view->eligibleCount(), std::memory_order_relaxed);
   current_.store(view.get(), std::memory_order_release);
   if (view_ != nullptr) quiescence_.retire(std::move(view_));
   view_ = std::move(view);
+  return view_->ramping();
 }
 
 void Pool::clear() {
@@ -106,41 +114,54 @@ std::shared_ptr<const View::Backends> Pool::backends() const {
 
 Picked Pool::pick(lemonade_connection_t& connection, const Tried& tried) noexcept {
   const View* view = current_.load(std::memory_order_acquire);
-  if (view == nullptr || view->get().eligible_count == 0) return {};
-  const Strategy& strategy = view->strategy();
+  if (view == nullptr || view->eligibleCount() == 0) return {};
   Excluded excluded(*view, tried);
   Picked picked;
-  picked.asked = &strategy.info();
+  picked.asked = &view->strategy().info();
+  for (const auto& tier : view->tiers())
+    if (pickFrom(*view, tier, connection, excluded, picked)) return picked;
+  return picked;
+}
+
+// False where the tier has nobody for the connection.
+bool Pool::pickFrom(const View& view, const View::Tier& tier, lemonade_connection_t& connection, Excluded& excluded,
+                    Picked& picked) noexcept {
+  const Strategy& strategy = view.strategy();
   // More than a few rounds happen only when backends fill up at this very moment.
   for (std::uint32_t round = 0; round < Tried::kMost; ++round) {
     excluded.show(connection);
     picked.cookie = 0;
     picked.generation = strategy.info().generation;
-    std::uint32_t index = strategy.table().pick(strategy.self(), strategy.lane(connection.worker), view->prepared(),
-                                                &connection, &view->get(), &picked.cookie);
-    if (index == LEMONADE_PICK_NONE) return picked;
+    std::uint32_t index = strategy.table().pick(strategy.self(), strategy.lane(connection.worker), tier.prepared(),
+                                                &connection, &tier.get(), &picked.cookie);
+    if (index == LEMONADE_PICK_NONE) break;
     if (index == LEMONADE_PICK_REJECT) {
       picked.what = Picked::What::kRejected;
-      return picked;
+      return true;
     }
-    if (index >= view->get().backend_count || !view->eligible(index) || excluded.contains(index)) {
+    if (index >= tier.get().backend_count || !tier.eligible(index) || excluded.contains(index)) {
       picked.invalid = true;
       picked.cookie = picked.generation = 0;
-      index = pickInstead(*view, connection);
-      if (index == LEMONADE_PICK_NONE) return picked;
+      index = pickInstead(tier, connection);
+      if (index == LEMONADE_PICK_NONE) break;
     }
-    if (feedback::acquire(view->backend(index))) {
+    if (feedback::acquire(view.backend(index))) {
       picked.what = Picked::What::kBackend;
-      picked.backend = &view->backend(index);
-      return picked;
+      picked.backend = &view.backend(index);
+      return true;
     }
     excluded.add(index);
   }
-  return picked;
+  // Whether it is still full does not matter: a place that became free since the strategy looked is worth another look.
+  for (std::uint32_t i = 0; i < tier.get().eligible_count && !picked.full; ++i) {
+    const std::uint32_t index = tier.get().eligible[i];
+    picked.full = view.backend(index).maxConnections() != 0 && !excluded.containsTried(index);
+  }
+  return false;
 }
 
-std::uint32_t Pool::pickInstead(const View& view, const lemonade_connection_t& connection) noexcept {
-  const auto& backends = view.get();
+std::uint32_t Pool::pickInstead(const View::Tier& tier, const lemonade_connection_t& connection) noexcept {
+  const auto& backends = tier.get();
   const std::uint32_t start = next_instead_.fetch_add(1, std::memory_order_relaxed);
   for (std::uint32_t i = 0; i < backends.eligible_count; ++i) {
     const std::uint32_t index = backends.eligible[(start + i) % backends.eligible_count];
@@ -149,7 +170,20 @@ std::uint32_t Pool::pickInstead(const View& view, const lemonade_connection_t& c
   return LEMONADE_PICK_NONE;
 }
 
-void Pool::release(Backend& backend) noexcept { feedback::release(backend); }
+// Whoever waits has said so before it looked for a place a last time; so either it found this one or it is told here.
+void Pool::release(Backend& backend) noexcept {
+  const bool limited = backend.maxConnections() != 0;
+  feedback::release(backend);
+  if (!limited) return;
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (waiting_.load() != 0) on_place_();
+}
+
+void Pool::noteFailure(Backend& backend) noexcept {
+  const std::uint32_t most = suspicious_.load(std::memory_order_relaxed);
+  if (most == 0 || lemonade_load_u32(&backend.stats().fail_streak) < most) return;
+  if (backend.raiseSuspicion()) on_suspicion_();
+}
 
 bool Pool::wants(std::uint32_t type) const noexcept {
   const View* view = current_.load(std::memory_order_acquire);

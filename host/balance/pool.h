@@ -8,9 +8,11 @@
 #include "balance/quiescence.h"
 #include "balance/strategy.h"
 #include "balance/view.h"
+#include "base/clock.h"
 
 #include <array>
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -25,6 +27,7 @@ struct Picked {
   Backend* backend = nullptr;         ///< of kBackend: a place is taken there, give it back with Pool::release
   std::uint64_t cookie = 0;           ///< the strategy's
   std::uint64_t generation = 0;       ///< of the strategy that picked; 0 where the host picked in its place
+  bool full = false;                  ///< of kNone: a backend that would do is, or just was, at its limit
   bool invalid = false;               ///< the strategy's answer was unusable, the host picked in its place
   const plugin::Info* asked = nullptr;  ///< the strategy; valid until the worker next announces itself
 };
@@ -41,6 +44,12 @@ class Tried {
  private:
   std::array<const Backend*, kMost> backends_{};
   std::uint32_t count_ = 0;
+};
+
+/// How the pool treats its backends, whatever the strategy.
+struct PoolRules {
+  double panic_threshold = 0;  ///< see eligibility.h
+  SlowStart slow_start;
 };
 
 class Pool {
@@ -63,8 +72,12 @@ class Pool {
   /// Replaces the backends; publish() makes it visible. Those that leave drain and live on while they have sessions: they
   /// are returned. One that comes back before that drains no more.
   View::Backends setBackends(View::Backends backends);
-  /// Publishes the backends as they are now. Needs a strategy.
-  void publish();
+  void setRules(const PoolRules& rules) noexcept { rules_ = rules; }
+  const PoolRules& rules() const noexcept { return rules_; }
+  /// Publishes the backends as they are now. Needs a strategy. True where a slow start makes the view old before long.
+  bool publish(std::uint64_t now_ns = nowNs());
+  /// True where fewer backends are fit than the panic threshold asks for, so that all are used.
+  bool panic() const noexcept { return panic_; }
   /// Lets go of the strategy and of every view. No worker runs any more.
   void clear();
   /// Frees views, strategies and backends that nobody uses any more; returns how many are left to free.
@@ -88,13 +101,29 @@ class Pool {
   /// Gives back the place that a pick took.
   void release(Backend& backend) noexcept;
 
+  /// A session waits for a place, until stopWaiting. After this it must look once more whether there is one.
+  void startWaiting() noexcept { waiting_.fetch_add(1); }
+  void stopWaiting() noexcept { waiting_.fetch_sub(1); }
+  /// What to call when a place becomes free at a backend with a limit while somebody waits: on worker threads, must not
+  /// block. Before the workers run.
+  void onPlace(std::function<void()> call) { on_place_ = std::move(call); }
+
+  /// A session of this backend failed: it raises suspicion where that makes one failure too many.
+  void noteFailure(Backend& backend) noexcept;
+  /// So many failures in a row are too many; 0: any number is fine. Any thread.
+  void setSuspicious(std::uint32_t failures) noexcept { suspicious_.store(failures, std::memory_order_relaxed); }
+  /// What to call when a suspicion is raised: on worker threads, must not block. Before the workers run.
+  void onSuspicion(std::function<void()> call) { on_suspicion_ = std::move(call); }
   /// True where the strategy wants to hear of this kind of event (LEMONADE_EVENT_*).
   bool wants(std::uint32_t type) const noexcept;
   /// Tells the strategy; generation is that of the pick.
   void tell(std::uint32_t worker, lemonade_strategy_event_t& event, std::uint64_t generation) const noexcept;
 
  private:
-  std::uint32_t pickInstead(const View& view, const lemonade_connection_t& connection) noexcept;
+  class Excluded;
+  bool pickFrom(const View& view, const View::Tier& tier, lemonade_connection_t& connection, Excluded& excluded,
+                Picked& picked) noexcept;
+  std::uint32_t pickInstead(const View::Tier& tier, const lemonade_connection_t& connection) noexcept;
 
   // Control thread only.
   std::uint32_t workers_;
@@ -102,11 +131,19 @@ class Pool {
   std::shared_ptr<const View> view_;
   std::vector<std::shared_ptr<Backend>> leaving_;
   std::uint64_t serial_ = 0;
+  PoolRules rules_;
+  bool panic_ = false;
+
+  // Constant once the workers run.
+  std::function<void()> on_place_ = [] {};
+  std::function<void()> on_suspicion_ = [] {};
 
   // Any thread.
   std::atomic<const View*> current_{nullptr};
   std::atomic<std::uint32_t> eligible_{0};
   std::atomic<std::uint32_t> next_instead_{0};
+  std::atomic<std::uint32_t> suspicious_{0};
+  std::atomic<std::uint32_t> waiting_{0};  // sessions that wait for a place
   mutable std::mutex mutex_;
   std::shared_ptr<const View::Backends> backends_;  // the pointer is guarded by mutex_
 

@@ -3,61 +3,91 @@
 
 #include "base/log.h"
 
+#include <algorithm>
+#include <cmath>
+
 namespace lemonade {
 
 namespace {
-lemonade_str_t str(const std::string& text) { return {text.data(), text.size()}; }
-}  // namespace
 
-View::View(const Backends& backends, std::shared_ptr<Strategy> strategy, std::uint64_t serial)
-    : backends_(backends), strategy_(std::move(strategy)) {
-  names_.reserve(backends_.size());
-  rows_.reserve(backends_.size());
-  for (std::uint32_t i = 0; i < backends_.size(); ++i) addRow(*backends_[i], i);
-  view_.struct_size = sizeof(view_);
-  view_.backend_stride = sizeof(lemonade_backend_t);
-  view_.backend_count = static_cast<std::uint32_t>(rows_.size());
-  view_.eligible_count = static_cast<std::uint32_t>(eligible_.size());
-  view_.backends = rows_.data();
-  view_.eligible = eligible_.data();
-  view_.serial = serial;
-  prepare();
+lemonade_str_t str(const std::string& text) { return {text.data(), text.size()}; }
+
+std::uint32_t flagsOf(const Backend& backend) noexcept {
+  std::uint32_t flags = 0;
+  if (backend.healthy()) flags |= LEMONADE_BACKEND_HEALTHY;
+  if (backend.enabled()) flags |= LEMONADE_BACKEND_ENABLED;
+  if (backend.draining()) flags |= LEMONADE_BACKEND_DRAINING;
+  if (backend.ejected()) flags |= LEMONADE_BACKEND_EJECTED;
+  return flags;
 }
 
-void View::addRow(const Backend& backend, std::uint32_t index) {
+/// In thousandths; 0 only where the weight is.
+std::uint32_t effectiveWeight(std::uint32_t weight, double share) noexcept {
+  if (weight == 0) return 0;
+  return std::max(1u, static_cast<std::uint32_t>(std::lround(1000.0 * weight * share)));
+}
+
+}  // namespace
+
+View::View(const Backends& backends, const Eligible& eligible, std::shared_ptr<Strategy> strategy,
+           const SlowStart& slow_start, std::uint64_t now_ns, std::uint64_t serial)
+    : backends_(backends), strategy_(std::move(strategy)) {
+  std::vector<lemonade_backend_t> rows;
+  rows.reserve(backends_.size());
+  names_.reserve(backends_.size());
+  for (const auto& backend : backends_) rows.push_back(row(*backend, slow_start, now_ns));
+  for (const auto& indices : eligible.tiers) addTier(rows, indices, serial);
+  if (tiers_.empty()) addTier(rows, {}, serial);
+}
+
+lemonade_backend_t View::row(Backend& backend, const SlowStart& slow_start, std::uint64_t now_ns) {
   names_.push_back(backend.name());
+  const double share = backend.ramp().share(slow_start, now_ns);
+  ramping_ = ramping_ || (share < 1 && backend.inService() && backend.fit());
   lemonade_backend_t row{};
   row.id = str(backend.id());
   row.name = str(names_.back());
   row.address = str(backend.addressText());
   row.identity = backend.identity();
   row.weight = backend.weight();
-  row.effective_weight = 1000 * backend.weight();
+  row.effective_weight = effectiveWeight(row.weight, share);
   row.max_connections = backend.maxConnections();
+  row.flags = flagsOf(backend);
   row.priority = backend.priority();
   row.stats = &backend.stats();
-  if (backend.healthy()) row.flags |= LEMONADE_BACKEND_HEALTHY;
-  if (backend.enabled()) row.flags |= LEMONADE_BACKEND_ENABLED;
-  if (backend.draining()) row.flags |= LEMONADE_BACKEND_DRAINING;
-  if (backend.eligible()) {
-    row.flags |= LEMONADE_BACKEND_ELIGIBLE;
-    eligible_.push_back(index);
-  }
-  rows_.push_back(row);
+  return row;
 }
 
-void View::prepare() {
+void View::addTier(const std::vector<lemonade_backend_t>& rows, std::vector<std::uint32_t> eligible,
+                   std::uint64_t serial) {
+  auto& tier = tiers_.emplace_back();
+  tier.rows_ = rows;
+  tier.eligible_ = std::move(eligible);
+  for (const auto index : tier.eligible_) tier.rows_[index].flags |= LEMONADE_BACKEND_ELIGIBLE;
+  tier.view_.struct_size = sizeof(tier.view_);
+  tier.view_.backend_stride = sizeof(lemonade_backend_t);
+  tier.view_.backend_count = static_cast<std::uint32_t>(tier.rows_.size());
+  tier.view_.eligible_count = static_cast<std::uint32_t>(tier.eligible_.size());
+  tier.view_.backends = tier.rows_.data();
+  tier.view_.eligible = tier.eligible_.data();
+  tier.view_.serial = serial;
+  eligible_count_ += tier.view_.eligible_count;
+  prepare(tier);
+}
+
+void View::prepare(Tier& tier) const {
   const auto& table = strategy_->table();
   if (table.prepare == nullptr) return;
   auto error = plugin::emptyError();
-  if (table.prepare(strategy_->self(), &view_, &prepared_, &error) == LEMONADE_OK) return;
-  prepared_ = nullptr;
+  if (table.prepare(strategy_->self(), &tier.view_, &tier.prepared_, &error) == LEMONADE_OK) return;
+  tier.prepared_ = nullptr;
   log::error("balance", "strategy could not prepare for the backends",
              {{"strategy", strategy_->info().id}, {"reason", plugin::describe(error)}});
 }
 
 View::~View() {
-  if (prepared_ != nullptr) strategy_->table().release(strategy_->self(), prepared_);
+  for (const auto& tier : tiers_)
+    if (tier.prepared_ != nullptr) strategy_->table().release(strategy_->self(), tier.prepared_);
 }
 
 }  // namespace lemonade

@@ -96,7 +96,9 @@ typedef struct lemonade_connection {
 
 /* ---- what a strategy answers and hears ------------------------------------------------------------------------- */
 
-#define LEMONADE_PICK_NONE UINT32_C(0xffffffff)   /* no backend now: the host closes the connection, counted as such */
+/* No backend now: the host asks the next tier; where nobody has one, the connection waits if a backend is at its limit,
+ * and is closed otherwise. */
+#define LEMONADE_PICK_NONE UINT32_C(0xffffffff)
 #define LEMONADE_PICK_REJECT UINT32_C(0xfffffffe) /* refuse this client: reset, counted as rejected by the strategy */
 
 /* Events, one bit each; a strategy is told only of those in its `events` mask, and what nobody asks for costs nothing. */
