@@ -58,7 +58,9 @@ std::uint64_t Connector::random() noexcept {
 
 Connector::Outcome Connector::begin(Session& session, std::uint64_t now) noexcept {
   for (;;) {
-    if (!pick(session, now)) return Outcome::kGiveUp;
+    const Pick picked = pick(session, now);
+    if (picked == Pick::kFull) return Outcome::kQueue;
+    if (picked == Pick::kNone) return Outcome::kGiveUp;
     const Outcome outcome = connect(session, now);
     if (outcome != Outcome::kGiveUp) return outcome;
     if (!failAttempt(session, errno, now)) return Outcome::kGiveUp;
@@ -70,7 +72,7 @@ Connector::Outcome Connector::retry(Session& session, int error, std::uint64_t n
   return begin(session, now);
 }
 
-bool Connector::pick(Session& session, std::uint64_t now) noexcept {
+Connector::Pick Connector::pick(Session& session, std::uint64_t now) noexcept {
   lemonade_connection_t connection{};
   connection.struct_size = sizeof(connection);
   connection.attempt = session.attempt;
@@ -93,8 +95,9 @@ bool Connector::pick(Session& session, std::uint64_t now) noexcept {
     session.target = picked.backend;
     session.cookie = picked.cookie;
     session.generation = picked.generation;
-    return true;
+    return Pick::kBackend;
   }
+  if (picked.full && settings_.queue_timeout_ns.load(std::memory_order_relaxed) != 0) return Pick::kFull;
   if (picked.what == Picked::What::kRejected) {
     session.reason = CloseReason::kRejected;
     meter_.counters().strategy_rejected.add();
@@ -102,7 +105,7 @@ bool Connector::pick(Session& session, std::uint64_t now) noexcept {
     session.reason = session.attempt > 0 ? CloseReason::kConnectFailed : CloseReason::kNoBackend;
     meter_.counters().no_backend.add();
   }
-  return false;
+  return Pick::kNone;
 }
 
 void Connector::reportSlow(const Picked& picked, std::uint64_t took, std::uint64_t now) noexcept {

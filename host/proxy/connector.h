@@ -19,18 +19,20 @@ class Connector {
     kConnecting,  ///< session.backend.fd is connecting
     kConnected,   ///< it is connected already
     kWait,        ///< there is no descriptor to be had: try again later
+    kQueue,       ///< all backends that would do are at their limit: begin() again when a place is free
     kGiveUp,      ///< session.reason says why
   };
 
   Connector(std::uint32_t worker, Pool& pool, const Settings& settings, Meter& meter);
 
-  /// Begins the first attempt, or goes on after a kWait.
+  /// Begins the first attempt, or goes on after a kWait or kQueue.
   Outcome begin(Session& session, std::uint64_t now) noexcept;
   /// The attempt under way failed with this errno: goes on with another backend.
   Outcome retry(Session& session, int error, std::uint64_t now) noexcept;
 
  private:
-  bool pick(Session& session, std::uint64_t now) noexcept;
+  enum class Pick { kBackend, kFull, kNone };
+  Pick pick(Session& session, std::uint64_t now) noexcept;
   void reportSlow(const Picked& picked, std::uint64_t took, std::uint64_t now) noexcept;
   Outcome connect(Session& session, std::uint64_t now) noexcept;
   bool failAttempt(Session& session, int error, std::uint64_t now) noexcept;

@@ -13,8 +13,9 @@ DrainTime drainTime(Duration timeout) noexcept {
 
 bool Drain::concerns(const Session& session) const noexcept {
   if (!backend_) return true;
-  // A backend that came back meanwhile has the same identity, but drains no more.
-  return session.target != nullptr && session.target->identity() == *backend_ && session.target->draining();
+  // A backend that came back meanwhile has the same identity, but drains no more and is not down.
+  if (session.target == nullptr || session.target->identity() != *backend_) return false;
+  return session.target->draining() || !session.target->fit();
 }
 
 // The time that is left is shared out again after each session, so the last one ends exactly at the end.

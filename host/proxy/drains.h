@@ -30,7 +30,7 @@ DrainTime drainTime(Duration timeout) noexcept;
 
 class Drain {
  public:
-  /// True where it is about this session: all are meant, or its backend is and still drains.
+  /// True where it is about this session: all are meant, or its backend is and still drains or is down.
   bool concerns(const Session& session) const noexcept;
 
  private:

@@ -29,6 +29,7 @@ const char* closeReasonName(CloseReason reason) noexcept {
     case CloseReason::kIdleTimeout: return "idle-timeout";
     case CloseReason::kConnectFailed: return "connect-failed";
     case CloseReason::kNoBackend: return "no-backend";
+    case CloseReason::kQueueTimeout: return "queue-timeout";
     case CloseReason::kRejected: return "rejected";
     case CloseReason::kDrain: return "drain";
     case CloseReason::kAbandoned: return "abandoned";
@@ -62,19 +63,27 @@ void Meter::connected(Session& session, std::uint64_t now) noexcept {
 
 void Meter::connectFailed(Session& session, int error, bool blame, std::uint64_t now) noexcept {
   auto& counters = session.target->counters(worker_);
+  auto how = Backend::Failure::kConnectError;
   if (error == ECONNREFUSED || error == ECONNRESET)
-    counters.connect_refused.add();
+    how = Backend::Failure::kRefused;
   else if (error == ETIMEDOUT)
-    counters.connect_timeouts.add();
-  else
-    counters.connect_errors.add();
+    how = Backend::Failure::kTimeout;
+  (how == Backend::Failure::kRefused   ? counters.connect_refused
+   : how == Backend::Failure::kTimeout ? counters.connect_timeouts
+                                       : counters.connect_errors)
+      .add();
   if (!blame) return abandoned(session, now);
-  feedback::failed(*session.target, now);
+  blameBackend(session, how, now);
   if (!pool_.wants(LEMONADE_EVENT_CONNECT_FAILED)) return;
   auto told = event(session, LEMONADE_EVENT_CONNECT_FAILED, now);
   told.value_ns = now - session.attempted_at;
   told.error = error;
   pool_.tell(worker_, told, session.generation);
+}
+
+void Meter::blameBackend(Session& session, Backend::Failure how, std::uint64_t now) noexcept {
+  feedback::failed(*session.target, now, how);
+  pool_.noteFailure(*session.target);
 }
 
 void Meter::abandoned(Session& session, std::uint64_t now) noexcept {
@@ -113,12 +122,13 @@ void Meter::firstAnswer(Session& session) noexcept {
 void Meter::countEnd(Session& session, BackendCounters& counters, std::uint64_t now) noexcept {
   counters.duration.record(now - session.connected_at);
   if (session.reason == CloseReason::kIdleTimeout) counters.idle_timeouts.add();
-  if (session.reason == CloseReason::kBackendReset) {
-    counters.resets.add();
-    if (session.answered && !session.waiting) return;  // it owed nothing: many servers end idle connections so
-    feedback::failed(*session.target, now);
+  const bool reset = session.reason == CloseReason::kBackendReset;
+  if (reset) counters.resets.add();
+  // A reset by one that owed nothing is no failure: many servers end idle connections so.
+  if (session.turned_away || (reset && (session.waiting || !session.answered))) {
+    blameBackend(session, reset ? Backend::Failure::kReset : Backend::Failure::kClosed, now);
     auto told = event(session, LEMONADE_EVENT_ERROR, now);
-    told.error = ECONNRESET;
+    told.error = reset ? ECONNRESET : 0;
     pool_.tell(worker_, told, session.generation);
   } else if (!session.answered && session.reason == CloseReason::kDone) {
     feedback::succeeded(*session.target);

@@ -46,6 +46,7 @@ class Meter {
   void beginExchange(Session& session) noexcept;
   void endExchange(Session& session) noexcept;
   void firstAnswer(Session& session) noexcept;
+  void blameBackend(Session& session, Backend::Failure how, std::uint64_t now) noexcept;
   void countEnd(Session& session, BackendCounters& counters, std::uint64_t now) noexcept;
   lemonade_strategy_event_t event(const Session& session, std::uint32_t type, std::uint64_t now) const noexcept;
   void writeAccessLog(const Session& session, std::uint64_t now) const noexcept;

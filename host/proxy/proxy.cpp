@@ -51,6 +51,7 @@ class Done {
 
 Proxy::Proxy(Pool& pool, std::uint32_t max_connections) : pool_(pool), admission_(max_connections) {
   admission_.onRoom([this] { wake(); });
+  pool_.onPlace([this] { wake(); });
   admission_.onEmpty([this] {
     if (empty_) empty_();
   });

@@ -61,6 +61,7 @@ Relay::Flow Relay::forward(Session& session, Endpoint& from, Endpoint& to, bool 
     } else if (n == 0) {
       from.ended = true;
       from.readable = false;
+      session.turned_away = !inward && session.waiting && !session.answered && !session.client.ended;
     } else if (wouldBlock(errno)) {
       from.readable = false;
     } else if (errno != EINTR) {

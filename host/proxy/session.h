@@ -41,6 +41,7 @@ enum class CloseReason : std::uint8_t {
   kIdleTimeout,
   kConnectFailed,
   kNoBackend,
+  kQueueTimeout,
   kRejected,
   kDrain,
   kAbandoned,
@@ -54,6 +55,7 @@ struct Session {
   enum class State : std::uint8_t {
     kConnecting,  ///< the backend socket is connecting
     kWaiting,     ///< for a descriptor to connect with
+    kQueued,      ///< for a place at a backend: all that would do are at their limit
     kRelaying,
     kResetting,   ///< one side is gone; the other gets what was under way, then a reset
     kClosed,      ///< freed at the end of the batch
@@ -73,6 +75,7 @@ struct Session {
   bool again = false;     ///< it is in the queue of those with bytes left to move
   bool answered = false;  ///< the backend has sent something
   bool waiting = false;   ///< an exchange is under way
+  bool turned_away = false;  ///< the backend closed before it answered and before the client had finished
 
   Endpoint client;
   Endpoint backend;

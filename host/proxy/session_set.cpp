@@ -84,10 +84,12 @@ void SessionSet::add(Fd client, const Address& address, std::uint16_t local_port
   meter_.counters().accepted.add();
   meter_.counters().sessions.add();
   connecting_.pushBack(*session, now_);
-  if (watch(*session, session->client, kClientSide))
-    proceed(*session, connector_.begin(*session, now_));
-  else
+  if (!watch(*session, session->client, kClientSide))
     close(*session, CloseReason::kNoMemory);
+  else if (!queued_.empty())
+    queue(*session);
+  else
+    proceed(*session, connector_.begin(*session, now_));
   freeClosed();
 }
 
@@ -139,6 +141,7 @@ void SessionSet::handleEvent(const epoll_event& event) noexcept {
       if (of_backend) return handleConnecting(session, event.events);
       [[fallthrough]];
     case Session::State::kWaiting:
+    case Session::State::kQueued:
       // Half-closed clients still want their answer; this one has been reset.
       if ((event.events & (EPOLLHUP | EPOLLERR)) != 0) abandon(session);
       return;
@@ -161,10 +164,35 @@ void SessionSet::proceed(Session& session, Connector::Outcome outcome) noexcept 
       }
       return;
     case Connector::Outcome::kWait: return enter(session, Session::State::kWaiting, waiting_);
+    case Connector::Outcome::kQueue: return queue(session);
     case Connector::Outcome::kGiveUp:
       if (session.reason == CloseReason::kRejected) closeWithReset(session.client);
       return close(session, session.reason);
   }
+}
+
+void SessionSet::queue(Session& session) noexcept {
+  enter(session, Session::State::kQueued, queued_);
+  meter_.counters().queued.add();
+  meter_.counters().queued_total.add();
+  pool_.startWaiting();
+  // A place that became free since the pick has told nobody.
+  servePlaces();
+}
+
+void SessionSet::servePlaces() noexcept {
+  while (Session* session = queued_.front()) {
+    const auto outcome = connector_.begin(*session, now_);
+    if (outcome == Connector::Outcome::kQueue) return;
+    proceed(*session, outcome);
+  }
+}
+
+void SessionSet::handlePlaces() noexcept {
+  if (queued_.empty()) return;
+  now_ = nowNs();
+  servePlaces();
+  freeClosed();
 }
 
 void SessionSet::retry(Session& session, int error) noexcept {
@@ -267,6 +295,7 @@ SessionList& SessionSet::listOf(Session::State state) noexcept {
   switch (state) {
     case Session::State::kConnecting: return connecting_;
     case Session::State::kWaiting: return waiting_;
+    case Session::State::kQueued: return queued_;
     case Session::State::kRelaying: return relaying_;
     case Session::State::kResetting: return resetting_;
     case Session::State::kClosed: return closed_;
@@ -276,6 +305,10 @@ SessionList& SessionSet::listOf(Session::State state) noexcept {
 
 void SessionSet::enter(Session& session, Session::State state, SessionList& list) noexcept {
   listOf(session.state).remove(session);
+  if (session.state == Session::State::kQueued) {
+    meter_.counters().queued.subtract();
+    pool_.stopWaiting();
+  }
   session.state = state;
   list.pushBack(session, now_);
 }
@@ -298,6 +331,12 @@ void SessionSet::handleDue(std::uint64_t now) noexcept {
     if (now - session->listed_at < kDescriptorRetry) break;
     proceed(*session, connector_.begin(*session, now));
   }
+  const std::uint64_t queue_timeout = settings_.queue_timeout_ns.load(std::memory_order_relaxed);
+  while (Session* session = queued_.front()) {
+    if (now - session->listed_at < queue_timeout) break;
+    meter_.counters().queue_timeouts.add();
+    close(*session, CloseReason::kQueueTimeout);
+  }
   const std::uint64_t idle_timeout = settings_.idle_timeout_ns.load(std::memory_order_relaxed);
   while (Session* session = idle_timeout != 0 ? relaying_.front() : nullptr) {
     if (now - session->listed_at < idle_timeout + idle_timeout / 64) break;
@@ -316,7 +355,7 @@ void SessionSet::handleDue(std::uint64_t now) noexcept {
 
 void SessionSet::handleDrains(std::uint64_t now) noexcept {
   while (Drain* drain = drains_.begin(now))
-    for (auto* list : {&connecting_, &waiting_, &relaying_, &resetting_})
+    for (auto* list : {&connecting_, &waiting_, &queued_, &relaying_, &resetting_})
       for (Session* session = list->front(); session != nullptr; session = session->next)
         if (drain->concerns(*session)) drains_.join(*drain, *session);
   while (Session* session = drains_.next(now)) close(*session, CloseReason::kDrain);
@@ -331,6 +370,7 @@ std::uint64_t SessionSet::nextDue() const noexcept {
   };
   consider(connecting_, settings_.connect_timeout_ns.load(std::memory_order_relaxed));
   consider(waiting_, kDescriptorRetry);
+  consider(queued_, settings_.queue_timeout_ns.load(std::memory_order_relaxed));
   if (const auto idle = settings_.idle_timeout_ns.load(std::memory_order_relaxed); idle != 0)
     consider(relaying_, idle + idle / 64);
   if (!resetting_.empty()) {
@@ -342,7 +382,7 @@ std::uint64_t SessionSet::nextDue() const noexcept {
 
 void SessionSet::closeAll(CloseReason reason) noexcept {
   now_ = nowNs();
-  for (auto* list : {&connecting_, &waiting_, &relaying_, &resetting_})
+  for (auto* list : {&connecting_, &waiting_, &queued_, &relaying_, &resetting_})
     while (Session* session = list->front()) close(*session, reason);
   freeClosed();
 }

@@ -3,7 +3,7 @@
 // All sessions of one worker, in an epoll instance of their own: one descriptor in the worker's reactor stands for
 // thousands of connections. Each socket is registered once, edge triggered; nothing is ever modified.
 //
-// Life of a session: add -> connecting (-> waiting) -> relaying -> closed, or -> resetting -> closed. Each state is a list
+// Life of a session: add -> connecting (-> waiting or queued) -> relaying -> closed, or -> resetting -> closed. Each state is a list
 // ordered by time, so a timeout is looked for at the front only. Worker thread only.
 #pragma once
 
@@ -37,6 +37,9 @@ class SessionSet {
   /// Takes over an accepted client, whose place in the admission is taken, and finds it a backend.
   void add(Fd client, const Address& address, std::uint16_t local_port) noexcept;
 
+  /// A place at a backend may have become free: those that wait for one look again, first come first served.
+  void handlePlaces() noexcept;
+
   /// Handles what is ready.
   void handleReady() noexcept;
   /// Handles what is due.
@@ -53,6 +56,8 @@ class SessionSet {
  private:
   void handleEvent(const epoll_event& event) noexcept;
   void proceed(Session& session, Connector::Outcome outcome) noexcept;
+  void queue(Session& session) noexcept;
+  void servePlaces() noexcept;
   void retry(Session& session, int error) noexcept;
   void handleConnecting(Session& session, std::uint32_t events) noexcept;
   void startRelaying(Session& session) noexcept;
@@ -87,6 +92,7 @@ class SessionSet {
 
   SessionList connecting_;
   SessionList waiting_;
+  SessionList queued_;
   SessionList relaying_;
   SessionList resetting_;
   SessionList closed_;

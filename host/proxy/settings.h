@@ -13,6 +13,7 @@ namespace lemonade::proxy {
 
 struct Settings {
   std::atomic<std::uint64_t> connect_timeout_ns{5'000'000'000};
+  std::atomic<std::uint64_t> queue_timeout_ns{5'000'000'000};  ///< 0: nobody waits for a place at a backend
   std::atomic<std::uint64_t> idle_timeout_ns{0};  ///< 0: none
   std::atomic<std::uint32_t> keepalive_seconds{0};  ///< idle time before the first probe; 0: off
   std::atomic<std::uint32_t> retries{2};            ///< other backends tried, below Tried::kMost

@@ -92,6 +92,7 @@ void Worker::onWake(const Poco::AutoPtr<ReadableNotification>&) {
     tasks.swap(tasks_);
   }
   for (auto& task : tasks) task(*this);
+  sessions_.handlePlaces();
   acceptor_.resume();
   arm();
 }

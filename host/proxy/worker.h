@@ -24,7 +24,8 @@ namespace lemonade::proxy {
 /// What stays of a worker when its thread has ended: any thread may read it and ring.
 struct Seat {
   Seat();
-  /// Has the worker look again whether there is room, and pass a quiescent point. Never blocks.
+  /// Has the worker look again whether there is room for clients and at backends, and pass a quiescent point. Never
+  /// blocks.
   void wake() noexcept;
 
   ProxyCounters counters;
