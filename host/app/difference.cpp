@@ -3,12 +3,18 @@
 
 #include <algorithm>
 #include <map>
+#include <sstream>
 
 namespace lemonade::app {
 
 namespace {
 
 std::string show(std::uint64_t value) { return std::to_string(value); }
+std::string show(double value) {
+  std::ostringstream text;
+  text << value;
+  return text.str();
+}
 std::string show(bool value) { return value ? "true" : "false"; }
 std::string show(const std::string& value) { return value.empty() ? "\"\"" : value; }
 std::string show(Duration value) {
@@ -64,6 +70,7 @@ void compareBackend(Lines& lines, const config::Backend& before, const config::B
   lines.compare(name + " weight", std::uint64_t{before.weight}, std::uint64_t{after.weight});
   lines.compare(name + " max_connections", std::uint64_t{before.max_connections}, std::uint64_t{after.max_connections});
   lines.compare(name + " enabled", before.enabled, after.enabled);
+  lines.compare(name + " priority", std::uint64_t{before.priority}, std::uint64_t{after.priority});
 }
 
 void compareBackends(Lines& lines, const std::vector<config::Backend>& before, const std::vector<config::Backend>& after) {
@@ -110,6 +117,29 @@ void compareProxy(Lines& lines, const config::Proxy& before, const config::Proxy
   lines.compare("proxy.idle_timeout", before.idle_timeout, after.idle_timeout);
   lines.compare("proxy.tcp_keepalive", before.tcp_keepalive, after.tcp_keepalive);
   lines.compare("proxy.retries", std::uint64_t{before.retries}, std::uint64_t{after.retries});
+  lines.compare("proxy.queue_timeout", before.queue_timeout, after.queue_timeout);
+}
+
+void compareHealth(Lines& lines, const config::Health& before, const config::Health& after) {
+  comparePlugin(lines, "health.checker", before.checker, after.checker);
+  lines.compare("health.interval", before.interval, after.interval);
+  lines.compare("health.timeout", before.timeout, after.timeout);
+  lines.compare("health.rise", std::uint64_t{before.rise}, std::uint64_t{after.rise});
+  lines.compare("health.fall", std::uint64_t{before.fall}, std::uint64_t{after.fall});
+  lines.compare("health.slow_start", before.slow_start, after.slow_start);
+  lines.compare("health.slow_start_aggression", before.slow_start_aggression, after.slow_start_aggression);
+  lines.compare("health.panic_threshold", before.panic_threshold, after.panic_threshold);
+  lines.compare("health.close_sessions_when_down", before.close_sessions_when_down, after.close_sessions_when_down);
+}
+
+void compareEjection(Lines& lines, const config::Ejection& before, const config::Ejection& after) {
+  lines.compare("ejection.enabled", before.enabled, after.enabled);
+  lines.compare("ejection.consecutive_failures", std::uint64_t{before.consecutive_failures},
+                std::uint64_t{after.consecutive_failures});
+  lines.compare("ejection.base_time", before.base_time, after.base_time);
+  lines.compare("ejection.max_time", before.max_time, after.max_time);
+  lines.compare("ejection.max_share", before.max_share, after.max_share);
+  lines.compare("ejection.unanswered_timeout", before.unanswered_timeout, after.unanswered_timeout);
 }
 
 void compareMetrics(Lines& lines, const config::Metrics& before, const config::Metrics& after) {
@@ -135,11 +165,8 @@ std::vector<std::string> differences(const config::Config& before, const config:
   compareProxy(lines, before.proxy, after.proxy);
   comparePlugin(lines, "strategy", before.strategy, after.strategy);
   compareBackends(lines, before.backends, after.backends);
-  comparePlugin(lines, "health.checker", before.health.checker, after.health.checker);
-  lines.compare("health.interval", before.health.interval, after.health.interval);
-  lines.compare("health.timeout", before.health.timeout, after.health.timeout);
-  lines.compare("health.rise", std::uint64_t{before.health.rise}, std::uint64_t{after.health.rise});
-  lines.compare("health.fall", std::uint64_t{before.health.fall}, std::uint64_t{after.health.fall});
+  compareHealth(lines, before.health, after.health);
+  compareEjection(lines, before.ejection, after.ejection);
   compareMetrics(lines, before.metrics, after.metrics);
   lines.compare("admin.listen_address", before.admin ? before.admin->address : "", after.admin ? after.admin->address : "");
   lines.compare("plugins.directories", before.plugin_directories, after.plugin_directories);

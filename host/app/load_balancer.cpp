@@ -21,6 +21,9 @@ using namespace std::chrono_literals;
 
 const std::string kAbi = std::to_string(LEMONADE_ABI_MAJOR) + "." + std::to_string(LEMONADE_ABI_MINOR);
 constexpr auto kReloadWait = 30s;
+constexpr Duration kCloseWhenDown = 1s;
+constexpr int kRampSteps = 20;
+constexpr Duration kShortestRampStep = 100ms;
 
 std::uint64_t ns(Duration duration) { return static_cast<std::uint64_t>(duration.count()); }
 
@@ -42,7 +45,8 @@ LoadBalancer::LoadBalancer(Preparation preparation, config::Input input, Worksho
       started_unix_ns_(unixNs() - (nowNs() - started_ns)),
       pool_(workerCount(preparation_->config)),
       proxy_(pool_, preparation_->config.proxy.max_connections),
-      monitor_(loop_, [this](const auto& backend) { onFlip(backend); }),
+      monitor_(loop_, [this](const auto& backend) { onChecked(backend); }),
+      ejector_(loop_, pool_, [this](const auto& backend) { onFlip(backend); }),
       membership_(loop_, workshop.resolver, pool_, [this](const auto& backends) { onBackends(backends); }),
       publisher_({[this](auto& builder) { addFamilies(builder); }},
                  [this](std::function<void()> task) { loop_.post(std::move(task)); }, started_ns),
@@ -52,6 +56,7 @@ LoadBalancer::LoadBalancer(Preparation preparation, config::Input input, Worksho
 LoadBalancer::~LoadBalancer() {
   loop_.run([this] {
     loop_.cancel(reclaiming_);
+    loop_.cancel(ramping_);
     loop_.cancel(drain_timer_);
   });
 }
@@ -97,6 +102,7 @@ std::shared_ptr<admin::Server> LoadBalancer::makeAdmin() {
 void LoadBalancer::onBackends(const View::Backends& backends) {
   const auto left = pool_.setBackends(backends);
   monitor_.setBackends(backends);
+  ejector_.setBackends(backends);
   publish();
   // Only now does no worker pick them any more.
   if (!left.empty()) proxy_.drain(left, proxy::drainTime(config_.runtime.drain_timeout));
@@ -108,10 +114,22 @@ void LoadBalancer::onBackends(const View::Backends& backends) {
                  {"sessions", std::to_string(backend->active())}});
 }
 
+void LoadBalancer::onChecked(const std::shared_ptr<Backend>& backend) {
+  if (backend->healthy() && ejector_.forgive(*backend)) return;
+  onFlip(backend);
+}
+
 void LoadBalancer::onFlip(const std::shared_ptr<Backend>& backend) {
   publishSoon();
+  const bool ejected = backend->healthy() && backend->ejected();
   publisher_.healthEvent({unixNs(), backend->identity(), backend->id(), backend->name(), backend->addressText(),
-                          backend->healthy(), backend->healthReason()});
+                          ejected              ? LEMONADE_HEALTH_EJECTED
+                          : backend->healthy() ? LEMONADE_HEALTH_UP
+                                               : LEMONADE_HEALTH_DOWN,
+                          ejected ? backend->ejectionReason() : backend->healthReason()});
+  if (backend->fit() || !config_.health.close_sessions_when_down) return;
+  // After the view without it, so that no session comes to it later.
+  loop_.post([this, backend] { proxy_.drain({backend}, {nowNs(), nowNs() + ns(kCloseWhenDown)}); });
 }
 
 // Many backends may flip in one turn of the loop; one view serves them all.
@@ -125,7 +143,14 @@ void LoadBalancer::publishSoon() {
 }
 
 void LoadBalancer::publish() {
-  pool_.publish();
+  loop_.cancel(std::exchange(ramping_, 0));
+  if (pool_.publish()) {
+    const Duration step = std::max<Duration>(config_.health.slow_start / kRampSteps, kShortestRampStep);
+    ramping_ = loop_.after(step, [this] { publish(); });
+  }
+  if (std::exchange(panicking_, pool_.panic()) != pool_.panic())
+    panicking_ ? log::warning("balance", "too few backends are fit: all are used, see health.panic_threshold")
+               : log::info("balance", "enough backends are fit again: only these are used");
   proxy_.wake();
   reclaimSoon(10ms);
 }
@@ -192,6 +217,7 @@ bool LoadBalancer::stop() {
     const std::uint64_t background = nowNs() + ns(config_.runtime.background_timeout);
     const std::uint64_t deadline = stop_deadline_ns_ != 0 ? std::min(stop_deadline_ns_, background) : background;
     monitor_.stop();
+    ejector_.stop();
     checker_.reset();
     if (admin_ != nullptr) clean = admin_->stop(until(deadline));
     sinks_.clear();
@@ -268,6 +294,7 @@ void LoadBalancer::addFamilies(metrics::SnapshotBuilder& builder) const {
   facts.log_dropped = log::dropped();
   facts.health_checks = monitor_.counters().checks.value();
   facts.health_failures = monitor_.counters().failures.value();
+  facts.ejections = ejector_.ejections();
   addProcess(builder, facts);
   addProxy(builder, proxy_.counters(), proxy_.admission().limit());
   addBackends(builder, *pool_.backends());

@@ -11,6 +11,7 @@
 #include "admin/server.h"
 #include "balance/pool.h"
 #include "base/control_loop.h"
+#include "health/ejector.h"
 #include "health/monitor.h"
 #include "metrics/publisher.h"
 #include "proxy/proxy.h"
@@ -63,6 +64,7 @@ class LoadBalancer {
 
   // Changing; control thread
   void onBackends(const View::Backends& backends);
+  void onChecked(const std::shared_ptr<Backend>& backend);
   void onFlip(const std::shared_ptr<Backend>& backend);
   void publish();
   void publishSoon();
@@ -97,6 +99,7 @@ class LoadBalancer {
   Pool pool_;
   proxy::Proxy proxy_;
   health::Monitor monitor_;
+  health::Ejector ejector_;
   Membership membership_;
   metrics::Publisher publisher_;
   std::shared_ptr<const plugin::CheckerInstance> checker_;    // control thread, as the next two
@@ -114,6 +117,8 @@ class LoadBalancer {
 
   std::atomic<bool> draining_{false};
   bool publishing_ = false;               // control thread: a publish is posted
+  bool panicking_ = false;                // control thread: the view published last uses all backends
+  ControlLoop::TimerId ramping_ = 0;      // control thread: the next step of a slow start
   ControlLoop::TimerId reclaiming_ = 0;   // control thread
   ControlLoop::TimerId drain_timer_ = 0;  // control thread
   std::promise<void> drained_;

@@ -16,7 +16,7 @@ constexpr Duration kAskAgainUnresolved = 1s;
 
 BackendSettings settingsOf(const config::Backend& configured) {
   return {configured.id,     configured.name,            configured.host,
-          configured.weight, configured.max_connections, configured.enabled};
+          configured.weight, configured.max_connections, configured.enabled, configured.priority};
 }
 
 bool isNumeric(const std::string& host) { return Address::parse(host, 0).has_value(); }

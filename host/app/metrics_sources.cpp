@@ -37,6 +37,7 @@ class BackendFamilies {
  private:
   void addState(const Backend& backend, const metrics::LabelSet& labels) {
     up_.add(labels, backend.healthy() && backend.resolved());
+    ejected_.add(labels, backend.ejected());
     enabled_.add(labels, backend.enabled());
     draining_.add(labels, backend.draining());
     weight_.add(labels, backend.weight());
@@ -76,6 +77,8 @@ class BackendFamilies {
 
   SnapshotBuilder& builder_;
   FamilyBuilder up_ = builder_.gauge("lemonade_backend_up", "1 where the last health checks passed, else 0.");
+  FamilyBuilder ejected_ =
+      builder_.gauge("lemonade_backend_ejected", "1 where it is out for a while because its sessions failed.");
   FamilyBuilder enabled_ = builder_.gauge("lemonade_backend_enabled", "1 where the configuration enables the backend.");
   FamilyBuilder draining_ = builder_.gauge("lemonade_backend_draining", "1 where it takes no new sessions.");
   FamilyBuilder weight_ = builder_.gauge("lemonade_backend_weight", "Configured weight.");
@@ -129,6 +132,8 @@ void addProcess(SnapshotBuilder& builder, const ProcessFacts& facts) {
   builder.counter("lemonade_health_checks_total", "Health checks that ended.").add(real(facts.health_checks));
   builder.counter("lemonade_health_check_failures_total", "Health checks that failed.")
       .add(real(facts.health_failures));
+  builder.counter("lemonade_health_ejections_total", "Backends taken out for a while because their sessions failed.")
+      .add(real(facts.ejections));
 }
 
 void addProxy(SnapshotBuilder& builder, std::span<const ProxyCounters* const> workers, std::uint32_t max_connections) {
@@ -137,9 +142,14 @@ void addProxy(SnapshotBuilder& builder, std::span<const ProxyCounters* const> wo
   };
   builder.gauge("lemonade_proxy_sessions", "Client connections now.").add(total(workers, &ProxyCounters::sessions));
   builder.gauge("lemonade_proxy_max_connections", "Configured limit of client connections.").add(max_connections);
+  builder.gauge("lemonade_proxy_queued_sessions", "Client connections that wait for a place at a backend.")
+      .add(total(workers, &ProxyCounters::queued));
+  count("lemonade_proxy_queued_total", "Client connections that had to wait for a place at a backend.",
+        &ProxyCounters::queued_total);
   count("lemonade_proxy_accepted_total", "Client connections accepted.", &ProxyCounters::accepted);
   builder.counter("lemonade_proxy_unserved_total", "Client connections that ended without a backend, by reason.")
       .add(builder.labels({{"reason", "no_backend"}}), total(workers, &ProxyCounters::no_backend))
+      .add(builder.labels({{"reason", "queue_timeout"}}), total(workers, &ProxyCounters::queue_timeouts))
       .add(builder.labels({{"reason", "rejected"}}), total(workers, &ProxyCounters::strategy_rejected))
       .add(builder.labels({{"reason", "abandoned"}}), total(workers, &ProxyCounters::abandoned));
   count("lemonade_proxy_retries_total", "Connects tried on another backend.", &ProxyCounters::retries);

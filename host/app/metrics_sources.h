@@ -34,6 +34,7 @@ struct ProcessFacts {
   std::uint64_t log_dropped = 0;      ///< log::dropped()
   std::uint64_t health_checks = 0;    ///< checks that ended
   std::uint64_t health_failures = 0;  ///< of these, how many failed
+  std::uint64_t ejections = 0;        ///< backends taken out because their sessions failed
 };
 
 void addProcess(metrics::SnapshotBuilder& builder, const ProcessFacts& facts);

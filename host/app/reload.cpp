@@ -138,6 +138,8 @@ Status LoadBalancer::commit(Preparation& preparation) {
   // New workers find the newest view only, whose strategy has lanes for them.
   proxy_.setWorkers(workers, proxy::drainTime(config.runtime.drain_timeout));
   monitor_.configure({config.health.interval, config.health.timeout, config.health.rise, config.health.fall});
+  ejector_.configure({config.ejection.enabled, config.ejection.consecutive_failures, config.ejection.base_time,
+                      config.ejection.max_time, config.ejection.max_share, config.ejection.unanswered_timeout});
   if (preparation.checker) {
     checker_ = std::make_shared<const plugin::CheckerInstance>(std::move(*preparation.checker));
     monitor_.setChecker(checker_);
@@ -162,6 +164,8 @@ void LoadBalancer::applySettings(const config::Config& config) {
   const auto keepalive = std::chrono::ceil<std::chrono::seconds>(config.proxy.tcp_keepalive).count();
   settings.keepalive_seconds.store(static_cast<std::uint32_t>(keepalive));
   settings.retries.store(config.proxy.retries);
+  settings.queue_timeout_ns.store(static_cast<std::uint64_t>(config.proxy.queue_timeout.count()));
+  pool_.setRules({config.health.panic_threshold, {config.health.slow_start, config.health.slow_start_aggression}});
   proxy_.setMaxConnections(config.proxy.max_connections);
 }
 

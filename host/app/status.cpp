@@ -63,6 +63,7 @@ Object json(const BackendStatus& backend) {
   object.set("since", timeOf(backend.since_unix_ns));
   object.set("healthy", backend.healthy);
   object.set("weight", backend.weight);
+  object.set("priority", backend.priority);
   object.set("max_connections", backend.max_connections);
   object.set("active", backend.active);
   object.set("waiting", backend.waiting);
@@ -124,7 +125,8 @@ const char* stateOf(const Backend& backend) noexcept {
   if (!backend.resolved()) return "unresolved";
   if (!backend.enabled()) return "disabled";
   if (backend.draining()) return "draining";
-  return backend.healthy() ? "up" : "down";
+  if (!backend.healthy()) return "down";
+  return backend.ejected() ? "ejected" : "up";
 }
 
 void collectTotals(const Backend& backend, BackendStatus& status) {
@@ -148,10 +150,11 @@ BackendStatus collect(const Backend& backend) {
   status.name = backend.name();
   status.address = backend.addressText();
   status.state = stateOf(backend);
-  status.reason = backend.healthReason();
+  status.reason = backend.healthy() && backend.ejected() ? backend.ejectionReason() : backend.healthReason();
   status.since_unix_ns = backend.healthSinceUnixNs();
   status.healthy = backend.healthy();
   status.weight = backend.weight();
+  status.priority = backend.priority();
   status.max_connections = backend.maxConnections();
   status.active = backend.active();
   status.waiting = lemonade_load_u32(&backend.stats().waiting);

@@ -38,6 +38,7 @@ struct BackendStatus {
   std::uint64_t since_unix_ns = 0;  ///< when its health last changed, 0 for never
   bool healthy = true;              ///< observed, whatever the state
   std::uint32_t weight = 1;
+  std::uint32_t priority = 0;
   std::uint32_t max_connections = 0;
   std::uint32_t active = 0;
   std::uint32_t waiting = 0;

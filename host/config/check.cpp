@@ -71,6 +71,15 @@ void checkTimes(const Draft& draft, Findings& findings) {
   }
 }
 
+void checkEjection(const Draft& draft, Findings& findings) {
+  const auto& ejection = draft.config.ejection;
+  if (ejection.max_time >= ejection.base_time) return;
+  const bool said = draft.said.contains("ejection.max_time");
+  findings.error(whereSaid(draft, said ? "ejection.max_time" : "ejection.base_time"),
+                 "ejection.max_time (" + durationText(ejection.max_time) + ") is shorter than ejection.base_time (" +
+                     durationText(ejection.base_time) + "); make it at least as long");
+}
+
 void completeSinks(Draft& draft, Findings& findings) {
   std::vector<std::string> ids;
   for (auto& sink : draft.config.metrics.sinks) {
@@ -91,6 +100,7 @@ void completeAndCheck(Draft& draft, Findings& findings) {
   checkBackends(draft, findings);
   checkListeners(draft, findings);
   checkTimes(draft, findings);
+  checkEjection(draft, findings);
   completeSinks(draft, findings);
 }
 

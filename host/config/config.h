@@ -66,6 +66,7 @@ struct Proxy {
   Duration idle_timeout = 1h;   ///< 0: none
   Duration tcp_keepalive = 60s;  ///< idle time before the first probe; 0: off
   std::uint32_t retries = 2;
+  Duration queue_timeout = 5s;  ///< of clients that wait for a place at a backend; 0: nobody waits
 };
 
 struct Backend {
@@ -75,6 +76,7 @@ struct Backend {
   std::uint16_t port = 0;
   std::uint32_t weight = 1;
   std::uint32_t max_connections = 0;  ///< 0: no limit
+  std::uint32_t priority = 0;         ///< its tier: a higher one serves what the lower ones cannot
   bool enabled = true;
   Source source;          ///< of the table
   Source address_source;  ///< of its address
@@ -86,6 +88,20 @@ struct Health {
   Duration timeout = 2s;
   std::uint32_t rise = 2;
   std::uint32_t fall = 3;
+  Duration slow_start = 10s;         ///< 0: off
+  double slow_start_aggression = 1;  ///< see SlowStart
+  double panic_threshold = 0;        ///< a share of the backends; 0: never
+  bool close_sessions_when_down = false;
+};
+
+/// Passive health: what sessions say about a backend; see health/ejector.h.
+struct Ejection {
+  bool enabled = true;
+  std::uint32_t consecutive_failures = 3;
+  Duration base_time = 10s;
+  Duration max_time = 5min;
+  double max_share = 0.5;
+  Duration unanswered_timeout = 2s;
 };
 
 struct Metrics {
@@ -99,6 +115,7 @@ struct Config {
   PluginChoice strategy;
   std::vector<Backend> backends;
   Health health;
+  Ejection ejection;
   Metrics metrics;
   std::optional<Listen> admin;                   ///< none: off
   std::vector<std::string> plugin_directories;  ///< in the order of search, without the installed ones

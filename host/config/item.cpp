@@ -2,6 +2,7 @@
 #include "config/item.h"
 
 #include <algorithm>
+#include <sstream>
 
 namespace lemonade::config {
 namespace {
@@ -16,7 +17,11 @@ std::string shown(const toml::node& node) {
   }
   if (const auto integer = node.value_exact<std::int64_t>()) return std::to_string(*integer);
   if (const auto boolean = node.value_exact<bool>()) return *boolean ? "true" : "false";
-  if (node.is_floating_point()) return "a floating-point number";
+  if (const auto number = node.value_exact<double>()) {
+    std::ostringstream text;
+    text << *number;
+    return text.str();
+  }
   if (node.is_array()) return "a list";
   return node.is_table() ? "a table" : "a date or time";
 }
@@ -48,6 +53,15 @@ std::optional<Duration> durationOf(const Item& item, Duration minimum, Duration 
   if (value && *value >= minimum && *value <= maximum) return value;
   item.refuse("give \"10s\", \"500ms\", \"2m\" or integer milliseconds, from " + durationText(minimum) + " to " +
               durationText(maximum));
+  return std::nullopt;
+}
+
+std::optional<double> numberOf(const Item& item, double minimum, double maximum) {
+  const auto value = item.node.value<double>();  // which takes integers, but no text
+  if (value && *value >= minimum && *value <= maximum) return value;
+  std::ostringstream range;
+  range << "give a number from " << minimum << " to " << maximum;
+  item.refuse(range.str());
   return std::nullopt;
 }
 

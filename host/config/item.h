@@ -46,6 +46,8 @@ struct Key {
 /// The value where it is of the kind and in the range; otherwise nothing, and it has been reported. Ranges are inclusive.
 std::optional<std::uint32_t> integerOf(const Item& item, std::uint32_t minimum, std::uint32_t maximum);
 std::optional<Duration> durationOf(const Item& item, Duration minimum, Duration maximum);
+/// Integers are numbers too.
+std::optional<double> numberOf(const Item& item, double minimum, double maximum);
 std::optional<bool> booleanOf(const Item& item);
 /// Text that is not empty and holds no control character.
 std::optional<std::string> textOf(const Item& item, const std::string& mend);
@@ -61,6 +63,13 @@ template <class Target>
 Read<Target> duration(Duration Target::*member, Duration minimum, Duration maximum) {
   return [=](const Item& item, Target& target) {
     if (const auto value = durationOf(item, minimum, maximum)) target.*member = *value;
+  };
+}
+
+template <class Target>
+Read<Target> number(double Target::*member, double minimum, double maximum) {
+  return [=](const Item& item, Target& target) {
+    if (const auto value = numberOf(item, minimum, maximum)) target.*member = *value;
   };
 }
 

@@ -14,6 +14,7 @@ constexpr std::uint32_t kMaxWorkers = 1'024;
 constexpr std::uint32_t kMaxQueue = 10'000'000;
 constexpr std::uint32_t kMaxConnections = 10'000'000;
 constexpr std::uint32_t kMaxWeight = 65'535;
+constexpr std::uint32_t kMaxPriority = 255;
 constexpr Duration kDay = 24h;
 constexpr Duration kShortest = 10ms;             // of what is done again and again
 constexpr Duration kDefaultKeepalive = 60s;      // of tcp_keepalive = true
@@ -211,6 +212,9 @@ std::vector<Key<Draft>> makeConfigKeys() {
   const auto health = [](const char* name, Read<Health> read) {
     return Key<Draft>{"health", name, of(&Config::health, std::move(read))};
   };
+  const auto ejection = [](const char* name, Read<Ejection> read) {
+    return Key<Draft>{"ejection", name, of(&Config::ejection, std::move(read))};
+  };
   const auto metrics = [](const char* name, Read<Metrics> read) {
     return Key<Draft>{"metrics", name, of(&Config::metrics, std::move(read))};
   };
@@ -229,6 +233,7 @@ std::vector<Key<Draft>> makeConfigKeys() {
       proxy("idle_timeout", duration(&Proxy::idle_timeout, 0s, 30 * kDay)),
       proxy("tcp_keepalive", readKeepalive),
       proxy("retries", integer(&Proxy::retries, 0, 15)),
+      proxy("queue_timeout", duration(&Proxy::queue_timeout, 0s, 1h)),
       {"strategy", "algorithm", readChoice<&Config::strategy>},
       {"strategy", "options", readStrategyOptions},
       health("checker", readChecker),
@@ -236,7 +241,17 @@ std::vector<Key<Draft>> makeConfigKeys() {
       health("timeout", duration(&Health::timeout, 1ms, 1h)),
       health("rise", integer(&Health::rise, 1, 1'000)),
       health("fall", integer(&Health::fall, 1, 1'000)),
+      health("slow_start", duration(&Health::slow_start, 0s, kDay)),
+      health("slow_start_aggression", number(&Health::slow_start_aggression, 0.1, 100)),
+      health("panic_threshold", number(&Health::panic_threshold, 0, 1)),
+      health("close_sessions_when_down", boolean(&Health::close_sessions_when_down)),
       health("options", readCheckerOptions),
+      ejection("enabled", boolean(&Ejection::enabled)),
+      ejection("consecutive_failures", integer(&Ejection::consecutive_failures, 1, 1'000'000)),
+      ejection("base_time", duration(&Ejection::base_time, 1ms, 1h)),
+      ejection("max_time", duration(&Ejection::max_time, 1ms, kDay)),
+      ejection("max_share", number(&Ejection::max_share, 0, 1)),
+      ejection("unanswered_timeout", duration(&Ejection::unanswered_timeout, kShortest, 1h)),
       metrics("interval", duration(&Metrics::interval, kShortest, kDay)),
       metrics("sinks", readSinks),
       {"metrics", "options", readSinkOptions},
@@ -263,6 +278,7 @@ const std::vector<Key<Backend>>& backendKeys() {
       {"backends", "weight", integer(&Backend::weight, 0, kMaxWeight)},
       {"backends", "max_connections", integer(&Backend::max_connections, 0, kMaxConnections)},
       {"backends", "enabled", boolean(&Backend::enabled)},
+      {"backends", "priority", integer(&Backend::priority, 0, kMaxPriority)},
   };
   return keys;
 }

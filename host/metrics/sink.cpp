@@ -156,7 +156,7 @@ void Sink::run() {
 void Sink::deliver(const HealthEvent& event) {
   lemonade_health_event_t raw{};
   raw.struct_size = sizeof(raw);
-  raw.state = event.up ? LEMONADE_HEALTH_UP : LEMONADE_HEALTH_DOWN;
+  raw.state = event.state;
   raw.unix_ns = event.unix_ns;
   raw.identity = event.identity;
   raw.id = borrow(event.id);

@@ -35,7 +35,7 @@ struct HealthEvent {
   std::string id = {};
   std::string name = {};
   std::string address = {};
-  bool up = false;
+  std::uint32_t state = LEMONADE_HEALTH_DOWN;  ///< LEMONADE_HEALTH_*
   std::string reason = {};
 };
 

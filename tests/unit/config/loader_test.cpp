@@ -154,7 +154,7 @@ enabled = 1
   CHECK(findingsOf(loaded) ==
         "test.toml:2:1: unknown key proxy.backlogs; did you mean backlog?\n"
         "test.toml:3:19: proxy.max_connections is -1; give an integer from 1 to 10000000\n"
-        "test.toml:4:19: proxy.connect_timeout is a floating-point number; give \"10s\", \"500ms\", \"2m\" or integer "
+        "test.toml:4:19: proxy.connect_timeout is 1.5; give \"10s\", \"500ms\", \"2m\" or integer "
         "milliseconds, from 1ms to 1h\n"
         "test.toml:5:2: unknown key healt; did you mean health?\n"
         "test.toml:8:11: backends.address is \"web\"; give the port as well: \"host:port\"\n"

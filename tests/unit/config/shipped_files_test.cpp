@@ -75,12 +75,23 @@ TEST_CASE("lemonade.toml shows the defaults", "[config]") {
   CHECK(shown.proxy.idle_timeout == real.proxy.idle_timeout);
   CHECK(shown.proxy.tcp_keepalive == real.proxy.tcp_keepalive);
   CHECK(shown.proxy.retries == real.proxy.retries);
+  CHECK(shown.proxy.queue_timeout == real.proxy.queue_timeout);
   CHECK(same(shown.strategy, real.strategy));
   CHECK(same(shown.health.checker, real.health.checker));
   CHECK(shown.health.interval == real.health.interval);
   CHECK(shown.health.timeout == real.health.timeout);
   CHECK(shown.health.rise == real.health.rise);
   CHECK(shown.health.fall == real.health.fall);
+  CHECK(shown.health.slow_start == real.health.slow_start);
+  CHECK(shown.health.slow_start_aggression == real.health.slow_start_aggression);
+  CHECK(shown.health.panic_threshold == real.health.panic_threshold);
+  CHECK(shown.health.close_sessions_when_down == real.health.close_sessions_when_down);
+  CHECK(shown.ejection.enabled == real.ejection.enabled);
+  CHECK(shown.ejection.consecutive_failures == real.ejection.consecutive_failures);
+  CHECK(shown.ejection.base_time == real.ejection.base_time);
+  CHECK(shown.ejection.max_time == real.ejection.max_time);
+  CHECK(shown.ejection.max_share == real.ejection.max_share);
+  CHECK(shown.ejection.unanswered_timeout == real.ejection.unanswered_timeout);
   CHECK(shown.metrics.interval == real.metrics.interval);
   REQUIRE(shown.metrics.sinks.size() == real.metrics.sinks.size());
   CHECK(same(shown.metrics.sinks[0], real.metrics.sinks[0]));
@@ -95,6 +106,7 @@ TEST_CASE("lemonade.toml shows the defaults", "[config]") {
   CHECK(shown.backends[0].weight == backend.weight);
   CHECK(shown.backends[0].max_connections == backend.max_connections);
   CHECK(shown.backends[0].enabled == backend.enabled);
+  CHECK(shown.backends[0].priority == backend.priority);
 }
 
 TEST_CASE("lemonade.toml shows every key", "[config]") {

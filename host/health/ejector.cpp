@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT
+#include "health/ejector.h"
+
+#include "balance/feedback.h"
+#include "base/log.h"
+
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+namespace lemonade::health {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kLook = 250ms;        // for hanging backends
+constexpr std::uint64_t kFarLonger = 10;  // than answers take: that many times
+
+const char* wordsFor(Backend::Failure failure) noexcept {
+  switch (failure) {
+    case Backend::Failure::kNone: break;
+    case Backend::Failure::kRefused: return "connection refused";
+    case Backend::Failure::kTimeout: return "connect timed out";
+    case Backend::Failure::kConnectError: return "cannot be reached";
+    case Backend::Failure::kReset: return "reset before it answered";
+    case Backend::Failure::kClosed: return "closed before it answered";
+  }
+  return "failed";
+}
+
+std::string seconds(std::uint64_t ns) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.1fs", static_cast<double>(ns) / 1e9);
+  return text;
+}
+
+std::uint64_t exchangeNs(const Backend& backend) noexcept {
+  return static_cast<std::uint64_t>(lemonade_load_f64(&backend.stats().exchange_ewma_ns));
+}
+
+/// The median of what answers take, over the backends that answer; 0 where none does.
+std::uint64_t medianExchangeNs(const View::Backends& backends) {
+  std::vector<std::uint64_t> times;
+  for (const auto& backend : backends)
+    if (const std::uint64_t time = exchangeNs(*backend); time != 0 && backend->inService()) times.push_back(time);
+  if (times.empty()) return 0;
+  const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
+  std::nth_element(times.begin(), middle, times.end());
+  return *middle;
+}
+
+void logFlip(const Backend& backend, log::Level level, const char* message, const char* key, std::string value,
+             std::string reason) {
+  log::write(level, "health", message,
+             {{"backend", backend.id()},
+              {"name", backend.settings().name},
+              {"address", backend.addressText()},
+              {"reason", std::move(reason)},
+              {key, std::move(value)}});
+}
+
+}  // namespace
+
+struct Ejector::Record {
+  std::shared_ptr<Backend> backend;
+  std::uint32_t in_a_row = 0;     // ejections
+  std::uint64_t ejected_ns = 0;   // the last time; monotonic
+  std::uint64_t returned_ns = 0;  // from it; 0: never, or it is out
+  ControlLoop::TimerId timer = 0;  // of the return
+
+  /// Back from an ejection and without an answer since.
+  bool onProbation() const noexcept {
+    return returned_ns != 0 && lemonade_load_u64(&backend->stats().sampled_at_ns) < returned_ns;
+  }
+};
+
+Ejector::Ejector(ControlLoop& loop, Pool& pool, OnFlip on_flip)
+    : loop_(loop),
+      pool_(pool),
+      on_flip_(std::move(on_flip)),
+      suspicions_(ownedFd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")) {
+  pool_.onSuspicion([fd = suspicions_.get()] { (void)::eventfd_write(fd, 1); });
+  loop_.watch(suspicions_.get(), [this] { onSuspicion(); });
+}
+
+Ejector::~Ejector() { stop(); }
+
+void Ejector::configure(const EjectionSettings& settings) {
+  settings_ = settings;
+  pool_.setSuspicious(settings.enabled ? settings.consecutive_failures : 0);
+  loop_.cancel(std::exchange(looking_, 0));
+  if (settings.enabled) looking_ = loop_.every(kLook, [this] { lookForHanging(); });
+  if (settings.enabled) return;
+  for (const auto& [backend, record] : records_)
+    if (record->backend->ejected()) letBack(*record, "ejection is disabled");
+}
+
+void Ejector::setBackends(const std::vector<std::shared_ptr<Backend>>& backends) {
+  auto before = std::exchange(records_, {});
+  for (const auto& backend : backends) {
+    auto& record = records_[backend.get()];
+    if (record != nullptr) continue;
+    if (const auto known = before.find(backend.get()); known != before.end()) {
+      record = std::move(known->second);
+    } else {
+      record = std::make_unique<Record>();
+      record->backend = backend;
+    }
+  }
+  for (const auto& [backend, record] : before) {
+    if (record == nullptr) continue;
+    loop_.cancel(record->timer);
+    // Should it come back while it drains, nobody would let it in again.
+    (void)record->backend->setEjected(false, "");
+  }
+}
+
+bool Ejector::forgive(Backend& backend) {
+  const auto found = records_.find(&backend);
+  if (found == records_.end()) return false;
+  found->second->in_a_row = 0;
+  if (!backend.ejected()) return false;
+  letBack(*found->second, "its checks pass again");
+  return true;
+}
+
+void Ejector::stop() {
+  for (const auto& [backend, record] : records_) loop_.cancel(record->timer);
+  records_.clear();
+  loop_.cancel(std::exchange(looking_, 0));
+  loop_.unwatch(suspicions_.get());
+}
+
+void Ejector::onSuspicion() {
+  eventfd_t ignored;
+  (void)::eventfd_read(suspicions_.get(), &ignored);
+  for (const auto& [key, record] : records_) {
+    Backend& backend = *record->backend;
+    if (!backend.takeSuspicion()) continue;
+    const std::uint32_t failures = lemonade_load_u32(&backend.stats().fail_streak);
+    if (failures < settings_.consecutive_failures) continue;
+    eject(*record, std::to_string(failures) + (failures == 1 ? " failure: " : " failures in a row: ") +
+                       wordsFor(backend.lastFailure()));
+  }
+}
+
+void Ejector::lookForHanging() {
+  const std::uint64_t median = medianExchangeNs(*pool_.backends());
+  if (median == 0) return;
+  const std::uint64_t now = nowNs();
+  for (const auto& [key, record] : records_) {
+    auto& unanswered = record->backend->unanswered();
+    const std::uint32_t count = feedback::detail::load(unanswered.count);
+    if (count < (record->onProbation() ? 1 : settings_.consecutive_failures)) continue;
+    const std::uint64_t long_ago = std::max({static_cast<std::uint64_t>(settings_.unanswered_timeout.count()),
+                                             kFarLonger * median, kFarLonger * exchangeNs(*record->backend)});
+    const std::uint64_t since = feedback::detail::load(unanswered.since_ns);
+    if (now < since + long_ago) continue;
+    eject(*record, "owes " + std::to_string(count) + (count == 1 ? " answer" : " answers") + " and gave none for " +
+                       seconds(now - since));
+  }
+}
+
+bool Ejector::mayEject(const Record& record) const {
+  std::size_t in_service = 0, ejected = 0, others_fit = 0;
+  for (const auto& [key, one] : records_) {
+    if (!one->backend->inService()) continue;
+    ++in_service;
+    if (one->backend->ejected()) ++ejected;
+    if (one.get() != &record && one->backend->fit()) ++others_fit;
+  }
+  const auto most = std::max<std::size_t>(1, static_cast<std::size_t>(settings_.max_share * static_cast<double>(in_service)));
+  return ejected < most && others_fit > 0;
+}
+
+void Ejector::eject(Record& record, const std::string& reason) {
+  Backend& backend = *record.backend;
+  if (!settings_.enabled || !backend.inService() || !backend.fit() || !mayEject(record)) return;
+  const std::uint64_t now = nowNs();
+  const auto base = static_cast<std::uint64_t>(settings_.base_time.count());
+  const std::uint64_t redeemed = record.returned_ns != 0 && base != 0 ? (now - record.returned_ns) / base : 0;
+  record.in_a_row -= static_cast<std::uint32_t>(std::min<std::uint64_t>(record.in_a_row, redeemed));
+  const Duration time = std::min<Duration>(settings_.base_time * ++record.in_a_row, settings_.max_time);
+  record.ejected_ns = now;
+  record.returned_ns = 0;
+  record.timer = loop_.after(time, [this, &record] { letBack(record, "on probation"); });
+  ejections_.add();
+  (void)backend.setEjected(true, reason);
+  logFlip(backend, log::Level::kWarning, "backend is ejected", "for", seconds(static_cast<std::uint64_t>(time.count())),
+          reason);
+  on_flip_(record.backend);
+}
+
+void Ejector::letBack(Record& record, const char* why) {
+  loop_.cancel(std::exchange(record.timer, 0));
+  record.returned_ns = nowNs();
+  feedback::forgetUnanswered(*record.backend);
+  (void)record.backend->setEjected(false, "");
+  logFlip(*record.backend, log::Level::kInfo, "backend is back from ejection", "after",
+          seconds(record.returned_ns - record.ejected_ns), why);
+  on_flip_(record.backend);
+}
+
+}  // namespace lemonade::health

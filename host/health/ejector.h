@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+//
+// Passive health: takes a backend out for a while when real traffic shows that it fails, whatever its checks say, and
+// lets it back on probation. After Envoy's outlier detection, with two things of our own: a backend that hangs shows by
+// the answers it owes, and one that comes back is out again with its first failure.
+//
+//   failing  consecutive_failures in a row: connects that fail, sessions that it ends before it answered
+//   hanging  as many exchanges since its last answer, the first of them unanswered_timeout ago, and far longer ago than
+//            answers take in this pool; where nobody answers, as with one-way protocols, nobody hangs
+//   out for  base_time * ejections in a row, at most max_time; each base_time without one takes back one
+//   never    more than max_share of the pool (but one), or the last one that is fit
+//
+// Workers raise suspicions (Pool::noteFailure), control decides. Control thread only, but for the counter.
+#pragma once
+
+#include "balance/counters.h"
+#include "balance/pool.h"
+#include "base/control_loop.h"
+#include "base/fd.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace lemonade::health {
+
+struct EjectionSettings {
+  bool enabled = true;
+  std::uint32_t consecutive_failures = 3;                ///< at least 1
+  Duration base_time = std::chrono::seconds(10);
+  Duration max_time = std::chrono::minutes(5);           ///< at least base_time
+  double max_share = 0.5;                                ///< 0 to 1; one may always be ejected
+  Duration unanswered_timeout = std::chrono::seconds(2);
+};
+
+class Ejector {
+ public:
+  /// Hears of a backend that was ejected or is back, after Backend::setEjected and the log. Must not call the ejector.
+  using OnFlip = std::function<void(const std::shared_ptr<Backend>&)>;
+
+  /// Both must outlive this. Before the workers run. Throws std::system_error without descriptors.
+  Ejector(ControlLoop& loop, Pool& pool, OnFlip on_flip);
+  ~Ejector();
+  Ejector(const Ejector&) = delete;
+  Ejector& operator=(const Ejector&) = delete;
+
+  /// Holds from the next decision on; where it disables, everybody is back at once.
+  void configure(const EjectionSettings& settings);
+  /// The backends to judge. Those judged before keep their record; those missing are let go of.
+  void setBackends(const std::vector<std::shared_ptr<Backend>>& backends);
+  /// Its checks took it down and up again: it has a clean record, and is back at once where it was ejected, which is
+  /// what is returned.
+  bool forgive(Backend& backend);
+  /// Decides nothing any more, for good. Also where the loop has stopped.
+  void stop();
+
+  /// Ejections so far. Any thread.
+  std::uint64_t ejections() const noexcept { return ejections_.value(); }
+
+ private:
+  struct Record;
+
+  void onSuspicion();
+  void lookForHanging();
+  void eject(Record& record, const std::string& reason);
+  bool mayEject(const Record& record) const;
+  void letBack(Record& record, const char* why);
+
+  ControlLoop& loop_;
+  Pool& pool_;
+  const OnFlip on_flip_;
+  const Fd suspicions_;  // readable while workers have raised some
+  EjectionSettings settings_;
+  std::unordered_map<const Backend*, std::unique_ptr<Record>> records_;
+  ControlLoop::TimerId looking_ = 0;
+  Counter ejections_;
+};
+
+}  // namespace lemonade::health
