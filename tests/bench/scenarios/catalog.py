@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: MIT
+"""The eight scenarios: what the clients do and when which backend misbehaves.
+
+A healthy backend takes 5 ms of work for a request on average, so eight of them manage 1,600 requests a second."""
+from dataclasses import dataclass, field
+from typing import Callable
+
+BACKENDS = 8
+WORK_MS = 5
+# Three of a quarter, three of a half and two of the whole speed: capacities 1:2:4.
+SPEEDS = [0.25, 0.25, 0.25, 0.5, 0.5, 0.5, 1, 1]
+
+
+@dataclass
+class Scenario:
+    key: str
+    title: str
+    rate: int  # requests a second
+    # Of the length in seconds: lines for bench_backends --at, and options of bench_load.
+    timetable: Callable[[float], list] = lambda length: []
+    load: Callable[[float], list] = lambda length: []
+    # Of p99 against the best peer, and of errors against the fewest among the peers.
+    p99_target: float = 1.05
+    errors_target: float = 1.0
+
+
+def _fault(length):
+    """When a fault begins: late enough for every strategy to know its backends."""
+    return round(0.15 * length, 2)
+
+
+def _flaps(length):
+    lines, up, at = [], True, 2.0
+    while at < length:
+        lines.append(f"{at} 0 {'down' if up else 'up'}")
+        up, at = not up, at + 2
+    return lines
+
+
+def _crowd(length):
+    return ["--crowd-from", 0.4 * length, "--crowd-to", 0.6 * length, "--crowd-factor", 3]
+
+
+ALL = [
+    Scenario("a", "one is 10x slow", 1000, lambda length: [f"{_fault(length)} 0 slow 10"], p99_target=0.5),
+    Scenario("b", "one hangs after accept", 1000, lambda length: [f"{_fault(length)} 0 hang"]),
+    Scenario("c", "one resets in 1 ms", 1000, lambda length: [f"{_fault(length)} 0 reset"], errors_target=1 / 20),
+    Scenario("d", "one goes down and recovers", 1000,
+             lambda length: [f"{_fault(length)} 0 down", f"{0.5 * length} 0 up"]),
+    Scenario("e", "capacities 1:2:4", 550,
+             lambda length: [f"0 {i} slow {1 / speed}" for i, speed in enumerate(SPEEDS)], p99_target=0.9),
+    Scenario("f", "long sessions among short requests", 550,
+             load=lambda length: ["--session-rate", 10, "--session-length", 5, "--busy-share", 0.25]),
+    Scenario("g", "one flaps every 2 s", 1000, _flaps),
+    Scenario("h", "a flash crowd", 500, load=_crowd),
+]
+BY_KEY = {scenario.key: scenario for scenario in ALL}
