@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: MIT
+"""Writes results into the documentation: a section of docs/balancing.md, a page with everything, and the chart."""
+import re
+
+from scenarios import catalog, chart, report, targets
+
+MARKED = re.compile(r"(<!-- tools/bench: scenarios -->\n).*?(<!-- tools/bench: end -->)", re.DOTALL)
+
+
+def write(docs, results, rows, verdicts):
+    (docs / "scenarios.md").write_text(report.full(results, rows))
+    chart.draw(rows, docs / "scenarios.svg")
+    page = docs / "balancing.md"
+    section = "\n".join([report.overview(rows), report.conditions(results), "",
+                         *(f"* {key}: {catalog.BY_KEY[key].title}" for key in rows), "", "```text",
+                         targets.text(verdicts), "```", ""])
+    text, count = MARKED.subn(lambda match: match[1] + section + match[2], page.read_text())
+    if count != 1:
+        raise SystemExit(f"tools/bench: {page} has no place for the results")
+    page.write_text(text)

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""Results in words: a row for each contender of each scenario, and tables of them."""
+import statistics
+from dataclasses import dataclass
+
+from scenarios import catalog
+
+ERRORS = {"refused": "refused", "reset": "reset", "closed_early": "closed", "timeout": "timed out"}
+
+
+@dataclass
+class Row:
+    scenario: str
+    contender: str
+    ours: bool
+    p50: float  # ms, as all latencies; medians over the rounds
+    p99: float
+    p999: float
+    session_p99: float  # 0 where there are no sessions
+    requests: int       # sums over the rounds, as all counts
+    errors: dict
+    shares: list        # percent of the answers, by backend
+
+    @property
+    def failed(self):
+        return sum(self.errors.values())
+
+
+def rows(runs):
+    """{scenario: [Row of each contender, ours first]}"""
+    groups = {}
+    for one in runs:
+        groups.setdefault((one["scenario"], one["contender"]), []).append(one)
+    result = {}
+    for (scenario, _), group in groups.items():
+        result.setdefault(scenario, []).append(_row(group))
+    for scenario in result.values():
+        scenario.sort(key=lambda row: (not row.ours, row.contender != "adaptive", row.contender))
+    return {key: result[key] for key in sorted(result)}
+
+
+def _row(group):
+    def median(kind, name):
+        return statistics.median(one[kind][name] for one in group)
+
+    def total(name):
+        return sum(one[kind][name] for one in group for kind in ("requests", "sessions"))
+
+    answers = [sum(column) for column in zip(*(one["requests"]["answered_by"] for one in group))]
+    errors = {name: total(name) for name in ERRORS}
+    return Row(group[0]["scenario"], group[0]["contender"], group[0]["ours"], median("requests", "p50_ms"),
+               median("requests", "p99_ms"), median("requests", "p999_ms"), median("sessions", "p99_ms"),
+               total("answered") + sum(errors.values()), errors,
+               [100 * count / max(1, sum(answers)) for count in answers])
+
+
+def line(one):
+    """One run on one line."""
+    row = _row([one])
+    shares = " ".join(f"{share:.0f}" for share in row.shares)
+    return (f"{row.scenario} {row.contender:24}{row.p50:8.1f} {row.p99:8.1f} {row.p999:8.1f} ms   "
+            f"errors {_errors(row) or '0':24} shares {shares}   late {one['lateness_ms']:.2f} ms")
+
+
+def _errors(row):
+    return ", ".join(f"{count} {ERRORS[name]}" for name, count in row.errors.items() if count)
+
+
+def overview(all_rows):
+    """p99 of every contender in every scenario, errors in brackets."""
+    names = [row.contender for row in max(all_rows.values(), key=len)]
+    head = "| p99 in ms (errors) | " + " | ".join(all_rows) + " |\n|---|" + "---|" * len(all_rows) + "\n"
+    lines = []
+    for name in names:
+        cells = []
+        for rows_of_one in all_rows.values():
+            row = next((row for row in rows_of_one if row.contender == name), None)
+            cells.append(_cell(row) if row else "")
+        lines.append(f"| {_code(name)} | " + " | ".join(cells) + " |\n")
+    return head + "".join(lines)
+
+
+def _cell(row):
+    return f"{row.p99:.0f}" + (f" ({row.failed})" if row.failed else "")
+
+
+def _code(name):
+    return name if " " in name else f"`{name}`"
+
+
+def full(results, all_rows):
+    """A page with everything."""
+    parts = [f"# Scenarios, in full\n\n{conditions(results)}\n"]
+    for key, rows_of_one in all_rows.items():
+        sessions = any(row.session_p99 for row in rows_of_one)
+        extra = " sessions' p99 |" if sessions else ""
+        parts.append(f"\n## {key}: {catalog.BY_KEY[key].title}\n\n"
+                     f"| | p50 | p99 | p99.9 |{extra} errors | share of each backend, % |\n"
+                     f"|---|---|---|---|{'---|' if sessions else ''}---|---|\n")
+        for row in rows_of_one:
+            extra = f" {row.session_p99:.1f} |" if sessions else ""
+            shares = " ".join(f"{share:.1f}" for share in row.shares)
+            parts.append(f"| {_code(row.contender)} | {row.p50:.1f} | {row.p99:.1f} | {row.p999:.1f} |{extra} "
+                         f"{_errors(row) or 0} | {shares} |\n")
+    return "".join(parts)
+
+
+def conditions(results):
+    machine = results["machine"]
+    rounds = "" if results["rounds"] == 1 else f" {results['rounds']} rounds, medians."
+    return (f"{machine['date']}, {machine['cores']} cores of {machine['cpu']}, Linux {machine['kernel']}, "
+            f"{machine['haproxy'].removesuffix(' - https://haproxy.org/')}, {machine['nginx']}. Runs of "
+            f"{results['seconds']:g} s, seed {results['seed']}.{rounds} Latencies in ms, from when a client meant to "
+            f"come to its answer; who gave up after 3 s counts with that and as an error.")

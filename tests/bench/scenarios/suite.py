@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+"""The suite: every contender in every scenario, in a random order within each, so that drift of this machine favours
+nobody; then the table, the targets and the chart."""
+import json
+import pathlib
+import platform
+import random
+import subprocess
+import sys
+import time
+
+from scenarios import catalog, chart, contenders, pages, report, run, targets
+
+QUICK = ["adaptive", "least_connections", "HAProxy leastconn", "nginx least_conn"]
+
+
+def add_options(parser):
+    group = parser.add_argument_group("scenarios")
+    group.add_argument("--scenario", default="abcdefgh", metavar="KEYS", help="which, as 'ac' (default: all eight)")
+    group.add_argument("--contender", action="append", metavar="NAME",
+                       help="who takes part; may be repeated (default: all strategies, HAProxy and nginx)")
+    group.add_argument("--seconds", type=float, metavar="N", help="length of a run (default: 15, quick: 3)")
+    group.add_argument("--rounds", type=int, default=1, metavar="N", help="runs of each, of which medians count")
+    group.add_argument("--seed", type=int, default=1, metavar="N", help="of arrivals, work and order")
+    group.add_argument("--docs", action="store_true", help="write the results into docs/ too")
+
+
+def main(options, root, build, out):
+    """Runs what the options ask for; returns 0 where every target that could be judged holds."""
+    chosen, who = _choose(options, root, build)
+    seconds = options.seconds or (3 if options.quick else 15)
+    runs = []
+    for number in range(options.rounds):
+        for scenario in chosen:
+            runs += _play(build, scenario, who, seconds, options.seed + number, number)
+    results = {"machine": _machine(), "seconds": seconds, "rounds": options.rounds, "seed": options.seed, "runs": runs}
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "scenarios.json").write_text(json.dumps(results, indent=1))
+    rows = report.rows(runs)
+    (out / "scenarios.md").write_text(report.full(results, rows))
+    chart.draw(rows, out / "scenarios.svg")
+    verdicts = targets.judge(rows)
+    print("\n" + report.overview(rows) + "\n" + targets.text(verdicts))
+    print(f"\nIn {out}: scenarios.json, scenarios.md, scenarios.svg")
+    if options.docs:
+        pages.write(root / "docs", results, rows, verdicts)
+    return 0 if all(verdict.holds for verdict in verdicts) else 1
+
+
+def _choose(options, root, build):
+    unknown = sorted(set(options.scenario) - set(catalog.BY_KEY))
+    if unknown:
+        sys.exit(f"tools/bench: no scenario '{unknown[0]}'; there are {', '.join(catalog.BY_KEY)}")
+    everyone = contenders.all_contenders(root, build)
+    names = options.contender or (QUICK if options.quick else [one.name for one in everyone])
+    for name in names:
+        if name not in (one.name for one in everyone):
+            sys.exit(f"tools/bench: no contender '{name}'; there are {', '.join(one.name for one in everyone)}")
+    chosen = [scenario for scenario in catalog.ALL if scenario.key in options.scenario]
+    return chosen, [one for one in everyone if one.name in names]
+
+
+def _play(build, scenario, who, seconds, seed, number):
+    order = list(who)
+    random.Random(f"{seed} {scenario.key}").shuffle(order)
+    for contender in order:
+        result = run.run(build, scenario, contender, seconds, seed)
+        one = {"scenario": scenario.key, "contender": contender.name, "ours": contender.ours, "round": number, **result}
+        print(f"{time.strftime('%H:%M:%S')} {report.line(one)}", flush=True)
+        yield one
+
+
+def _machine():
+    def version(*command):
+        lines = subprocess.run(command, capture_output=True, text=True, check=False)
+        return (lines.stdout + lines.stderr).partition("\n")[0]
+
+    model = next((line.partition(":")[2].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+                  if line.startswith("model name")), platform.machine())
+    return {"date": time.strftime("%Y-%m-%d"), "cpu": model, "cores": len(open("/proc/cpuinfo").read().split("processor\t")) - 1,
+            "kernel": platform.release(), "haproxy": version("haproxy", "-v"), "nginx": version("nginx", "-v")}
