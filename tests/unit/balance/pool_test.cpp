@@ -160,6 +160,103 @@ TEST_CASE_METHOD(Fixture, "Pool::pick goes on to another backend when one is ful
   CHECK(backends[0]->active() == 1);
 }
 
+TEST_CASE_METHOD(Fixture, "Pool::pick asks the next tier where one has nobody for the connection", "[balance]") {
+  auto standby = backends[2]->settings();
+  standby.priority = 1;
+  backends[2]->apply(standby);
+  pool.publish();
+  std::vector<std::uint32_t> shown;
+  scripted.pick = [&](const auto& connection, const auto& view, const void*) {
+    shown.push_back(view.eligible_count);
+    for (std::uint32_t i = 0; i < view.eligible_count; ++i)
+      if (lemonade_may_pick(&connection, &view, view.eligible[i])) return view.eligible[i];
+    return LEMONADE_PICK_NONE;
+  };
+  CHECK(pool.eligibleCount() == 3);
+  CHECK(pick().backend == backends[0].get());
+  Tried tried;
+  tried.add(*backends[0]);
+  tried.add(*backends[1]);
+  CHECK(pick(tried).backend == backends[2].get());
+  CHECK(shown == std::vector<std::uint32_t>{2, 2, 1});
+  (void)backends[0]->setHealth(false, "test");
+  (void)backends[1]->setHealth(false, "test");
+  pool.publish();
+  CHECK(pick().backend == backends[2].get());
+}
+
+TEST_CASE_METHOD(Fixture, "Pool::pick says where a backend is full that would do", "[balance]") {
+  scripted.pick = [](const auto& connection, const auto& view, const void*) {
+    for (std::uint32_t i = 0; i < view.eligible_count; ++i)
+      if (lemonade_may_pick(&connection, &view, view.eligible[i])) return view.eligible[i];
+    return LEMONADE_PICK_NONE;
+  };
+  for (const auto& backend : backends) backend->apply({backend->id(), backend->id(), "127.0.0.1", 1, 1, true});
+  pool.publish();
+  for (int i = 0; i < 3; ++i) CHECK(pick().what == Picked::What::kBackend);
+  CHECK(pick().what == Picked::What::kNone);
+  CHECK(pick().full);
+  Tried tried;
+  for (const auto& backend : backends) tried.add(*backend);
+  CHECK_FALSE(pick(tried).full);
+}
+
+TEST_CASE_METHOD(Fixture, "Pool tells who waits when a place becomes free", "[balance]") {
+  int told = 0;
+  pool.onPlace([&] { ++told; });
+  backends[0]->apply({"a", "a", "127.0.0.1", 1, 1, true});
+  pool.publish();
+  pool.release(*pick().backend);
+  CHECK(told == 0);
+  const auto held = pick();
+  pool.startWaiting();
+  pool.release(*held.backend);
+  CHECK(told == 1);
+  pool.stopWaiting();
+  pool.release(*pick().backend);
+  CHECK(told == 1);
+}
+
+TEST_CASE_METHOD(Fixture, "Pool raises a suspicion once until control takes it", "[balance]") {
+  int raised = 0;
+  pool.onSuspicion([&] { ++raised; });
+  pool.setSuspicious(2);
+  const auto fail = [&] {
+    feedback::failed(*backends[0], 1);
+    pool.noteFailure(*backends[0]);
+  };
+  fail();
+  CHECK(raised == 0);
+  fail();
+  fail();
+  CHECK(raised == 1);
+  CHECK(backends[0]->takeSuspicion());
+  fail();
+  CHECK(raised == 2);
+}
+
+TEST_CASE_METHOD(Fixture, "Pool shows less weight while a backend that recovered starts slowly", "[balance]") {
+  constexpr std::uint64_t kSecond = 1'000'000'000;
+  std::uint32_t weight = 0;
+  scripted.pick = [&](const auto&, const auto& view, const void*) {
+    weight = view.backends[0].effective_weight;
+    return std::uint32_t{0};
+  };
+  pool.setRules({0, {std::chrono::seconds(10), 1}});
+  (void)backends[0]->setHealth(false, "test");
+  CHECK_FALSE(pool.publish(kSecond));
+  (void)backends[0]->setHealth(true, "test");
+  CHECK(pool.publish(2 * kSecond));
+  (void)pick();
+  CHECK(weight == 100);
+  CHECK(pool.publish(7 * kSecond));
+  (void)pick();
+  CHECK(weight == 500);
+  CHECK_FALSE(pool.publish(12 * kSecond));
+  (void)pick();
+  CHECK(weight == 1000);
+}
+
 TEST_CASE_METHOD(Fixture, "Pool::pick passes on that the strategy rejects a client", "[balance]") {
   scripted.pick = [](const auto&, const auto&, const void*) { return LEMONADE_PICK_REJECT; };
   CHECK(pick().what == Picked::What::kRejected);

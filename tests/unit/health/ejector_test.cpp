@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+#include "health/ejector.h"
+
+#include "balance/feedback.h"
+
+#include <catch2/catch.hpp>
+#include <future>
+#include <string>
+#include <thread>
+
+using namespace std::chrono_literals;
+using namespace lemonade;
+using health::EjectionSettings;
+using health::Ejector;
+
+namespace {
+
+/// An ejector over a pool on a control loop of its own, and backends that fail on demand.
+class Bench {
+ public:
+  explicit Bench(int count, const EjectionSettings& settings = {.base_time = 1h, .max_time = 1h}) {
+    for (int i = 0; i < count; ++i) {
+      BackendSettings backend;
+      backend.id = std::to_string(i);
+      backends.push_back(std::make_shared<Backend>(backend, *Address::parse("127.0.0.1:80"), 80, 1));
+    }
+    (void)pool.setBackends(backends);
+    loop.start();
+    loop.run([&] {
+      ejector.configure(settings);
+      ejector.setBackends(backends);
+    });
+  }
+  ~Bench() {
+    loop.run([this] { ejector.stop(); });
+    loop.stop();
+  }
+
+  void fail(std::size_t index, int times) {
+    for (int i = 0; i < times; ++i) {
+      feedback::failed(*backends[index], nowNs(), Backend::Failure::kReset);
+      pool.noteFailure(*backends[index]);
+    }
+  }
+  /// An exchange that began so long ago and has not been answered.
+  void ask(std::size_t index, Duration ago) {
+    feedback::exchangeStarted(*backends[index], nowNs() - static_cast<std::uint64_t>(ago.count()));
+  }
+  void answer(std::size_t index, Duration took) {
+    const std::uint64_t began = nowNs() - static_cast<std::uint64_t>(took.count());
+    feedback::exchangeStarted(*backends[index], began);
+    feedback::exchangeAnswered(*backends[index], began, nowNs());
+  }
+  template <class F>
+  bool eventually(F reached) {
+    for (const auto end = nowNs() + 5'000'000'000; nowNs() < end; std::this_thread::sleep_for(1ms)) {
+      bool now = false;
+      loop.run([&] { now = reached(); });
+      if (now) return true;
+    }
+    return false;
+  }
+  /// Suspicions raised so far have been judged.
+  void settle() {
+    for (int i = 0; i < 3; ++i) loop.run([] {});
+  }
+  bool out(std::size_t index) const { return backends[index]->ejected(); }
+
+  ControlLoop loop;
+  Pool pool{1};
+  View::Backends backends;
+  int flips = 0;  // control thread
+  Ejector ejector{loop, pool, [this](const std::shared_ptr<Backend>&) { ++flips; }};
+};
+
+}  // namespace
+
+TEST_CASE("Ejector takes out a backend with too many failures in a row and says why", "[health]") {
+  Bench bench(3);
+  bench.fail(0, 2);
+  feedback::succeeded(*bench.backends[0]);
+  bench.fail(0, 2);
+  bench.settle();
+  CHECK_FALSE(bench.out(0));
+  bench.fail(0, 1);
+  REQUIRE(bench.eventually([&] { return bench.out(0); }));
+  CHECK(bench.backends[0]->ejectionReason() == "3 failures in a row: reset before it answered");
+  CHECK(bench.ejector.ejections() == 1);
+  CHECK_FALSE(bench.out(1));
+}
+
+TEST_CASE("Ejector never takes out more than its share nor the last one that is fit", "[health]") {
+  Bench bench(4);
+  for (std::size_t i = 0; i < 4; ++i) bench.fail(i, 3);
+  REQUIRE(bench.eventually([&] { return bench.ejector.ejections() == 2; }));
+  bench.settle();
+  CHECK(bench.ejector.ejections() == 2);
+
+  Bench pair(2);
+  (void)pair.backends[1]->setHealth(false, "test");
+  pair.fail(0, 5);
+  pair.settle();
+  CHECK_FALSE(pair.out(0));
+}
+
+TEST_CASE("Ejector lets a backend back on probation and keeps it out longer each time", "[health]") {
+  Bench bench(3, {.base_time = 200ms, .max_time = 1h});
+  bench.fail(0, 3);
+  REQUIRE(bench.eventually([&] { return bench.out(0); }));
+  const std::uint64_t first = nowNs();
+  REQUIRE(bench.eventually([&] { return !bench.out(0); }));
+  const std::uint64_t first_took = nowNs() - first;
+  bench.fail(0, 1);
+  REQUIRE(bench.eventually([&] { return bench.out(0); }));
+  const std::uint64_t second = nowNs();
+  REQUIRE(bench.eventually([&] { return !bench.out(0); }));
+  CHECK(nowNs() - second > first_took + 100'000'000);
+  CHECK(bench.flips == 4);
+}
+
+TEST_CASE("Ejector takes out a backend that owes answers far longer than the pool takes", "[health]") {
+  Bench bench(3, {.base_time = 1h, .max_time = 1h, .unanswered_timeout = 1s});
+  bench.answer(0, 5ms);
+  bench.answer(1, 5ms);
+  for (int i = 0; i < 3; ++i) bench.ask(2, 2s);
+  REQUIRE(bench.eventually([&] { return bench.out(2); }));
+  CHECK(bench.backends[2]->ejectionReason().find("owes 3 answers") == 0);
+}
+
+TEST_CASE("Ejector bears with slow answers where the whole pool is slow or nobody answers", "[health]") {
+  Bench silent(2, {.base_time = 1h, .max_time = 1h, .unanswered_timeout = 10ms});
+  for (int i = 0; i < 5; ++i) silent.ask(0, 10s);
+  Bench slow(2, {.base_time = 1h, .max_time = 1h, .unanswered_timeout = 10ms});
+  slow.answer(1, 30s);
+  for (int i = 0; i < 5; ++i) slow.ask(0, 10s);
+  Bench answered(2, {.base_time = 1h, .max_time = 1h, .unanswered_timeout = 10ms});
+  for (int i = 0; i < 5; ++i) answered.ask(0, 10s);
+  answered.answer(0, 5ms);
+  Bench probe(2, {.base_time = 1h, .max_time = 1h, .unanswered_timeout = 10ms});
+  probe.answer(1, 5ms);
+  for (int i = 0; i < 3; ++i) probe.ask(0, 10s);
+  // Once the last one has looked, the others have, too: they began earlier.
+  REQUIRE(probe.eventually([&] { return probe.out(0); }));
+  CHECK_FALSE(silent.out(0));
+  CHECK_FALSE(slow.out(0));
+  CHECK_FALSE(answered.out(0));
+}
+
+TEST_CASE("Ejector lets everybody back where it is disabled and keeps records over a reload", "[health]") {
+  Bench bench(3);
+  bench.fail(0, 3);
+  REQUIRE(bench.eventually([&] { return bench.out(0); }));
+  bench.loop.run([&] { bench.ejector.setBackends({bench.backends[0], bench.backends[1]}); });
+  CHECK(bench.out(0));
+  bench.loop.run([&] { bench.ejector.configure({.enabled = false}); });
+  CHECK_FALSE(bench.out(0));
+  bench.fail(0, 9);
+  bench.settle();
+  CHECK_FALSE(bench.out(0));
+}
+
+TEST_CASE("Ejector forgives a backend whose checks took it down and up again", "[health]") {
+  Bench bench(3);
+  bench.fail(0, 3);
+  REQUIRE(bench.eventually([&] { return bench.out(0); }));
+  bench.loop.run([&] {
+    CHECK(bench.ejector.forgive(*bench.backends[0]));
+    CHECK_FALSE(bench.ejector.forgive(*bench.backends[1]));
+  });
+  CHECK_FALSE(bench.out(0));
+}
