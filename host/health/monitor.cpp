@@ -81,9 +81,11 @@ void Monitor::setChecker(std::shared_ptr<const Checker> checker) {
 void Monitor::configure(const Settings& settings) {
   const bool other_counts = settings.rise != settings_.rise || settings.fall != settings_.fall;
   const bool other_interval = settings.interval != settings_.interval;
+  const bool other_timeout = settings.timeout != settings_.timeout;
   settings_ = settings;
   for (const auto& [backend, watched] : watched_) {
     if (other_counts) watched->state.configure(settings.rise, settings.fall);
+    if (other_timeout && watched->probe.running()) limit(*watched);
     const bool resting = watched->timer != 0 && !watched->probe.running();
     if (other_interval && resting && watched->state.checked()) scheduleNext(*watched);
   }
@@ -194,7 +196,14 @@ void Monitor::begin(Watched& watched) {
   const auto outcome = watched.probe.begin(*checker_, *watched.backend, settings_.timeout, epoll_.get(), &watched);
   if (outcome != Probe::Outcome::kRunning) return conclude(watched, outcome);
   ++running_;
-  watched.timer = loop_.after(settings_.timeout, [this, &watched] { onTimeout(watched); });
+  limit(watched);
+}
+
+/// Ends the check under way when the timeout has passed since it began.
+void Monitor::limit(Watched& watched) {
+  const Duration since(static_cast<Duration::rep>(nowNs() - watched.probe.startedNs()));
+  loop_.cancel(watched.timer);
+  watched.timer = loop_.after(settings_.timeout - since, [this, &watched] { onTimeout(watched); });
 }
 
 void Monitor::finish(Watched& watched, Probe::Outcome outcome) {

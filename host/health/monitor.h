@@ -84,6 +84,7 @@ class Monitor {
 
   // What comes of it
   void begin(Watched& watched);
+  void limit(Watched& watched);
   void finish(Watched& watched, Probe::Outcome outcome);
   void conclude(Watched& watched, Probe::Outcome outcome);
   void putOff(Watched& watched);
