@@ -2,7 +2,7 @@
 //
 // The run under load where new plugins are broken, each in a way of its own: none may cost a request, and the log says
 // which plugin was refused and why. In the long run every tenth is broken, in the short one every second.
-#include "e2e/long/restless.h"
+#include "e2e/restless.h"
 
 #include <lemonade/plugin.h>
 

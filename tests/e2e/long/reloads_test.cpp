@@ -1,25 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// Reloads and swaps under load: no request fails, nothing piles up. From 200 changes on, the gaps between answers are
-// held to their bounds, too.
-#include "e2e/long/restless.h"
+// Many reloads, one after another: nothing piles up.
+#include "e2e/restless.h"
 #include "support/holdings.h"
 
 #include <catch2/catch.hpp>
 
 namespace lemonade::test {
-
-TEST_CASE("Clients at full speed see no failure while configuration and strategy change all the time", "[reload]") {
-  Restless restless;
-  Load load(restless.balancer);
-  const int changes = reloads();
-  for (int change = 1; change <= changes; ++change) {
-    restless.change(change);
-    if (Restless::swappable(change)) restless.swap(change);
-  }
-  load.check(changes);
-  CHECK(generation(restless.balancer) > changes);
-}
 
 TEST_CASE("Reloads leave no descriptor and no thread behind and memory bounded", "[reload]") {
   Restless restless;
