@@ -4,6 +4,7 @@
 #include "plugin/host_handle.h"
 
 #include <cstring>
+#include <string_view>
 
 namespace lemonade::plugin {
 
@@ -46,6 +47,14 @@ struct Kind<lemonade_metrics_sink_t> {
     return table.render != nullptr && table.content_type == nullptr ? "content_type" : nullptr;
   }
 };
+
+/// Where the option is written that a plugin blames, else where the plugin is chosen.
+config::Source sourceOf(const config::PluginChoice& choice, const lemonade_error_t& error) {
+  const std::string_view key(error.key, ::strnlen(error.key, sizeof(error.key)));
+  for (const auto& option : choice.options)
+    if (option.key == key) return option.source;
+  return choice.source;
+}
 
 /// The table of a kind, whole and with every slot that it must have.
 template <class Table>
@@ -93,7 +102,8 @@ Result<std::shared_ptr<const Image>> Loader::image(const PluginFile& file) {
 }
 
 template <class Table>
-std::optional<Instance<Table>> Loader::create(const config::PluginChoice& choice, std::vector<OptionProblem>& problems) {
+std::optional<Instance<Table>> Loader::create(const config::PluginChoice& choice,
+                                              std::vector<OptionProblem>& problems) {
   const auto file = read(choice, Kind<Table>::kBit);
   if (file) return create<Table>(file.value(), choice, problems);
   problems.push_back({choice.source, file.error().message});
@@ -123,7 +133,8 @@ std::optional<Instance<Table>> Loader::create(const PluginFile& file, const conf
   void* self = nullptr;
   if (table.value()->create(&host.table(), &values, &self, &error) != LEMONADE_OK) {
     host.revoke();
-    return fail("plugin " + choice.id + " refused to start: " + describe(error));
+    problems.push_back({sourceOf(choice, error), "plugin " + choice.id + " refused to start: " + describe(error)});
+    return std::nullopt;
   }
   return Instance<Table>(*table.value(), self,
                          {image->id(), image->version(), image->file(), ++instances_, image->hash()}, image,
