@@ -115,8 +115,10 @@ TEST_CASE("max_connections holds exactly under a storm of short connections", "[
 
 TEST_CASE("A backend's max_connections holds and the rest goes elsewhere or is closed", "[limits]") {
   Server a(named("a")), b(named("b"));
-  Balancer balancer(
-      Config().backend("a", a.address(), "max_connections = 2").backend("b", b.address(), "max_connections = 1"));
+  Balancer balancer(Config()
+                        .set("proxy.queue_timeout", 0)
+                        .backend("a", a.address(), "max_connections = 2")
+                        .backend("b", b.address(), "max_connections = 1"));
   std::list<Socket> clients;
   for (int i = 0; i < 3; ++i) {
     clients.push_back(balancer.connect());
