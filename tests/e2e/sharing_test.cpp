@@ -62,6 +62,7 @@ TEST_CASE("With a dead and a disabled backend besides it is still fifteen each",
   RefusingPort dead;
   Config config;
   config.set("health.fall", 1000)
+      .set("ejection.enabled", false)
       .backend("a", a.address())
       .backend("b", b.address())
       .backend("dead", dead.address())
@@ -150,6 +151,7 @@ TEST_CASE("A backend that recovers under least connections is not run over", "[s
   Balancer balancer(Config()
                         .realChecks()
                         .set("strategy.algorithm", "least_connections")
+                        .set("health.slow_start", 0)
                         .backend("a", a.address())
                         .backend("b", b.address()));
   REQUIRE(eventually([&] { return a.accepted() > 0 && b.accepted() > 0; }));
