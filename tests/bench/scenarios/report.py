@@ -16,6 +16,7 @@ class Row:
     p50: float  # ms, as all latencies; medians over the rounds
     p99: float
     p999: float
+    answered_p99: float  # of those that were answered alone
     session_p99: float  # 0 where there are no sessions
     requests: int       # sums over the rounds, as all counts
     errors: dict
@@ -49,7 +50,8 @@ def _row(group):
     answers = [sum(column) for column in zip(*(one["requests"]["answered_by"] for one in group))]
     errors = {name: total(name) for name in ERRORS}
     return Row(group[0]["scenario"], group[0]["contender"], group[0]["ours"], median("requests", "p50_ms"),
-               median("requests", "p99_ms"), median("requests", "p999_ms"), median("sessions", "p99_ms"),
+               median("requests", "p99_ms"), median("requests", "p999_ms"), median("requests", "answered_p99_ms"),
+               median("sessions", "p99_ms"),
                total("answered") + sum(errors.values()), errors,
                [100 * count / max(1, sum(answers)) for count in answers])
 
@@ -95,12 +97,12 @@ def full(results, all_rows):
         sessions = any(row.session_p99 for row in rows_of_one)
         extra = " sessions' p99 |" if sessions else ""
         parts.append(f"\n## {key}: {catalog.BY_KEY[key].title}\n\n"
-                     f"| | p50 | p99 | p99.9 |{extra} errors | share of each backend, % |\n"
-                     f"|---|---|---|---|{'---|' if sessions else ''}---|---|\n")
+                     f"| | p50 | p99 | p99.9 | p99 of the answered |{extra} errors | share of each backend, % |\n"
+                     f"|---|---|---|---|---|{'---|' if sessions else ''}---|---|\n")
         for row in rows_of_one:
             extra = f" {row.session_p99:.1f} |" if sessions else ""
             shares = " ".join(f"{share:.1f}" for share in row.shares)
-            parts.append(f"| {_code(row.contender)} | {row.p50:.1f} | {row.p99:.1f} | {row.p999:.1f} |{extra} "
+            parts.append(f"| {_code(row.contender)} | {row.p50:.1f} | {row.p99:.1f} | {row.p999:.1f} | {row.answered_p99:.1f} |{extra} "
                          f"{_errors(row) or 0} | {shares} |\n")
     return "".join(parts)
 
@@ -111,4 +113,4 @@ def conditions(results):
     return (f"{machine['date']}, {machine['cores']} cores of {machine['cpu']}, Linux {machine['kernel']}, "
             f"{machine['haproxy'].removesuffix(' - https://haproxy.org/')}, {machine['nginx']}. Runs of "
             f"{results['seconds']:g} s, seed {results['seed']}.{rounds} Latencies in ms, from when a client meant to "
-            f"come to its answer; who gave up after 3 s counts with that and as an error.")
+            f"come to its answer; who got none, or gave up after 3 s, counts with 3 s and as an error.")

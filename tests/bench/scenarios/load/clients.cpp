@@ -6,6 +6,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cstdio>
 
 namespace lemonade::bench {
@@ -35,7 +36,7 @@ Outcome outcomeOf(int error) { return error == ECONNREFUSED ? Outcome::kRefused 
 }  // namespace
 
 Clients::Clients(const std::vector<Arrival>& plan, sockaddr_in target, std::uint64_t limit_ns, std::size_t backends)
-    : plan_(plan), target_(target), limit_ns_(limit_ns), requests_(backends), sessions_(backends) {
+    : plan_(plan), target_(target), limit_ns_(limit_ns), requests_(backends, limit_ns), sessions_(backends, limit_ns) {
   lateness_ns_.reserve(plan.size());
 }
 

@@ -20,12 +20,15 @@ void Record::add(Outcome outcome, std::uint64_t due_ns, std::uint64_t latency_ns
   ++outcomes_[static_cast<std::size_t>(outcome)];
   const std::size_t second = due_ns / 1'000'000'000;
   if (second >= seconds_.size()) seconds_.resize(second + 1);
-  if (outcome == Outcome::kAnswered && backend < answered_by_.size()) ++answered_by_[backend];
-  if (outcome != Outcome::kAnswered) ++seconds_[second].errors;
-  if (outcome == Outcome::kAnswered || outcome == Outcome::kTimeout) {
-    latencies_ns_.push_back(latency_ns);
-    seconds_[second].latencies_ns.push_back(latency_ns);
+  if (outcome == Outcome::kAnswered) {
+    answered_ns_.push_back(latency_ns);
+    if (backend < answered_by_.size()) ++answered_by_[backend];
+  } else {
+    latency_ns = limit_ns_;
+    ++seconds_[second].errors;
   }
+  latencies_ns_.push_back(latency_ns);
+  seconds_[second].latencies_ns.push_back(latency_ns);
 }
 
 void Record::write(std::ostream& to) const {
@@ -34,7 +37,7 @@ void Record::write(std::ostream& to) const {
   for (std::size_t i = 0; i < kOutcomes; ++i) to << '"' << kNames[i] << "\":" << outcomes_[i] << ',';
   for (const auto& [name, share] : {std::pair{"p50", 0.5}, {"p99", 0.99}, {"p999", 0.999}})
     to << '"' << name << "_ms\":" << percentileMs(latencies_ns_, share) << ',';
-  to << "\"answered_by\":[";
+  to << "\"answered_p99_ms\":" << percentileMs(answered_ns_, 0.99) << ",\"answered_by\":[";
   for (std::size_t i = 0; i < answered_by_.size(); ++i) to << (i ? "," : "") << answered_by_[i];
   to << "],\"by_second\":[";
   for (std::size_t i = 0; i < seconds_.size(); ++i) {
