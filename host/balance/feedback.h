@@ -29,9 +29,10 @@ void store(T& field, T value) noexcept {
   cell(field).store(value, std::memory_order_relaxed);
 }
 
-/// Peak EWMA (Finagle): a sample above the average replaces it, one below pulls it down with time constant tau.
+/// Peak EWMA (Finagle): a sample above the average replaces it, one below pulls it down with time constant tau. Longer, a
+/// backend that stalled once is shunned long after; shorter, equal backends look less and less equal.
 inline void average(double& field, std::uint64_t sample_ns, std::uint64_t since_last_ns) noexcept {
-  constexpr double tau_ns = 10e9;
+  constexpr double tau_ns = 2e9;
   const double sample = static_cast<double>(sample_ns);
   const double old = load(field);
   const double keep = std::exp(-static_cast<double>(since_last_ns) / tau_ns);

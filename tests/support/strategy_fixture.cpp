@@ -184,9 +184,9 @@ void StrategyFixture::drop(std::uint32_t index, std::uint64_t asked_at_ns) {
 void StrategyFixture::answer(std::uint32_t index, std::uint64_t asked_at_ns) {
   drop(index, asked_at_ns);
   auto& live = stats(index);
-  // Peak EWMA, as the host keeps it: up at once, down with a time constant of ten seconds.
+  // Peak EWMA, as the host keeps it: up at once, down with a time constant of two seconds.
   const auto sample = static_cast<double>(now_ns_ - asked_at_ns);
-  const double old = std::exp(-static_cast<double>(now_ns_ - live.sampled_at_ns) / 10e9);
+  const double old = std::exp(-static_cast<double>(now_ns_ - live.sampled_at_ns) / 2e9);
   live.exchange_ewma_ns = std::max(sample, live.exchange_ewma_ns * old + sample * (1 - old));
   live.sampled_at_ns = now_ns_;
 }

@@ -57,8 +57,8 @@ TEST_CASE_METHOD(Fixture, "feedback averages jump up to a slow sample and sink b
   feedback::exchangeStarted(backend, 0);
   feedback::exchangeAnswered(backend, 0, 50'000'000);
   CHECK(stats.exchange_ewma_ns == 50e6);
-  // Ten seconds, the time constant, later: 1/e of the difference is left.
-  const std::uint64_t later = 50'000'000 + 10 * kSecond;
+  // Two seconds, the time constant, later: 1/e of the difference is left.
+  const std::uint64_t later = 50'000'000 + 2 * kSecond;
   feedback::exchangeStarted(backend, later - 1'000'000);
   feedback::exchangeAnswered(backend, later - 1'000'000, later);
   CHECK(stats.exchange_ewma_ns == Approx(1e6 + 49e6 / 2.718281828));
@@ -67,7 +67,7 @@ TEST_CASE_METHOD(Fixture, "feedback averages jump up to a slow sample and sink b
 TEST_CASE_METHOD(Fixture, "feedback lets each average sink by its own time", "[balance]") {
   feedback::exchangeStarted(backend, 0);
   feedback::exchangeAnswered(backend, 0, 50'000'000);
-  const std::uint64_t later = 50'000'000 + 10 * kSecond;
+  const std::uint64_t later = 50'000'000 + 2 * kSecond;
   feedback::connected(backend, 1'000, later - 1'000'000);
   feedback::exchangeStarted(backend, later - 1'000'000);
   feedback::exchangeAnswered(backend, later - 1'000'000, later);
