@@ -50,16 +50,18 @@ TEST_CASE("the tolerance says what near-equal is", "[strategy]") {
   CHECK(strategy.sequence(4) == "aaaa");
 }
 
-TEST_CASE("an old sample decays toward the median of the pool", "[strategy]") {
-  StrategyFixture strategy(LEMONADE_PLUGIN, equalBackends(3), {{"half_life", "1s"}});
+TEST_CASE("an old sample is forgotten by half in each half-life", "[strategy]") {
+  StrategyFixture strategy(LEMONADE_PLUGIN, equalBackends(3), {{"half_life", "2s"}});
   measured(strategy, 0, 100 * kMillisecond);
   for (int second = 0; second < 12; ++second) {
     measured(strategy, 1, 10 * kMillisecond);
     measured(strategy, 2, 10 * kMillisecond);
+    strategy.stats(1).picks += 1'000;
     const auto share = strategy.shares(30)[0];
-    // 10 + 90 / 2^t is within a quarter of 10 from t = 5.2 on.
+    // 100 / 2^(t / 2) is within a quarter of 10 from t = 6 on, and the only one within it from t = 8 on.
     if (second <= 5) CHECK(share == 0);
-    if (second >= 6) CHECK(share == 10);
+    if (second == 6) CHECK(share == 10);
+    if (second >= 8) CHECK(share == 30);
     strategy.advance(kSecond);
   }
 }
@@ -79,7 +81,8 @@ TEST_CASE("a fast connect is not compared with answers", "[strategy]") {
   measured(strategy, 1, 5 * kMillisecond);
   strategy.stats(2).connect_ewma_ns = 1e5;
   strategy.stats(2).sampled_at_ns = strategy.now();
-  CHECK(strategy.sequence(6) == "abcabc");
+  strategy.open(2, 2);  // as many as one that is unknown is tried with
+  CHECK(strategy.sequence(6) == "ababab");
 }
 
 TEST_CASE("a backend without samples is tried with few sessions at once", "[strategy]") {

@@ -61,7 +61,7 @@ Balancer::Balancer(const Scenario& scenario, std::shared_ptr<Strategy> strategy,
   publish(now_ns);
 }
 
-Backend* Balancer::pick(const Tried& tried, std::uint32_t client, std::uint64_t random, std::uint64_t now_ns) {
+Picked Balancer::pick(const Tried& tried, std::uint32_t client, std::uint64_t random, std::uint64_t now_ns) {
   lemonade_connection_t connection{};
   connection.struct_size = sizeof(connection);
   connection.attempt = static_cast<std::uint32_t>(tried.get().size());
@@ -72,7 +72,20 @@ Backend* Balancer::pick(const Tried& tried, std::uint32_t client, std::uint64_t 
   std::memcpy(connection.client_address + sizeof(kMappedIpv4), &client, sizeof(client));
   const Picked picked = pool_.pick(connection, tried);
   if (picked.invalid) ++invalid_;
-  return picked.what == Picked::What::kBackend ? picked.backend : nullptr;
+  return picked;
+}
+
+void Balancer::tell(std::uint32_t type, const Picked& picked, std::uint64_t value_ns,
+                    std::uint64_t now_ns) const noexcept {
+  if (!pool_.wants(type)) return;
+  lemonade_strategy_event_t event{};
+  event.struct_size = sizeof(event);
+  event.type = type;
+  event.backend_identity = picked.backend->identity();
+  event.cookie = picked.cookie;
+  event.now_ns = now_ns;
+  event.value_ns = value_ns;
+  pool_.tell(0, event, picked.generation);
 }
 
 void Balancer::check(std::uint32_t server, bool passed, std::uint64_t now_ns) {

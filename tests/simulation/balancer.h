@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // One simulated balancer: the host's own pool, views, backends, feedback and rise/fall, with a strategy from its real
-// .so and a clock that it is told. Sockets, workers and passive ejection are not there: a strategy shows what it does by
-// itself. One thread.
+// .so and a clock that it is told. Sockets, workers and passive ejection are not there: a strategy shows what it does
+// by itself. One thread.
 #pragma once
 
 #include "balance/pool.h"
@@ -40,9 +40,11 @@ class Balancer {
   Balancer(const Balancer&) = delete;
   Balancer& operator=(const Balancer&) = delete;
 
-  /// A place at a backend, or none. client stands for its address.
-  Backend* pick(const Tried& tried, std::uint32_t client, std::uint64_t random, std::uint64_t now_ns);
+  /// As Pool::pick. client stands for its address.
+  Picked pick(const Tried& tried, std::uint32_t client, std::uint64_t random, std::uint64_t now_ns);
   void release(Backend& backend) noexcept { pool_.release(backend); }
+  /// Tells the strategy, where it wants to hear of it.
+  void tell(std::uint32_t type, const Picked& picked, std::uint64_t value_ns, std::uint64_t now_ns) const noexcept;
   std::uint32_t serverOf(const Backend& backend) const { return servers_.at(&backend); }
   std::uint64_t invalidPicks() const noexcept { return invalid_; }
 

@@ -19,6 +19,7 @@ struct Wish {
   double seconds = 60;
   std::uint64_t seed = 1;
   std::uint64_t runs = 1;
+  double rate = 0;
   std::uint32_t balancers = 0;
   std::uint32_t servers = 8;
 };
@@ -52,6 +53,7 @@ Result runAll(const Scenario& scenario, Strategies& strategies, const std::strin
 }
 
 void print(Scenario scenario, Strategies& strategies, const Wish& wish) {
+  if (wish.rate > 0) scenario.rate = wish.rate;
   std::printf("\n%s: %s, %g s, %g requests a second\n\n", scenario.key.c_str(), scenario.title.c_str(),
               scenario.seconds, scenario.rate);
   std::puts("| strategy | p50 ms | p99 ms | p99.9 ms | errors | first server's share | most / mean | longest queue |");
@@ -80,6 +82,7 @@ int main(int argc, char** argv) {
   app.add_option("--strategy", wish.strategies, "ids of strategies (default: all)")->delimiter(',');
   app.add_option("--option", wish.options, "KEY=VALUE for adaptive, or for the one strategy asked for");
   app.add_option("--seconds", wish.seconds, "how long clients come")->check(CLI::PositiveNumber);
+  app.add_option("--rate", wish.rate, "requests a second, instead of the scenario's")->check(CLI::PositiveNumber);
   app.add_option("--seed", wish.seed, "of the first run");
   app.add_option("--runs", wish.runs, "runs with following seeds, counted together")->check(CLI::PositiveNumber);
   app.add_option("--balancers", wish.balancers, "that share nothing, instead of the scenarios");

@@ -46,6 +46,12 @@ std::vector<Scenario> standardScenarios(double seconds) {
   all.back().crowd_from = 0.4 * seconds;
   all.back().crowd_to = 0.6 * seconds;
   all.back().crowd_factor = 3;
+  all.push_back(base("i", "each stalls for a moment every 20 s", seconds, 1'000));
+  for (int turn = 0; 2.5 * turn + 0.3 < seconds; ++turn) {
+    const auto server = static_cast<std::uint32_t>(turn % 8);
+    all.back().timetable.push_back({2.5 * turn, server, Action::kSlow, 50});
+    all.back().timetable.push_back({2.5 * turn + 0.3, server, Action::kSlow, 1});
+  }
   return all;
 }
 

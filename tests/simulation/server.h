@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A simulated backend: a queue and one worker that serves it in order. Work whose client has left is done all the same, as
-// in servers that do not look. Owner: World; one thread.
+// A simulated backend: a queue and one worker that serves it in order. Work whose client has left is done all the same,
+// as in servers that do not look. Owner: World; one thread.
 #pragma once
 
 #include "simulation/scenario.h"

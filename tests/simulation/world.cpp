@@ -116,9 +116,9 @@ std::uint32_t World::newSession() {
 
 void World::place(std::uint32_t id) {
   Session& session = sessions_[id];
-  session.backend =
-      balancers_[session.balancer]->pick(session.tried, session.client, picks_.bits(), timeline_.now());
-  if (session.backend == nullptr) return lost(id, false);
+  session.picked = balancers_[session.balancer]->pick(session.tried, session.client, picks_.bits(), timeline_.now());
+  if (session.picked.what != Picked::What::kBackend) return lost(id, false);
+  session.backend = session.picked.backend;
   session.attempted_at = timeline_.now();
   timeline_.plan(timeline_.now() + kConnectNs, What::kConnected, id, session.use);
 }
@@ -126,8 +126,9 @@ void World::place(std::uint32_t id) {
 void World::connected(std::uint32_t id) {
   Session& session = sessions_[id];
   const std::uint64_t now = timeline_.now();
-  if (serverOf(session).down()) {
+  if (servers_[serverOf(session)].down()) {
     feedback::failed(*session.backend, now, Backend::Failure::kRefused);
+    tell(session, LEMONADE_EVENT_CONNECT_FAILED, now - session.attempted_at);
     session.tried.add(*session.backend);
     balancers_[session.balancer]->release(*session.backend);
     session.backend = nullptr;
@@ -135,13 +136,14 @@ void World::connected(std::uint32_t id) {
     return place(id);
   }
   feedback::connected(*session.backend, now - session.attempted_at, now);
-  session.connected = true;
-  if (counts(session)) ++result_.given[balancers_[session.balancer]->serverOf(*session.backend)];
+  session.connected_at = now;
+  tell(session, LEMONADE_EVENT_CONNECTED, now - session.attempted_at);
+  if (counts(session)) ++result_.given[serverOf(session)];
   // What the client sent meanwhile waits at the balancer; the latency of the first request counts from its arrival.
   const std::uint64_t due = session.due;
   ask(id);
   session.due = due;
-  if (serverOf(session).resets()) timeline_.plan(now + kResetAfterNs, What::kReset, id, session.use);
+  if (servers_[serverOf(session)].resets()) timeline_.plan(now + kResetAfterNs, What::kReset, id, session.use);
 }
 
 void World::ask(std::uint32_t id) {
@@ -149,13 +151,13 @@ void World::ask(std::uint32_t id) {
   const std::uint64_t now = timeline_.now();
   session.due = session.exchange_at = now;
   feedback::exchangeStarted(*session.backend, now);
-  Server& server = serverOf(session);
+  const std::uint32_t number = serverOf(session);
+  Server& server = servers_[number];
   const bool long_session = session.ends_at != 0;
   const double work_ns = long_session ? random_.exponential(session.work_ns) : session.work_ns;
   if (!server.resets())
     if (const auto takes = server.take({id, session.use, work_ns}))
-      timeline_.plan(now + *takes, What::kJobDone, static_cast<std::uint32_t>(&server - servers_.data()),
-                     server.stretch());
+      timeline_.plan(now + *takes, What::kJobDone, number, server.stretch());
   timeline_.plan(now + kGiveUpNs, What::kGiveUp, id, session.use);
 }
 
@@ -172,12 +174,13 @@ void World::answered(std::uint32_t id) {
   Session& session = sessions_[id];
   const std::uint64_t now = timeline_.now();
   feedback::exchangeAnswered(*session.backend, session.exchange_at, now);
+  tell(session, LEMONADE_EVENT_EXCHANGE, now - session.exchange_at);
   session.exchange_at = 0;
   if (!session.answered) feedback::succeeded(*session.backend);
   session.answered = true;
   if (counts(session)) {
     result_.latencies_ms.push_back(static_cast<float>(static_cast<double>(now - session.due) / 1e6));
-    ++result_.answered[balancers_[session.balancer]->serverOf(*session.backend)];
+    ++result_.answered[serverOf(session)];
   }
   ++session.use;  // this request's deadline does not hold any more
   if (now >= session.ends_at) return end(id);
@@ -189,17 +192,20 @@ void World::answered(std::uint32_t id) {
 void World::lost(std::uint32_t id, bool by_backend) {
   Session& session = sessions_[id];
   const bool waited = session.exchange_at != 0;
-  if ((waited || !session.connected) && counts(session)) ++result_.errors;
+  if ((waited || !session.connected()) && counts(session)) ++result_.errors;
   if (waited) feedback::exchangeDropped(*session.backend, session.exchange_at);
-  if (session.connected && by_backend && (waited || !session.answered))
+  if (session.connected() && by_backend && (waited || !session.answered)) {
     feedback::failed(*session.backend, timeline_.now());
-  else if (session.connected && !session.answered)
+    tell(session, LEMONADE_EVENT_ERROR, 0);
+  } else if (session.connected() && !session.answered) {
     feedback::succeeded(*session.backend);
+  }
   end(id);
 }
 
 void World::end(std::uint32_t id) {
   Session& session = sessions_[id];
+  if (session.connected()) tell(session, LEMONADE_EVENT_CLOSED, timeline_.now() - session.connected_at);
   if (session.backend != nullptr) balancers_[session.balancer]->release(*session.backend);
   session.live = false;
   free_.push_back(id);
@@ -209,7 +215,7 @@ void World::act(const Step& step) {
   servers_[step.server].behave(step);
   if (step.action != Action::kDown) return;
   for (std::uint32_t id = 0; id < sessions_.size(); ++id)
-    if (sessions_[id].live && sessions_[id].connected && &serverOf(sessions_[id]) == &servers_[step.server])
+    if (sessions_[id].live && sessions_[id].connected() && serverOf(sessions_[id]) == step.server)
       lost(id, true);
 }
 

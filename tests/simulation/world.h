@@ -29,7 +29,8 @@ class World {
     std::uint32_t balancer = 0;
     std::uint32_t client = 0;
     std::uint32_t use = 0;  // grows when the place in the list gets another session or request
-    Backend* backend = nullptr;
+    Picked picked;
+    Backend* backend = nullptr;  // the picked one, while there is a place there
     std::uint64_t due = 0;          // of the request under way
     std::uint64_t exchange_at = 0;  // 0: nothing waits
     std::uint64_t attempted_at = 0;
@@ -38,9 +39,10 @@ class World {
     double work_ns = 0;  // of the request, or of a long session the mean
     Tried tried;
     std::uint32_t attempts = 0;
-    bool connected = false;
+    std::uint64_t connected_at = 0;  // 0: not yet
     bool answered = false;
     bool live = false;
+    bool connected() const noexcept { return connected_at != 0; }
   };
 
   void handle(const Event& event);
@@ -56,8 +58,13 @@ class World {
   void act(const Step& step);
   void check(const Event& event);
   void keepRamping(std::uint32_t balancer);
+  void tell(const Session& session, std::uint32_t type, std::uint64_t value_ns) const {
+    balancers_[session.balancer]->tell(type, session.picked, value_ns, timeline_.now());
+  }
   bool counts(const Session& session) const noexcept { return session.due >= measure_from_; }
-  Server& serverOf(const Session& session) { return servers_[balancers_[session.balancer]->serverOf(*session.backend)]; }
+  std::uint32_t serverOf(const Session& session) const {
+    return balancers_[session.balancer]->serverOf(*session.backend);
+  }
 
   const Scenario scenario_;
   Random random_, picks_;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Consistent hashing: a client comes to the same backend again, on every balancer, and hardly any client moves when a
-// backend comes or goes (sdk/maglev_table.hpp). With bounded load (Mirrokni, Thorup, Zadimoghaddam 2018): a backend with
-// more than `load_factor` times its share of the sessions passes the client on to the next place of the table.
+// backend comes or goes (sdk/maglev_table.hpp). With bounded load (Mirrokni, Thorup, Zadimoghaddam 2018): a backend
+// with more than `load_factor` times its share of the sessions passes the client on to the next place of the table.
 #include <lemonade/sdk/candidates.hpp>
 #include <lemonade/sdk/maglev_table.hpp>
 
@@ -24,8 +24,8 @@ class Ring {
   const sdk::Candidates& candidates() const noexcept { return candidates_; }
   const sdk::MaglevTable& table() const noexcept { return table_; }
 
-  /// Sessions for each unit of weight, over the pool, if one more came. Exact in a pool of up to 16; of a larger one it is
-  /// renewed once a millisecond from up to 256 backends.
+  /// Sessions for each unit of weight, over the pool, if one more came. Exact in a pool of up to 16; of a larger one it
+  /// is renewed once a millisecond from up to 256 backends.
   double fairLoad(const lemonade_connection_t& connection) const noexcept {
     if (candidates_.small()) return (sessions(0, 1, candidates_.size()) + 1) / whole_;
     auto last = renewed_at_.load(std::memory_order_relaxed);
@@ -176,4 +176,4 @@ class ConsistentHash : public sdk::Strategy {
 
 LEMONADE_STRATEGY(ConsistentHash, .id = "consistent_hash", .version = "1.0.0", .name = "Consistent hash",
                   .vendor = "Lemonade",
-                  .doc = "Sends a client to the same backend again; hardly any client moves when a backend comes or goes.")
+                  .doc = "Sends a client to the same backend again; few clients move when a backend comes or goes.")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Fastest response time: the least latency * load, as nginx's least_time, over beliefs that failures, silence and age
-// cannot fool (sdk/latency_book.hpp). Near-equals take turns by weight.
+// Fastest response time: the least latency * sessions, as nginx's least_time, over beliefs that failures, silence and
+// age cannot fool (sdk/latency_book.hpp). Near-equals take turns by weight.
 #include <lemonade/sdk/latency_strategy.hpp>
 
 namespace {
@@ -10,7 +10,14 @@ namespace sdk = lemonade::sdk;
 
 class FastestResponseTime : public sdk::LatencyStrategy {
  public:
-  using LatencyStrategy::LatencyStrategy;
+  static constexpr lemonade_option_t kOptions[] = {
+      kHalfLife,
+      sdk::option("tolerance", LEMONADE_OPTION_NUMBER, "1.25",
+                  "Backends whose score is within this factor of the best are equals and take turns.", 1, 10),
+  };
+
+  explicit FastestResponseTime(const sdk::Options& options)
+      : LatencyStrategy(options), tolerance_(options.number("tolerance")) {}
 
   std::uint32_t pick(const sdk::Pick<sdk::LatencyBook>& pick) noexcept {
     if (pick.prepared == nullptr) return sdk::anyAllowed(pick);
@@ -18,11 +25,13 @@ class FastestResponseTime : public sdk::LatencyStrategy {
     book.renew(pick.connection);
     sdk::Shortlist list;
     book.candidates().shortlist(pick.connection, list, [&](std::uint32_t position, std::uint32_t active) {
-      const auto estimate = book.estimate(position, pick.connection);
-      return estimate.latency_ns * book.handicappedLoad(position, active, estimate);
+      return book.score(position, active, book.candidates()[position].load(active), pick.connection);
     });
-    return leastOf(book.candidates(), list);
+    return least(book, list, tolerance_);
   }
+
+ private:
+  const double tolerance_;
 };
 
 }  // namespace

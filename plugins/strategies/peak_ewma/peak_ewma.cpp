@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// Peak EWMA, as Finagle defines it: the least cost * (sessions + 1), where cost is a moving average of response time that
-// jumps up to every peak and decays with time, also while nothing is measured.
+// Peak EWMA, as Finagle defines it: the least cost * (sessions + 1), where cost is a moving average of response time
+// that jumps up to every peak and decays with time, also while nothing is measured.
 //
 // The host keeps the average and its peaks; here it goes on decaying from its newest sample to now, so that a backend
-// which had a peak is tried again. Two things Finagle leaves open are closed: a failure counts as a peak of a second, since
-// an error that comes quickly is not a quick answer, and an exchange that still waits is at least as slow as it is old.
+// which had a peak is tried again. Two things Finagle leaves open are closed: a failure counts as a peak of a second,
+// since an error that comes quickly is not a quick answer, and an exchange that still waits is at least as slow as it
+// is old.
 #include <lemonade/sdk/latency_book.hpp>
 
 namespace {
@@ -69,4 +70,4 @@ class PeakEwma : public sdk::Strategy {
 }  // namespace
 
 LEMONADE_STRATEGY(PeakEwma, .id = "peak_ewma", .version = "1.0.0", .name = "Peak EWMA", .vendor = "Lemonade",
-                  .doc = "Picks the least product of sessions and a response time that remembers its peaks for a while.")
+                  .doc = "Picks the least product of sessions and a response time that remembers its peaks.")

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Power of two choices (Mitzenmacher 2001): two different backends drawn by weight, and of these the one that would have
-// the fewest sessions for each unit of weight if this one came too. Balancers that share nothing do not run to the same
-// backend, at any size of the pool.
+// Power of two choices (Mitzenmacher 2001): two different backends drawn by weight, and of these the one that would
+// have the fewest sessions for each unit of weight if this one came too. Balancers that share nothing do not run to the
+// same backend, at any size of the pool.
 #include <lemonade/sdk/candidates.hpp>
 
 namespace {

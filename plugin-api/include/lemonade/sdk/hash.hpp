@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// A hash that is the same in every process and on every host: FNV-1a over the bytes, finished by splitmix64, which makes
-// each bit of the result depend on all of the input. Ids and addresses are short and a table has room for millions at
-// most, so a library made for throughput would gain nothing. It is no defence: who chooses the input can choose the hash.
+// A hash that is the same in every process and on every host: FNV-1a over the bytes, finished by splitmix64, which
+// makes each bit of the result depend on all of the input. Ids and addresses are short and a table has room for
+// millions at most, so a library made for throughput would gain nothing. It is no defence: who chooses the input can
+// choose the hash.
 #pragma once
 
 #include <lemonade/sdk/sampling.hpp>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Maglev's lookup table (Eisenbud et al., NSDI 2016): every backend has a permutation of the places of a table, all take
-// turns to occupy their next free place, heavier ones more turns. A key leads to one place; where a backend comes or goes
-// hardly any other place changes hands.
+// Maglev's lookup table (Eisenbud et al., NSDI 2016): every backend has a permutation of the places of a table, all
+// take turns to occupy their next free place, heavier ones more turns. A key leads to one place; where a backend comes
+// or goes hardly any other place changes hands.
 //
 // Permutations depend on names alone and turns on the order of the names, so equal sets give equal tables in every
 // process, whatever order the configuration has.
