@@ -20,7 +20,7 @@ bool Drain::concerns(const Session& session) const noexcept {
 
 // The time that is left is shared out again after each session, so the last one ends exactly at the end.
 std::uint64_t Drain::due() const noexcept {
-  if (!begun_) return time_.begin_ns;
+  if (!begun_) return std::max(last_ns_, time_.begin_ns);
   return last_ns_ + (time_.end_ns - last_ns_) / std::max<std::size_t>(sessions_.size(), 1);
 }
 
@@ -30,9 +30,14 @@ void Drains::add(std::optional<std::uint64_t> backend, DrainTime time) {
 }
 
 void Drains::remove(std::optional<std::uint64_t> backend) noexcept {
-  for (auto& drain : drains_)
-    if (drain.backend_ == backend) release(drain);
+  bool released = false;
+  for (auto& drain : drains_) {
+    if (drain.backend_ != backend) continue;
+    released = released || !drain.sessions_.empty();
+    release(drain);
+  }
   drains_.remove_if([&](const Drain& drain) { return drain.backend_ == backend; });
+  if (released) lookAgain(nullptr);
 }
 
 void Drains::clear() noexcept {
@@ -44,7 +49,7 @@ Drain* Drains::begin(std::uint64_t now) noexcept {
   for (auto& drain : drains_) {
     if (drain.begun_ || now < drain.time_.begin_ns) continue;
     drain.begun_ = true;
-    drain.last_ns_ = drain.time_.begin_ns;
+    drain.last_ns_ = drain.last_ns_ == 0 ? drain.time_.begin_ns : std::min(now, drain.time_.end_ns);
     return &drain;
   }
   return nullptr;
@@ -65,10 +70,19 @@ Session* Drains::next(std::uint64_t now) noexcept {
       const bool still = it->concerns(session);
       forget(session);
       if (still) return &session;
+      lookAgain(&*it);
     }
-    it = it->begun_ && it->sessions_.empty() ? drains_.erase(it) : std::next(it);
+    // Till its end it may have to take over what an earlier one lets go.
+    const bool over = it->begun_ && it->sessions_.empty() && it->time_.end_ns <= now;
+    it = over ? drains_.erase(it) : std::next(it);
   }
   return nullptr;
+}
+
+// A session that one drain lets go unended may be another's, which took it for ended by the first.
+void Drains::lookAgain(const Drain* but) noexcept {
+  for (auto& drain : drains_)
+    if (&drain != but) drain.begun_ = false;
 }
 
 void Drains::forget(Session& session) noexcept {

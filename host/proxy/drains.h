@@ -4,7 +4,8 @@
 // it looks at every session once, and from there to its end names one after another, evenly. Sessions that end by
 // themselves meanwhile leave more time to the others. While nothing drains it costs nothing.
 //
-// A session belongs to one drain at most, the one that ends first. Worker thread only.
+// A session belongs to one drain at most, the one that ends first. Where that lets it go, because its backend came back
+// or the drain was removed, the others look again. Worker thread only.
 #pragma once
 
 #include "base/clock.h"
@@ -43,7 +44,7 @@ class Drain {
 
   const std::optional<std::uint64_t> backend_;  // its identity; nothing: every session
   const DrainTime time_;
-  bool begun_ = false;
+  bool begun_ = false;         // it has looked at every session
   std::uint64_t last_ns_ = 0;  // once it has begun: when a session was due last
   Sessions sessions_;
 };
@@ -60,7 +61,7 @@ class Drains {
   /// Forgets every drain.
   void clear() noexcept;
 
-  /// A drain that has to begin now: have it join() every session it concerns. Null where there is none.
+  /// A drain that has to begin now, or to look again: have it join() every session it concerns. Null where there is none.
   Drain* begin(std::uint64_t now) noexcept;
   void join(Drain& drain, Session& session) noexcept;
   /// A session that has to end now, which is forgotten; null where there is none.
@@ -73,6 +74,7 @@ class Drains {
 
  private:
   static void release(Drain& drain) noexcept;
+  void lookAgain(const Drain* but) noexcept;
 
   std::list<Drain> drains_;
 };

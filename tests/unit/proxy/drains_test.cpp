@@ -135,3 +135,29 @@ TEST_CASE_METHOD(Fixture, "Drains leave a session alone that has moved on to ano
   sessions[0]->target = backends[1].get();
   CHECK(handle(1400) == 0);
 }
+
+TEST_CASE_METHOD(Fixture, "Drains end a session that an earlier one was to end and let go", "[proxy]") {
+  sessionsAt(*backends[0], 2);
+  const auto backend = backends[0]->identity();
+  SECTION("as it was removed") {
+    drains.add(std::nullopt, {1000, 2000});
+    drains.add(backend, {1100, 2100});
+    CHECK(handle(1200) == 0);
+    drains.remove(std::nullopt);
+    CHECK(drains.nextDue() <= 1200);
+    CHECK(handle(1300) == 0);
+    CHECK(handle(1700) == 1);
+    CHECK(handle(2100) == 1);
+  }
+  SECTION("as its backend came back") {
+    drains.add(backend, {1000, 2000});
+    drains.add(std::nullopt, {1100, 2200});
+    CHECK(handle(1200) == 0);
+    backends[0]->setDraining(false);
+    CHECK(handle(2000) == 0);
+    CHECK(drains.nextDue() <= 2000);
+    CHECK(handle(2001) == 0);
+    CHECK(handle(2200) == 2);
+  }
+  CHECK(drains.nextDue() == 0);
+}
