@@ -170,8 +170,7 @@ std::vector<std::string> differences(const config::Config& before, const config:
   compareMetrics(lines, before.metrics, after.metrics);
   lines.compare("admin.listen_address", before.admin ? before.admin->address : "", after.admin ? after.admin->address : "");
   lines.compare("plugins.directories", before.plugin_directories, after.plugin_directories);
-  if (before.plugin_cache_directory != after.plugin_cache_directory)
-    lines.add("plugins.cache_directory takes effect at the next start");
+  lines.compare("plugins.cache_directory", before.plugin_cache_directory, after.plugin_cache_directory);
   lines.compare("log.level", before.log_levels, after.log_levels);
   lines.compare("log.format", std::string(before.log_format == log::Format::kJson ? "json" : "text"),
                 std::string(after.log_format == log::Format::kJson ? "json" : "text"));

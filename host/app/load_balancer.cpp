@@ -245,14 +245,22 @@ admin::Response LoadBalancer::status() {
   input.state = draining_.load() ? "draining" : "running";
   input.config_generation = shown->generation;
   input.config_file = shown->config_file;
-  input.max_connections = proxy_.admission().limit();
+  input.max_connections = shown->max_connections;
   input.listeners = shown->listeners;
   for (const auto* counters : proxy_.counters())
     if (input.workers.size() < proxy_.serving() || counters->sessions.value() != 0)
       input.workers.push_back({counters->sessions.value(), counters->accepted.value()});
   input.plugins = shown->plugins;
-  input.backends = collectBackends(*pool_.backends(), rates_, nowNs());
+  input.backends = collectBackends(backends(), rates_, nowNs());
   return {200, "application/json", statusJson(input), {}};
+}
+
+View::Backends LoadBalancer::backends() const {
+  View::Backends backends = *pool_.backends();
+  for (auto& backend : pool_.leaving())
+    // One that has come back in between is there already.
+    if (std::find(backends.begin(), backends.end(), backend) == backends.end()) backends.push_back(std::move(backend));
+  return backends;
 }
 
 admin::Response LoadBalancer::requestReload() {
@@ -297,7 +305,7 @@ void LoadBalancer::addFamilies(metrics::SnapshotBuilder& builder) const {
   facts.ejections = ejector_.ejections();
   addProcess(builder, facts);
   addProxy(builder, proxy_.counters(), proxy_.admission().limit());
-  addBackends(builder, *pool_.backends());
+  addBackends(builder, backends());
   addPluginMetrics(builder, workshop_.cells);
 }
 

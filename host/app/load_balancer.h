@@ -79,12 +79,15 @@ class LoadBalancer {
   admin::Response requestReload();
   admin::Response metrics(const std::string& id, const std::string& accept);
   void addFamilies(metrics::SnapshotBuilder& builder) const;
+  /// The configured ones, then those that left and still have sessions.
+  View::Backends backends() const;
 
   /// What status shows of the configuration that runs; immutable, replaced as a whole.
   struct Shown {
     std::string config_file;
     std::vector<PluginStatus> plugins;
     std::vector<std::string> listeners;
+    std::uint32_t max_connections = 0;
     std::uint64_t generation = 0;
   };
 

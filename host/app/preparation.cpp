@@ -164,6 +164,17 @@ std::optional<Duration> limitOf(const config::Input& input, const Workshop& work
   return limit.value();
 }
 
+/// What was skipped and why; what was said of the same file before is marked.
+void addRemarks(Workshop& workshop, Preparation& preparation, config::Findings& findings) {
+  std::set<std::string> remarked;
+  for (const auto& remark : workshop.loader->catalog().remarks) {
+    findings.warning({"plugins", 0, 0}, remark.text);
+    const auto [key, added] = remarked.insert(remark.text + "\n" + lookAtPlugin(remark.path));
+    if (workshop.remarked.contains(*key)) preparation.repeated.insert(remark.text);
+  }
+  workshop.remarked = std::move(remarked);
+}
+
 }  // namespace
 
 bool Preparation::ok() const noexcept {
@@ -186,9 +197,11 @@ Preparation prepare(const config::Input& input, Workshop& workshop, const Runnin
     if (workshop.loader == nullptr)
       workshop.loader = std::make_unique<plugin::Loader>(workshop.loop, workshop.cells,
                                                          preparation.config.plugin_cache_directory);
+    else
+      workshop.loader->setCacheDirectory(preparation.config.plugin_cache_directory);
     workshop.loader->scan(pluginSearchPath(preparation.config));
   });
-  for (const auto& remark : workshop.loader->catalog().remarks) findings.warning({"plugins", 0, 0}, remark);
+  addRemarks(workshop, preparation, findings);
   preparation.resolutions = resolveAll(preparation.config.backends, workshop.loop, workshop.resolver);
   const auto limit = limitOf(input, workshop, running, findings);
   NewPlugins(workshop, limit, running, preparation, findings).make();

@@ -16,6 +16,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,7 @@ struct Preparation {
   config::Config config;
   Sight seen;  ///< of what it was made from
   std::vector<config::Finding> findings;  ///< errors and warnings, in the order of the file
+  std::set<std::string> repeated;  ///< texts of those that the preparation before had, too, of files that are unchanged
   std::optional<plugin::StrategyInstance> strategy;  ///< nothing: the running one stays
   std::optional<plugin::CheckerInstance> checker;    ///< the same
   std::vector<plugin::SinkInstance> sinks;           ///< without those that stay
@@ -55,6 +57,7 @@ struct Workshop {
   std::unique_ptr<plugin::Loader> loader = nullptr;  ///< made by the first prepare; control thread
   /// Plugins go through a preflight at a reload. Here: also where nothing runs yet, so that --validate survives them.
   bool preflight_first = false;
+  std::set<std::string> remarked = {};  ///< what the last prepare had to say of plugin files, with their state
 };
 
 /// Loads the configuration, scans the plugin directories, resolves the names, for which it waits a few seconds at most,

@@ -26,10 +26,13 @@ Result<std::vector<Address>> parseAddresses(const std::vector<config::Listen>& l
   return addresses;
 }
 
-void logFindings(const std::vector<config::Finding>& findings) {
-  for (const auto& finding : findings)
+// Of what was said before, an operator wants to hear again only where it may be why a reload is refused.
+void logFindings(const Preparation& preparation) {
+  for (const auto& finding : preparation.findings) {
+    if (preparation.ok() && preparation.repeated.contains(finding.text)) continue;
     finding.severity == config::Severity::kError ? log::error("config", finding.line())
                                                  : log::warning("config", finding.source.text() + ": " + finding.text);
+  }
 }
 
 std::vector<std::string> linesOf(const std::vector<config::Finding>& findings) {
@@ -69,7 +72,7 @@ Reloaded LoadBalancer::reload(const std::string& reason) {
     return Reloaded{false, std::move(lines)};
   };
 
-  logFindings(preparation.findings);
+  logFindings(preparation);
   // Also the warnings: a plugin that is missing may be one that was skipped.
   if (!preparation.ok()) return refuse(linesOf(preparation.findings));
   auto lines = changes(before, preparation);
@@ -197,6 +200,7 @@ void LoadBalancer::show() {
   for (const auto& choice : config_.metrics.sinks)
     shown->plugins.push_back({"metrics_sink", sinks_.at(choice.id)->info()});
   for (const auto& listener : proxy_.listeners()) shown->listeners.push_back(listener->address().text());
+  shown->max_connections = config_.proxy.max_connections;
   shown->generation = generation_.fetch_add(1) + 1;
   const std::lock_guard lock(shown_mutex_);
   shown_ = std::move(shown);

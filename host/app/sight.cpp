@@ -15,16 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Which file it is and when it last changed, without reading it.
-std::string stateOf(const std::string& path) {
-  struct stat status {};
-  if (::stat(path.c_str(), &status) != 0) return path + "\n";
-  return path + " " + std::to_string(status.st_dev) + " " + std::to_string(status.st_ino) + " " +
-         std::to_string(status.st_size) + " " + std::to_string(status.st_mtim.tv_sec) + "." +
-         std::to_string(status.st_mtim.tv_nsec) + " " + std::to_string(status.st_ctim.tv_sec) + "." +
-         std::to_string(status.st_ctim.tv_nsec) + "\n";
-}
-
 }  // namespace
 
 std::string lookAtFile(const std::optional<std::string>& file) {
@@ -33,9 +23,18 @@ std::string lookAtFile(const std::optional<std::string>& file) {
   return content ? std::move(content).value() : content.error().message;
 }
 
+std::string lookAtPlugin(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return path + "\n";
+  return path + " " + std::to_string(status.st_dev) + " " + std::to_string(status.st_ino) + " " +
+         std::to_string(status.st_size) + " " + std::to_string(status.st_mtim.tv_sec) + "." +
+         std::to_string(status.st_mtim.tv_nsec) + " " + std::to_string(status.st_ctim.tv_sec) + "." +
+         std::to_string(status.st_ctim.tv_nsec) + "\n";
+}
+
 std::string lookAtPlugins(const std::vector<std::string>& directories) {
   std::string seen;
-  for (const auto& file : pluginFiles(directories)) seen += stateOf(file);
+  for (const auto& file : pluginFiles(directories)) seen += lookAtPlugin(file);
   return seen;
 }
 

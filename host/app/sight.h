@@ -19,6 +19,9 @@ struct Sight {
 /// For Sight::file; "" where there is no file.
 std::string lookAtFile(const std::optional<std::string>& file);
 
+/// Which file it is and when it last changed, without reading it: a line of Sight::plugins.
+std::string lookAtPlugin(const std::string& path);
+
 /// For Sight::plugins.
 std::string lookAtPlugins(const std::vector<std::string>& directories);
 

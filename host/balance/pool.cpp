@@ -4,6 +4,7 @@
 #include "balance/feedback.h"
 
 #include <algorithm>
+#include <iterator>
 #include <unordered_set>
 #include <utility>
 
@@ -58,20 +59,20 @@ Status Pool::addWorkers(std::uint32_t workers) {
 
 View::Backends Pool::setBackends(View::Backends backends) {
   const std::unordered_set<std::shared_ptr<Backend>> staying(backends.begin(), backends.end());
-  std::erase_if(leaving_, [&](const auto& backend) {
-    const bool back = staying.contains(backend);
-    if (back) backend->setDraining(false);
-    return back;
-  });
   View::Backends left;
   for (const auto& backend : *this->backends())
     if (!staying.contains(backend)) {
       backend->setDraining(true);
       left.push_back(backend);
     }
-  leaving_.insert(leaving_.end(), left.begin(), left.end());
   auto after = std::make_shared<const View::Backends>(std::move(backends));
   const std::lock_guard lock(mutex_);
+  std::erase_if(leaving_, [&](const auto& backend) {
+    const bool back = staying.contains(backend);
+    if (back) backend->setDraining(false);
+    return back;
+  });
+  leaving_.insert(leaving_.end(), left.begin(), left.end());
   backends_ = std::move(after);
   return left;
 }
@@ -99,6 +100,7 @@ void Pool::clear() {
 
 std::size_t Pool::reclaim() {
   const std::size_t views = quiescence_.reclaim();
+  const std::lock_guard lock(mutex_);
   // No view that could still be picked from holds a backend that is leaving, once it is the only one to hold it.
   std::erase_if(leaving_, [](const auto& backend) {
     const bool idle = std::atomic_ref(backend->stats().active).load(std::memory_order_acquire) == 0;
@@ -110,6 +112,14 @@ std::size_t Pool::reclaim() {
 std::shared_ptr<const View::Backends> Pool::backends() const {
   const std::lock_guard lock(mutex_);
   return backends_;
+}
+
+View::Backends Pool::leaving() const {
+  const std::lock_guard lock(mutex_);
+  View::Backends leaving;
+  std::copy_if(leaving_.begin(), leaving_.end(), std::back_inserter(leaving),
+               [](const auto& backend) { return backend->active() != 0; });
+  return leaving;
 }
 
 Picked Pool::pick(lemonade_connection_t& connection, const Tried& tried) noexcept {

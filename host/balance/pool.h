@@ -87,6 +87,8 @@ class Pool {
 
   /// The backends of the pool, in the order of the configuration.
   std::shared_ptr<const View::Backends> backends() const;
+  /// Those that left and still have sessions.
+  View::Backends leaving() const;
   /// How many backends may take connections now.
   std::uint32_t eligibleCount() const noexcept { return eligible_.load(std::memory_order_relaxed); }
 
@@ -129,7 +131,6 @@ class Pool {
   std::uint32_t workers_;
   std::shared_ptr<Strategy> strategy_;
   std::shared_ptr<const View> view_;
-  std::vector<std::shared_ptr<Backend>> leaving_;
   std::uint64_t serial_ = 0;
   PoolRules rules_;
   bool panic_ = false;
@@ -146,6 +147,7 @@ class Pool {
   std::atomic<std::uint32_t> waiting_{0};  // sessions that wait for a place
   mutable std::mutex mutex_;
   std::shared_ptr<const View::Backends> backends_;  // the pointer is guarded by mutex_
+  View::Backends leaving_;                          // guarded by mutex_, changed by the control thread only
 
   Quiescence quiescence_;
 };

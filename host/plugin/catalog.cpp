@@ -12,12 +12,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<std::string> sharedObjects(const std::string& directory, std::vector<std::string>& remarks) {
+std::vector<std::string> sharedObjects(const std::string& directory, std::vector<Remark>& remarks) {
   std::vector<std::string> files;
   std::error_code failed;
   for (fs::directory_iterator it(directory, failed), end; !failed && it != end; it.increment(failed))
     if (it->path().extension() == ".so") files.push_back(it->path().string());
-  if (failed) remarks.push_back("plugin directory " + directory + " cannot be read: " + failed.message());
+  if (failed) remarks.push_back({directory, "plugin directory " + directory + " cannot be read: " + failed.message()});
   std::sort(files.begin(), files.end());
   return files;
 }
@@ -33,14 +33,14 @@ Catalog Catalog::scan(const std::vector<std::string>& directories) {
     for (const auto& path : sharedObjects(directory, catalog.remarks)) {
       auto file = readPluginFile(path);
       if (!file) {
-        catalog.remarks.push_back("skipped " + path + ": it " + file.error().message);
+        catalog.remarks.push_back({path, "skipped " + path + ": it " + file.error().message});
         continue;
       }
       const auto& read = file.value();
       const auto [entry, added] = catalog.plugins.try_emplace(read.id, Entry{path, read.version, read.kinds, read.hash});
       if (!added)
-        catalog.remarks.push_back("skipped " + path + ": its id " + read.id + " is taken by " + entry->second.path +
-                                  ", which comes first");
+        catalog.remarks.push_back({path, "skipped " + path + ": its id " + read.id + " is taken by " +
+                                             entry->second.path + ", which comes first"});
     }
   }
   return catalog;

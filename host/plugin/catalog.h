@@ -20,10 +20,16 @@ struct Entry {
   std::string hash;  ///< of the content
 };
 
+/// What was skipped and why, as one line for the log.
+struct Remark {
+  std::string path;  ///< the file or directory that it is about
+  std::string text;
+};
+
 /// The result of one scan; a plain value.
 struct Catalog {
   std::map<std::string, Entry> plugins;  ///< by id
-  std::vector<std::string> remarks;      ///< what was skipped and why, one line each, for the log
+  std::vector<Remark> remarks;
 
   /// Scans directories in the order of precedence: of two files with the same id, the first directory wins (within one
   /// directory the first name), and the other is remarked on. Only *.so files count. A directory that cannot be read is

@@ -4,7 +4,9 @@
 #include "plugin/host_handle.h"
 
 #include <cstring>
+#include <filesystem>
 #include <string_view>
+#include <system_error>
 
 namespace lemonade::plugin {
 
@@ -75,7 +77,17 @@ Result<const Table*> interfaceOf(const Image& image) {
 }  // namespace
 
 Loader::Loader(ControlLoop& loop, MetricCells& cells, const std::string& cache_directory)
-    : loop_(loop), cells_(cells), private_directory_(cache_directory) {}
+    : loop_(loop), cells_(cells), cache_directory_(cache_directory) {
+  private_directories_.emplace_back(cache_directory);
+}
+
+void Loader::setCacheDirectory(const std::string& directory) {
+  if (directory == cache_directory_) return;
+  cache_directory_ = directory;
+  std::error_code ignored;
+  private_directories_.remove_if([&](const auto& one) { return std::filesystem::is_empty(one.path(), ignored); });
+  private_directories_.emplace_back(directory);
+}
 
 void Loader::scan(const std::vector<std::string>& directories) { catalog_ = Catalog::scan(directories); }
 
@@ -95,7 +107,8 @@ Result<PluginFile> Loader::read(const config::PluginChoice& choice, std::uint32_
 Result<std::shared_ptr<const Image>> Loader::image(const PluginFile& file) {
   std::erase_if(images_, [](const auto& image) { return image.second.expired(); });
   if (const auto known = images_.find(file.hash); known != images_.end()) return known->second.lock();
-  auto loaded = Image::load(file, private_directory_.path(), ++generation_);
+  const std::string directory = private_directories_.empty() ? "" : private_directories_.back().path();
+  auto loaded = Image::load(file, directory, ++generation_);
   if (!loaded) return std::move(loaded).error().in("plugin " + file.id + " (" + file.path + ")");
   images_.emplace(file.hash, loaded.value());
   return loaded;

@@ -17,6 +17,7 @@
 #include <lemonade/metrics_sink.h>
 #include <lemonade/strategy.h>
 
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -35,6 +36,9 @@ class Loader {
   Loader(ControlLoop& loop, MetricCells& cells, const std::string& cache_directory);
   /// The same, with private copies in memory: nothing of them outlives a process that crashes.
   Loader(ControlLoop& loop, MetricCells& cells) : loop_(loop), cells_(cells) {}
+
+  /// Where private copies go from now on; those there are stay where they are. Control thread.
+  void setCacheDirectory(const std::string& directory);
 
   /// Scans the directories, in the order of precedence; what it skipped is in catalog().remarks.
   void scan(const std::vector<std::string>& directories);
@@ -65,7 +69,8 @@ class Loader {
 
   ControlLoop& loop_;
   MetricCells& cells_;
-  PrivateDirectory private_directory_;
+  std::string cache_directory_;
+  std::list<PrivateDirectory> private_directories_;  // the last one is in use
   Catalog catalog_;
   std::map<std::string, std::weak_ptr<const Image>> images_;  // in use, by hash of the content
   std::uint64_t generation_ = 0;  // of the newest image

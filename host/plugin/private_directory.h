@@ -12,8 +12,6 @@ namespace lemonade::plugin {
 class PrivateDirectory {
  public:
   explicit PrivateDirectory(const std::string& preferred);
-  /// None: every copy is kept in memory.
-  PrivateDirectory() = default;
   /// Removes the directory with what is in it; loaded images live on.
   ~PrivateDirectory();
   PrivateDirectory(const PrivateDirectory&) = delete;

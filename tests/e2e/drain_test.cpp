@@ -90,6 +90,23 @@ TEST_CASE("Sessions of a removed backend run on while new ones go elsewhere", "[
   CHECK(d.drainClosed() == 0);
 }
 
+TEST_CASE("A removed backend is shown as draining as long as it has sessions", "[drain]") {
+  Drained d(60'000);
+  auto clients = d.clientsOf("a", 2);
+  d.reload({"b"});
+  const auto a = d.balancer.backend("a");
+  CHECK(a->getValue<std::string>("state") == "draining");
+  CHECK(a->getValue<int>("active") == 2);
+  CHECK(d.balancer.metric("lemonade_backend_draining", {"backend=\"a\""}) == 1);
+  CHECK(d.balancer.metric("lemonade_backend_draining", {"backend=\"b\""}) == 0);
+  CHECK(d.balancer.metric("lemonade_backend_active_sessions", {"backend=\"a\""}) == 2);
+  clients.pop_back();
+  CHECK(eventually([&] { return d.balancer.active("a") == 1; }));
+  clients.clear();
+  CHECK(eventually([&] { return d.balancer.status()->getArray("backends")->size() == 1; }));
+  CHECK_FALSE(d.balancer.admin("/metrics").body.find("backend=\"a\"") != std::string::npos);
+}
+
 TEST_CASE("What is left at a removed backend is closed evenly over the last fifth of the drain timeout", "[drain]") {
   constexpr Millis kTimeout = 2000ms, kFifth = kTimeout / 5;
   Drained d(kTimeout.count());

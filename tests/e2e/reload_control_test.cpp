@@ -8,6 +8,8 @@
 #include <Poco/JSON/Parser.h>
 
 #include <catch2/catch.hpp>
+#include <fstream>
+#include <iterator>
 
 namespace lemonade::test {
 namespace {
@@ -194,6 +196,50 @@ TEST_CASE("A reload changes the plugin directories and what they hold is watched
   place("always_first");
   balancer.process().waitForLog("strategy com.example.always: new code, version 1.0.0");
   CHECK(balancer.ask() == "a");
+}
+
+TEST_CASE("A reload changes where private copies of plugins are kept from then on", "[reload]") {
+  Server server(named("a"));
+  const TemporaryFolder first, second;
+  const auto with = [&](const TemporaryFolder& cache, const char* strategy) {
+    return unwatched()
+        .set("plugins.cache_directory", cache.path().string())
+        .set("strategy.algorithm", strategy)
+        .backend("a", server.address());
+  };
+  Balancer balancer(with(first, "round_robin"));
+  const auto mappedFrom = [&](const TemporaryFolder& cache) {
+    std::ifstream maps("/proc/" + std::to_string(balancer.process().pid()) + "/maps");
+    return contains({std::istreambuf_iterator<char>(maps), {}}, cache.path().string());
+  };
+  CHECK(mappedFrom(first));
+  reload(balancer, with(second, "least_connections"));
+  CHECK(mappedFrom(second));
+  CHECK(balancer.ask() == "a");
+  CHECK(balancer.stop() == 0);
+  CHECK(fs::is_empty(first.path()));
+  CHECK(fs::is_empty(second.path()));
+}
+
+TEST_CASE("A file that is no plugin is remarked on once for each content", "[reload]") {
+  Server server(named("a"));
+  const TemporaryFolder folder;
+  const std::string junk = folder.write("junk.so", "junk");
+  Config config = unwatched();
+  config.backend("a", server.address())
+      .raw("plugins.directories", "[\"" + folder.path().string() + "\", \"" + testPluginFolder() + "\"]");
+  Balancer balancer(config);
+  const auto remarks = [&] { return balancer.process().countLog("skipped " + junk); };
+  CHECK(remarks() == 1);
+  reload(balancer, config.set("proxy.retries", 7));
+  CHECK(remarks() == 1);
+  folder.write("junk.so", "other junk");
+  reload(balancer, config);
+  CHECK(remarks() == 2);
+  // Where it may be the reason for a refusal it is said again.
+  write(balancer, Config(config).set("strategy.algorithm", "com.example.junk"));
+  CHECK(contains(requestReload(balancer).body, "skipped " + junk));
+  CHECK(remarks() == 3);
 }
 
 }  // namespace lemonade::test
