@@ -51,7 +51,7 @@ TEST_CASE("an exchange that waits is more work than a session that does not", "[
 TEST_CASE("work is counted for each unit of weight", "[strategy]") {
   StrategyFixture strategy(LEMONADE_PLUGIN, weightedBackends({1, 4}));
   measuredAll(strategy, {5, 5});
-  strategy.open(0, 1);  // 1.3
+  strategy.open(0, 1);   // 1.3
   strategy.open(1, 10);  // 4 / 4
   CHECK(strategy.sequence(2) == "bb");
   strategy.open(1, 5);  // 5.5 / 4

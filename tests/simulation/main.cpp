@@ -13,7 +13,7 @@ using namespace lemonade::sim;
 
 struct Wish {
   std::vector<std::string> strategies = {"round_robin", "least_connections", "random_two", "fastest_response_time",
-                                         "peak_ewma", "consistent_hash", "adaptive"};
+                                         "peak_ewma",   "consistent_hash",   "adaptive"};
   std::vector<std::string> scenarios = {"a", "b", "c", "d", "e", "f", "g", "h"};
   std::vector<std::string> options;
   double seconds = 60;
@@ -33,25 +33,6 @@ std::vector<Scenario> chosen(const Wish& wish) {
   return scenarios;
 }
 
-/// The runs of all seeds in one.
-Result runAll(const Scenario& scenario, Strategies& strategies, const std::string& strategy, const Wish& wish) {
-  Result sum;
-  for (std::uint64_t run = 0; run < wish.runs; ++run) {
-    Result one = World(scenario, strategies, strategy, wish.seed + run).run();
-    if (run == 0) {
-      sum = std::move(one);
-      continue;
-    }
-    sum.latencies_ms.insert(sum.latencies_ms.end(), one.latencies_ms.begin(), one.latencies_ms.end());
-    sum.errors += one.errors;
-    for (std::size_t i = 0; i < sum.given.size(); ++i) {
-      sum.given[i] += one.given[i];
-      sum.longest_queue[i] = std::max(sum.longest_queue[i], one.longest_queue[i]);
-    }
-  }
-  return sum;
-}
-
 void print(Scenario scenario, Strategies& strategies, const Wish& wish) {
   if (wish.rate > 0) scenario.rate = wish.rate;
   std::printf("\n%s: %s, %g s, %g requests a second\n\n", scenario.key.c_str(), scenario.title.c_str(),
@@ -64,7 +45,7 @@ void print(Scenario scenario, Strategies& strategies, const Wish& wish) {
         const auto equals = option.find('=');
         scenario.options[option.substr(0, equals)] = option.substr(equals + 1);
       }
-    Result result = runAll(scenario, strategies, strategy, wish);
+    Result result = runAll(scenario, strategies, strategy, wish.seed, wish.runs);
     std::printf("| `%s` | %.1f | %.1f | %.1f | %llu | %.1f %% | %.2f | %zu |\n", strategy.c_str(), result.quantile(0.5),
                 result.quantile(0.99), result.quantile(0.999), static_cast<unsigned long long>(result.errors),
                 100 * result.share(0), result.mostOverMean(), result.longestQueue());

@@ -6,24 +6,41 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 namespace lemonade::sim {
 
 struct Result {
-  std::vector<float> latencies_ms;       ///< of answered requests, from the moment they were due
-  std::uint64_t errors = 0;              ///< requests that were reset, given up or turned away
-  std::vector<std::uint64_t> given;      ///< connects to each server
-  std::vector<std::uint64_t> answered;   ///< requests each server answered
+  std::vector<float> latencies_ms;         ///< of answered requests, from the moment they were due
+  std::uint64_t errors = 0;                ///< requests that were reset, given up or turned away
+  std::vector<std::uint64_t> given;        ///< connects to each server
+  std::vector<std::uint64_t> answered;     ///< requests each server answered
   std::vector<std::size_t> longest_queue;  ///< of each server
-  std::uint64_t invalid_picks = 0;       ///< answers of the strategy that the host could not use
+  std::uint64_t invalid_picks = 0;         ///< answers of the strategy that the host could not use
 
-  /// The latency that a share q of the answered requests did not exceed, ms; 0 where none was answered.
+  /// The latency that a share q of all requests did not exceed, ms. One that failed took for ever: infinity.
   double quantile(double q) {
-    if (latencies_ms.empty()) return 0;
-    const auto at = static_cast<std::ptrdiff_t>(q * static_cast<double>(latencies_ms.size() - 1));
+    const double last = static_cast<double>(latencies_ms.size() + errors) - 1;
+    const auto at = static_cast<std::ptrdiff_t>(q * std::max(0.0, last));
+    if (static_cast<std::size_t>(at) >= latencies_ms.size()) return std::numeric_limits<double>::infinity();
     std::nth_element(latencies_ms.begin(), latencies_ms.begin() + at, latencies_ms.end());
     return latencies_ms[static_cast<std::size_t>(at)];
+  }
+
+  /// Adds what another run of the same scenario gave.
+  void add(const Result& other) {
+    latencies_ms.insert(latencies_ms.end(), other.latencies_ms.begin(), other.latencies_ms.end());
+    errors += other.errors;
+    invalid_picks += other.invalid_picks;
+    given.resize(other.given.size());
+    answered.resize(other.answered.size());
+    longest_queue.resize(other.longest_queue.size());
+    for (std::size_t i = 0; i < other.given.size(); ++i) {
+      given[i] += other.given[i];
+      answered[i] += other.answered[i];
+      longest_queue[i] = std::max(longest_queue[i], other.longest_queue[i]);
+    }
   }
 
   /// Share of all connects that a server was given.

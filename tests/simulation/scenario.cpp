@@ -7,9 +7,7 @@ namespace {
 
 constexpr double kLoad = 0.6;  // of the capacity
 
-double rateFor(const Scenario& scenario, std::uint32_t servers) {
-  return kLoad * servers * 1'000 / scenario.work_ms;
-}
+double rateFor(const Scenario& scenario, std::uint32_t servers) { return kLoad * servers * 1'000 / scenario.work_ms; }
 
 Scenario base(const char* key, const char* title, double seconds, double rate) {
   Scenario scenario;

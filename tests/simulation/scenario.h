@@ -32,16 +32,16 @@ struct Scenario {
   std::uint32_t servers = 8;
   std::uint32_t balancers = 1;
   double seconds = 60;
-  double measure_from = 0;       ///< seconds; requests due earlier are not counted
-  double rate = 1'000;           ///< requests a second, over all balancers; Poisson
-  double work_ms = 5;            ///< mean work of a request at a healthy server, exponentially distributed
-  double crowd_from = 0;         ///< seconds: from here
-  double crowd_to = 0;           ///< to here
-  double crowd_factor = 1;       ///< so many times the rate
-  double session_rate = 0;       ///< long sessions a second, 1 s and 5 s more on average
-  double busy_share = 0.25;      ///< of them: 20 ms from answer to request on average, the others 500 ms
-  bool checks = true;            ///< the servers are checked every 2 s, fall 3, rise 2
-  double slow_start = 10;        ///< seconds
+  double measure_from = 0;             ///< seconds; requests due earlier are not counted
+  double rate = 1'000;                 ///< requests a second, over all balancers; Poisson
+  double work_ms = 5;                  ///< mean work of a request at a healthy server, exponentially distributed
+  double crowd_from = 0;               ///< seconds: from here
+  double crowd_to = 0;                 ///< to here
+  double crowd_factor = 1;             ///< so many times the rate
+  double session_rate = 0;             ///< long sessions a second, 1 s and 5 s more on average
+  double busy_share = 0.25;            ///< of them: 20 ms from answer to request on average, the others 500 ms
+  bool checks = true;                  ///< the servers are checked every 2 s, fall 3, rise 2
+  double slow_start = 10;              ///< seconds
   std::vector<std::uint32_t> weights;  ///< of the servers; empty: all 1
   std::vector<Step> timetable;
   std::map<std::string, std::string> options;  ///< of the strategy, numbers and strings

@@ -31,11 +31,21 @@ class Server {
   /// Begins to behave so.
   void behave(const Step& step) {
     switch (step.action) {
-      case Action::kSlow: slowness_ = step.factor; return;
-      case Action::kReset: resets_ = true; return;
-      case Action::kHang: hangs_ = true; break;
-      case Action::kDown: down_ = true; break;
-      case Action::kUp: hangs_ = resets_ = down_ = false; return;
+      case Action::kSlow:
+        slowness_ = step.factor;
+        return;
+      case Action::kReset:
+        resets_ = true;
+        return;
+      case Action::kHang:
+        hangs_ = true;
+        break;
+      case Action::kDown:
+        down_ = true;
+        break;
+      case Action::kUp:
+        hangs_ = resets_ = down_ = false;
+        return;
     }
     jobs_.clear();
     ++stretch_;

@@ -55,11 +55,13 @@ void World::handle(const Event& event) {
   const auto current = [&] { return sessions_[event.subject].live && sessions_[event.subject].use == event.detail; };
   switch (event.what) {
     case What::kArrival:
-    case What::kSessionArrival: return arrive(event);
+    case What::kSessionArrival:
+      return arrive(event);
     case What::kConnected:
       if (current()) connected(event.subject);
       return;
-    case What::kJobDone: return jobDone(event);
+    case What::kJobDone:
+      return jobDone(event);
     case What::kReset:
       if (current()) lost(event.subject, true);
       return;
@@ -69,12 +71,14 @@ void World::handle(const Event& event) {
     case What::kGiveUp:
       if (current()) lost(event.subject, false);
       return;
-    case What::kCheck: return check(event);
+    case What::kCheck:
+      return check(event);
     case What::kRamp:
       ramp_planned_[event.subject] = false;
       balancers_[event.subject]->publish(event.at);
       return keepRamping(event.subject);
-    case What::kAction: return act(scenario_.timetable[event.subject]);
+    case What::kAction:
+      return act(scenario_.timetable[event.subject]);
   }
 }
 
@@ -215,8 +219,7 @@ void World::act(const Step& step) {
   servers_[step.server].behave(step);
   if (step.action != Action::kDown) return;
   for (std::uint32_t id = 0; id < sessions_.size(); ++id)
-    if (sessions_[id].live && sessions_[id].connected() && serverOf(sessions_[id]) == step.server)
-      lost(id, true);
+    if (sessions_[id].live && sessions_[id].connected() && serverOf(sessions_[id]) == step.server) lost(id, true);
 }
 
 void World::check(const Event& event) {
@@ -230,6 +233,13 @@ void World::keepRamping(std::uint32_t balancer) {
   if (!balancers_[balancer]->ramping() || ramp_planned_[balancer]) return;
   ramp_planned_[balancer] = true;
   timeline_.plan(timeline_.now() + kRampNs, What::kRamp, balancer);
+}
+
+Result runAll(const Scenario& scenario, Strategies& strategies, const std::string& strategy, std::uint64_t seed,
+              std::uint64_t runs) {
+  Result sum;
+  for (std::uint64_t run = 0; run < runs; ++run) sum.add(World(scenario, strategies, strategy, seed + run).run());
+  return sum;
 }
 
 }  // namespace lemonade::sim

@@ -30,7 +30,7 @@ class World {
     std::uint32_t client = 0;
     std::uint32_t use = 0;  // grows when the place in the list gets another session or request
     Picked picked;
-    Backend* backend = nullptr;  // the picked one, while there is a place there
+    Backend* backend = nullptr;     // the picked one, while there is a place there
     std::uint64_t due = 0;          // of the request under way
     std::uint64_t exchange_at = 0;  // 0: nothing waits
     std::uint64_t attempted_at = 0;
@@ -77,5 +77,9 @@ class World {
   std::vector<std::uint32_t> free_;
   Result result_;
 };
+
+/// So many runs with seeds from `seed` on, counted together.
+Result runAll(const Scenario& scenario, Strategies& strategies, const std::string& strategy, std::uint64_t seed,
+              std::uint64_t runs);
 
 }  // namespace lemonade::sim

@@ -19,7 +19,7 @@ struct BackendSpec {
   std::uint32_t weight = 1;
   std::uint32_t max_connections = 0;
   bool healthy = true;
-  std::string id = {};                                  ///< empty: "web-" and its index
+  std::string id = {};                                 ///< empty: "web-" and its index
   std::optional<std::uint32_t> effective_weight = {};  ///< nothing: 1000 * weight
 };
 

@@ -26,9 +26,8 @@ class RandomTwo : public sdk::Strategy {
     if (pick.prepared == nullptr) return sdk::anyAllowed(pick);
     const auto& candidates = *pick.prepared;
     sdk::Shortlist list;
-    candidates.draw(pick.connection, choices_, list, [&](std::uint32_t position, std::uint32_t active) {
-      return candidates[position].load(active);
-    });
+    candidates.draw(pick.connection, choices_, list,
+                    [&](std::uint32_t position, std::uint32_t active) { return candidates[position].load(active); });
     if (list.size() == 0) return LEMONADE_PICK_NONE;
     std::uint32_t best = 0;
     // Of equals the one drawn first: it was drawn by weight.

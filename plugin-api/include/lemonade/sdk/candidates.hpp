@@ -161,7 +161,7 @@ class Candidates {
   }
 
   std::vector<Candidate> all_;
-  Rotation rotation_;        // of a small pool
+  Rotation rotation_;  // of a small pool
   WeightedSampler sampler_;
 };
 
