@@ -14,6 +14,12 @@ void setOption(int fd, int level, int name, int value) noexcept {
   (void)::setsockopt(fd, level, name, &value, sizeof(value));
 }
 
+/// Null, or the name of the call that failed.
+const char* bindAndListen(int fd, const Address& address, std::uint32_t backlog) noexcept {
+  if (::bind(fd, address.get(), address.size()) != 0) return "bind";
+  return ::listen(fd, static_cast<int>(backlog)) != 0 ? "listen" : nullptr;
+}
+
 std::string mendFor(int error) {
   switch (error) {
     case EADDRINUSE: return "; another program listens there (ss -ltnp shows which)";
@@ -26,7 +32,7 @@ std::string mendFor(int error) {
 }  // namespace
 
 Result<std::shared_ptr<const Listener>> Listener::open(const Address& address, std::uint32_t backlog,
-                                                       std::uint32_t keepalive_seconds) {
+                                                       std::uint32_t keepalive_seconds, const Listeners& going) {
   const auto fail = [&](const char* what) {
     const int error = errno;
     return Error{"cannot listen on " + address.text() + ": " + what + ": " + std::strerror(error) + mendFor(error)};
@@ -38,8 +44,20 @@ Result<std::shared_ptr<const Listener>> Listener::open(const Address& address, s
   if (address.family() == AF_INET6) setOption(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
   setOption(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
   setOption(fd.get(), SOL_SOCKET, SO_OOBINLINE, 1);  // urgent data is carried as ordinary data
-  if (::bind(fd.get(), address.get(), address.size()) != 0) return fail("bind");
-  if (::listen(fd.get(), static_cast<int>(backlog)) != 0) return fail("listen");
+  const char* failed = bindAndListen(fd.get(), address, backlog);
+  if (failed != nullptr && errno == EADDRINUSE) {
+    // Perhaps it is one of ours that goes, which covers this address or is covered by it. The kernel lets both listen
+    // where both are willing to share their port, which has to last no longer than this.
+    std::vector<int> sharing{fd.get()};
+    for (const auto& listener : going)
+      if (listener->address().port() == address.port()) sharing.push_back(listener->fd());
+    if (sharing.size() > 1) {
+      for (const int one : sharing) setOption(one, SOL_SOCKET, SO_REUSEPORT, 1);
+      failed = bindAndListen(fd.get(), address, backlog);
+      for (const int one : sharing) setOption(one, SOL_SOCKET, SO_REUSEPORT, 0);
+    }
+  }
+  if (failed != nullptr) return fail(failed);
   sockaddr_storage bound{};
   socklen_t size = sizeof(bound);
   if (::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&bound), &size) != 0) return fail("getsockname");

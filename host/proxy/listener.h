@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // A listening socket. What it is given here, accepted sockets inherit: TCP_NODELAY and keep-alive cost nothing per
-// connection. It is never opened with SO_REUSEPORT: a second process on the same port must fail, not share.
+// connection. SO_REUSEPORT is never left on: a second process on the same port must fail, not share.
 #pragma once
 
 #include "balance/address.h"
@@ -10,16 +10,19 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 #include <string>
 
 namespace lemonade::proxy {
 
 class Listener {
  public:
-  /// Binds and listens, non-blocking. Port 0 gets a free one. The error names the address and, where there is one, the
-  /// mend.
+  using Listeners = std::vector<std::shared_ptr<const Listener>>;
+
+  /// Binds and listens, non-blocking. Port 0 gets a free one. Those that are about to go may be in the way: 127.0.0.1:80
+  /// of 0.0.0.0:80 and the other way round. The error names the address and, where there is one, the mend.
   static Result<std::shared_ptr<const Listener>> open(const Address& address, std::uint32_t backlog,
-                                                      std::uint32_t keepalive_seconds);
+                                                      std::uint32_t keepalive_seconds, const Listeners& going = {});
 
   /// Changes what later accepts inherit and how many clients may wait.
   void tune(std::uint32_t backlog, std::uint32_t keepalive_seconds) const noexcept;

@@ -60,7 +60,10 @@ Proxy::Proxy(Pool& pool, std::uint32_t max_connections) : pool_(pool), admission
 Proxy::~Proxy() { stop(); }
 
 Result<Proxy::Listeners> Proxy::open(const std::vector<Address>& addresses, std::uint32_t backlog) const {
-  Listeners opened;
+  Listeners opened, going;
+  for (const auto& listener : listeners_)
+    if (std::find(addresses.begin(), addresses.end(), listener->requested()) == addresses.end())
+      going.push_back(listener);
   for (const auto& address : addresses) {
     const auto known = std::find_if(listeners_.begin(), listeners_.end(),
                                     [&](const auto& listener) { return listener->requested() == address; });
@@ -68,7 +71,7 @@ Result<Proxy::Listeners> Proxy::open(const std::vector<Address>& addresses, std:
       opened.push_back(*known);
       continue;
     }
-    auto listener = Listener::open(address, backlog, settings_.keepalive_seconds.load());
+    auto listener = Listener::open(address, backlog, settings_.keepalive_seconds.load(), going);
     if (!listener) return std::move(listener).error();
     opened.push_back(std::move(listener).value());
   }

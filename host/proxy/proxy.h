@@ -19,7 +19,7 @@ namespace lemonade::proxy {
 
 class Proxy {
  public:
-  using Listeners = std::vector<std::shared_ptr<const Listener>>;
+  using Listeners = Listener::Listeners;
 
   /// pool must outlive the proxy.
   Proxy(Pool& pool, std::uint32_t max_connections);

@@ -51,6 +51,30 @@ TEST_CASE("A reload moves the listener and sessions of the old one go on", "[rel
   }
 }
 
+TEST_CASE("A reload replaces one address of a port by all and all by one", "[reload]") {
+  One one;
+  const std::string narrow = freeAddress();
+  const std::string port = std::to_string(portOf(narrow)), wide = "0.0.0.0:" + port;
+  const auto at = [&](const std::string& address) { return one.with("proxy.listen_address", "\"" + address + "\""); };
+  Balancer balancer(at(narrow));
+  Socket live = Socket::connect(narrow);
+  REQUIRE(live.receiveLine() == "a");
+  for (int i = 0; i < 3; ++i) {
+    reload(balancer, at(wide));
+    CHECK(Socket::connect(narrow).receiveLine() == "a");
+    CHECK(Socket::connect("127.0.0.2:" + port).receiveLine() == "a");
+    reload(balancer, at(narrow));
+    CHECK(Socket::connect(narrow).receiveLine() == "a");
+    CHECK(refuses("127.0.0.2:" + port));
+  }
+  CHECK(live.staysOpen(50ms));
+  // Nobody else gets in, and side by side they are refused as at a start.
+  CHECK_THROWS(listenOn(wide));
+  write(balancer, one.with("proxy.listen_address", "[\"" + narrow + "\", \"" + wide + "\"]"));
+  CHECK(requestReload(balancer).status == 422);
+  CHECK(Socket::connect(narrow).receiveLine() == "a");
+}
+
 TEST_CASE("Clients that follow a listener from port to port are never refused", "[reload]") {
   One one;
   const std::string first = freeAddress(), second = freeAddress();
