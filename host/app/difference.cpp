@@ -117,12 +117,15 @@ void compareProxy(Lines& lines, const config::Proxy& before, const config::Proxy
   lines.compare("proxy.idle_timeout", before.idle_timeout, after.idle_timeout);
   lines.compare("proxy.tcp_keepalive", before.tcp_keepalive, after.tcp_keepalive);
   lines.compare("proxy.retries", std::uint64_t{before.retries}, std::uint64_t{after.retries});
+  lines.compare("proxy.resolve_interval", before.resolve_interval, after.resolve_interval);
   lines.compare("proxy.queue_timeout", before.queue_timeout, after.queue_timeout);
 }
 
 void compareHealth(Lines& lines, const config::Health& before, const config::Health& after) {
   comparePlugin(lines, "health.checker", before.checker, after.checker);
   lines.compare("health.interval", before.interval, after.interval);
+  lines.compare("health.fast_interval", before.fast_interval, after.fast_interval);
+  lines.compare("health.down_interval", before.down_interval, after.down_interval);
   lines.compare("health.timeout", before.timeout, after.timeout);
   lines.compare("health.rise", std::uint64_t{before.rise}, std::uint64_t{after.rise});
   lines.compare("health.fall", std::uint64_t{before.fall}, std::uint64_t{after.fall});

@@ -4,19 +4,17 @@
 #include "base/log.h"
 
 #include <algorithm>
-#include <set>
 
 namespace lemonade::app {
 
 namespace {
 
 using namespace std::chrono_literals;
-constexpr Duration kAskAgain = 10s;
-constexpr Duration kAskAgainUnresolved = 1s;
+constexpr Duration kNeverResolvedInterval = 1s;
 
 BackendSettings settingsOf(const config::Backend& configured) {
-  return {configured.id,     configured.name,            configured.host,
-          configured.weight, configured.max_connections, configured.enabled, configured.priority};
+  return {configured.id,      configured.name,    configured.host, configured.weight, configured.max_connections,
+          configured.enabled, configured.priority};
 }
 
 bool isNumeric(const std::string& host) { return Address::parse(host, 0).has_value(); }
@@ -46,90 +44,102 @@ Membership::Membership(ControlLoop& loop, Resolver& resolver, const Pool& pool, 
 
 void Membership::stop() {
   *self_ = nullptr;
-  loop_.cancel(timer_);
-  timer_ = 0;
+  loop_.cancel(std::exchange(timer_, 0));
 }
 
-void Membership::configure(std::vector<config::Backend> configured, const Resolutions& resolutions) {
+void Membership::configure(std::vector<config::Backend> configured, const Resolutions& resolutions,
+                           Duration resolve_interval) {
   configured_ = std::move(configured);
-  for (const auto& [host, resolution] : resolutions)
-    if (resolution.ok()) addresses_[host] = resolution.addresses;
+  resolve_interval_ = resolve_interval;
+  auto before = std::exchange(names_, {});
+  for (const auto& backend : configured_) {
+    if (auto known = before.extract(backend.host); !known.empty()) names_.insert(std::move(known));
+    auto& name = names_[backend.host];
+    const auto found = resolutions.find(backend.host);
+    if (found == resolutions.end()) continue;
+    name.failing = !found->second.ok();
+    if (found->second.ok()) name.addresses = found->second.addresses;
+  }
   rebuild();
-  loop_.cancel(timer_);
-  timer_ = 0;
-  const bool names = std::any_of(configured_.begin(), configured_.end(),
-                                 [](const auto& backend) { return !isNumeric(backend.host); });
-  if (names) timer_ = loop_.after(kAskAgainUnresolved, [this] { askAgain(); });
+  askSoon();
 }
 
 void Membership::rebuild() {
+  std::map<Key, std::shared_ptr<Backend>> known;
+  const auto keyOf = [](const Backend& backend) { return Key(backend.identity(), backend.resolved()); };
+  std::erase_if(left_, [](const auto& backend) { return backend.expired(); });
+  for (const auto& weak : left_)
+    if (auto backend = weak.lock(); backend != nullptr) known.emplace(keyOf(*backend), std::move(backend));
+  for (const auto& backend : backends_) known.insert_or_assign(keyOf(*backend), backend);
+
   View::Backends backends;
   for (const auto& configured : configured_) {
-    const auto found = addresses_.find(configured.host);
-    if (found == addresses_.end()) append(backends, configured, Address());
-    if (found == addresses_.end()) continue;
-    for (const auto& address : found->second) append(backends, configured, withPort(address, configured.port));
+    const auto& addresses = names_[configured.host].addresses;
+    if (addresses.empty()) append(backends, known, configured, Address());
+    for (const auto& address : addresses) append(backends, known, configured, withPort(address, configured.port));
   }
-  const auto stays = [&](const std::shared_ptr<Backend>& backend) {
-    return std::find(backends.begin(), backends.end(), backend) != backends.end();
-  };
-  std::erase_if(left_, [&](const auto& backend) { return backend.expired() || stays(backend.lock()); });
-  for (const auto& backend : backends_)
-    if (!stays(backend)) left_.push_back(backend);
+  for (const auto& backend : backends) known.erase(keyOf(*backend));
+  left_.clear();
+  for (const auto& [key, backend] : known) left_.push_back(backend);
   backends_ = std::move(backends);
   on_change_(backends_);
 }
 
-std::shared_ptr<Backend> Membership::known(const Backend& fresh) const {
-  const auto same = [&](const Backend& backend) {
-    return backend.identity() == fresh.identity() && backend.resolved() == fresh.resolved();
-  };
-  for (const auto& backend : backends_)
-    if (same(*backend)) return backend;
-  for (const auto& weak : left_)
-    if (auto backend = weak.lock(); backend != nullptr && same(*backend)) return backend;
-  return nullptr;
+void Membership::append(View::Backends& backends, const std::map<Key, std::shared_ptr<Backend>>& known,
+                        const config::Backend& configured, const Address& address) const {
+  auto backend = std::make_shared<Backend>(settingsOf(configured), address, configured.port, pool_.workers());
+  if (const auto old = known.find({backend->identity(), backend->resolved()}); old != known.end()) {
+    old->second->apply(settingsOf(configured));
+    backend = old->second;
+  } else if (!backend->resolved()) {
+    (void)backend->setHealth(false, "name does not resolve");
+  }
+  backends.push_back(std::move(backend));
 }
 
-void Membership::append(View::Backends& backends, const config::Backend& configured, const Address& address) {
-  auto fresh = std::make_shared<Backend>(settingsOf(configured), address, configured.port, pool_.workers());
-  if (auto old = known(*fresh); old != nullptr) {
-    old->apply(settingsOf(configured));
-    fresh = std::move(old);
-  } else if (!fresh->resolved()) {
-    (void)fresh->setHealth(false, "name does not resolve");
+void Membership::askSoon() {
+  loop_.cancel(std::exchange(timer_, 0));
+  bool any = false;
+  bool unresolved = false;
+  for (const auto& [host, name] : names_) {
+    any = any || !isNumeric(host);
+    unresolved = unresolved || name.addresses.empty();
   }
-  backends.push_back(std::move(fresh));
+  const auto interval = unresolved ? std::min(resolve_interval_, kNeverResolvedInterval) : resolve_interval_;
+  if (any) timer_ = loop_.after(interval, [this] { askAgain(); });
 }
 
 void Membership::askAgain() {
-  std::set<std::string> hosts;
-  bool unresolved = false;
-  for (const auto& backend : configured_) {
-    if (!isNumeric(backend.host)) hosts.insert(backend.host);
-    unresolved = unresolved || addresses_.find(backend.host) == addresses_.end();
-  }
-  for (const auto& host : hosts)
-    resolver_.resolve(host, 0, [self = self_, host](const Resolution& resolution) {
+  for (auto& [host, name] : names_) {
+    if (isNumeric(host) || std::exchange(name.asked, true)) continue;
+    resolver_.resolve(host, 0, [self = self_, host = host](const Resolution& resolution) {
       if (*self != nullptr) (*self)->answered(host, resolution);
     });
-  timer_ = loop_.after(unresolved ? kAskAgainUnresolved : kAskAgain, [this] { askAgain(); });
+  }
+  askSoon();
 }
 
 void Membership::answered(const std::string& host, const Resolution& resolution) {
-  const auto known = addresses_.find(host);
+  const auto found = names_.find(host);
+  if (found == names_.end()) return;  // no longer configured
+  auto& name = found->second;
+  name.asked = false;
+  const bool failed = std::exchange(name.failing, !resolution.ok());
   if (!resolution.ok()) {
     // Addresses that were good stay in use, also when the name has gone: a name server in trouble must not take
     // backends away that still answer.
-    log::debug("resolve", "a name did not resolve", {{"name", host}, {"reason", resolution.error}});
+    if (!failed)
+      log::warning("resolve", "a name does not resolve",
+                   {{"name", host}, {"in_use", textOf(name.addresses)}, {"reason", resolution.error}});
     return;
   }
-  if (known != addresses_.end() && known->second == resolution.addresses) return;
+  if (name.addresses == resolution.addresses) {
+    if (failed) log::info("resolve", "a name resolves again", {{"name", host}, {"now", textOf(name.addresses)}});
+    return;
+  }
   log::info("resolve", "a name has new addresses",
-            {{"name", host},
-             {"before", known != addresses_.end() ? textOf(known->second) : ""},
-             {"now", textOf(resolution.addresses)}});
-  addresses_[host] = resolution.addresses;
+            {{"name", host}, {"before", textOf(name.addresses)}, {"now", textOf(resolution.addresses)}});
+  name.addresses = resolution.addresses;
   rebuild();
 }
 

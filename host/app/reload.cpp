@@ -137,10 +137,11 @@ Status LoadBalancer::commit(Preparation& preparation) {
   pool_.setStrategy(std::move(strategy));
   proxy_.listen(std::move(listeners).value());
   proxy_.tuneListeners(config.proxy.backlog);
-  membership_.configure(config.backends, preparation.resolutions);
+  membership_.configure(config.backends, preparation.resolutions, config.proxy.resolve_interval);
   // New workers find the newest view only, whose strategy has lanes for them.
   proxy_.setWorkers(workers, proxy::drainTime(config.runtime.drain_timeout));
-  monitor_.configure({config.health.interval, config.health.timeout, config.health.rise, config.health.fall});
+  monitor_.configure({config.health.interval, config.health.timeout, config.health.rise, config.health.fall,
+                      config.health.fast_interval, config.health.down_interval});
   ejector_.configure({config.ejection.enabled, config.ejection.consecutive_failures, config.ejection.base_time,
                       config.ejection.max_time, config.ejection.max_share, config.ejection.unanswered_timeout});
   if (preparation.checker) {

@@ -22,7 +22,7 @@ class ControlLoop;
 struct Resolution {
   enum class Outcome {
     kFound,
-    kNotFound,   ///< the name has no address: what was known of it is void
+    kNotFound,   ///< the name has no address
     kTemporary,  ///< nothing was learnt, such as after SERVFAIL: keep what was known and ask again
   };
 

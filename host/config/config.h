@@ -66,6 +66,7 @@ struct Proxy {
   Duration idle_timeout = 1h;   ///< 0: none
   Duration tcp_keepalive = 60s;  ///< idle time before the first probe; 0: off
   std::uint32_t retries = 2;
+  Duration resolve_interval = 10s;
   Duration queue_timeout = 5s;  ///< of clients that wait for a place at a backend; 0: nobody waits
 };
 
@@ -85,6 +86,8 @@ struct Backend {
 struct Health {
   PluginChoice checker;
   Duration interval = 5s;
+  Duration fast_interval = 0s;  ///< 0: interval
+  Duration down_interval = 0s;  ///< 0: interval
   Duration timeout = 2s;
   std::uint32_t rise = 2;
   std::uint32_t fall = 3;

@@ -38,6 +38,15 @@ void readChoice(const Item& item, Draft& draft) {
   }
 }
 
+/// A duration that takes the place of another one, or 0 to leave that alone.
+template <Duration Health::*Value>
+void readReplacement(const Item& item, Health& health) {
+  const auto value = durationOf(item, 0s, kDay);
+  if (!value) return;
+  if (*value != 0s && *value < kShortest) return item.refuse("give at least 10ms, or \"0s\" for health.interval");
+  health.*Value = *value;
+}
+
 void readChecker(const Item& item, Health& health) {
   if (auto id = pluginId(item)) health.checker = {std::move(*id), item.source, std::move(health.checker.options)};
 }
@@ -233,11 +242,14 @@ std::vector<Key<Draft>> makeConfigKeys() {
       proxy("idle_timeout", duration(&Proxy::idle_timeout, 0s, 30 * kDay)),
       proxy("tcp_keepalive", readKeepalive),
       proxy("retries", integer(&Proxy::retries, 0, 15)),
+      proxy("resolve_interval", duration(&Proxy::resolve_interval, kShortest, kDay)),
       proxy("queue_timeout", duration(&Proxy::queue_timeout, 0s, 1h)),
       {"strategy", "algorithm", readChoice<&Config::strategy>},
       {"strategy", "options", readStrategyOptions},
       health("checker", readChecker),
       health("interval", duration(&Health::interval, kShortest, kDay)),
+      health("fast_interval", readReplacement<&Health::fast_interval>),
+      health("down_interval", readReplacement<&Health::down_interval>),
       health("timeout", duration(&Health::timeout, 1ms, 1h)),
       health("rise", integer(&Health::rise, 1, 1'000)),
       health("fall", integer(&Health::fall, 1, 1'000)),

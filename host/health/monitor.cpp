@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <system_error>
+#include <tuple>
 
 namespace lemonade::health {
 namespace {
@@ -80,7 +81,8 @@ void Monitor::setChecker(std::shared_ptr<const Checker> checker) {
 
 void Monitor::configure(const Settings& settings) {
   const bool other_counts = settings.rise != settings_.rise || settings.fall != settings_.fall;
-  const bool other_interval = settings.interval != settings_.interval;
+  const auto intervals = [](const Settings& s) { return std::tuple(s.interval, s.fast_interval, s.down_interval); };
+  const bool other_interval = intervals(settings) != intervals(settings_);
   const bool other_timeout = settings.timeout != settings_.timeout;
   settings_ = settings;
   for (const auto& [backend, watched] : watched_) {
@@ -132,7 +134,13 @@ void Monitor::schedule(Watched& watched, Duration delay) {
 
 void Monitor::scheduleNext(Watched& watched) {
   const Duration since(static_cast<Duration::rep>(nowNs() - watched.probe.startedNs()));
-  schedule(watched, jittered(settings_.interval) - since);
+  schedule(watched, jittered(intervalOf(watched)) - since);
+}
+
+Duration Monitor::intervalOf(const Watched& watched) const noexcept {
+  const auto& state = watched.state;
+  const auto special = state.changing() ? settings_.fast_interval : state.up() ? Duration() : settings_.down_interval;
+  return special != Duration() ? special : settings_.interval;
 }
 
 /// Leaves a backend without timer, turn or check.
@@ -228,7 +236,7 @@ void Monitor::conclude(Watched& watched, Probe::Outcome outcome) {
   }
   if (!first) return scheduleNext(watched);
   // First checks come close together; the second ones come anywhere within the interval, and so do all that follow.
-  schedule(watched, jittered(settings_.interval) * std::uniform_int_distribution(10, 100)(random_) / 100);
+  schedule(watched, jittered(intervalOf(watched)) * std::uniform_int_distribution(10, 100)(random_) / 100);
 }
 
 void Monitor::putOff(Watched& watched) {

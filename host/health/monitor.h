@@ -29,6 +29,8 @@ struct Settings {
   Duration timeout = std::chrono::seconds(2);   ///< of a whole check; where it exceeds the interval, that waits for it
   std::uint32_t rise = 2;                       ///< checks in a row that take a backend up, at least 1
   std::uint32_t fall = 3;                       ///< and down
+  Duration fast_interval{};                     ///< instead of interval while a backend changes; 0: interval
+  Duration down_interval{};                     ///< instead of interval while one is down; 0: interval
 };
 
 /// What a monitor counted since it was made. Written by the control thread, read by any.
@@ -72,6 +74,7 @@ class Monitor {
   void spread(const std::vector<Watched*>& watched);
   void schedule(Watched& watched, Duration delay);
   void scheduleNext(Watched& watched);
+  Duration intervalOf(const Watched& watched) const noexcept;
   void rest(Watched& watched);
   Duration jittered(Duration interval);
 

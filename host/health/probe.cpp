@@ -247,8 +247,8 @@ void Probe::cancel() noexcept {
     const auto& ending = *std::exchange(checker_, nullptr);
     ending.table().probe_end(ending.self(), probe_);
   }
-  // Closing alone does not do: a child process that is being spawned holds the descriptor for an instant, and epoll would
-  // go on telling of a check that has ended.
+  // Closing alone does not do: a child process that is being spawned holds the descriptor for an instant, and epoll
+  // would go on telling of a check that has ended.
   if (fd_ && watched_ != 0) (void)::epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd_.get(), nullptr);
   watched_ = 0;
   fd_.reset();

@@ -39,6 +39,8 @@ class State {
   }
 
   bool up() const noexcept { return level_ >= rise_; }
+  /// On its way from one side to the other, with part of the checks that take it there.
+  bool changing() const noexcept { return level_ != 0 && level_ != top_; }
   bool checked() const noexcept { return checked_; }
 
  private:

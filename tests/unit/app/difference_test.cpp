@@ -75,9 +75,12 @@ TEST_CASE("Each difference is one line with the key and both values", "[app]") {
   CHECK(one([](Config& c) { c.proxy.idle_timeout = 0s; }) == "proxy.idle_timeout 3600s -> 0s");
   CHECK(one([](Config& c) { c.proxy.tcp_keepalive = 0s; }) == "proxy.tcp_keepalive 60s -> 0s");
   CHECK(one([](Config& c) { c.proxy.retries = 0; }) == "proxy.retries 2 -> 0");
+  CHECK(one([](Config& c) { c.proxy.resolve_interval = 1s; }) == "proxy.resolve_interval 10s -> 1s");
   CHECK(one([](Config& c) { c.strategy = {"round_robin", {}, {}}; }) == "strategy adaptive -> round_robin");
   CHECK(one([](Config& c) { c.health.checker.id = "http"; }) == "health.checker tcp -> http");
   CHECK(one([](Config& c) { c.health.interval = 1s; }) == "health.interval 5s -> 1s");
+  CHECK(one([](Config& c) { c.health.fast_interval = 1s; }) == "health.fast_interval 0s -> 1s");
+  CHECK(one([](Config& c) { c.health.down_interval = 1s; }) == "health.down_interval 0s -> 1s");
   CHECK(one([](Config& c) { c.health.timeout = 1s; }) == "health.timeout 2s -> 1s");
   CHECK(one([](Config& c) { c.health.rise = 1; }) == "health.rise 2 -> 1");
   CHECK(one([](Config& c) { c.health.fall = 1; }) == "health.fall 3 -> 1");

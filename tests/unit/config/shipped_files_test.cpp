@@ -75,10 +75,13 @@ TEST_CASE("lemonade.toml shows the defaults", "[config]") {
   CHECK(shown.proxy.idle_timeout == real.proxy.idle_timeout);
   CHECK(shown.proxy.tcp_keepalive == real.proxy.tcp_keepalive);
   CHECK(shown.proxy.retries == real.proxy.retries);
+  CHECK(shown.proxy.resolve_interval == real.proxy.resolve_interval);
   CHECK(shown.proxy.queue_timeout == real.proxy.queue_timeout);
   CHECK(same(shown.strategy, real.strategy));
   CHECK(same(shown.health.checker, real.health.checker));
   CHECK(shown.health.interval == real.health.interval);
+  CHECK(shown.health.fast_interval == real.health.fast_interval);
+  CHECK(shown.health.down_interval == real.health.down_interval);
   CHECK(shown.health.timeout == real.health.timeout);
   CHECK(shown.health.rise == real.health.rise);
   CHECK(shown.health.fall == real.health.fall);

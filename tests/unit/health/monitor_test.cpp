@@ -58,7 +58,7 @@ class Bench {
     });
   }
   /// Waits until reached() holds, which the control thread is asked between its tasks.
-  bool eventually(const std::function<bool()>& reached) {
+  bool eventually(const std::function<bool()>& reached, std::chrono::milliseconds within = 5s) {
     std::promise<void> met;
     ControlLoop::TimerId timer = 0;
     loop.run([&] {
@@ -68,7 +68,7 @@ class Bench {
         met.set_value();
       });
     });
-    const bool done = met.get_future().wait_for(5s) == std::future_status::ready;
+    const bool done = met.get_future().wait_for(within) == std::future_status::ready;
     loop.run([&] { loop.cancel(timer); });
     return done;
   }
@@ -302,6 +302,31 @@ TEST_CASE("Monitor takes a shorter interval at once", "[health][monitor]") {
   REQUIRE(b.eventually([&] { return b.checks() == 1; }));
   b.loop.run([&] { b.monitor.configure({.interval = 10ms, .timeout = 2s, .rise = 2, .fall = 3}); });
   CHECK(b.eventually([&] { return b.checks() >= 4; }));
+}
+
+TEST_CASE("Monitor has an interval for each of up and down and changing and takes new ones at once",
+          "[health][monitor]") {
+  const Port port(Port::Kind::kListening);
+  const auto settings = [](Duration interval, Duration fast, Duration down) {
+    return Settings{interval, 2s, 2, 3, fast, down};
+  };
+  Bench b(settings(1h, 1h, 5ms));
+  const auto stopsAt = [&](std::uint64_t checks) {
+    return b.eventually([&] { return b.checks() == checks; }) &&
+           !b.eventually([&] { return b.checks() > checks; }, 50ms);
+  };
+  const auto configure = [&](const Settings& now) { b.loop.run([&] { b.monitor.configure(now); }); };
+  b.script.on_event = verdicts("FPPFFFF");
+  b.watch({port.backend()});
+  CHECK(stopsAt(2));  // down was short, on the way up is long
+  configure(settings(1h, 5ms, 1h));
+  CHECK(stopsAt(3));  // up
+  configure(settings(5ms, 1h, 1h));
+  CHECK(stopsAt(4));  // on the way down
+  configure(settings(1h, 5ms, 1h));
+  CHECK(stopsAt(6));  // down
+  configure(settings(5ms, 1h, 0ms));
+  CHECK(b.eventually([&] { return b.checks() >= 9; }));  // 0 means interval
 }
 
 TEST_CASE("Monitor checks disabled backends and leaves unresolved ones alone", "[health][monitor]") {

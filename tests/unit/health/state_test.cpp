@@ -68,3 +68,22 @@ TEST_CASE("State keeps its side and begins anew when the counts change", "[healt
   up.configure(3, 2);
   CHECK(run(up, "PPP") == "DDU");
 }
+
+TEST_CASE("State is changing while part of the checks are in that take it to the other side", "[health][state]") {
+  State state(2, 3);
+  const auto after = [&](bool passed) {
+    state.observe(passed);
+    return state.changing();
+  };
+  CHECK_FALSE(state.changing());
+  CHECK_FALSE(after(true));
+  CHECK(after(false));
+  CHECK_FALSE(after(true));
+  CHECK(after(false));
+  CHECK(after(false));
+  CHECK_FALSE(after(false));
+  CHECK(after(true));
+  CHECK_FALSE(after(false));
+  CHECK(after(true));
+  CHECK_FALSE(after(true));
+}
