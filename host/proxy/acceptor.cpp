@@ -48,6 +48,7 @@ void Acceptor::unlisten(const Listener& listener) {
 void Acceptor::watch(Source& source, bool on) {
   const Poco::NObserver<Source, ReadableNotification> observer(source, &Source::onReadable);
   on ? reactor_.addEventHandler(source.socket, observer) : reactor_.removeEventHandler(source.socket, observer);
+  on ? sessions_.addGuest(source.listener->fd()) : sessions_.removeGuest(source.listener->fd());
 }
 
 void Acceptor::watch(bool on) {

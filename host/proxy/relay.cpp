@@ -44,7 +44,8 @@ Relay::Flow Relay::forward(Session& session, Endpoint& from, Endpoint& to, bool 
     if (from.ended) {
       if (!to.finished && !to.broken) {
         to.finished = true;
-        (void)::shutdown(to.fd, SHUT_WR);
+        // Where that ends the session, closing it sends the FIN.
+        if (!(to.ended && from.pending == nullptr)) (void)::shutdown(to.fd, SHUT_WR);
       }
       return Flow::kIdle;
     }

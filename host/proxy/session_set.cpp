@@ -19,7 +19,6 @@ namespace lemonade::proxy {
 namespace {
 
 constexpr int kBatch = 256;
-constexpr int kBatches = 4;  // before the reactor has its turn
 constexpr std::uint64_t kDescriptorRetry = 50'000'000;
 constexpr std::uint64_t kResetCheck = 5'000'000;
 constexpr std::uint64_t kResetLimit = 5'000'000'000;
@@ -27,6 +26,10 @@ constexpr std::uint64_t kResetLimit = 5'000'000'000;
 // The lowest bit of an event's pointer says which side of the session it is about.
 constexpr std::uintptr_t kClientSide = 0;
 constexpr std::uintptr_t kBackendSide = 1;
+
+// What is no session.
+constexpr std::uint64_t kAgain = 0;
+constexpr std::uint64_t kGuest = 1;
 
 int socketError(int fd) noexcept {
   int error = 0;
@@ -40,6 +43,14 @@ void remember(Endpoint& endpoint, std::uint32_t events) noexcept {
   if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0) endpoint.hung_up = true;
   if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) endpoint.writable = true;
   if ((events & EPOLLERR) != 0) endpoint.failed = true;
+}
+
+void watchForInput(int epoll_fd, int fd, std::uint64_t what) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = what;
+  if (::epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0)
+    throw std::system_error(errno, std::generic_category(), "epoll_ctl");
 }
 
 /// Nothing that was written still waits in the kernel for the peer.
@@ -60,14 +71,14 @@ SessionSet::SessionSet(std::uint32_t worker, Pool& pool, const Settings& setting
       relay_(buffers_, meter_),
       epoll_(ownedFd(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
       again_fd_(ownedFd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")) {
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.ptr = nullptr;
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, again_fd_.get(), &event) != 0)
-    throw std::system_error(errno, std::generic_category(), "epoll_ctl");
+  watchForInput(epoll_.get(), again_fd_.get(), kAgain);
 }
 
 SessionSet::~SessionSet() { closeAll(CloseReason::kDrain); }
+
+void SessionSet::addGuest(int fd) { watchForInput(epoll_.get(), fd, kGuest); }
+
+void SessionSet::removeGuest(int fd) noexcept { (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
 
 void SessionSet::add(Fd client, const Address& address, std::uint16_t local_port) noexcept {
   auto* session = new (std::nothrow) Session;
@@ -117,33 +128,40 @@ void SessionSet::closeWithReset(Endpoint& endpoint) noexcept {
   closeFd(endpoint);
 }
 
-void SessionSet::handleReady() noexcept {
+bool SessionSet::handleReady() noexcept {
   epoll_event events[kBatch];
-  for (int batch = 0; batch < kBatches; ++batch) {
-    const int count = ::epoll_wait(epoll_.get(), events, kBatch, 0);
-    if (count <= 0) return;
-    now_ = nowNs();
-    for (int i = 0; i < count; ++i) handleEvent(events[i]);
-    freeClosed();
-    if (count < kBatch) return;
-  }
+  const int count = ::epoll_wait(epoll_.get(), events, kBatch, size_ != 0 ? -1 : 0);
+  if (count <= 0) return count < 0 && errno == EINTR;
+  now_ = nowNs();
+  bool ours = true;
+  for (int i = 0; i < count; ++i) ours = handleEvent(events[i]) && ours;
+  freeClosed();
+  return ours;
 }
 
-void SessionSet::handleEvent(const epoll_event& event) noexcept {
-  if (event.data.ptr == nullptr) return runAgain();
-  const std::uintptr_t tagged = event.data.u64;
-  auto& session = *reinterpret_cast<Session*>(tagged & ~kBackendSide);
-  const bool of_backend = (tagged & kBackendSide) != 0;
+// False where it is the reactor's.
+bool SessionSet::handleEvent(const epoll_event& event) noexcept {
+  if (event.data.u64 == kGuest) return false;
+  if (event.data.u64 == kAgain) {
+    runAgain();
+    return true;
+  }
+  auto& session = *reinterpret_cast<Session*>(event.data.u64 & ~kBackendSide);
+  handleSessionEvent(session, (event.data.u64 & kBackendSide) != 0, event.events);
+  return true;
+}
+
+void SessionSet::handleSessionEvent(Session& session, bool of_backend, std::uint32_t events) noexcept {
   if (session.state == Session::State::kClosed) return;
-  remember(of_backend ? session.backend : session.client, event.events);
+  remember(of_backend ? session.backend : session.client, events);
   switch (session.state) {
     case Session::State::kConnecting:
-      if (of_backend) return handleConnecting(session, event.events);
+      if (of_backend) return handleConnecting(session, events);
       [[fallthrough]];
     case Session::State::kWaiting:
     case Session::State::kQueued:
       // Half-closed clients still want their answer; this one has been reset.
-      if ((event.events & (EPOLLHUP | EPOLLERR)) != 0) abandon(session);
+      if ((events & (EPOLLHUP | EPOLLERR)) != 0) abandon(session);
       return;
     case Session::State::kRelaying: return relay(session);
     case Session::State::kResetting: (void)finishReset(session, now_); return;

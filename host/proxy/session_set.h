@@ -3,6 +3,9 @@
 // All sessions of one worker, in an epoll instance of their own: one descriptor in the worker's reactor stands for
 // thousands of connections. Each socket is registered once, edge triggered; nothing is ever modified.
 //
+// While it has sessions the worker waits here rather than in its reactor, which costs a poll and a dispatch for each
+// turn. The descriptors of the reactor are guests in this set: when one of them is ready, the reactor has its turn.
+//
 // Life of a session: add -> connecting (-> waiting or queued) -> relaying -> closed, or -> resetting -> closed. Each state is a list
 // ordered by time, so a timeout is looked for at the front only. Worker thread only.
 #pragma once
@@ -40,8 +43,13 @@ class SessionSet {
   /// A place at a backend may have become free: those that wait for one look again, first come first served.
   void handlePlaces() noexcept;
 
-  /// Handles what is ready.
-  void handleReady() noexcept;
+  /// A descriptor of the reactor, for which it shall have its turn.
+  void addGuest(int fd);
+  void removeGuest(int fd) noexcept;
+
+  /// Waits until something is ready and handles it. False where a guest is ready, or nothing is left to wait for: then it
+  /// is the reactor's turn.
+  bool handleReady() noexcept;
   /// Handles what is due.
   void handleDue(std::uint64_t now) noexcept;
   /// When handleDue has something to do next, monotonic nanoseconds; 0 where nothing is under way.
@@ -54,7 +62,8 @@ class SessionSet {
   std::size_t size() const noexcept { return size_; }
 
  private:
-  void handleEvent(const epoll_event& event) noexcept;
+  bool handleEvent(const epoll_event& event) noexcept;
+  void handleSessionEvent(Session& session, bool of_backend, std::uint32_t events) noexcept;
   void proceed(Session& session, Connector::Outcome outcome) noexcept;
   void queue(Session& session) noexcept;
   void servePlaces() noexcept;

@@ -44,6 +44,8 @@ Worker::Worker(std::uint32_t index, Seat& seat, Pool& pool, const Settings& sett
   reactor_.addEventHandler(sessions_socket_, Observer(*this, &Worker::onSessions));
   reactor_.addEventHandler(timer_socket_, Observer(*this, &Worker::onTimer));
   reactor_.addEventHandler(wake_socket_, Observer(*this, &Worker::onWake));
+  sessions_.addGuest(timer_fd_.get());
+  sessions_.addGuest(seat_.wake_fd.get());
 }
 
 Worker::~Worker() {
@@ -98,7 +100,10 @@ void Worker::onWake(const Poco::AutoPtr<ReadableNotification>&) {
 }
 
 void Worker::onSessions(const Poco::AutoPtr<ReadableNotification>&) {
-  sessions_.handleReady();
+  while (sessions_.handleReady()) {
+    arm();
+    pool_.quiescence().announce(index_);
+  }
   arm();
 }
 
