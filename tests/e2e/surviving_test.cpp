@@ -8,6 +8,7 @@
 
 #include <catch2/catch.hpp>
 #include <sstream>
+#include <thread>
 
 namespace lemonade::test {
 namespace {
@@ -76,6 +77,54 @@ TEST_CASE("Health and times and counters of a backend survive reloads and swaps"
   CHECK(known(balancer, "dead") == of_dead);
   CHECK(sum() == seconds);
   CHECK(balancer.process().countLog("backend is down") == 1);
+}
+
+TEST_CASE("A strategy that replaces another starts warm from the live numbers of the backends", "[reload][swap]") {
+  const auto answersAfter = [](Millis delay, const char* name) {
+    return [delay, name](Socket& client) {
+      (void)client.receiveLine();
+      std::this_thread::sleep_for(delay);  // what a slow server does, not what the test waits by
+      client.send(std::string(name) + "\n");
+    };
+  };
+  Server fast(answersAfter(0ms, "fast")), slow(answersAfter(100ms, "slow"));
+  const auto config =
+      unwatched().set("runtime.workers", 1).backend("fast", fast.address()).backend("slow", slow.address());
+  Balancer balancer(config);
+  const auto ask = [&] {
+    Socket client = balancer.connect();
+    client.send("hello\n");
+    return client.receiveLine();
+  };
+  int of_slow = 0;
+  for (int i = 0; i < 6; ++i) of_slow += ask() == "slow";
+  REQUIRE(of_slow == 3);
+  reload(balancer, Config(config).set("strategy.algorithm", "fastest_response_time"));
+  for (int i = 0; i < 10; ++i) CHECK(ask() == "fast");
+}
+
+TEST_CASE("A slow start goes on over a reload and a swap", "[reload][swap]") {
+  Server a(named("a")), b(named("b"));
+  const auto config = unwatched()
+                          .realChecks()
+                          .set("strategy.algorithm", "weighted_round_robin")
+                          .set("health.slow_start", "1h")
+                          .backend("a", a.address())
+                          .backend("b", b.address());
+  Balancer balancer(config);
+  REQUIRE(eventually([&] { return b.accepted() >= 1; }));
+  b.stop();
+  balancer.process().waitForLog("health: backend is down backend=b");
+  b.restart();
+  balancer.process().waitForLog("health: backend is up backend=b");
+  reload(balancer, Config(config).set("proxy.retries", 5));
+  reload(balancer, Config(config).set("strategy.algorithm", "least_connections"));
+  reload(balancer, config);
+  REQUIRE(eventually([&] { return balancer.ask() == "b"; }));
+  int of_b = 0;
+  for (int i = 0; i < 110; ++i) of_b += balancer.ask() == "b";
+  CHECK(of_b >= 9);
+  CHECK(of_b <= 11);
 }
 
 }  // namespace lemonade::test
