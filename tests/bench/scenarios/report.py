@@ -112,5 +112,5 @@ def conditions(results):
     rounds = "" if results["rounds"] == 1 else f" {results['rounds']} rounds, medians."
     return (f"{machine['date']}, {machine['cores']} cores of {machine['cpu']}, Linux {machine['kernel']}, "
             f"{machine['haproxy'].removesuffix(' - https://haproxy.org/')}, {machine['nginx']}. Runs of "
-            f"{results['seconds']:g} s, seed {results['seed']}.{rounds} Latencies in ms, from when a client meant to "
+            f"{results['seconds']:g} s, seed {results['seed']}, work of shape {results['work_shape']:g}.{rounds} Latencies in ms, from when a client meant to "
             f"come to its answer; who got none, or gave up after 3 s, counts with 3 s and as an error.")

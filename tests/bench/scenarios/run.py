@@ -9,20 +9,20 @@ import time
 from processes import Failed, Processes, free_port
 from scenarios import catalog
 
-SETTLE_S = 2.0        # from the start of the backends to the first client
+SETTLE_S = 1.5        # from the start of the backends to the first client
 TOO_LATE_MS = 3.0     # clients that connect later than this were held up by this machine, and the run says nothing
 CLIENT_LIMIT_S = 3.0  # then a client gives up, which is an error
 
 
-def run(build, scenario, contender, seconds, seed):
+def run(build, scenario, contender, seconds, seed, shape=catalog.WORK_SHAPE):
     """What the clients saw: the JSON of bench_load. Raises Failed."""
-    result = _run(build, scenario, contender, seconds, seed)
+    result = _run(build, scenario, contender, seconds, seed, shape)
     if result["lateness_ms"] > TOO_LATE_MS:
-        result = min(result, _run(build, scenario, contender, seconds, seed), key=lambda one: one["lateness_ms"])
+        result = min(result, _run(build, scenario, contender, seconds, seed, shape), key=lambda one: one["lateness_ms"])
     return result
 
 
-def _run(build, scenario, contender, seconds, seed):
+def _run(build, scenario, contender, seconds, seed, shape):
     with tempfile.TemporaryDirectory(prefix="lemonade-bench-") as name, Processes(name) as processes:
         folder = pathlib.Path(name)
         folder.chmod(0o755)  # nginx workers are somebody else
@@ -35,8 +35,8 @@ def _run(build, scenario, contender, seconds, seed):
             raise Failed(f"{contender.name} took too long to start")
         clients = processes.start("clients", [
             build / "bin/bench_load", "--port", port, "--start", start, "--seconds", seconds, "--rate", scenario.rate,
-            "--work", catalog.WORK_MS, "--backends", catalog.BACKENDS, "--seed", seed, "--limit", CLIENT_LIMIT_S,
-            *scenario.load(seconds)], stdout=subprocess.PIPE)
+            "--work", catalog.WORK_MS, "--work-shape", shape, "--backends", catalog.BACKENDS, "--seed", seed,
+            "--limit", CLIENT_LIMIT_S, *scenario.load(seconds)], stdout=subprocess.PIPE)
         output, _ = clients.communicate(timeout=SETTLE_S + 4 * seconds + 60)
         if clients.returncode != 0:
             raise Failed(f"the clients failed:\n{processes.log('clients')}")

@@ -2,6 +2,7 @@
 """The suite: every contender in every scenario, in a random order within each, so that drift of this machine favours
 nobody; then the table, the targets and the chart."""
 import json
+import os
 import pathlib
 import platform
 import random
@@ -22,6 +23,8 @@ def add_options(parser):
     group.add_argument("--seconds", type=float, metavar="N", help="length of a run (default: 15, quick: 3)")
     group.add_argument("--rounds", type=int, default=1, metavar="N", help="runs of each, of which medians count")
     group.add_argument("--seed", type=int, default=1, metavar="N", help="of arrivals, work and order")
+    group.add_argument("--work-shape", type=float, default=catalog.WORK_SHAPE, metavar="N",
+                       help=f"of the gamma distribution of the work; 1 is exponential (default: {catalog.WORK_SHAPE})")
     group.add_argument("--docs", action="store_true", help="write the results into docs/ too")
 
 
@@ -32,8 +35,9 @@ def main(options, root, build, out):
     runs = []
     for number in range(options.rounds):
         for scenario in chosen:
-            runs += _play(build, scenario, who, seconds, options.seed + number, number)
-    results = {"machine": _machine(), "seconds": seconds, "rounds": options.rounds, "seed": options.seed, "runs": runs}
+            runs += _play(build, scenario, who, seconds, options, number)
+    results = {"machine": _machine(), "seconds": seconds, "rounds": options.rounds, "seed": options.seed,
+               "work_shape": options.work_shape, "runs": runs}
     out.mkdir(parents=True, exist_ok=True)
     (out / "scenarios.json").write_text(json.dumps(results, indent=1))
     rows = report.rows(runs)
@@ -60,11 +64,12 @@ def _choose(options, root, build):
     return chosen, [one for one in everyone if one.name in names]
 
 
-def _play(build, scenario, who, seconds, seed, number):
+def _play(build, scenario, who, seconds, options, number):
+    seed = options.seed + number
     order = list(who)
     random.Random(f"{seed} {scenario.key}").shuffle(order)
     for contender in order:
-        result = run.run(build, scenario, contender, seconds, seed)
+        result = run.run(build, scenario, contender, seconds, seed, options.work_shape)
         one = {"scenario": scenario.key, "contender": contender.name, "ours": contender.ours, "round": number, **result}
         print(f"{time.strftime('%H:%M:%S')} {report.line(one)}", flush=True)
         yield one
@@ -77,5 +82,5 @@ def _machine():
 
     model = next((line.partition(":")[2].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
                   if line.startswith("model name")), platform.machine())
-    return {"date": time.strftime("%Y-%m-%d"), "cpu": model, "cores": len(open("/proc/cpuinfo").read().split("processor\t")) - 1,
-            "kernel": platform.release(), "haproxy": version("haproxy", "-v"), "nginx": version("nginx", "-v")}
+    return {"date": time.strftime("%Y-%m-%d"), "cpu": model, "cores": os.cpu_count(), "kernel": platform.release(),
+            "haproxy": version("haproxy", "-v"), "nginx": version("nginx", "-v")}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The bar: how `adaptive` has to do against our other strategies and against the peers."""
+import math
 from dataclasses import dataclass
 
 from scenarios import catalog
@@ -43,8 +44,10 @@ def _against_peers(scenario, adaptive, peers):
     yield _ratio(scenario.key, adaptive.p99, best.p99, scenario.p99_target, f"p99 of the best peer, {best.contender}")
     fewest = min(peers, key=lambda row: row.failed)
     allowed = fewest.failed * scenario.errors_target
-    yield Verdict(f"{scenario.key}: {adaptive.failed} errors, of the best peer {fewest.failed} ({fewest.contender}), "
-                  f"allowed {allowed:.0f}", adaptive.failed <= allowed)
+    # How many were in flight when a backend failed is luck; two standard deviations of it are let pass.
+    chance = 2 * math.sqrt(allowed + 1)
+    yield Verdict(f"{scenario.key}: {adaptive.failed} errors, of the best peer {fewest.failed} ({fewest.contender}); "
+                  f"allowed {allowed:.0f}, and {chance:.0f} by chance", adaptive.failed <= allowed + chance)
 
 
 def _ratio(key, value, base, limit, what):

@@ -35,8 +35,14 @@ Outcome outcomeOf(int error) { return error == ECONNREFUSED ? Outcome::kRefused 
 
 }  // namespace
 
-Clients::Clients(const std::vector<Arrival>& plan, sockaddr_in target, std::uint64_t limit_ns, std::size_t backends)
-    : plan_(plan), target_(target), limit_ns_(limit_ns), requests_(backends, limit_ns), sessions_(backends, limit_ns) {
+Clients::Clients(const std::vector<Arrival>& plan, double work_shape, sockaddr_in target, std::uint64_t limit_ns,
+                 std::size_t backends)
+    : plan_(plan),
+      work_shape_(work_shape),
+      target_(target),
+      limit_ns_(limit_ns),
+      requests_(backends, limit_ns),
+      sessions_(backends, limit_ns) {
   lateness_ns_.reserve(plan.size());
 }
 
@@ -86,7 +92,7 @@ void Clients::onEvent(std::uint64_t id, std::uint32_t events) {
 void Clients::send(std::uint64_t id, Client& client) {
   const bool session = client.arrival->length > 0;
   double work_ns = client.arrival->work_ns;
-  if (session) work_ns = std::exponential_distribution<double>(1 / work_ns)(random_);
+  if (session) work_ns = std::gamma_distribution<double>(work_shape_, work_ns / work_shape_)(random_);
   char line[64];
   const int size = std::snprintf(line, sizeof(line), "%s %.0f\n", session ? "keep" : "once", work_ns);
   if (::send(client.fd.get(), line, static_cast<std::size_t>(size), MSG_NOSIGNAL) < 0)

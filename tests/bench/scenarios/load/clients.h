@@ -22,8 +22,10 @@ namespace lemonade::bench {
 
 class Clients {
  public:
-  /// target: where to connect. limit_ns: how long a client waits for an answer. plan must outlive this.
-  Clients(const std::vector<Arrival>& plan, sockaddr_in target, std::uint64_t limit_ns, std::size_t backends);
+  /// work_shape: of the work of sessions, as LoadOptions has it. target: where to connect. limit_ns: how long a client
+  /// waits for an answer. plan must outlive this.
+  Clients(const std::vector<Arrival>& plan, double work_shape, sockaddr_in target, std::uint64_t limit_ns,
+          std::size_t backends);
 
   /// Returns when every client has its answer or gave up. start: of the monotonic clock. Throws std::system_error.
   void run(std::uint64_t start);
@@ -60,6 +62,7 @@ class Clients {
   Record& recordOf(const Client& client) { return client.arrival->length > 0 ? sessions_ : requests_; }
 
   const std::vector<Arrival>& plan_;
+  const double work_shape_;
   const sockaddr_in target_;
   const std::uint64_t limit_ns_;
   EventLoop loop_;

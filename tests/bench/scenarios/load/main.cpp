@@ -22,6 +22,8 @@ int main(int argc, char** argv) {
   app.add_option("--seconds", options.seconds, "how long clients arrive");
   app.add_option("--rate", options.rate, "requests a second");
   app.add_option("--work", options.work_ms, "mean work of a request, ms");
+  app.add_option("--work-shape", options.work_shape,
+                 "of its gamma distribution: 1 is exponential, more is less spread");
   app.add_option("--limit", limit, "seconds after which a client gives up");
   app.add_option("--backends", backends, "how many may answer");
   app.add_option("--seed", options.seed, "of the arrivals and their work");
@@ -41,7 +43,7 @@ int main(int argc, char** argv) {
   target.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   try {
     const auto plan = makePlan(options);
-    Clients clients(plan, target, static_cast<std::uint64_t>(limit * kSecond), backends);
+    Clients clients(plan, options.work_shape, target, static_cast<std::uint64_t>(limit * kSecond), backends);
     clients.run(start);
     std::cout << "{\"lateness_ms\":" << clients.latenessMs() << ",\"requests\":";
     clients.requests().write(std::cout);

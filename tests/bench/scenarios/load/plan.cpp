@@ -25,6 +25,7 @@ std::uint32_t anyAddress(std::mt19937_64& random) {
 void addRequests(const LoadOptions& options, std::vector<Arrival>& plan) {
   std::mt19937_64 random(options.seed);
   std::uniform_real_distribution<double> unit;
+  std::gamma_distribution<double> work(options.work_shape, options.work_ms * kMillisecond / options.work_shape);
   const double highest = options.rate * std::max(1.0, options.crowd_factor);
   for (double at = exponential(random, 1 / highest); at < options.seconds; at += exponential(random, 1 / highest)) {
     const bool crowd = at >= options.crowd_from && at < options.crowd_to;
@@ -33,7 +34,7 @@ void addRequests(const LoadOptions& options, std::vector<Arrival>& plan) {
     Arrival arrival;
     arrival.due = static_cast<std::uint64_t>(at * kSecond);
     arrival.address = anyAddress(random);
-    arrival.work_ns = exponential(random, options.work_ms * kMillisecond);
+    arrival.work_ns = work(random);
     plan.push_back(arrival);
   }
 }

@@ -12,7 +12,8 @@ namespace lemonade::bench {
 struct LoadOptions {
   double seconds = 15;
   double rate = 1000;         ///< requests a second
-  double work_ms = 5;         ///< mean work of a request at a healthy backend, exponentially distributed
+  double work_ms = 5;         ///< mean work of a request at a healthy backend
+  double work_shape = 1;      ///< of its gamma distribution: 1 is exponential, more is less spread (1 / sqrt of it)
   double crowd_from = 0;      ///< seconds: from here
   double crowd_to = 0;        ///< to here
   double crowd_factor = 1;    ///< so many times the rate
