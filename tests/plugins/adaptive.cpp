@@ -132,8 +132,8 @@ TEST_CASE("a burst within one instant spreads over a large pool", "[strategy]") 
   StrategyFixture strategy(LEMONADE_PLUGIN, equalBackends(100));
   for (std::uint32_t i = 0; i < 100; ++i) measured(strategy, i, (i == 7 ? 1 : 5) * kMillisecond);
   for (int i = 0; i < 10'000; ++i) strategy.open(strategy.pick());
-  // The fast one is taken whenever it is among the three that are drawn.
-  CHECK(strategy.stats(7).active == Approx(300).margin(60));
+  // As above: it is among the eight that are drawn often enough.
+  CHECK(strategy.stats(7).active == Approx(490).margin(30));
   for (std::uint32_t i = 0; i < 100; ++i)
     if (i != 7) CHECK(strategy.stats(i).active < 115);
 }

@@ -26,7 +26,7 @@ class RandomTwo : public sdk::Strategy {
     if (pick.prepared == nullptr) return sdk::anyAllowed(pick);
     const auto& candidates = *pick.prepared;
     sdk::Shortlist list;
-    candidates.draw(pick.connection, choices_, list,
+    candidates.draw(pick.connection, choices_, choices_, list,
                     [&](std::uint32_t position, std::uint32_t active) { return candidates[position].load(active); });
     if (list.size() == 0) return LEMONADE_PICK_NONE;
     std::uint32_t best = 0;

@@ -3,9 +3,10 @@
 // For strategies that compare live numbers: the eligible backends of a view, packed for scanning, and the few of them
 // that one pick looks at.
 //
-// Up to 16 backends are all compared. Beyond that a pick draws three by weight and compares those ("power of two
-// choices", Mitzenmacher 2001): nearly as good as the global best, in constant time, and workers that all look at the
-// same moment do not all run to the same backend.
+// Up to 16 backends are all compared. Beyond that a pick draws three by weight, up to eight while none of them is idle,
+// and compares those ("power of two choices", Mitzenmacher 2001; an idle one is worth looking for: Lu et al., "Join
+// idle queue", 2011): nearly as good as the global best, in constant time, and workers that all look at the same moment
+// do not all run to the same backend.
 #pragma once
 
 #include <lemonade/sdk/sampling.hpp>
@@ -79,23 +80,28 @@ class Candidates {
   /// `score` is called as double(std::uint32_t position, std::uint32_t active). [worker]
   template <class Score>
   void shortlist(const lemonade_connection_t& connection, Shortlist& list, Score&& score) const noexcept {
-    if (!small()) return draw(connection, kDraws, list, score);
+    if (!small()) return draw(connection, kDraws, kMostDraws, list, score);
     const std::span<const std::uint32_t> tried(connection.tried, connection.tried_count);
     std::uint32_t size = 0;
     for (std::uint32_t i = 0; i < all_.size(); ++i) size = consider(i, tried, list, size, score);
     list.size_ = size;
   }
 
-  /// The same, of `count` (at most 16) different candidates drawn by weight, in the order of the draw; fewer where the
-  /// pool has no more to give, or hides them among very many that are full. [worker]
+  /// The same, of `count` different candidates drawn by weight, in the order of the draw, and while none of them is
+  /// idle of up to `most` (at most 16); fewer where the pool has no more to give, or hides them among very many that
+  /// are full. [worker]
   template <class Score>
-  void draw(const lemonade_connection_t& connection, std::uint32_t count, Shortlist& list,
+  void draw(const lemonade_connection_t& connection, std::uint32_t count, std::uint32_t most, Shortlist& list,
             Score&& score) const noexcept {
     const std::span<const std::uint32_t> tried(connection.tried, connection.tried_count);
     std::uint32_t size = 0;
-    for (std::uint32_t n = 0; !all_.empty() && n < kDrawsForOne * count && size < count; ++n) {
+    bool idle = false;
+    const auto wanted = [&] { return size < count || (!idle && size < most); };
+    for (std::uint32_t n = 0; !all_.empty() && n < kDrawsForOne * most && wanted(); ++n) {
       const auto position = sampler_.draw(nthRandom(connection.random, n));
-      if (!listed(position, list, size)) size = consider(position, tried, list, size, score);
+      if (listed(position, list, size)) continue;
+      size = consider(position, tried, list, size, score);
+      idle |= size != 0 && list.entries_[size - 1].active == 0;
     }
     // In a small pool the draws may all have fallen on the one backend of great weight.
     if (size == 0 || (size < count && small())) size = search(connection, tried, list, size, count, score);
@@ -117,6 +123,7 @@ class Candidates {
 
  private:
   static constexpr std::uint32_t kDraws = 3;
+  static constexpr std::uint32_t kMostDraws = 8;
   static constexpr std::uint32_t kDrawsForOne = 3;
 
   /// One position of the slots of the list that are set in `slots` (at least one).
