@@ -10,11 +10,14 @@ import subprocess
 import time
 
 
-def _raise_priority():
-    """So that other work on this machine is not measured; as far as the system lets us."""
+def _prepare(core, real_time):
+    """Runs in the child: before other work on this machine, so that this is not measured; as far as we are let."""
+    if core is not None:
+        os.sched_setaffinity(0, {core})
     with contextlib.suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, 0, -10)
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+        if real_time:
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
 
 
 class Failed(Exception):
@@ -35,9 +38,11 @@ class Processes:
         for process in reversed(self.running):
             end(process)
 
-    def start(self, name, command, **options):
+    def start(self, name, command, core=None, real_time=True, **options):
+        """core: the only one to run on. real_time: not for what would use all of a core."""
         with open(self.folder / f"{name}.log", "wb") as log:
-            process = subprocess.Popen([str(word) for word in command], stderr=log, preexec_fn=_raise_priority,
+            process = subprocess.Popen([str(word) for word in command], stderr=log,
+                                       preexec_fn=lambda: _prepare(core, real_time),
                                        **{"stdout": log, "stdin": subprocess.DEVNULL, **options})
         self.running.append(process)
         return process
@@ -73,3 +78,21 @@ def free_port():
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
+
+
+def family(pid):
+    """A process and those it started."""
+    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(one for child in children for one in family(int(child)))]
+
+
+def cpu_seconds(pid):
+    """What all threads of a process and of those it started have used."""
+    threads = (path for one in family(pid) for path in pathlib.Path(f"/proc/{one}/task").iterdir())
+    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
+
+
+def anonymous_bytes(pid):
+    """Memory that is nobody else's and no file's."""
+    lines = (line for one in family(pid) for line in open(f"/proc/{one}/smaps_rollup"))
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Anonymous:"))

@@ -2,8 +2,8 @@
 """The eight scenarios: what the clients do and when which backend misbehaves.
 
 A healthy backend takes 5 ms of work for a request on average, so eight of them manage 1,600 requests a second. Work is
-gamma-distributed. With shape 1, the exponential distribution, one request in a hundred takes 4.6 times the mean anywhere,
-and the 99th percentile says more about the work than about who shared it out; with shape 4 it is 2.5 times."""
+gamma-distributed. With shape 1, the exponential distribution, one request in a hundred takes 4.6 times the mean on any
+backend, and the 99th percentile says more about the work than about who shared it out; with shape 4 it is 2.5 times."""
 from dataclasses import dataclass, field
 from typing import Callable
 

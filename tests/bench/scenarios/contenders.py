@@ -48,10 +48,11 @@ def nginx(balance):
         servers = "".join(f"server 127.0.0.1:{p};\n" for p in backends)
         text = (f"load_module /usr/lib/nginx/modules/ngx_stream_module.so;\nworker_processes auto;\n"
                 f"pid {folder}/nginx.pid;\nerror_log {folder}/nginx-error.log crit;\n"
-                f"events {{ worker_connections 4096; }}\nstream {{\nupstream servers {{\nzone servers 64k;\n{balance};\n"
-                f"{servers}}}\nserver {{\nlisten 127.0.0.1:{port} backlog=4096;\nproxy_connect_timeout 5s;\n"
-                f"proxy_pass servers;\n}}\n}}\n")
-        return ["nginx", "-e", f"{folder}/nginx-error.log", "-g", "daemon off;", "-c", _write(folder, "nginx.conf", text)]
+                f"events {{ worker_connections 4096; }}\nstream {{\nupstream servers {{\nzone servers 64k;\n"
+                f"{balance};\n{servers}}}\nserver {{\nlisten 127.0.0.1:{port} backlog=4096;\n"
+                f"proxy_connect_timeout 5s;\nproxy_pass servers;\n}}\n}}\n")
+        return ["nginx", "-e", f"{folder}/nginx-error.log", "-g", "daemon off;", "-c",
+                _write(folder, "nginx.conf", text)]
 
     return Contender(f"nginx {balance}", False, prepare)
 

@@ -102,8 +102,8 @@ def full(results, all_rows):
         for row in rows_of_one:
             extra = f" {row.session_p99:.1f} |" if sessions else ""
             shares = " ".join(f"{share:.1f}" for share in row.shares)
-            parts.append(f"| {_code(row.contender)} | {row.p50:.1f} | {row.p99:.1f} | {row.p999:.1f} | {row.answered_p99:.1f} |{extra} "
-                         f"{_errors(row) or 0} | {shares} |\n")
+            parts.append(f"| {_code(row.contender)} | {row.p50:.1f} | {row.p99:.1f} | {row.p999:.1f} | "
+                         f"{row.answered_p99:.1f} |{extra} {_errors(row) or 0} | {shares} |\n")
     return "".join(parts)
 
 
@@ -112,5 +112,6 @@ def conditions(results):
     rounds = "" if results["rounds"] == 1 else f" {results['rounds']} rounds, medians."
     return (f"{machine['date']}, {machine['cores']} cores of {machine['cpu']}, Linux {machine['kernel']}, "
             f"{machine['haproxy'].removesuffix(' - https://haproxy.org/')}, {machine['nginx']}. Runs of "
-            f"{results['seconds']:g} s, seed {results['seed']}, work of shape {results['work_shape']:g}.{rounds} Latencies in ms, from when a client meant to "
-            f"come to its answer; who got none, or gave up after 3 s, counts with 3 s and as an error.")
+            f"{results['seconds']:g} s, seed {results['seed']}, work of shape {results['work_shape']:g}.{rounds} "
+            f"Latencies in ms, from when a client meant to come to its answer; who got none, or gave up after 3 s, "
+            f"counts with 3 s and as an error.")
