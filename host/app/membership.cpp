@@ -28,7 +28,8 @@ std::string textOf(const std::vector<Address>& addresses) {
   std::string text;
   for (const auto& address : addresses) {
     const std::string one = address.text();
-    text += (text.empty() ? "" : ",") + one.substr(0, one.rfind(':'));
+    if (!text.empty()) text += ',';
+    text.append(one, 0, one.rfind(':'));
   }
   return text;
 }

@@ -18,6 +18,7 @@
 #include <sys/timerfd.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <condition_variable>
 #include <map>
@@ -31,6 +32,8 @@ namespace lemonade {
 namespace {
 
 using Poco::Net::ReadableNotification;
+
+constexpr Duration kLongDelay = std::chrono::seconds(1);
 
 /// A reactor that does nothing between events. It is woken by descriptors alone, so its timeout is long.
 class Reactor : public Poco::Net::SocketReactor {
@@ -54,6 +57,13 @@ void guarded(const ControlLoop::Task& task) noexcept try { task(); } catch (cons
 
 std::uint64_t later(std::uint64_t now, Duration delay) noexcept {
   return now + static_cast<std::uint64_t>(std::max(delay, Duration::zero()).count());
+}
+
+/// A deadline put off to a boundary that other long delays share, by less than a hundredth of its delay.
+std::uint64_t rounded(std::uint64_t due, Duration delay) noexcept {
+  if (delay < kLongDelay) return due;
+  const auto slot = std::bit_floor(static_cast<std::uint64_t>(delay.count()) / 100);
+  return (due + slot - 1) / slot * slot;
 }
 
 thread_local const void* t_current_loop = nullptr;
@@ -297,7 +307,7 @@ void ControlLoop::post(Task task) { impl_->post(std::move(task)); }
 bool ControlLoop::run(Task task) { return impl_->run(std::move(task)); }
 
 ControlLoop::TimerId ControlLoop::after(Duration delay, Task task) {
-  return impl_->addTimer(later(nowNs(), delay), Duration::zero(), std::move(task));
+  return impl_->addTimer(rounded(later(nowNs(), delay), delay), Duration::zero(), std::move(task));
 }
 
 ControlLoop::TimerId ControlLoop::every(Duration interval, Task task) {

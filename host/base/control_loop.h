@@ -37,7 +37,8 @@ class ControlLoop {
   /// False where the loop has stopped and the task did not run. Any thread.
   bool run(Task task);
 
-  /// Runs task once after delay, or every interval of at least a millisecond. Control thread, or before start().
+  /// Runs task once after delay, or every interval of at least a millisecond. A delay of a second or more may take 1 %
+  /// longer, so that thousands of timers (health checks) end in few wake-ups. Control thread, or before start().
   TimerId after(Duration delay, Task task);
   TimerId every(Duration interval, Task task);
   /// Ends a timer; unknown ids and 0 are ignored. Also from within its own task. Control thread.

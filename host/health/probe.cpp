@@ -49,15 +49,11 @@ std::string wordsOf(Duration timeout) {
 
 /// Connecting to a port of this host that nobody listens on can meet itself, by TCP's simultaneous open, where the
 /// kernel happens to choose that very port as the local one.
-bool connectedToItself(int fd) noexcept {
+bool connectedToItself(int fd, const Address& peer) noexcept {
   sockaddr_storage local{};
-  sockaddr_storage peer{};
-  socklen_t local_size = sizeof(local);
-  socklen_t peer_size = sizeof(peer);
-  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&local), &local_size) != 0) return false;
-  if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &peer_size) != 0) return false;
-  return Address(reinterpret_cast<sockaddr*>(&local), local_size) ==
-         Address(reinterpret_cast<sockaddr*>(&peer), peer_size);
+  socklen_t size = sizeof(local);
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&local), &size) != 0) return false;
+  return Address(reinterpret_cast<sockaddr*>(&local), size) == peer;
 }
 
 lemonade_str_t str(std::string_view text) noexcept { return {text.data(), text.size()}; }
@@ -113,6 +109,7 @@ Probe::Outcome Probe::begin(const Checker& checker, const Backend& backend, Dura
 Probe::Outcome Probe::connect(const Address& address, int epoll_fd, void* tag) {
   epoll_fd_ = epoll_fd;
   tag_ = tag;
+  peer_ = address;
   if (::connect(fd_.get(), address.get(), address.size()) != 0 && errno != EINPROGRESS) {
     const int error = errno;
     if (lacksResources(error, address.family())) return end(Outcome::kSkipped, wordsOf(error));
@@ -135,7 +132,7 @@ Probe::Outcome Probe::onConnectEnded() {
   int error = 0;
   socklen_t size = sizeof(error);
   ::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &size);
-  if (error == 0 && connectedToItself(fd_.get())) error = ECONNREFUSED;
+  if (error == 0 && connectedToItself(fd_.get(), peer_)) error = ECONNREFUSED;
   if (error != 0) return feed(LEMONADE_PROBE_ERROR, {}, error);
   connected_ = true;
   flush();

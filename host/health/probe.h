@@ -67,6 +67,7 @@ class Probe {
   const Checker* checker_ = nullptr;  // of the check that runs
   void* probe_ = nullptr;             // the checker's
   Fd fd_;
+  Address peer_;
   int epoll_fd_ = -1;
   void* tag_ = nullptr;
   std::uint32_t watched_ = 0;  // epoll events asked for

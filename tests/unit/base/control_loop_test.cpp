@@ -147,6 +147,33 @@ TEST_CASE("ControlLoop timers fire in the order of their deadlines", "[base][con
   CHECK(lemonade::nowNs() - start >= 29'000'000);
 }
 
+TEST_CASE("ControlLoop has long timers that lie close together end together and none too early",
+          "[base][control_loop]") {
+  constexpr int kTimers = 40;
+  RunningLoop loop;
+  Event done;
+  int batch = 0;
+  std::vector<int> batches;
+  bool early = false;
+  loop.run([&] {
+    const auto start = lemonade::nowNs();
+    for (int i = 0; i < kTimers; ++i) {
+      const auto delay = 1s + i * 50us;
+      loop.after(delay, [&, due = start + static_cast<std::uint64_t>(std::chrono::nanoseconds(delay).count())] {
+        early = early || lemonade::nowNs() < due;
+        batches.push_back(batch);
+        if (batches.size() == kTimers) done.set();
+        loop.post([&] { ++batch; });  // comes after all that end in the same wake-up
+      });
+    }
+  });
+  REQUIRE(done.wait());
+  loop.stop();
+  CHECK_FALSE(early);
+  batches.erase(std::unique(batches.begin(), batches.end()), batches.end());
+  CHECK(batches.size() <= 2);
+}
+
 TEST_CASE("ControlLoop::cancel ends timers before and within their own task", "[base][control_loop]") {
   ControlLoop loop;
   bool cancelled_ran = false;
