@@ -4,6 +4,8 @@
 #include "support/balancer.h"
 #include "support/server.h"
 
+#include <signal.h>
+
 #include <catch2/catch.hpp>
 
 namespace lemonade::test {
@@ -73,6 +75,28 @@ TEST_CASE("The health interval decides how often a backend is checked", "[health
   Balancer slow(Config().realChecks().set("health.interval", "1h").backend("a", seldom.address()));
   REQUIRE(eventually([&] { return seldom.accepted() >= 1; }));
   CHECK_FALSE(eventually([&] { return seldom.accepted() > 1; }, 500ms));
+}
+
+TEST_CASE("The down interval holds while a backend is down and a reload changes it", "[health]") {
+  RefusingPort dead;
+  Server good(named("good"));
+  const auto config = [&] {
+    return Config()
+        .realChecks()
+        .set("health.interval", "1h")
+        .backend("dead", dead.address())
+        .backend("good", good.address());
+  };
+  Balancer balancer(config().set("health.down_interval", "20ms"));
+  const auto failures = [&] { return balancer.metric("lemonade_health_check_failures_total"); };
+  CHECK(eventually([&] { return failures() >= 10; }));
+  CHECK(good.accepted() <= 1);
+
+  balancer.folder().write("lemonade.toml", config().text());
+  balancer.process().signal(SIGHUP);
+  balancer.process().waitForLog("health.down_interval 20ms -> 0s");
+  const auto before = failures();
+  CHECK_FALSE(eventually([&] { return failures() > before + 1; }, 200ms));
 }
 
 TEST_CASE("A disabled backend is checked and shown and gets no connection", "[health]") {
