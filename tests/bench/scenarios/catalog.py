@@ -25,6 +25,7 @@ class Scenario:
     # Of p99 against the best peer, and of errors against the fewest among the peers.
     p99_target: float = 1.05
     errors_target: float = 1.0
+    detail: str = ""  # what the title leaves out
 
 
 def _fault(length):
@@ -49,12 +50,15 @@ ALL = [
     Scenario("b", "one hangs after accept", 1000, lambda length: [f"{_fault(length)} 0 hang"]),
     Scenario("c", "one resets in 1 ms", 1000, lambda length: [f"{_fault(length)} 0 reset"], errors_target=1 / 20),
     Scenario("d", "one goes down and recovers", 1000,
-             lambda length: [f"{_fault(length)} 0 down", f"{0.5 * length} 0 up"]),
+             lambda length: [f"{_fault(length)} 0 down", f"{0.5 * length} 0 up"], detail="is back after half the run"),
     Scenario("e", "capacities 1:2:4", 550,
-             lambda length: [f"0 {i} slow {1 / speed}" for i, speed in enumerate(SPEEDS)], p99_target=0.9),
+             lambda length: [f"0 {i} slow {1 / speed}" for i, speed in enumerate(SPEEDS)], p99_target=0.9,
+             detail="three, three and two backends; all weights are equal; 65 % load"),
     Scenario("f", "long sessions among short requests", 550,
-             load=lambda length: ["--session-rate", 10, "--session-length", 5, "--busy-share", 0.25]),
+             load=lambda length: ["--session-rate", 10, "--session-length", 5, "--busy-share", 0.25],
+             detail="10 new ones a second last 5 s; one in four asks again after 20 ms, others after 500 ms"),
     Scenario("g", "one flaps every 2 s", 1000, _flaps),
-    Scenario("h", "a flash crowd", 500, load=_crowd),
+    Scenario("h", "a flash crowd", 500, load=_crowd,
+             detail="31 % load, then 94 % for a fifth of the run"),
 ]
 BY_KEY = {scenario.key: scenario for scenario in ALL}

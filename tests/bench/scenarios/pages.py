@@ -12,9 +12,13 @@ def write(docs, results, rows, verdicts):
     chart.draw(rows, docs / "scenarios.svg")
     page = docs / "balancing.md"
     section = "\n".join([report.overview(rows), report.conditions(results), "",
-                         *(f"* {key}: {catalog.BY_KEY[key].title}" for key in rows), "", "```text",
+                         *(_item(catalog.BY_KEY[key]) for key in rows), "", "```text",
                          targets.text(verdicts), "```", ""])
     text, count = MARKED.subn(lambda match: match[1] + section + match[2], page.read_text())
     if count != 1:
         raise SystemExit(f"tools/bench: {page} has no place for the results")
     page.write_text(text)
+
+
+def _item(scenario):
+    return f"* {scenario.key}: {scenario.title}" + (f" ({scenario.detail})" if scenario.detail else "")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Results in words: a row for each contender of each scenario, and tables of them."""
 import statistics
+import textwrap
 from dataclasses import dataclass
 
 from scenarios import catalog
@@ -110,8 +111,9 @@ def full(results, all_rows):
 def conditions(results):
     machine = results["machine"]
     rounds = "" if results["rounds"] == 1 else f" {results['rounds']} rounds, medians."
-    return (f"{machine['date']}, {machine['cores']} cores of {machine['cpu']}, Linux {machine['kernel']}, "
+    text = (f"{machine['date']}, {machine['cores']} cores of {machine['cpu']}, Linux {machine['kernel']}, "
             f"{machine['haproxy'].removesuffix(' - https://haproxy.org/')}, {machine['nginx']}. Runs of "
             f"{results['seconds']:g} s, seed {results['seed']}, work of shape {results['work_shape']:g}.{rounds} "
             f"Latencies in ms, from when a client meant to come to its answer; who got none, or gave up after 3 s, "
             f"counts with 3 s and as an error.")
+    return textwrap.fill(text, 120)

@@ -21,6 +21,7 @@ class Target:
     process: object
     port: int
     processes: object
+    real_time: bool
 
     def cpu(self):
         return cpu_seconds(self.process.pid) if self.process else 0.0
@@ -106,7 +107,8 @@ def _read_answer(client):
 
 
 def _output(target, command):
-    process = target.processes.start("load", command, core=LOAD_CORE, real_time=False, stdout=subprocess.PIPE)
+    process = target.processes.start("load", command, core=LOAD_CORE, real_time=target.real_time,
+                                     stdout=subprocess.PIPE)
     output, _ = process.communicate(timeout=300)
     target.processes.running.remove(process)
     if process.returncode != 0:

@@ -59,14 +59,16 @@ def _with(build, proxy, function, *arguments):
     with tempfile.TemporaryDirectory(prefix="lemonade-bench-") as name, Processes(name) as processes:
         folder = pathlib.Path(name)
         folder.chmod(0o755)  # nginx workers are somebody else
+        # Latency is of a moderate load, which may go before all other work; the others take all they get.
+        real_time = function is measures.latency
         ports = [free_port(), free_port()]
-        process = processes.start("backend", proxies.backend(folder, ports), core=measures.LOAD_CORE, real_time=False)
+        process = processes.start("backend", proxies.backend(folder, ports), measures.LOAD_CORE, real_time)
         processes.wait_listening("backend", process, ports[0])
-        target = measures.Target(None, ports[0], processes)
+        target = measures.Target(None, ports[0], processes, real_time)
         if proxy.prepare:
             port = free_port()
-            process = processes.start("proxy", proxy.prepare(folder, port, ports), core=PROXY_CORE, real_time=False)
+            process = processes.start("proxy", proxy.prepare(folder, port, ports), PROXY_CORE, real_time)
             processes.wait_listening(proxy.name, process, port)
-            target = measures.Target(process, port, processes)
+            target = measures.Target(process, port, processes, real_time)
         measures.load(target, 1, 16, "0")
         return function(target, *arguments)
