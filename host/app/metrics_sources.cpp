@@ -44,6 +44,7 @@ class BackendFamilies {
     max_connections_.add(labels, backend.maxConnections());
     active_.add(labels, backend.active());
     waiting_.add(labels, lemonade_load_u32(&backend.stats().waiting));
+    quiet_.add(labels, lemonade_load_u32(&backend.stats().quiet));
   }
 
   void addCounts(const Backend& backend, const metrics::LabelSet& labels) {
@@ -88,6 +89,8 @@ class BackendFamilies {
       builder_.gauge("lemonade_backend_active_sessions", "Sessions now, those still connecting included.");
   FamilyBuilder waiting_ =
       builder_.gauge("lemonade_backend_waiting_exchanges", "Exchanges whose answer has not begun.");
+  FamilyBuilder quiet_ = builder_.gauge("lemonade_backend_quiet_sessions",
+                                        "Sessions now that were answered and have asked nothing since.");
   FamilyBuilder sessions_ = builder_.counter("lemonade_backend_sessions_total", "Sessions connected.");
   FamilyBuilder failures_ =
       builder_.counter("lemonade_backend_connect_failures_total", "Connects to the backend that failed.");

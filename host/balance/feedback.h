@@ -131,4 +131,14 @@ inline void exchangeAnswered(Backend& backend, std::uint64_t started_ns, std::ui
   detail::sampled(stats, stats.exchange_ewma_ns, backend.sampleTimes().exchange_ns, now_ns - started_ns, now_ns);
 }
 
+/// A session was answered and is owed nothing, until it stirs.
+inline void becameQuiet(Backend& backend) noexcept {
+  detail::cell(backend.stats().quiet).fetch_add(1, std::memory_order_relaxed);
+}
+
+/// A quiet session asks again, or is over.
+inline void stirred(Backend& backend) noexcept {
+  detail::cell(backend.stats().quiet).fetch_sub(1, std::memory_order_relaxed);
+}
+
 }  // namespace lemonade::feedback

@@ -93,6 +93,7 @@ void Meter::abandoned(Session& session, std::uint64_t now) noexcept {
 }
 
 void Meter::beginExchange(Session& session) noexcept {
+  if (session.exchanges != 0) feedback::stirred(*session.target);
   session.waiting = true;
   session.exchange_at = nowNs();
   feedback::exchangeStarted(*session.target, session.exchange_at);
@@ -105,6 +106,7 @@ void Meter::endExchange(Session& session) noexcept {
   ++session.exchanges;
   session.slowest_exchange_ns = std::max(session.slowest_exchange_ns, took);
   feedback::exchangeAnswered(*session.target, session.exchange_at, now);
+  feedback::becameQuiet(*session.target);
   auto& counters = session.target->counters(worker_);
   counters.exchanges.add();
   counters.exchange_time.record(took);
@@ -139,7 +141,10 @@ void Meter::closed(Session& session, std::uint64_t now) noexcept {
   if (session.reason == CloseReason::kClientReset) counters_.client_resets.add();
   if (session.reason == CloseReason::kDrain) counters_.drain_closed.add();
   if (session.target != nullptr) {
-    if (session.waiting) feedback::exchangeDropped(*session.target, session.exchange_at);
+    if (session.waiting)
+      feedback::exchangeDropped(*session.target, session.exchange_at);
+    else if (session.exchanges != 0)
+      feedback::stirred(*session.target);
     if (session.connected_at != 0) countEnd(session, session.target->counters(worker_), now);
     if (session.connected_at != 0 && pool_.wants(LEMONADE_EVENT_CLOSED)) {
       auto told = event(session, LEMONADE_EVENT_CLOSED, now);

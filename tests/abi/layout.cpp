@@ -83,7 +83,7 @@ constexpr std::uint64_t kHash = layoutHash({
            register_metric, get_extension),
     // strategy.h
     STRUCT(lemonade_backend_stats_t, active, waiting, waiting_since_sum_us, connect_ewma_ns, exchange_ewma_ns,
-           sampled_at_ns, failed_at_ns, fail_streak, error_rate, picks),
+           sampled_at_ns, failed_at_ns, fail_streak, error_rate, picks, quiet),
     STRUCT(lemonade_backend_t, id, name, address, identity, weight, effective_weight, max_connections, flags,
            priority, reserved, stats),
     STRUCT(lemonade_view_t, struct_size, backend_stride, backend_count, eligible_count, backends, eligible, serial),

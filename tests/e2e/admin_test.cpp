@@ -89,6 +89,33 @@ TEST_CASE("Gauges return to zero when the balancer is idle", "[admin]") {
   CHECK(eventually([&] { return balancer.metric("lemonade_proxy_sessions") == 0; }));
   CHECK(eventually([&] { return balancer.metric("lemonade_backend_active_sessions") == 0; }));
   CHECK(balancer.metric("lemonade_backend_waiting_exchanges") == 0);
+  CHECK(balancer.metric("lemonade_backend_quiet_sessions") == 0);
+}
+
+TEST_CASE("A session is quiet from its answer to its next question", "[admin]") {
+  Server server([](Socket& socket) {
+    while (socket.receiveLine(10min) == "answer") socket.send("done\n");
+    socket.receiveLine(10min);
+  });
+  Balancer balancer(Config().backend("a", server.address()));
+  const auto quiet = [&](double count) {
+    return eventually([&] { return balancer.metric("lemonade_backend_quiet_sessions") == count; });
+  };
+  Socket one = balancer.connect(), other = balancer.connect();
+  for (int turn = 0; turn < 3; ++turn) {
+    for (Socket* client : {&one, &other}) {
+      client->send("answer\n");
+      REQUIRE(client->receiveLine() == "done");
+    }
+    CHECK(quiet(2));
+  }
+  one.send("wait\n");
+  CHECK(quiet(1));
+  one.close();
+  other.reset();
+  CHECK(quiet(0));
+  CHECK(eventually([&] { return balancer.metric("lemonade_backend_active_sessions") == 0; }));
+  CHECK(quiet(0));
 }
 
 TEST_CASE("The access log has one line for each session with all there is to know", "[admin]") {

@@ -24,37 +24,33 @@ TEST_CASE("the least product of latency and work wins", "[strategy]") {
   StrategyFixture strategy(LEMONADE_PLUGIN, equalBackends(2));
   measuredAll(strategy, {9, 3});
   CHECK(strategy.sequence(3) == "bbb");
-  for (int i = 0; i < 2; ++i) {
-    strategy.open(1);
-    strategy.ask(1);
-  }
-  strategy.advance(kMillisecond);
-  measuredAll(strategy, {9, 3});
-  // 9 * 1 against 3 * (1 + 2), and then against 3 * (1 + 2 + 0.3): the one more session waits for nothing.
+  strategy.open(1, 2);  // 9 * 1 against 3 * 3, and then more
   strategy.open(1);
+  strategy.stats(1).quiet = 1;
   CHECK(strategy.sequence(3) == "aaa");
-  strategy.close(1, 3);
+  strategy.stats(1).quiet = 2;  // 3 * (1 + 1 + 0.6)
   CHECK(strategy.sequence(3) == "bbb");
 }
 
-TEST_CASE("an exchange that waits is more work than a session that does not", "[strategy]") {
+TEST_CASE("a quiet session is less work than any other", "[strategy]") {
   StrategyFixture strategy(LEMONADE_PLUGIN, equalBackends(2));
   measuredAll(strategy, {5, 5});
-  strategy.open(0, 3);  // 1 + 0.3 * 3 = 1.9
-  strategy.open(1);     // 1 + 1
-  strategy.ask(1);
+  strategy.open(0, 3);
+  strategy.stats(0).quiet = 3;  // 1 + 0.3 * 3 = 1.9
+  strategy.open(1);             // 1 + 1
   CHECK(strategy.sequence(3) == "aaa");
-  strategy.open(0);  // 2.2
+  strategy.open(0);
+  ++strategy.stats(0).quiet;  // 2.2
   CHECK(strategy.sequence(3) == "bbb");
 }
 
 TEST_CASE("work is counted for each unit of weight", "[strategy]") {
   StrategyFixture strategy(LEMONADE_PLUGIN, weightedBackends({1, 4}));
   measuredAll(strategy, {5, 5});
-  strategy.open(0, 1);   // 1.3
-  strategy.open(1, 10);  // 4 / 4
+  strategy.open(0);
+  strategy.open(1, 6);  // 2 against 7 / 4
   CHECK(strategy.sequence(2) == "bb");
-  strategy.open(1, 5);  // 5.5 / 4
+  strategy.open(1, 2);  // 9 / 4
   CHECK(strategy.sequence(2) == "aa");
 }
 
@@ -123,9 +119,9 @@ TEST_CASE("a burst within one instant spreads by latency", "[strategy]") {
   StrategyFixture strategy(LEMONADE_PLUGIN, equalBackends(8));
   measuredAll(strategy, {5, 1, 5, 5, 5, 5, 5, 5});
   for (int i = 0; i < 800; ++i) strategy.open(strategy.pick());
-  // 1 + 0.3 * a = 5 * (1 + 0.3 * b) and a + 7 * b = 800.
-  CHECK(strategy.stats(1).active == Approx(341).margin(3));
-  for (std::uint32_t i = 2; i < 8; ++i) CHECK(strategy.stats(i).active == Approx(65).margin(2));
+  // 1 + a = 5 * (1 + b) and a + 7 * b = 800.
+  CHECK(strategy.stats(1).active == Approx(336).margin(3));
+  for (std::uint32_t i = 2; i < 8; ++i) CHECK(strategy.stats(i).active == Approx(66).margin(2));
 }
 
 TEST_CASE("a burst within one instant spreads over a large pool", "[strategy]") {
@@ -179,9 +175,11 @@ TEST_CASE("long sessions count as load and not as latency", "[traffic]") {
   StrategyFixture strategy(LEMONADE_PLUGIN, equalBackends(4));
   Traffic traffic(strategy, std::vector<Behaviour>(4));
   traffic.run(kSecond, kMillisecond);
-  strategy.open(2, 3);  // held, and silent: a little less than one exchange that waits
+  strategy.open(2, 3);  // held, and quiet: a little less than one that is not
+  strategy.stats(2).quiet = 3;
   const auto some = traffic.run(10 * kSecond, kMillisecond / 2);
   CHECK(some[2] > 1'000);
   strategy.open(2, 100);  // many: each may ask any moment
+  strategy.stats(2).quiet = 103;
   CHECK(traffic.run(10 * kSecond, kMillisecond / 2)[2] == 0);
 }

@@ -71,6 +71,7 @@ void anyNumbers(Dice& dice, StrategyFixture& strategy, std::uint32_t index) {
   stats.failed_at_ns = dice.oneIn(2) ? 0 : strategy.now() + 1'000'000 - dice.between(0, 4'000'000'000);
   stats.fail_streak = dice.oneIn(2) ? 0 : dice.between(1, 20);
   stats.error_rate = static_cast<float>(dice.between(0, 100)) / 100;
+  stats.quiet = dice.between(0, 7);
   stats.picks = dice.between(0, 1'000'000);
 }
 

@@ -154,6 +154,7 @@ void World::ask(std::uint32_t id) {
   Session& session = sessions_[id];
   const std::uint64_t now = timeline_.now();
   session.due = session.exchange_at = now;
+  if (session.answered) feedback::stirred(*session.backend);
   feedback::exchangeStarted(*session.backend, now);
   const std::uint32_t number = serverOf(session);
   Server& server = servers_[number];
@@ -179,6 +180,7 @@ void World::answered(std::uint32_t id) {
   const std::uint64_t now = timeline_.now();
   feedback::exchangeAnswered(*session.backend, session.exchange_at, now);
   tell(session, LEMONADE_EVENT_EXCHANGE, now - session.exchange_at);
+  feedback::becameQuiet(*session.backend);
   session.exchange_at = 0;
   if (!session.answered) feedback::succeeded(*session.backend);
   session.answered = true;
@@ -210,6 +212,7 @@ void World::lost(std::uint32_t id, bool by_backend) {
 void World::end(std::uint32_t id) {
   Session& session = sessions_[id];
   if (session.connected()) tell(session, LEMONADE_EVENT_CLOSED, timeline_.now() - session.connected_at);
+  if (session.answered && session.exchange_at == 0) feedback::stirred(*session.backend);
   if (session.backend != nullptr) balancers_[session.balancer]->release(*session.backend);
   session.live = false;
   free_.push_back(id);

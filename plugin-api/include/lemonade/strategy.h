@@ -36,7 +36,8 @@ typedef struct lemonade_backend_stats {
   uint64_t failed_at_ns;       /* when the newest failure was seen; 0: never */
   uint32_t fail_streak;        /* failures since the last success */
   float error_rate;            /* 0 to 1: share of sessions that failed, averaged over the last 32 or so */
-  uint64_t picks;              /* sessions ever given to it */
+  uint32_t picks;              /* sessions ever given to it, modulo 2^32 */
+  uint32_t quiet;              /* of the active: those that were answered and have asked nothing since */
 } lemonade_backend_stats_t;
 
 #define LEMONADE_BACKEND_HEALTHY UINT32_C(1)  /* observed: the last checks passed (or none ran yet) */

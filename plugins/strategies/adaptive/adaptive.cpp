@@ -2,11 +2,11 @@
 //
 // Adaptive: the least latency * work, where work is what a backend owes rather than how many sessions it has.
 //
-//   work = (1 + exchanges that wait + 0.3 * other sessions) / weight, slow start included
+//   work = (1 + sessions that are not quiet + 0.3 * quiet ones) / weight, slow start included
 //
-// An exchange that waits is work for sure; a session that waits for nothing may only be idle, or be receiving a long
-// answer, or be about to ask. Where nobody answers exchanges, as with one-way protocols, work orders backends as
-// sessions do. What is believed of latency, and the handicap of a backend that fails, is sdk/latency_book.hpp; why no
+// A session is quiet when it was answered and has asked nothing since. It may be idle, or be receiving a long answer,
+// or be about to ask; any other is work for sure. Where nobody answers exchanges, as with one-way protocols, work is
+// sessions. What is believed of latency, and the handicap of a backend that fails, is sdk/latency_book.hpp; why no
 // backend is called overloaded here is docs/decisions/0008-adaptive-multiplies.md.
 #include <lemonade/sdk/latency_strategy.hpp>
 
@@ -35,8 +35,8 @@ class Adaptive : public sdk::LatencyStrategy {
   static constexpr double kQuietShare = 0.3;
 
   static double work(const sdk::Candidate& candidate, std::uint32_t active) noexcept {
-    const std::uint32_t waiting = std::min(lemonade_load_u32(&candidate.stats->waiting), active);
-    return (1 + waiting + kQuietShare * (active - waiting)) * candidate.load_per_session;
+    const std::uint32_t quiet = std::min(lemonade_load_u32(&candidate.stats->quiet), active);
+    return (1 + (active - quiet) + kQuietShare * quiet) * candidate.load_per_session;
   }
 };
 

@@ -84,3 +84,10 @@ TEST_CASE_METHOD(Fixture, "feedback counts failures in a row and forgets them wi
   CHECK(stats.fail_streak == 0);
   CHECK(stats.error_rate < 2.0F / 32);
 }
+
+TEST_CASE_METHOD(Fixture, "feedback counts sessions that are quiet until they stir", "[balance]") {
+  feedback::becameQuiet(backend);
+  feedback::becameQuiet(backend);
+  feedback::stirred(backend);
+  CHECK(stats.quiet == 1);
+}

@@ -11,7 +11,9 @@
 //   - failure: errors multiply the latency, and add a handicap to the load: a backend that fails at once is always
 //     idle, and its idleness must not look like capacity. The errors are forgotten with time too, which is how it is
 //     probed;
-//   - ignorance: a backend without a sample is tried at once, but gets few sessions until it has shown itself.
+//   - ignorance: a backend of which nothing, or nothing new, is known is tried at once, but with two sessions until it
+//   has
+//     shown itself.
 // The beliefs are renewed at most once a millisecond, by whichever worker comes first; picks read the result.
 #pragma once
 
@@ -77,12 +79,9 @@ class LatencyBook {
   /// above 0. [worker]
   double score(std::uint32_t position, std::uint32_t active, double load,
                const lemonade_connection_t& connection) const noexcept {
-    const Estimate belief =
-        candidates_.small() ? beliefs_[position].load() : judge(candidates_[position], connection.now_ns);
-    const double mean_load = mean_load_.load(std::memory_order_relaxed);
-    if (active < belief.probe_limit) return belief.latency_ns * (load + belief.handicap * mean_load);
-    const double latency = std::max(belief.latency_ns, median_.load(std::memory_order_relaxed));
-    return latency * (load + kFullHandicap * mean_load);
+    const Opinion opinion = candidates_.small() ? beliefs_[position].load(active)
+                                                : judge(candidates_[position], connection.now_ns).of(active);
+    return opinion.latency_ns * (load + opinion.handicap * mean_load_.load(std::memory_order_relaxed));
   }
 
  private:
@@ -94,30 +93,40 @@ class LatencyBook {
   static constexpr std::uint32_t kSample = 32;
   static constexpr std::uint32_t kProbes = 2;
 
-  /// What is believed of one backend.
+  struct Opinion {
+    double latency_ns;  // above 0, penalties included
+    double handicap;    // added to its load, in multiples of the pool's mean load; 0 for a sound backend
+  };
+
+  /// What is believed of one backend: while it has hardly a session, when it may be worth a try, and from then on.
   struct Estimate {
-    double latency_ns;          // above 0, penalties included
-    double handicap;            // added to its load, in multiples of the pool's mean load; 0 for a sound backend
-    std::uint32_t probe_limit;  // from so many sessions on it is as slow as others at least, and fully handicapped
+    Opinion few;
+    Opinion more;
+    Opinion of(std::uint32_t active) const noexcept { return active < kProbes ? few : more; }
   };
 
   /// An Estimate that one worker writes while others read; its parts need not belong together.
   class Belief {
    public:
     void store(const Estimate& estimate) noexcept {
-      latency_.store(estimate.latency_ns, std::memory_order_relaxed);
-      handicap_.store(estimate.handicap, std::memory_order_relaxed);
-      probe_limit_.store(estimate.probe_limit, std::memory_order_relaxed);
+      few_.store(estimate.few);
+      more_.store(estimate.more);
     }
-    Estimate load() const noexcept {
-      return {latency_.load(std::memory_order_relaxed), handicap_.load(std::memory_order_relaxed),
-              probe_limit_.load(std::memory_order_relaxed)};
-    }
+    Opinion load(std::uint32_t active) const noexcept { return active < kProbes ? few_.load() : more_.load(); }
 
    private:
-    std::atomic<double> latency_{kLeastLatencyNs};
-    std::atomic<double> handicap_{0};
-    std::atomic<std::uint32_t> probe_limit_{std::numeric_limits<std::uint32_t>::max()};
+    struct Cell {
+      void store(const Opinion& opinion) noexcept {
+        latency.store(opinion.latency_ns, std::memory_order_relaxed);
+        handicap.store(opinion.handicap, std::memory_order_relaxed);
+      }
+      Opinion load() const noexcept {
+        return {latency.load(std::memory_order_relaxed), handicap.load(std::memory_order_relaxed)};
+      }
+      std::atomic<double> latency{kLeastLatencyNs};
+      std::atomic<double> handicap{0};
+    };
+    Cell few_, more_;
   };
 
   /// Looks at the whole pool, or at 32 backends of a large one, for what is usual.
@@ -152,10 +161,10 @@ class LatencyBook {
     const std::uint64_t since = paced_at_.load(std::memory_order_relaxed);
     const std::uint32_t count = std::min(candidates_.size(), kSample);
     if (now < since + kPaceNs || count == 0) return;
-    std::uint64_t picks = 0;
+    std::uint32_t picks = 0;
     for (std::uint32_t n = 0; n < count; ++n)
-      picks += lemonade_load_u64(&candidates_[n * (candidates_.size() / count)].stats->picks);
-    const std::uint64_t before = picks_.exchange(picks, std::memory_order_relaxed);
+      picks += lemonade_load_u32(&candidates_[n * (candidates_.size() / count)].stats->picks);
+    const std::uint32_t before = picks_.exchange(picks, std::memory_order_relaxed);
     paced_at_.store(now, std::memory_order_relaxed);
     if (since == 0) return;
     memory_.pace(static_cast<double>(picks - before) * candidates_.size() / count / static_cast<double>(now - since));
@@ -188,13 +197,16 @@ class LatencyBook {
     const bool by_exchange = by_exchange_.load(std::memory_order_relaxed);
     const double own = lemonade_load_f64(by_exchange ? &stats.exchange_ewma_ns : &stats.connect_ewma_ns);
     const std::uint32_t streak = lemonade_load_u32(&stats.fail_streak);
+    const double median = median_.load(std::memory_order_relaxed);
     double believed = own * remaining(lemonade_load_u64(&stats.sampled_at_ns), now, memory_.halvingsPerNs());
     // Curiosity is for those that do not fail.
-    if (streak != 0) believed = std::max(believed, median_.load(std::memory_order_relaxed));
+    if (streak != 0) believed = std::max(believed, median);
     const auto waited = static_cast<double>(lemonade_mean_wait_ns(&stats, now));
     const double errors = recentErrors(stats, streak, now);
-    return {std::max({believed, waited, kLeastLatencyNs}) * (1 + 4 * errors), kFullHandicap * errors,
-            own > 0 && streak < 2 ? std::numeric_limits<std::uint32_t>::max() : kProbes};
+    const double few = std::max({believed, waited, kLeastLatencyNs});
+    const bool sound = own > 0 && streak < 2;
+    return {{few * (1 + 4 * errors), kFullHandicap * errors},
+            {std::max(few, sound ? own : median) * (1 + 4 * errors), kFullHandicap * (sound ? errors : 1)}};
   }
 
   // Constant after construction.
@@ -204,7 +216,7 @@ class LatencyBook {
   // Any worker (atomic): a survey's results, each good without the others.
   mutable std::atomic<std::uint64_t> renewed_at_{0};
   mutable std::atomic<std::uint64_t> paced_at_{0};
-  mutable std::atomic<std::uint64_t> picks_{0};  // of those that measurePace looks at, at that time
+  mutable std::atomic<std::uint32_t> picks_{0};  // of those that measurePace looks at, at that time
   mutable std::atomic<double> mean_load_{1};
   mutable std::atomic<double> median_{kLeastLatencyNs};
   mutable std::atomic<bool> by_exchange_{false};
