@@ -58,6 +58,7 @@ Status ElfFile::readSegments() {
   for (std::uint64_t i = 0; i < header.e_phnum; ++i) {
     const auto segment = readAt<Elf64_Phdr>(file_, header.e_phoff + i * sizeof(Elf64_Phdr));
     if (header.e_phoff > file_.size() || !segment) return Error{"is cut short: its program headers are missing"};
+    headers_.push_back({segment->p_type, segment->p_flags});
     const bool inside = segment->p_offset <= file_.size() && segment->p_filesz <= file_.size() - segment->p_offset;
     if (segment->p_type == PT_LOAD) {
       if (!inside) return Error{"is cut short: a segment reaches beyond its end"};
@@ -77,6 +78,7 @@ Status ElfFile::readDynamic() {
   for (std::uint64_t at = 0; at + sizeof(Elf64_Dyn) <= dynamic_size_; at += sizeof(Elf64_Dyn)) {
     const auto entry = *readAt<Elf64_Dyn>(file_, dynamic_offset_ + at);
     if (entry.d_tag == DT_NULL) break;
+    dynamic_.push_back({entry.d_tag, entry.d_un.d_val});
     if (entry.d_tag == DT_SYMTAB) symbols_ = entry.d_un.d_ptr;
     if (entry.d_tag == DT_STRTAB) strings = entry.d_un.d_ptr;
     if (entry.d_tag == DT_STRSZ) strings_size = entry.d_un.d_val;
@@ -125,29 +127,35 @@ std::uint64_t ElfFile::countSymbols(std::uint64_t hash, std::uint64_t gnu_hash) 
   }
 }
 
-template <class Wanted>
-std::optional<ElfFile::Symbol> ElfFile::findDefined(Wanted wanted) const {
-  for (std::uint64_t i = 0; i < symbol_count_; ++i) {
+std::string_view ElfFile::text(std::uint64_t offset) const {
+  if (offset >= strings_.size()) return {};
+  const auto* text = reinterpret_cast<const char*>(strings_.data()) + offset;
+  return {text, ::strnlen(text, strings_.size() - offset)};
+}
+
+std::vector<ElfFile::Symbol> ElfFile::symbols() const {
+  std::vector<Symbol> symbols;
+  for (std::uint64_t i = 1; i < symbol_count_; ++i) {  // the first row is none
     const auto bytes = atAddress(symbols_ + i * sizeof(Elf64_Sym), sizeof(Elf64_Sym));
-    if (!bytes) return std::nullopt;
+    if (!bytes) break;
     const auto symbol = *readAt<Elf64_Sym>(*bytes, 0);
-    if (symbol.st_shndx == SHN_UNDEF || symbol.st_name >= strings_.size()) continue;
-    const auto* text = reinterpret_cast<const char*>(strings_.data()) + symbol.st_name;
-    const std::string_view name(text, ::strnlen(text, strings_.size() - symbol.st_name));
-    const Symbol found{name, symbol.st_value, symbol.st_size, ELF64_ST_BIND(symbol.st_info)};
-    if (wanted(found)) return found;
+    if (symbol.st_name >= strings_.size()) continue;
+    symbols.push_back({text(symbol.st_name), symbol.st_value, symbol.st_size,
+                       static_cast<unsigned char>(ELF64_ST_BIND(symbol.st_info)), symbol.st_shndx != SHN_UNDEF});
   }
-  return std::nullopt;
+  return symbols;
 }
 
 std::optional<ElfFile::Bytes> ElfFile::exportedObject(std::string_view name) const {
-  const auto symbol = findDefined([&](const Symbol& one) { return one.name == name; });
-  return symbol ? atAddress(symbol->address, symbol->size) : std::nullopt;
+  for (const auto& symbol : symbols())
+    if (symbol.defined && symbol.name == name) return atAddress(symbol.address, symbol.size);
+  return std::nullopt;
 }
 
 std::optional<std::string_view> ElfFile::uniqueSymbol() const {
-  const auto symbol = findDefined([](const Symbol& one) { return one.binding == STB_GNU_UNIQUE; });
-  return symbol ? std::optional(symbol->name) : std::nullopt;
+  for (const auto& symbol : symbols())
+    if (symbol.defined && symbol.binding == STB_GNU_UNIQUE) return symbol.name;
+  return std::nullopt;
 }
 
 }  // namespace lemonade::plugin

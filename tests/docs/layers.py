@@ -13,6 +13,7 @@ MAY_INCLUDE = {
     "config": {"base"},
     "plugin": {"base", "config"},
     "balance": {"base", "config", "plugin"},
+    "validate": {"base", "config", "plugin"},
     **{sibling: BELOW_SIBLINGS for sibling in SIBLINGS},
     "app": BELOW_SIBLINGS | SIBLINGS,
 }

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+//
+// Memory that ends where a page without access begins: who reads or writes one byte too many dies of it.
+#pragma once
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstring>
+#include <new>
+
+namespace lemonade::validate {
+
+/// A block of bytes behind which nothing may be touched; its end is aligned to the page. Move only.
+class GuardedBytes {
+ public:
+  explicit GuardedBytes(std::size_t size) : size_(size) {
+    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    const std::size_t pages = (size + page - 1) / page * page;
+    mapped_ = pages + page;
+    void* base = ::mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (base == MAP_FAILED) throw std::bad_alloc();
+    base_ = static_cast<std::byte*>(base);
+    ::mprotect(base_ + pages, page, PROT_NONE);
+    data_ = base_ + pages - size;
+  }
+  GuardedBytes(const GuardedBytes&) = delete;
+  GuardedBytes& operator=(const GuardedBytes&) = delete;
+  ~GuardedBytes() { ::munmap(base_, mapped_); }
+
+  std::byte* data() noexcept { return data_; }
+  std::size_t size() const noexcept { return size_; }
+
+ private:
+  std::byte* base_ = nullptr;
+  std::byte* data_ = nullptr;
+  std::size_t mapped_ = 0;
+  std::size_t size_ = 0;
+};
+
+/// A T, or as many bytes more as a later ABI may have appended to it, which hold garbage. T starts with struct_size.
+template <class T>
+class Guarded {
+ public:
+  explicit Guarded(std::size_t extra) : bytes_(sizeof(T) + extra) {
+    std::memset(bytes_.data(), 0, sizeof(T));
+    std::memset(bytes_.data() + sizeof(T), 0xa5, extra);
+    get()->struct_size = static_cast<std::uint32_t>(sizeof(T) + extra);
+  }
+  T* get() noexcept { return reinterpret_cast<T*>(bytes_.data()); }
+  T* operator->() noexcept { return get(); }
+
+ private:
+  GuardedBytes bytes_;
+};
+
+}  // namespace lemonade::validate

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+#include "validate/isolation.h"
+
+#include "base/fd.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <stdexcept>
+
+namespace lemonade::validate {
+
+namespace {
+
+constexpr std::size_t kMostSaid = 200;
+
+/// The page that both processes share.
+struct Board {
+  std::atomic<const char*> stage{"starting"};  // a literal: the fork has it at the same address
+  std::atomic<int> status{-1};                 // a Grade, once there is an outcome
+  char found[1024];
+  char exception[512];
+};
+
+Board* board = nullptr;
+int output = -1;  // both standard streams of the child
+
+template <std::size_t kSize>
+void copy(char (&to)[kSize], const char* text) noexcept {
+  std::strncpy(to, text, kSize - 1);
+  to[kSize - 1] = '\0';
+}
+
+void noteException(const char* what) noexcept {
+  std::snprintf(board->exception, sizeof(board->exception), "\"%s\" left it while %s", what, board->stage.load());
+}
+
+/// An exception reached a function that is noexcept, on either side of the ABI.
+[[noreturn]] void onTerminate() {
+  try {
+    if (const auto thrown = std::current_exception()) std::rethrow_exception(thrown);
+  } catch (const std::exception& e) {
+    noteException(e.what());
+    ::_exit(1);
+  } catch (...) {
+    noteException("something that is no std::exception");
+    ::_exit(1);
+  }
+  std::abort();
+}
+
+void becomeChild() {
+  ::setpgid(0, 0);
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  const rlimit none{0, 0};
+  ::setrlimit(RLIMIT_CORE, &none);
+  const Fd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  ::dup2(null.get(), STDIN_FILENO);
+  ::dup2(output, STDOUT_FILENO);
+  ::dup2(output, STDERR_FILENO);
+  std::set_terminate(onTerminate);
+}
+
+[[noreturn]] void runChild(const Check& check, const Subject& subject) {
+  becomeChild();
+  try {
+    const auto outcome = check.run(subject);
+    endWith(outcome.status, outcome.found.c_str());
+  } catch (const Fault& fault) {
+    endWith(Grade::kFail, fault.found.c_str());
+  } catch (const std::exception& e) {
+    noteException(e.what());
+  } catch (...) {
+    noteException("something that is no std::exception");
+  }
+  ::_exit(1);
+}
+
+/// False where it still runs after that time.
+bool waitFor(pid_t pid, Duration limit) {
+  // glibc 2.36 declares pidfd_open without extern "C".
+  const Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  pollfd ended{pidfd.get(), POLLIN, 0};
+  const std::uint64_t deadline = nowNs() + static_cast<std::uint64_t>(limit.count());
+  for (;;) {
+    const std::uint64_t now = nowNs();
+    const auto left = now < deadline ? (deadline - now) / 1'000'000 + 1 : 0;
+    const int ready = ::poll(&ended, 1, static_cast<int>(left));
+    if (ready > 0) return true;
+    if (left == 0) return false;
+  }
+}
+
+std::string firstLines(std::string text) {
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  text.resize(std::min(text.size(), kMostSaid));
+  return text.empty() ? "" : "; it said: " + text;
+}
+
+Outcome judge(bool ended, int status, Duration limit) {
+  if (const int known = board->status.load(); known >= 0) return {static_cast<Grade>(known), board->found};
+  const std::string when = std::string(" while ") + board->stage.load();
+  if (!ended)
+    return {Grade::kHang, "no end within " + std::to_string(limit.count() / 1'000'000'000) + " s" + when};
+  const std::string said = firstLines(writtenSoFar());
+  if (WIFEXITED(status))
+    return {Grade::kCrash, "it ended the process with code " + std::to_string(WEXITSTATUS(status)) + when + said};
+  const char* name = ::sigabbrev_np(WTERMSIG(status));
+  return {Grade::kCrash, "SIG" + std::string(name != nullptr ? name : "?") + when + said};
+}
+
+}  // namespace
+
+void stage(const char* what) noexcept {
+  if (board != nullptr) board->stage.store(what, std::memory_order_relaxed);
+}
+
+std::string writtenSoFar() {
+  std::fflush(nullptr);
+  std::string text(4'096, '\0');
+  const ssize_t size = ::pread(output, text.data(), text.size(), 0);
+  text.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
+  return text;
+}
+
+void endWith(Grade status, const char* found) noexcept {
+  copy(board->found, found);
+  board->status.store(static_cast<int>(status));
+  ::_exit(0);
+}
+
+Ending runIsolated(const Check& check, const Subject& subject, Duration limit) {
+  void* page = ::mmap(nullptr, sizeof(Board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  const Fd memory(::memfd_create("output", MFD_CLOEXEC));
+  if (page == MAP_FAILED || !memory) throw std::runtime_error(std::string("no memory for a check: ") + std::strerror(errno));
+  board = new (page) Board;
+  output = memory.get();
+  std::fflush(nullptr);
+  const pid_t pid = ::fork();
+  if (pid == 0) runChild(check, subject);
+  Ending ending;
+  if (pid < 0) {
+    ending.outcome = skip(std::string("cannot be run: fork: ") + std::strerror(errno));
+  } else {
+    const bool ended = waitFor(pid, limit);
+    ::kill(-pid, SIGKILL);
+    ::kill(pid, SIGKILL);  // in case it has not made its group yet
+    int status = 0;
+    while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    ending.outcome = judge(ended, status, limit);
+    ending.exception = board->exception;
+  }
+  board = nullptr;
+  ::munmap(page, sizeof(Board));
+  return ending;
+}
+
+}  // namespace lemonade::validate

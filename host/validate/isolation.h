@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+//
+// Runs a check in a child process with a time limit, and tells how it ended. The child is a fork: the parent has one
+// thread and has never run code of a plugin. What the child has to say it writes to a page both share, so that it gets
+// through whatever becomes of the child.
+#pragma once
+
+#include "base/clock.h"
+#include "validate/check.h"
+
+#include <string>
+#include <string_view>
+
+namespace lemonade::validate {
+
+/// Thrown inside a check that found something wrong; becomes Grade::kFail.
+struct Fault {
+  std::string found;
+};
+
+/// Throws a Fault unless it holds.
+inline void require(bool holds, const std::string& found) {
+  if (!holds) throw Fault{found};
+}
+
+/// Says what the child is about to do, in words that follow "while", for the case that it never comes back. The text
+/// must be a literal. Any thread of the child.
+void stage(const char* what) noexcept;
+
+/// What the plugin wrote on standard output and standard error so far. In the child.
+std::string writtenSoFar();
+
+/// Ends the child at once with this outcome; safe in a signal handler. In the child.
+[[noreturn]] void endWith(Grade status, const char* found) noexcept;
+
+struct Ending {
+  Outcome outcome;
+  std::string exception;  ///< what left the plugin, and when; "" where none did
+};
+
+/// Runs it in a child that is killed after limit.
+Ending runIsolated(const Check& check, const Subject& subject, Duration limit);
+
+}  // namespace lemonade::validate

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+//
+// Options: the ends of every range, every choice, and values at random. The host checks types and ranges before the plugin
+// sees anything, so what arrives is in order; the plugin takes it or refuses it properly.
+#include "validate/stand.h"
+#include "validate/strategy_run.h"
+
+#include <algorithm>
+
+namespace lemonade::validate {
+
+namespace {
+
+using Written = std::variant<bool, std::int64_t, double, std::string>;
+
+bool bounded(const lemonade_option_t& row) { return row.minimum != 0 || row.maximum != 0; }
+
+std::vector<std::string> choicesOf(const lemonade_option_t& row) {
+  std::vector<std::string> choices;
+  for (std::string_view rest = view(row.choices); !rest.empty();) {
+    const auto comma = rest.find(',');
+    choices.emplace_back(rest.substr(0, comma));
+    rest = comma == std::string_view::npos ? std::string_view{} : rest.substr(comma + 1);
+  }
+  return choices;
+}
+
+/// A value in the range of a row, as far into it as `share` (0 to 1) says.
+Written valueAt(const lemonade_option_t& row, double share) {
+  const double low = bounded(row) ? row.minimum : row.type == LEMONADE_OPTION_DURATION ? 0 : -1'000'000;
+  const double high = bounded(row) ? row.maximum : 1'000'000;
+  const double number = share >= 1 ? high : low + (high - low) * share;
+  switch (row.type) {
+    case LEMONADE_OPTION_BOOLEAN: return share >= 0.5;
+    case LEMONADE_OPTION_INTEGER:
+    case LEMONADE_OPTION_DURATION: return static_cast<std::int64_t>(std::clamp(number, -9e15, 9e15));
+    case LEMONADE_OPTION_NUMBER: return number;
+    case LEMONADE_OPTION_STRING: return std::string(static_cast<std::size_t>(share * 300), 'x');
+    default: {
+      const auto choices = choicesOf(row);
+      return choices[std::min(choices.size() - 1, static_cast<std::size_t>(share * static_cast<double>(choices.size())))];
+    }
+  }
+}
+
+/// Makes an instance with these values; a refusal is fine where it is a proper one.
+template <class Table>
+bool accepts(const Subject& subject, const Code& code, const config::OptionTable& changes) {
+  const auto& table = code.table<Table>();
+  Values values(subject, code.entry(), changes);
+  Guarded<lemonade_error_t> error(0);
+  void* self = nullptr;
+  stage("creating an instance with other options");
+  const auto status = table.create(soloHost(), values.get(), &self, error.get());
+  if (status != LEMONADE_OK) {
+    requireError(code.entry(), status, *error.get());
+    return false;
+  }
+  table.destroy(self);
+  return true;
+}
+
+Outcome bounds(const Subject& subject) {
+  const Code code(subject);
+  const auto& entry = code.entry();
+  std::string refused;
+  for (std::uint32_t i = 0; i < entry.option_count; ++i) {
+    const auto& row = optionRow(entry, i);
+    if (row.type == LEMONADE_OPTION_STRING) continue;  // what is a good text only the plugin knows
+    const std::string key(view(row.key));
+    const auto steps = row.type == LEMONADE_OPTION_CHOICE ? choicesOf(row).size() : 2;
+    for (std::size_t step = 0; step < steps; ++step) {
+      const double share = static_cast<double>(step) / static_cast<double>(std::max<std::size_t>(steps - 1, 1));
+      const config::OptionTable changes{{key, valueAt(row, share), {}}};
+      forEachKind(code.kinds(), [&]<class Table>(std::type_identity<Table>) {
+        if (!accepts<Table>(subject, code, changes)) refused = key;
+      });
+    }
+  }
+  return refused.empty() || usesSamples(subject, entry)
+             ? pass()
+             : warn("it refuses an end of the range, or a choice, that its schema allows for " + refused);
+}
+
+Outcome random(const Subject& subject) {
+  const Code code(subject);
+  const auto& entry = code.entry();
+  if (entry.option_count == 0) return skip("it has no options");
+  const auto times = subject.times(200);
+  for (std::uint32_t time = 0; time < times; ++time) {
+    config::OptionTable changes;
+    for (std::uint32_t i = 0; i < entry.option_count; ++i) {
+      const double share = static_cast<double>(scrambled(subject.seed, time * 64 + i) >> 11) / 9007199254740992.0;
+      changes.push_back({std::string(view(optionRow(entry, i).key)), valueAt(optionRow(entry, i), share), {}});
+    }
+    forEachKind(code.kinds(),
+                [&]<class Table>(std::type_identity<Table>) { (void)accepts<Table>(subject, code, changes); });
+  }
+  return pass();
+}
+
+constexpr const char* kMend = "take every value that the schema allows, or fill error with code, key and message";
+
+constexpr Check kChecks[] = {
+    {"options.bounds", "takes the ends of its ranges and every choice", kMend, bounds, "lifecycle.create"},
+    {"options.random", "takes or properly refuses any values that its schema allows", kMend, random, "lifecycle.create"},
+};
+
+}  // namespace
+
+std::span<const Check> optionChecks() { return kChecks; }
+
+}  // namespace lemonade::validate

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+#include "validate/report.h"
+
+#include <Poco/JSON/Array.h>
+#include <Poco/JSON/Object.h>
+
+#include <iomanip>
+#include <map>
+
+namespace lemonade::validate {
+
+void printReport(std::ostream& out, const Verdict& verdict) {
+  out << verdict.path << '\n';
+  std::map<Grade, int> counts;
+  for (const auto& [check, outcome] : verdict.findings) {
+    ++counts[outcome.status];
+    if (outcome.status == Grade::kSkip && outcome.found == "of another kind") continue;
+    out << "  " << std::left << std::setw(6) << nameOf(outcome.status) << std::setw(24) << check->id << check->shows;
+    if (!outcome.found.empty()) out << ": " << outcome.found;
+    out << '\n';
+    if (isBad(outcome.status)) out << "        mend: " << check->mend << '\n';
+  }
+  out << (verdict.bad() ? "  refused:" : "  accepted:");
+  for (const auto& [status, count] : counts) out << ' ' << count << ' ' << nameOf(status);
+  out << '\n';
+}
+
+void printJson(std::ostream& out, const std::vector<Verdict>& verdicts) {
+  Poco::JSON::Array plugins;
+  for (const auto& verdict : verdicts) {
+    Poco::JSON::Array checks;
+    for (const auto& [check, outcome] : verdict.findings) {
+      Poco::JSON::Object row;
+      row.set("id", check->id);
+      row.set("status", nameOf(outcome.status));
+      row.set("shows", check->shows);
+      row.set("found", outcome.found);
+      if (isBad(outcome.status)) row.set("mend", check->mend);
+      checks.add(row);
+    }
+    Poco::JSON::Object plugin;
+    plugin.set("file", verdict.path);
+    plugin.set("ok", !verdict.bad());
+    plugin.set("checks", checks);
+    plugins.add(plugin);
+  }
+  Poco::JSON::Object all;
+  all.set("plugins", plugins);
+  all.stringify(out, 2);
+  out << '\n';
+}
+
+}  // namespace lemonade::validate

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+#include "validate/runner.h"
+
+#include "validate/isolation.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <set>
+#include <sstream>
+
+namespace lemonade::validate {
+
+namespace {
+
+/// Runs checks and remembers what those that come later build on.
+class Run {
+ public:
+  Run(const Subject& subject, const Wish& wish, Verdict& verdict) : subject_(subject), wish_(wish), verdict_(verdict) {}
+
+  void add(const Check& check, bool is_dynamic) {
+    const bool wanted = std::string_view(check.id).substr(0, wish_.only.size()) == wish_.only;
+    // A static check costs nothing and keeps the dynamic ones from a file that cannot be loaded.
+    if (!wanted && is_dynamic) return;
+    const Outcome outcome = comesTo(check, is_dynamic);
+    note(check, outcome);
+    if (wanted) verdict_.findings.push_back({&check, outcome});
+  }
+
+  bool anyBad() const { return bad_; }
+  const std::string& exceptions() const { return exceptions_; }
+
+ private:
+  Outcome comesTo(const Check& check, bool is_dynamic) {
+    if (is_dynamic && !subject_.loadable) return skip("the file cannot be loaded");
+    if (is_dynamic && check.kinds != 0 && (check.kinds & subject_.loadable->kinds) == 0) return skip("of another kind");
+    std::istringstream needs(check.needs);
+    for (std::string id; needs >> id;)
+      if (blocked_.contains(id)) return skip("after " + id);
+    if (!is_dynamic) return check.run(subject_);
+    auto ending = runIsolated(check, subject_, wish_.limit);
+    if (ending.exception.empty()) return std::move(ending).outcome;
+    exceptions_ += (exceptions_.empty() ? "" : "; ") + ending.exception;
+    return skip("an exception left it: see exceptions.none");
+  }
+
+  void note(const Check& check, const Outcome& outcome) {
+    bad_ = bad_ || isBad(outcome.status);
+    if (isBad(outcome.status) || outcome.status == Grade::kSkip) blocked_.insert(check.id);
+  }
+
+  const Subject& subject_;
+  const Wish& wish_;
+  Verdict& verdict_;
+  std::set<std::string> blocked_;
+  std::string exceptions_;
+  bool bad_ = false;
+};
+
+}  // namespace
+
+bool Verdict::bad() const {
+  return std::any_of(findings.begin(), findings.end(), [](const auto& one) { return isBad(one.outcome.status); });
+}
+
+Result<Subject> readSubject(const std::string& path, const Wish& wish) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return Error{path + ": " + std::strerror(errno)};
+  const std::string content{std::istreambuf_iterator<char>(file), {}};
+  Subject subject;
+  subject.path = path;
+  subject.seed = wish.seed;
+  subject.thorough = wish.thorough;
+  subject.options = wish.options;
+  const auto* bytes = reinterpret_cast<const std::byte*>(content.data());
+  subject.content.assign(bytes, bytes + content.size());
+  auto elf = plugin::ElfFile::parse(subject.content);
+  if (elf)
+    subject.elf = std::move(elf).value();
+  else
+    subject.elf_error = elf.error().message;
+  auto loadable = plugin::readPluginFile(path);
+  if (loadable)
+    subject.loadable = std::move(loadable).value();
+  else
+    subject.refusal = loadable.error().message;
+  return subject;
+}
+
+Verdict judge(const Subject& subject, const Wish& wish) {
+  Verdict verdict;
+  verdict.path = subject.path;
+  const std::size_t static_count = staticChecks().size();
+  verdict.checks = staticChecks();
+  for (const auto& check : dynamicChecks()) verdict.checks.push_back(check);
+  Run run(subject, wish, verdict);
+  for (std::size_t i = 0; i < verdict.checks.size(); ++i) {
+    if (i == static_count && run.anyBad()) return verdict;  // its code is not to be run
+    run.add(verdict.checks[i], i >= static_count);
+  }
+  if (wish.only.empty() || !run.exceptions().empty())
+    verdict.findings.push_back(
+        {&kExceptions, run.exceptions().empty() ? pass() : fail(run.exceptions())});
+  return verdict;
+}
+
+}  // namespace lemonade::validate

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+//
+// Runs the checks on a plugin, in order, and says what came of each.
+#pragma once
+
+#include "base/clock.h"
+#include "validate/check.h"
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace lemonade::validate {
+
+struct Finding {
+  const Check* check;
+  Outcome outcome;
+};
+
+struct Verdict {
+  std::string path;
+  std::vector<Check> checks;  ///< what findings point into
+  std::vector<Finding> findings;
+
+  bool bad() const;
+};
+
+struct Wish {
+  std::string only;      ///< checks whose id begins with it; "": all
+  Duration limit{};      ///< of each dynamic check
+  std::uint64_t seed = 1;
+  bool thorough = false;
+  config::OptionTable options;
+};
+
+/// Reads the file; an error says why it cannot be.
+Result<Subject> readSubject(const std::string& path, const Wish& wish);
+
+/// Runs them. Where `only` names one, it is run whatever those that it needs come to, which are not shown.
+Verdict judge(const Subject& subject, const Wish& wish);
+
+}  // namespace lemonade::validate

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+//
+// What a plugin meets in a check: one generation of its code, a host table that stands alone, and its options. Used in
+// the child process of a check only; what goes wrong here is thrown as a Fault.
+#pragma once
+
+#include "plugin/image.h"
+#include "plugin/options.h"
+#include "validate/check.h"
+#include "validate/guarded.h"
+#include "validate/isolation.h"
+
+#include <lemonade/health_checker.h>
+#include <lemonade/metrics_sink.h>
+#include <lemonade/strategy.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace lemonade::validate {
+
+/// How much larger the structs of a later host are in the checks.
+constexpr std::size_t kExtra = 64;
+
+inline lemonade_str_t str(std::string_view text) { return {text.data(), text.size()}; }
+inline std::string_view view(lemonade_str_t text) { return {text.data, static_cast<std::size_t>(text.size)}; }
+
+template <class Table>
+constexpr std::pair<std::uint32_t, std::string_view> kKindOf{};
+template <>
+inline constexpr std::pair<std::uint32_t, std::string_view> kKindOf<lemonade_strategy_t>{
+    LEMONADE_KIND_STRATEGY, LEMONADE_STRATEGY_INTERFACE};
+template <>
+inline constexpr std::pair<std::uint32_t, std::string_view> kKindOf<lemonade_health_checker_t>{
+    LEMONADE_KIND_HEALTH_CHECKER, LEMONADE_HEALTH_CHECKER_INTERFACE};
+template <>
+inline constexpr std::pair<std::uint32_t, std::string_view> kKindOf<lemonade_metrics_sink_t>{
+    LEMONADE_KIND_METRICS_SINK, LEMONADE_METRICS_SINK_INTERFACE};
+
+/// One generation, loaded as the balancer does it.
+class Code {
+ public:
+  /// Each number is another generation, with statics of its own.
+  explicit Code(const Subject& subject, std::uint64_t generation = 1);
+
+  const lemonade_plugin_t& entry() const noexcept { return image_->entry(); }
+  std::uint32_t kinds() const noexcept { return entry().tag.kinds; }
+  void unload() noexcept { image_.reset(); }
+
+  /// The table of a kind; it must be of that kind.
+  template <class Table>
+  const Table& table() const {
+    const auto* table = static_cast<const Table*>(entry().get_interface(str(kKindOf<Table>.second)));
+    require(table != nullptr, "it has no interface " + std::string(kKindOf<Table>.second));
+    return *table;
+  }
+
+ private:
+  std::shared_ptr<const plugin::Image> image_;
+};
+
+/// A host that does as little as the ABI allows. It stays readable until the process ends, as every host table does.
+const lemonade_host_t* soloHost(std::size_t extra = 0);
+
+/// The options of a plugin: its defaults, what the user gave, sample values for what is required, and then `changes`.
+class Values {
+ public:
+  explicit Values(const Subject& subject, const lemonade_plugin_t& plugin, const config::OptionTable& changes = {},
+                  std::size_t extra = 0);
+  const lemonade_options_t* get() noexcept { return options_.get(); }
+
+ private:
+  plugin::OptionSet set_;
+  Guarded<lemonade_options_t> options_;
+};
+
+/// Row of a plugin's schema.
+const lemonade_option_t& optionRow(const lemonade_plugin_t& plugin, std::uint32_t index);
+
+/// True where an option has no default and the user gave no value: what the plugin makes of a sample is its own affair.
+bool usesSamples(const Subject& subject, const lemonade_plugin_t& plugin);
+
+/// Throws unless an error that came with a status is filled as the ABI says.
+void requireError(const lemonade_plugin_t& plugin, lemonade_status_t status, const lemonade_error_t& error);
+std::string describe(const lemonade_error_t& error);
+
+/// A created instance, destroyed with this.
+template <class Table>
+class Live {
+ public:
+  Live(const Subject& subject, const Code& code, const config::OptionTable& changes = {}, std::size_t extra = 0)
+      : table_(code.template table<Table>()) {
+    Values values(subject, code.entry(), changes, extra);
+    Guarded<lemonade_error_t> error(extra);
+    stage("creating an instance");
+    const auto status = table_.create(soloHost(extra), values.get(), &self_, error.get());
+    if (status == LEMONADE_OK) return;
+    requireError(code.entry(), status, *error.get());
+    throw Fault{"it refuses to start: " + describe(*error.get())};
+  }
+  Live(const Live&) = delete;
+  Live& operator=(const Live&) = delete;
+  ~Live() {
+    stage("destroying an instance");
+    table_.destroy(self_);
+  }
+
+  const Table& table() const noexcept { return table_; }
+  void* self() const noexcept { return self_; }
+
+ private:
+  const Table& table_;
+  void* self_ = nullptr;
+};
+
+/// Calls with(std::type_identity<Table>) for each kind that a plugin is of.
+template <class With>
+void forEachKind(std::uint32_t kinds, With with) {
+  if ((kinds & LEMONADE_KIND_STRATEGY) != 0) with(std::type_identity<lemonade_strategy_t>{});
+  if ((kinds & LEMONADE_KIND_HEALTH_CHECKER) != 0) with(std::type_identity<lemonade_health_checker_t>{});
+  if ((kinds & LEMONADE_KIND_METRICS_SINK) != 0) with(std::type_identity<lemonade_metrics_sink_t>{});
+}
+
+}  // namespace lemonade::validate

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+//
+// Time travel: the structs of the oldest host, each ending at a guard page, and those of a later one, which are larger
+// and lie further apart.
+#include "validate/probe_run.h"
+#include "validate/sink_run.h"
+#include "validate/strategy_run.h"
+
+namespace lemonade::validate {
+
+namespace {
+
+void live(const Subject& subject, const Code& code, std::size_t extra, std::type_identity<lemonade_strategy_t>) {
+  StrategyRun run(subject, code, 1, extra);
+  Scene scene(equals(7), extra);
+  run.show(scene);
+  for (std::uint32_t i = 0; i < 100; ++i)
+    if (const auto index = run.usablePick(scrambled(subject.seed, i)); index < 7)
+      run.tell(scene.identity(index), false, 0);
+  run.showUnprepared(scene);
+}
+
+void live(const Subject& subject, const Code& code, std::size_t extra, std::type_identity<lemonade_health_checker_t>) {
+  const Live<lemonade_health_checker_t> checker(subject, code, {}, extra);
+  for (const char* answer : {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "nonsense"}) {
+    ProbeRun probe(checker, extra);
+    probe.connected();
+    probe.data(answer);
+    probe.eof();
+  }
+}
+
+void live(const Subject& subject, const Code& code, std::size_t extra, std::type_identity<lemonade_metrics_sink_t>) {
+  const Live<lemonade_metrics_sink_t> sink(subject, code, {}, extra);
+  Snapshot snapshot(5, {"web-1"}, {}, extra);
+  Guarded<lemonade_error_t> error(extra);
+  stage("flushing");
+  if (sink.table().flush != nullptr)
+    (void)sink.table().flush(sink.self(), snapshot.get(), nowNs() + 1'000'000'000, error.get());
+  if (sink.table().render == nullptr) return;
+  Reader reader;
+  Guarded<lemonade_writer_t> writer(extra);
+  const auto plain = reader.writer();
+  writer->context = plain.context;
+  writer->write = plain.write;
+  stage("rendering");
+  require(sink.table().render(sink.self(), snapshot.get(), str(""), writer.get(), error.get()) == LEMONADE_OK,
+          "it cannot render a snapshot");
+}
+
+Outcome travel(const Subject& subject, std::size_t extra) {
+  const Code code(subject);
+  forEachKind(code.kinds(), [&](auto kind) { live(subject, code, extra, kind); });
+  return pass();
+}
+
+Outcome oldest(const Subject& subject) { return travel(subject, 0); }
+Outcome later(const Subject& subject) { return travel(subject, kExtra); }
+
+constexpr Check kChecks[] = {
+    {"versions.oldest", "reads no field that the oldest host lacks", "ask LEMONADE_HAS before you read a newer field",
+     oldest, "lifecycle.create"},
+    {"versions.later", "bears the larger structs of a later host",
+     "step through arrays by their stride: lemonade_view_backend and the like", later, "versions.oldest"},
+};
+
+}  // namespace
+
+std::span<const Check> versionChecks() { return kChecks; }
+
+}  // namespace lemonade::validate
