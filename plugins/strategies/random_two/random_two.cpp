@@ -32,7 +32,7 @@ class RandomTwo : public sdk::Strategy {
     std::uint32_t best = 0;
     // Of equals the one drawn first: it was drawn by weight.
     for (std::uint32_t slot = 1; slot < list.size(); ++slot)
-      if (list[slot].score < list[best].score) best = slot;
+      best = list[slot].score < list[best].score ? slot : best;
     return candidates[list[best].position].index;
   }
 

@@ -98,7 +98,7 @@ class Candidates {
     bool idle = false;
     const auto wanted = [&] { return size < count || (!idle && size < most); };
     for (std::uint32_t n = 0; !all_.empty() && n < kDrawsForOne * most && wanted(); ++n) {
-      const auto position = sampler_.draw(nthRandom(connection.random, n));
+      const auto position = sampler_.draw(n == 0 ? connection.random : nthRandom(connection.random, n));
       if (listed(position, list, size)) continue;
       size = consider(position, tried, list, size, score);
       idle |= size != 0 && list.entries_[size - 1].active == 0;
