@@ -49,7 +49,9 @@ void addSessions(const LoadOptions& options, std::vector<Arrival>& plan) {
     arrival.due = static_cast<std::uint64_t>(at * kSecond);
     arrival.address = anyAddress(random);
     arrival.work_ns = options.work_ms * kMillisecond;
-    arrival.length = 1 + static_cast<std::uint64_t>(exponential(random, options.session_length) * kSecond);
+    // None outlasts the run.
+    const double length = std::min(exponential(random, options.session_length), options.seconds - at);
+    arrival.length = 1 + static_cast<std::uint64_t>(length * kSecond);
     const bool busy = unit(random) < options.busy_share;
     arrival.gap_ns = (busy ? options.busy_gap_ms : options.quiet_gap_ms) * kMillisecond;
     plan.push_back(arrival);
