@@ -29,7 +29,7 @@ Result run(const Scenario& scenario, const std::string& strategy) {
   return runAll(scenario, strategies(), strategy, 1, 3);
 }
 
-TEST_CASE("The same seed gives the same run and another seed another", "[simulation]") {
+TEST_CASE("The same seed gives the same run and another seed another", "[simulation][short]") {
   const auto latencies = [](std::uint64_t seed) {
     return World(scenario("a"), strategies(), "adaptive", seed).run().latencies_ms;
   };
@@ -51,7 +51,7 @@ TEST_CASE("A lone server behaves as the formula of its queue says", "[simulation
   CHECK(result.quantile(0.5) == Approx(0.693 * 5 / 0.4 + 0.1).epsilon(0.08));
 }
 
-TEST_CASE("No strategy answers what the host cannot use nor loses a client that has a way out", "[simulation]") {
+TEST_CASE("No strategy answers what the host cannot use nor loses a client that has a way out", "[simulation][short]") {
   const std::string strategy = GENERATE(from_range(kStrategies));
   CAPTURE(strategy);
   const auto d = run(scenario("d"), strategy);
