@@ -129,7 +129,9 @@ void LoadBalancer::onFlip(const std::shared_ptr<Backend>& backend) {
                           ejected ? backend->ejectionReason() : backend->healthReason()});
   if (backend->fit() || !config_.health.close_sessions_when_down) return;
   // After the view without it, so that no session comes to it later.
-  loop_.post([this, backend] { proxy_.drain({backend}, {nowNs(), nowNs() + ns(kCloseWhenDown)}); });
+  loop_.post([this, backend] {
+    proxy_.drain({backend}, {nowNs(), nowNs() + ns(kCloseWhenDown)}, proxy::Drain::Because::kDown);
+  });
 }
 
 // Many backends may flip in one turn of the loop; one view serves them all.
@@ -144,8 +146,11 @@ void LoadBalancer::publishSoon() {
 
 void LoadBalancer::publish() {
   loop_.cancel(std::exchange(ramping_, 0));
-  if (pool_.publish()) {
-    const Duration step = std::max<Duration>(config_.health.slow_start / kRampSteps, kShortestRampStep);
+  const std::uint64_t began_ns = nowNs();
+  if (pool_.publish(began_ns)) {
+    // A large pool takes a while to prepare for: most of the time shall be left for other things.
+    const Duration took(static_cast<Duration::rep>(nowNs() - began_ns));
+    const auto step = std::max<Duration>({config_.health.slow_start / kRampSteps, kShortestRampStep, 10 * took});
     ramping_ = loop_.after(step, [this] { publish(); });
   }
   if (std::exchange(panicking_, pool_.panic()) != pool_.panic())

@@ -65,7 +65,7 @@ bool Backend::setEjected(bool ejected, const std::string& reason) {
     ejection_reason_ = reason;
   }
   const bool flipped = ejected_.exchange(ejected, std::memory_order_relaxed) != ejected;
-  if (flipped) health_since_.store(unixNs(), std::memory_order_relaxed);
+  if (flipped && healthy()) health_since_.store(unixNs(), std::memory_order_relaxed);
   return flipped;
 }
 

@@ -93,6 +93,11 @@ inline void failed(Backend& backend, std::uint64_t now_ns, Backend::Failure how 
   detail::outcome(stats, true);
 }
 
+/// So many failures in a row are held against it from now on.
+inline void setFailStreak(Backend& backend, std::uint32_t failures) noexcept {
+  detail::store(backend.stats().fail_streak, failures);
+}
+
 /// A session got its first bytes, or ended well without any.
 inline void succeeded(Backend& backend) noexcept {
   auto& stats = backend.stats();

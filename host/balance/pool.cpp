@@ -63,6 +63,7 @@ View::Backends Pool::setBackends(View::Backends backends) {
   for (const auto& backend : *this->backends())
     if (!staying.contains(backend)) {
       backend->setDraining(true);
+      backend->ramp().stop();
       left.push_back(backend);
     }
   auto after = std::make_shared<const View::Backends>(std::move(backends));
@@ -79,9 +80,12 @@ View::Backends Pool::setBackends(View::Backends backends) {
 
 bool Pool::publish(std::uint64_t now_ns) {
   const auto backends = this->backends();
-  for (const auto& backend : *backends)
-    backend->ramp().observe(backend->inService() && backend->fit(), serial_ == 0, now_ns);
   const auto eligible = chooseEligible(*backends, rules_.panic_threshold);
+  std::vector<bool> let(backends->size());
+  for (const auto& tier : eligible.tiers)
+    for (const auto index : tier) let[index] = true;
+  for (std::size_t i = 0; i < backends->size(); ++i)
+    (*backends)[i]->ramp().observe(let[i], serial_ == 0, rules_.slow_start, now_ns);
   panic_ = eligible.panic;
   auto view = std::make_shared<const View>(*backends, eligible, strategy_, rules_.slow_start, now_ns, ++serial_);
   eligible_.store(view->eligibleCount(), std::memory_order_relaxed);

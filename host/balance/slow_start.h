@@ -29,11 +29,15 @@ struct SlowStart {
 class Ramp {
  public:
   /// Takes note whether the backend takes connections at this moment (monotonic nanoseconds). One that begins to, but for
-  /// the first of all moments (`at_start`), starts slowly.
-  void observe(bool takes_connections, bool at_start, std::uint64_t now_ns) noexcept {
+  /// the first of all moments (`at_start`), starts slowly; one that has all of its weight has started.
+  void observe(bool takes_connections, bool at_start, const SlowStart& how, std::uint64_t now_ns) noexcept {
     if (takes_connections && !taking_) began_ns_ = at_start ? 0 : now_ns;
     taking_ = takes_connections;
+    if (share(how, now_ns) == 1) began_ns_ = 0;
   }
+  /// It takes none any more.
+  void stop() noexcept { taking_ = false; }
+  bool taking() const noexcept { return taking_; }
 
   /// The share of its weight that it has now; 1 where it is not starting.
   double share(const SlowStart& how, std::uint64_t now_ns) const noexcept {

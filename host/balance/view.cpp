@@ -43,7 +43,7 @@ View::View(const Backends& backends, const Eligible& eligible, std::shared_ptr<S
 lemonade_backend_t View::row(Backend& backend, const SlowStart& slow_start, std::uint64_t now_ns) {
   names_.push_back(backend.name());
   const double share = backend.ramp().share(slow_start, now_ns);
-  ramping_ = ramping_ || (share < 1 && backend.inService() && backend.fit());
+  ramping_ = ramping_ || (share < 1 && backend.ramp().taking());
   lemonade_backend_t row{};
   row.id = str(backend.id());
   row.name = str(names_.back());

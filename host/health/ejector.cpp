@@ -73,7 +73,19 @@ struct Ejector::Record {
 
   /// Back from an ejection and without an answer since.
   bool onProbation() const noexcept {
-    return returned_ns != 0 && lemonade_load_u64(&backend->stats().sampled_at_ns) < returned_ns;
+    return returned_ns != 0 && feedback::detail::load(backend->sampleTimes().exchange_ns) < returned_ns;
+  }
+};
+
+/// How many backends there are to eject from, at one moment.
+struct Ejector::Census {
+  std::size_t in_service = 0;
+  std::size_t fit = 0;
+  std::size_t ejected = 0;
+
+  bool allowsOneMore(double max_share) const noexcept {
+    const auto most = static_cast<std::size_t>(max_share * static_cast<double>(in_service));
+    return ejected < std::max<std::size_t>(1, most) && fit > 1;
   }
 };
 
@@ -89,11 +101,16 @@ Ejector::Ejector(ControlLoop& loop, Pool& pool, OnFlip on_flip)
 Ejector::~Ejector() { stop(); }
 
 void Ejector::configure(const EjectionSettings& settings) {
+  const bool was_enabled = settings_.enabled;
   settings_ = settings;
   pool_.setSuspicious(settings.enabled ? settings.consecutive_failures : 0);
   loop_.cancel(std::exchange(looking_, 0));
-  if (settings.enabled) looking_ = loop_.every(kLook, [this] { lookForHanging(); });
-  if (settings.enabled) return;
+  if (settings.enabled) {
+    if (!was_enabled)
+      for (const auto& [backend, record] : records_) feedback::forgetUnanswered(*record->backend);
+    looking_ = loop_.every(kLook, [this] { lookForHanging(); });
+    return;
+  }
   for (const auto& [backend, record] : records_)
     if (record->backend->ejected()) letBack(*record, "ejection is disabled");
 }
@@ -108,6 +125,9 @@ void Ejector::setBackends(const std::vector<std::shared_ptr<Backend>>& backends)
     } else {
       record = std::make_unique<Record>();
       record->backend = backend;
+      // It may have been here before: what it did since nobody judged it is void.
+      (void)backend->takeSuspicion();
+      feedback::forgetUnanswered(*backend);
     }
   }
   for (const auto& [backend, record] : before) {
@@ -122,6 +142,8 @@ bool Ejector::forgive(Backend& backend) {
   const auto found = records_.find(&backend);
   if (found == records_.end()) return false;
   found->second->in_a_row = 0;
+  feedback::setFailStreak(backend, 0);
+  feedback::forgetUnanswered(backend);
   if (!backend.ejected()) return false;
   letBack(*found->second, "its checks pass again");
   return true;
@@ -137,13 +159,14 @@ void Ejector::stop() {
 void Ejector::onSuspicion() {
   eventfd_t ignored;
   (void)::eventfd_read(suspicions_.get(), &ignored);
+  auto census = count();
   for (const auto& [key, record] : records_) {
     Backend& backend = *record->backend;
     if (!backend.takeSuspicion()) continue;
     const std::uint32_t failures = lemonade_load_u32(&backend.stats().fail_streak);
     if (failures < settings_.consecutive_failures) continue;
     eject(*record, std::to_string(failures) + (failures == 1 ? " failure: " : " failures in a row: ") +
-                       wordsFor(backend.lastFailure()));
+                       wordsFor(backend.lastFailure()), census);
   }
 }
 
@@ -151,7 +174,10 @@ void Ejector::lookForHanging() {
   const std::uint64_t median = medianExchangeNs(*pool_.backends());
   if (median == 0) return;
   const std::uint64_t now = nowNs();
+  auto census = count();
   for (const auto& [key, record] : records_) {
+    // What it owes from before it was taken out says nothing about how it is when it comes back.
+    if (!record->backend->inService() || !record->backend->fit()) feedback::forgetUnanswered(*record->backend);
     auto& unanswered = record->backend->unanswered();
     const std::uint32_t count = feedback::detail::load(unanswered.count);
     if (count < (record->onProbation() ? 1 : settings_.consecutive_failures)) continue;
@@ -160,28 +186,31 @@ void Ejector::lookForHanging() {
     const std::uint64_t since = feedback::detail::load(unanswered.since_ns);
     if (now < since + long_ago) continue;
     eject(*record, "owes " + std::to_string(count) + (count == 1 ? " answer" : " answers") + " and gave none for " +
-                       seconds(now - since));
+                       seconds(now - since), census);
   }
 }
 
-bool Ejector::mayEject(const Record& record) const {
-  std::size_t in_service = 0, ejected = 0, others_fit = 0;
-  for (const auto& [key, one] : records_) {
-    if (!one->backend->inService()) continue;
-    ++in_service;
-    if (one->backend->ejected()) ++ejected;
-    if (one.get() != &record && one->backend->fit()) ++others_fit;
+Ejector::Census Ejector::count() const {
+  Census census;
+  for (const auto& [key, record] : records_) {
+    if (!record->backend->inService()) continue;
+    ++census.in_service;
+    census.fit += record->backend->fit();
+    census.ejected += record->backend->ejected();
   }
-  const auto most = std::max<std::size_t>(1, static_cast<std::size_t>(settings_.max_share * static_cast<double>(in_service)));
-  return ejected < most && others_fit > 0;
+  return census;
 }
 
-void Ejector::eject(Record& record, const std::string& reason) {
+void Ejector::eject(Record& record, const std::string& reason, Census& census) {
   Backend& backend = *record.backend;
-  if (!settings_.enabled || !backend.inService() || !backend.fit() || !mayEject(record)) return;
+  if (!settings_.enabled || !backend.inService() || !backend.fit()) return;
+  if (!census.allowsOneMore(settings_.max_share)) return;
+  --census.fit;
+  ++census.ejected;
   const std::uint64_t now = nowNs();
   const auto base = static_cast<std::uint64_t>(settings_.base_time.count());
-  const std::uint64_t redeemed = record.returned_ns != 0 && base != 0 ? (now - record.returned_ns) / base : 0;
+  const bool in_peace = record.returned_ns != 0 && !record.onProbation();
+  const std::uint64_t redeemed = in_peace ? (now - record.returned_ns) / base : 0;
   record.in_a_row -= static_cast<std::uint32_t>(std::min<std::uint64_t>(record.in_a_row, redeemed));
   const Duration time = std::min<Duration>(settings_.base_time * ++record.in_a_row, settings_.max_time);
   record.ejected_ns = now;
@@ -195,11 +224,15 @@ void Ejector::eject(Record& record, const std::string& reason) {
 }
 
 void Ejector::letBack(Record& record, const char* why) {
+  Backend& backend = *record.backend;
   loop_.cancel(std::exchange(record.timer, 0));
   record.returned_ns = nowNs();
-  feedback::forgetUnanswered(*record.backend);
-  (void)record.backend->setEjected(false, "");
-  logFlip(*record.backend, log::Level::kInfo, "backend is back from ejection", "after",
+  feedback::forgetUnanswered(backend);
+  // On probation one failure is enough, whatever it was ejected for.
+  if (record.in_a_row > 0) feedback::setFailStreak(backend, settings_.consecutive_failures - 1);
+  (void)backend.setEjected(false, "");
+  if (!backend.healthy()) return;  // for everybody else it is down, before and after
+  logFlip(backend, log::Level::kInfo, "backend is back from ejection", "after",
           seconds(record.returned_ns - record.ejected_ns), why);
   on_flip_(record.backend);
 }

@@ -65,8 +65,9 @@ class Ejector {
 
   void onSuspicion();
   void lookForHanging();
-  void eject(Record& record, const std::string& reason);
-  bool mayEject(const Record& record) const;
+  struct Census;
+  Census count() const;
+  void eject(Record& record, const std::string& reason, Census& census);
   void letBack(Record& record, const char* why);
 
   ControlLoop& loop_;

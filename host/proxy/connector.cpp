@@ -97,7 +97,8 @@ Connector::Pick Connector::pick(Session& session, std::uint64_t now) noexcept {
     session.generation = picked.generation;
     return Pick::kBackend;
   }
-  if (picked.full && settings_.queue_timeout_ns.load(std::memory_order_relaxed) != 0) return Pick::kFull;
+  const bool none = picked.what == Picked::What::kNone;
+  if (none && picked.full && settings_.queue_timeout_ns.load(std::memory_order_relaxed) != 0) return Pick::kFull;
   if (picked.what == Picked::What::kRejected) {
     session.reason = CloseReason::kRejected;
     meter_.counters().strategy_rejected.add();

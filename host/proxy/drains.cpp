@@ -13,9 +13,9 @@ DrainTime drainTime(Duration timeout) noexcept {
 
 bool Drain::concerns(const Session& session) const noexcept {
   if (!backend_) return true;
-  // A backend that came back meanwhile has the same identity, but drains no more and is not down.
+  // A backend that came back meanwhile has the same identity.
   if (session.target == nullptr || session.target->identity() != *backend_) return false;
-  return session.target->draining() || !session.target->fit();
+  return because_ == Because::kLeft ? session.target->draining() : !session.target->fit();
 }
 
 // The time that is left is shared out again after each session, so the last one ends exactly at the end.
@@ -24,9 +24,9 @@ std::uint64_t Drain::due() const noexcept {
   return last_ns_ + (time_.end_ns - last_ns_) / std::max<std::size_t>(sessions_.size(), 1);
 }
 
-void Drains::add(std::optional<std::uint64_t> backend, DrainTime time) {
+void Drains::add(std::optional<std::uint64_t> backend, DrainTime time, Drain::Because because) {
   remove(backend);
-  drains_.push_back(Drain(backend, time));
+  drains_.push_back(Drain(backend, time, because));
 }
 
 void Drains::remove(std::optional<std::uint64_t> backend) noexcept {

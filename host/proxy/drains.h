@@ -31,7 +31,10 @@ DrainTime drainTime(Duration timeout) noexcept;
 
 class Drain {
  public:
-  /// True where it is about this session: all are meant, or its backend is and still drains or is down.
+  /// Why a backend drains; the drain is void once that holds no more.
+  enum class Because { kLeft, kDown };
+
+  /// True where it is about this session: all are meant, or its backend is and the reason still holds.
   bool concerns(const Session& session) const noexcept;
 
  private:
@@ -39,11 +42,13 @@ class Drain {
   using Sessions = boost::intrusive::list<
       Session, boost::intrusive::member_hook<Session, boost::intrusive::list_member_hook<>, &Session::drain_hook>>;
 
-  Drain(std::optional<std::uint64_t> backend, DrainTime time) : backend_(backend), time_(time) {}
+  Drain(std::optional<std::uint64_t> backend, DrainTime time, Because because)
+      : backend_(backend), time_(time), because_(because) {}
   std::uint64_t due() const noexcept;
 
   const std::optional<std::uint64_t> backend_;  // its identity; nothing: every session
   const DrainTime time_;
+  const Because because_;
   bool begun_ = false;         // it has looked at every session
   std::uint64_t last_ns_ = 0;  // once it has begun: when a session was due last
   Sessions sessions_;
@@ -55,7 +60,7 @@ class Drains {
 
   /// Begins a drain of the sessions at one backend, given by its identity, or of every session. One that it replaces is
   /// forgotten.
-  void add(std::optional<std::uint64_t> backend, DrainTime time);
+  void add(std::optional<std::uint64_t> backend, DrainTime time, Drain::Because because = Drain::Because::kLeft);
   /// Forgets a drain, given as to add().
   void remove(std::optional<std::uint64_t> backend) noexcept;
   /// Forgets every drain.

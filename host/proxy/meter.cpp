@@ -145,6 +145,9 @@ void Meter::closed(Session& session, std::uint64_t now) noexcept {
       feedback::exchangeDropped(*session.target, session.exchange_at);
     else if (session.exchanges != 0)
       feedback::stirred(*session.target);
+    // A backend that answers a goodbye by closing in order does not hang.
+    if (session.waiting && session.reason == CloseReason::kDone && !session.turned_away)
+      feedback::forgetUnanswered(*session.target);
     if (session.connected_at != 0) countEnd(session, session.target->counters(worker_), now);
     if (session.connected_at != 0 && pool_.wants(LEMONADE_EVENT_CLOSED)) {
       auto told = event(session, LEMONADE_EVENT_CLOSED, now);

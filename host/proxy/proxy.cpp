@@ -51,7 +51,10 @@ class Done {
 
 Proxy::Proxy(Pool& pool, std::uint32_t max_connections) : pool_(pool), admission_(max_connections) {
   admission_.onRoom([this] { wake(); });
-  pool_.onPlace([this] { wake(); });
+  pool_.onPlace([this] {
+    for (std::uint32_t i = 0; i < seats_.size(); ++i)
+      if (seats_[i].counters.queued.value() != 0) seats_[i].wake();
+  });
   admission_.onEmpty([this] {
     if (empty_) empty_();
   });
@@ -143,13 +146,13 @@ void Proxy::start() {
   for (std::uint32_t i = 0; i < serving(); ++i) workers_[i]->start(listeners_);
 }
 
-void Proxy::drain(const std::vector<std::shared_ptr<Backend>>& backends, DrainTime time) {
+void Proxy::drain(const std::vector<std::shared_ptr<Backend>>& backends, DrainTime time, Drain::Because because) {
   std::vector<std::uint64_t> identities;
   for (const auto& backend : backends) identities.push_back(backend->identity());
   for (auto& worker : workers_)
     if (worker != nullptr)
-      worker->post([identities, time](Worker& self) {
-        for (const std::uint64_t identity : identities) self.sessionSet().drains().add(identity, time);
+      worker->post([identities, time, because](Worker& self) {
+        for (const std::uint64_t identity : identities) self.sessionSet().drains().add(identity, time, because);
       });
 }
 

@@ -51,8 +51,9 @@ class Proxy {
   /// Starts the workers.
   void start();
 
-  /// Ends the sessions of backends that left, which no pick may give out any more, in time.
-  void drain(const std::vector<std::shared_ptr<Backend>>& backends, DrainTime time);
+  /// Ends the sessions of backends that left or are down, which no pick may give out any more, in time.
+  void drain(const std::vector<std::shared_ptr<Backend>>& backends, DrainTime time,
+             Drain::Because because = Drain::Because::kLeft);
   /// Begins to drain as a whole: no new clients; those already connected are taken in; sessions end in time. Calls empty
   /// on a worker's thread, or at once, when no session is left.
   void drain(DrainTime time, std::function<void()> empty);

@@ -62,7 +62,7 @@ Relay::Flow Relay::forward(Session& session, Endpoint& from, Endpoint& to, bool 
     } else if (n == 0) {
       from.ended = true;
       from.readable = false;
-      session.turned_away = !inward && session.waiting && !session.answered && !session.client.ended;
+      if (!inward && session.waiting && !session.answered && !session.client.ended) session.turned_away = true;
     } else if (wouldBlock(errno)) {
       from.readable = false;
     } else if (errno != EINTR) {

@@ -91,6 +91,7 @@ struct Session {
 
   // Monotonic nanoseconds; 0: not yet.
   std::uint64_t accepted_at = 0;
+  std::uint64_t queued_at = 0;
   std::uint64_t attempted_at = 0;
   std::uint64_t connected_at = 0;
   std::uint64_t active_at = 0;

@@ -190,6 +190,8 @@ void SessionSet::proceed(Session& session, Connector::Outcome outcome) noexcept 
 }
 
 void SessionSet::queue(Session& session) noexcept {
+  if (session.queued_at == 0) session.queued_at = now_;
+  if (now_ - session.queued_at >= settings_.queue_timeout_ns.load(std::memory_order_relaxed)) return leaveQueue(session);
   enter(session, Session::State::kQueued, queued_);
   meter_.counters().queued.add();
   meter_.counters().queued_total.add();
@@ -198,11 +200,19 @@ void SessionSet::queue(Session& session) noexcept {
   servePlaces();
 }
 
+void SessionSet::leaveQueue(Session& session) noexcept {
+  meter_.counters().queue_timeouts.add();
+  close(session, CloseReason::kQueueTimeout);
+}
+
 void SessionSet::servePlaces() noexcept {
-  while (Session* session = queued_.front()) {
+  for (Session *session = queued_.front(), *next = nullptr; session != nullptr; session = next) {
+    next = session->next;
     const auto outcome = connector_.begin(*session, now_);
-    if (outcome == Connector::Outcome::kQueue) return;
-    proceed(*session, outcome);
+    if (outcome != Connector::Outcome::kQueue)
+      proceed(*session, outcome);
+    else if (session->tried.get().empty())
+      return;  // one that has failed somewhere waits for fewer backends than those behind it
   }
 }
 
@@ -286,7 +296,7 @@ void SessionSet::abandon(Session& session) noexcept {
 void SessionSet::close(Session& session, CloseReason reason) noexcept {
   session.reason = reason;
   Drains::forget(session);
-  const bool cut_short = session.client.pending != nullptr || session.waiting;
+  const bool cut_short = reason != CloseReason::kDone && (session.client.pending != nullptr || session.waiting);
   meter_.closed(session, nowNs());
   // An answer that is cut short must not look complete.
   cut_short ? closeWithReset(session.client) : closeFd(session.client);
@@ -352,8 +362,7 @@ void SessionSet::handleDue(std::uint64_t now) noexcept {
   const std::uint64_t queue_timeout = settings_.queue_timeout_ns.load(std::memory_order_relaxed);
   while (Session* session = queued_.front()) {
     if (now - session->listed_at < queue_timeout) break;
-    meter_.counters().queue_timeouts.add();
-    close(*session, CloseReason::kQueueTimeout);
+    leaveQueue(*session);
   }
   const std::uint64_t idle_timeout = settings_.idle_timeout_ns.load(std::memory_order_relaxed);
   while (Session* session = idle_timeout != 0 ? relaying_.front() : nullptr) {

@@ -66,6 +66,7 @@ class SessionSet {
   void handleSessionEvent(Session& session, bool of_backend, std::uint32_t events) noexcept;
   void proceed(Session& session, Connector::Outcome outcome) noexcept;
   void queue(Session& session) noexcept;
+  void leaveQueue(Session& session) noexcept;
   void servePlaces() noexcept;
   void retry(Session& session, int error) noexcept;
   void handleConnecting(Session& session, std::uint32_t events) noexcept;

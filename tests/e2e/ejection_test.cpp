@@ -69,6 +69,41 @@ TEST_CASE("A backend that resets at once is ejected after three failures and the
   CHECK(balancer.process().countLog("health: backend is ejected") == 1);
 }
 
+TEST_CASE("A backend that closes before it answers is ejected like one that resets", "[ejection]") {
+  Server bad([](Socket& client) { (void)client.receiveLine(); }), good(answers("good"));
+  Balancer balancer(Config().set("runtime.workers", 1).backend("bad", bad.address()).backend("good", good.address()));
+  int failed = 0;
+  for (int i = 0; i < 40; ++i) failed += ask(balancer).empty();
+  CHECK(failed >= 3);
+  CHECK(failed <= 4);
+  const auto line = balancer.process().waitForLog("health: backend is ejected backend=bad");
+  CHECK(field(line, "reason").find("closed before it answered") != std::string::npos);
+}
+
+TEST_CASE("Goodbyes that nobody answers eject nobody", "[ejection]") {
+  // As PostgreSQL's Terminate: a last message, and the backend closes.
+  Server polite([](Socket& client) {
+    for (std::string line; !(line = client.receiveLine()).empty() && line != "quit";) client.send("ok\n");
+  });
+  Server other(answers("other"));
+  Balancer balancer(Config()
+                        .set("ejection.unanswered_timeout", "50ms")
+                        .backend("polite", polite.address())
+                        .backend("other", other.address()));
+  std::list<Socket> clients;
+  for (int i = 0; i < 12; ++i) {
+    clients.push_back(balancer.connect());
+    clients.back().send("hello\n");
+    REQUIRE_FALSE(clients.back().receiveLine().empty());
+  }
+  for (auto& client : clients) client.send("quit\n");
+  for (auto& client : clients) client.finishSending();
+  for (auto& client : clients) (void)client.receiveAll();
+  REQUIRE(eventually([&] { return balancer.active("polite") == 0; }));
+  // Longer than two looks for backends that hang.
+  CHECK_FALSE(eventually([&] { return balancer.process().countLog("health: backend is ejected") != 0; }, 700ms));
+}
+
 TEST_CASE("A backend that refuses is ejected and no client notices", "[ejection]") {
   Server good(answers("good"));
   RefusingPort dead;

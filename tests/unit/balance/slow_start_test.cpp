@@ -26,14 +26,26 @@ TEST_CASE("Ramp starts slowly what joins or recovers but not what was there at t
   constexpr std::uint64_t kSecond = 1'000'000'000;
   const SlowStart how{10s, 1};
   Ramp ramp;
-  ramp.observe(true, true, kSecond);
+  ramp.observe(true, true, how, kSecond);
   CHECK(ramp.share(how, kSecond) == 1);
-  ramp.observe(true, false, 2 * kSecond);
+  ramp.observe(true, false, how, 2 * kSecond);
   CHECK(ramp.share(how, 2 * kSecond) == 1);
-  ramp.observe(false, false, 3 * kSecond);
-  ramp.observe(true, false, 4 * kSecond);
+  ramp.observe(false, false, how, 3 * kSecond);
+  ramp.observe(true, false, how, 4 * kSecond);
   CHECK(ramp.share(how, 4 * kSecond) == 0.1);
-  ramp.observe(true, false, 9 * kSecond);
+  ramp.observe(true, false, how, 9 * kSecond);
   CHECK(ramp.share(how, 9 * kSecond) == Approx(0.5));
   CHECK(ramp.share(how, 14 * kSecond) == 1);
+}
+
+TEST_CASE("Ramp that has ended does not begin anew where the window grows", "[balance]") {
+  constexpr std::uint64_t kSecond = 1'000'000'000;
+  const SlowStart brief{10s, 1}, longer{1h, 1};
+  Ramp ramp;
+  ramp.observe(true, false, brief, kSecond);
+  ramp.observe(true, false, brief, 20 * kSecond);
+  CHECK(ramp.share(longer, 30 * kSecond) == 1);
+  ramp.stop();
+  ramp.observe(true, false, longer, 40 * kSecond);
+  CHECK(ramp.share(longer, 40 * kSecond) == 0.1);
 }

@@ -127,6 +127,36 @@ TEST_CASE("Ejector takes out a backend that owes answers far longer than the poo
   CHECK(bench.backends[2]->ejectionReason().find("owes 3 answers") == 0);
 }
 
+TEST_CASE("Ejector takes out a hanging backend on probation for one answer owed although it accepts", "[health]") {
+  Bench bench(3, {.base_time = 300ms, .max_time = 1h, .unanswered_timeout = 50ms});
+  bench.answer(0, 1ms);
+  bench.answer(1, 1ms);
+  for (int i = 0; i < 3; ++i) bench.ask(2, 1s);
+  REQUIRE(bench.eventually([&] { return bench.out(2); }));
+  REQUIRE(bench.eventually([&] { return !bench.out(2); }));
+  feedback::connected(*bench.backends[2], 1'000, nowNs());
+  bench.ask(2, 1s);
+  REQUIRE(bench.eventually([&] { return bench.out(2); }));
+  CHECK(bench.backends[2]->ejectionReason().find("owes 1 answer ") == 0);
+}
+
+TEST_CASE("Ejector holds nothing from before against a backend that comes back", "[health]") {
+  Bench bench(3, {.base_time = 1h, .max_time = 1h, .unanswered_timeout = 50ms});
+  bench.answer(1, 1ms);
+  bench.loop.run([&] { bench.ejector.setBackends({bench.backends[1], bench.backends[2]}); });
+  bench.fail(0, 5);
+  for (int i = 0; i < 3; ++i) bench.ask(0, 1s);
+  bench.settle();
+  bench.loop.run([&] { bench.ejector.setBackends(bench.backends); });
+  for (int i = 0; i < 3; ++i) bench.ask(2, 1s);
+  // When this one is out, the other has been looked at, too.
+  REQUIRE(bench.eventually([&] { return bench.out(2); }));
+  CHECK_FALSE(bench.out(0));
+  bench.loop.run([&] { bench.ejector.configure({.base_time = 1h, .max_time = 1h, .max_share = 1}); });
+  bench.fail(0, 1);
+  CHECK(bench.eventually([&] { return bench.out(0); }));
+}
+
 TEST_CASE("Ejector bears with slow answers where the whole pool is slow or nobody answers", "[health]") {
   Bench silent(2, {.base_time = 1h, .max_time = 1h, .unanswered_timeout = 10ms});
   for (int i = 0; i < 5; ++i) silent.ask(0, 10s);
