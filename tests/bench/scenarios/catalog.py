@@ -56,7 +56,7 @@ ALL = [
              detail="three, three and two backends; all weights are equal; 65 % load"),
     Scenario("f", "long sessions among short requests", 550,
              load=lambda length: ["--session-rate", 10, "--session-length", 5, "--busy-share", 0.25],
-             detail="10 new ones a second last 5 s; one in four asks again after 20 ms, others after 500 ms"),
+             detail="10 new ones a second; one in four asks again after 20 ms, others 500 ms"),
     Scenario("g", "one flaps every 2 s", 1000, _flaps),
     Scenario("h", "a flash crowd", 500, load=_crowd,
              detail="31 % load, then 94 % for a fifth of the run"),

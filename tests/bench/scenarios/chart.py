@@ -14,7 +14,7 @@ def draw(all_rows, path):
     script = [f'set terminal svg noenhanced size {320 * columns},{330 * lines} font "sans-serif,11" background "white"',
               f'set output "{path}"', f"set multiplot layout {lines},{columns}", "set logscale y",
               "set style fill solid", "set boxwidth 0.8", "set grid ytics", "set xtics rotate by 60 right nomirror",
-              "unset key", 'set format y "%.0f"', 'set ylabel "p99, ms"', "set yrange [10:8000]"]
+              "unset key", 'set format y "%.0f"', 'set ylabel "p99, ms"', "set yrange [10:40000]"]
     for key, rows in all_rows.items():
         script += _panel(key, rows)
     script.append("unset multiplot")
@@ -29,7 +29,7 @@ def _panel(key, rows):
     return ["$bars << END", *bars, "END", "$marks << END", *(marks or ["-9 1 0"]), "END",
             f'set title "{key}: {catalog.BY_KEY[key].title}"', f"set xrange [-0.7:{len(rows) - 0.3}]",
             "plot $bars using 1:2:3:xtic(4) with boxes linecolor rgb variable, "
-            '$marks using 1:2:3 with labels offset 0,0.6 font ",9" textcolor rgb "#cc0000"']
+            '$marks using 1:2:3 with labels rotate by 90 left offset 0,0.3 font ",8" textcolor rgb "#cc0000"']
 
 
 def _colour(row):

@@ -63,7 +63,8 @@ def chart(samples, path):
         costs = [median(samples, name, proxy, "cpu_us") for proxy in ORDER[:3]]
         rows.append([f'"{name}"', *(f"{cost / costs[0]:.3f}" for cost in costs)])
     script = ['set terminal svg noenhanced size 1100,480 font "sans-serif,11" background "white"',
-              f'set output "{path}"', "$data << END", *(" ".join(row) for row in rows), "END", "set style data histograms",
+              f'set output "{path}"', "$data << END", *(" ".join(row) for row in rows), "END",
+              "set style data histograms",
               "set style histogram clustered gap 1", "set style fill solid", "set grid ytics", "set yrange [0:*]",
               "set xtics rotate by 30 right nomirror", 'set ylabel "CPU, Lemonade = 1"', "set key top left",
               'plot $data using 2:xtic(1) title "Lemonade" linecolor rgb "#e69f00", '
