@@ -34,8 +34,8 @@ std::vector<Check> staticChecks() { return joined({fileChecks(), elfChecks(), ta
 
 std::vector<Check> dynamicChecks() {
   return joined(
-       {loadChecks(), descriptorChecks(), lifecycleChecks(), versionChecks(), optionChecks(), strategyChecks(),
-        strategyCostChecks(), healthChecks(), sinkChecks(), stateChecks()});
+       {loadChecks(), descriptorChecks(), lifecycleChecks(), optionChecks(), strategyChecks(),
+        strategyCostChecks(), healthChecks(), sinkChecks(), stateChecks(), versionChecks()});
 }
 
 }  // namespace lemonade::validate

@@ -12,17 +12,21 @@
 
 namespace lemonade::validate {
 
+/// Whether reading past a struct is a crash here, or gives zeros: it is of the checks that look for it, so that others
+/// can name what else is wrong.
+inline bool guards_up = false;
+
 /// A block of bytes behind which nothing may be touched; its end is aligned to the page. Move only.
 class GuardedBytes {
  public:
-  explicit GuardedBytes(std::size_t size) : size_(size) {
+  explicit GuardedBytes(std::size_t size, bool guarded = guards_up) : size_(size) {
     const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
     const std::size_t pages = (size + page - 1) / page * page;
     mapped_ = pages + page;
     void* base = ::mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (base == MAP_FAILED) throw std::bad_alloc();
     base_ = static_cast<std::byte*>(base);
-    ::mprotect(base_ + pages, page, PROT_NONE);
+    if (guarded) ::mprotect(base_ + pages, page, PROT_NONE);
     data_ = base_ + pages - size;
   }
   GuardedBytes(const GuardedBytes&) = delete;

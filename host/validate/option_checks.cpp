@@ -103,7 +103,7 @@ constexpr const char* kMend = "take every value that the schema allows, or fill 
 
 constexpr Check kChecks[] = {
     {"options.bounds", "takes the ends of its ranges and every choice", kMend, bounds, "lifecycle.create"},
-    {"options.random", "takes or properly refuses any values that its schema allows", kMend, random, "lifecycle.create"},
+    {"options.random", "takes or properly refuses any values that its schema allows", kMend, random, "options.bounds"},
 };
 
 }  // namespace

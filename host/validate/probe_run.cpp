@@ -29,7 +29,7 @@ ProbeRun::~ProbeRun() {
 
 void ProbeRun::feed(std::uint32_t type, std::string_view bytes, int number) {
   if (!goesOn()) return;
-  GuardedBytes data(bytes.size());
+  GuardedBytes data(bytes.size(), true);
   std::memcpy(data.data(), bytes.data(), bytes.size());
   Guarded<lemonade_probe_event_t> event(extra_);
   event->type = type;

@@ -15,6 +15,8 @@ namespace lemonade::validate {
 
 namespace {
 
+constexpr const char* kOtherKind = "of another kind";
+
 /// Runs checks and remembers what those that come later build on.
 class Run {
  public:
@@ -35,7 +37,7 @@ class Run {
  private:
   Outcome comesTo(const Check& check, bool is_dynamic) {
     if (is_dynamic && !subject_.loadable) return skip("the file cannot be loaded");
-    if (is_dynamic && check.kinds != 0 && (check.kinds & subject_.loadable->kinds) == 0) return skip("of another kind");
+    if (is_dynamic && check.kinds != 0 && (check.kinds & subject_.loadable->kinds) == 0) return skip(kOtherKind);
     std::istringstream needs(check.needs);
     for (std::string id; needs >> id;)
       if (blocked_.contains(id)) return skip("after " + id);
@@ -47,6 +49,7 @@ class Run {
   }
 
   void note(const Check& check, const Outcome& outcome) {
+    if (outcome.found == kOtherKind) return;  // what needs it is of several kinds
     bad_ = bad_ || isBad(outcome.status);
     if (isBad(outcome.status) || outcome.status == Grade::kSkip) blocked_.insert(check.id);
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Snapshots and readers for the checks of metrics sinks. All structs end at guard pages.
+// Snapshots and readers for the checks of metrics sinks.
 #pragma once
 
 #include "validate/stand.h"

@@ -27,7 +27,7 @@ State exported(const Code& code, StrategyRun& run) {
   Scene scene(equals(10));
   run.show(scene);
   for (std::uint32_t i = 0; i < 100; ++i)
-    if (const auto index = run.usablePick(scrambled(1, i)); index < 10) run.tell(scene.identity(index), false, 0);
+    if (const auto index = run.usablePick(scrambled(1, i)); index < 10) run.tell(scene.identity(index), false, run.cookie());
   State state;
   state.format = std::string(view(run.table().state_format(run.self())));
   require(!state.format.empty(), "its state has no name");
@@ -49,7 +49,7 @@ State exported(const Code& code, StrategyRun& run) {
 /// The status of importing this; where the instance is to be used afterwards, it has to work.
 lemonade_status_t import(const Subject& subject, const Code& code, const State& state) {
   StrategyRun run(subject, code);
-  GuardedBytes bytes(state.bytes.size());
+  GuardedBytes bytes(state.bytes.size(), true);
   std::memcpy(bytes.data(), state.bytes.data(), state.bytes.size());
   Guarded<lemonade_error_t> error(0);
   stage("importing a state");
@@ -187,16 +187,16 @@ constexpr const char* kDistrust = "check every length and number of the state be
 
 constexpr Check kChecks[] = {
     {"state.round_trip", "takes over what it exports", "import what export_state writes, under the same name", roundTrip,
-     "strategy.valid", kOnly},
-    {"state.truncated", "bears a state that is cut short", kDistrust, truncated, "state.round_trip", kOnly},
-    {"state.flipped", "bears a state that is damaged", kDistrust, flipped, "state.round_trip", kOnly},
+     "strategy.events", kOnly},
+    {"state.truncated", "bears a state that is cut short", kDistrust, truncated, "state.round_trip lifecycle.several", kOnly},
+    {"state.flipped", "bears a state that is damaged", kDistrust, flipped, "state.round_trip lifecycle.several", kOnly},
     {"state.foreign", "refuses a state that is not its own",
-     "compare format and return LEMONADE_ERROR_UNSUPPORTED (SDK: throw UnsupportedState)", foreign, "state.round_trip",
-     kOnly},
+     "compare format and return LEMONADE_ERROR_UNSUPPORTED (SDK: throw UnsupportedState)", foreign,
+     "state.round_trip lifecycle.several", kOnly},
     {"state.cut_off", "says so where its state is not taken", "return what write returned, at once", cutOff,
      "state.round_trip", kOnly},
     {"swap.repeated", "is replaced a hundred times under picks", "keep all state in the instance, and release it", swaps,
-     "strategy.valid strategy.threads", kOnly},
+     "strategy.valid strategy.threads load.generations", kOnly},
 };
 
 }  // namespace

@@ -113,9 +113,9 @@ std::uint32_t StrategyRun::pick(std::uint64_t random, const std::vector<std::uin
   connection.tried = tried.data();
   connection.tried_count = static_cast<std::uint32_t>(tried.size());
   connection.worker = worker;
-  std::uint64_t cookie = 0;
+  cookie_ = 0;
   stage("picking");
-  return table().pick(self(), lanes_[worker], prepared_, &connection, &scene_->view(), &cookie);
+  return table().pick(self(), lanes_[worker], prepared_, &connection, &scene_->view(), &cookie_);
 }
 
 std::uint32_t StrategyRun::usablePick(std::uint64_t random, const std::vector<std::uint32_t>& tried) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Drives a strategy in a check: scenes of backends, their preparation, picks and events. Everything that the strategy is
-// handed ends at a guard page, so that reading past it is a crash.
+// handed lies in guarded memory.
 #pragma once
 
 #include "validate/stand.h"
@@ -63,6 +63,8 @@ class StrategyRun {
   std::uint32_t pick(std::uint64_t random, const std::vector<std::uint32_t>& tried = {}, std::uint32_t worker = 0);
   /// Its answer, which must be usable: NONE, REJECT or an eligible backend. Whether it was tried is not looked at.
   std::uint32_t usablePick(std::uint64_t random, const std::vector<std::uint32_t>& tried = {});
+  /// What the last pick set its cookie to.
+  std::uint64_t cookie() const noexcept { return cookie_; }
   /// One event of each type that it asks for.
   void tell(std::uint64_t identity, bool foreign, std::uint64_t cookie, std::uint32_t worker = 0);
 
@@ -75,6 +77,7 @@ class StrategyRun {
   std::vector<void*> lanes_;
   Scene* scene_ = nullptr;
   void* prepared_ = nullptr;
+  std::uint64_t cookie_ = 0;
   Guarded<lemonade_connection_t> connection_;
   Guarded<lemonade_strategy_event_t> event_;
 };

@@ -16,7 +16,7 @@ void live(const Subject& subject, const Code& code, std::size_t extra, std::type
   run.show(scene);
   for (std::uint32_t i = 0; i < 100; ++i)
     if (const auto index = run.usablePick(scrambled(subject.seed, i)); index < 7)
-      run.tell(scene.identity(index), false, 0);
+      run.tell(scene.identity(index), false, run.cookie());
   run.showUnprepared(scene);
 }
 
@@ -49,6 +49,7 @@ void live(const Subject& subject, const Code& code, std::size_t extra, std::type
 }
 
 Outcome travel(const Subject& subject, std::size_t extra) {
+  guards_up = true;
   const Code code(subject);
   forEachKind(code.kinds(), [&](auto kind) { live(subject, code, extra, kind); });
   return pass();
@@ -59,7 +60,7 @@ Outcome later(const Subject& subject) { return travel(subject, kExtra); }
 
 constexpr Check kChecks[] = {
     {"versions.oldest", "reads no field that the oldest host lacks", "ask LEMONADE_HAS before you read a newer field",
-     oldest, "lifecycle.create"},
+     oldest, "lifecycle.create strategy.events strategy.unprepared strategy.weights health.verdicts sink.empty"},
     {"versions.later", "bears the larger structs of a later host",
      "step through arrays by their stride: lemonade_view_backend and the like", later, "versions.oldest"},
 };
