@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <set>
@@ -20,21 +21,36 @@ constexpr const char* kOtherKind = "of another kind";
 /// Runs checks and remembers what those that come later build on.
 class Run {
  public:
-  Run(const Subject& subject, const Wish& wish, Verdict& verdict) : subject_(subject), wish_(wish), verdict_(verdict) {}
+  Run(const Subject& subject, const Wish& wish, Verdict& verdict) : subject_(subject), wish_(wish), verdict_(verdict) {
+    for (const auto& check : verdict.checks)
+      if (wanted(check)) need(check);
+  }
 
   void add(const Check& check, bool is_dynamic) {
-    const bool wanted = std::string_view(check.id).substr(0, wish_.only.size()) == wish_.only;
     // A static check costs nothing and keeps the dynamic ones from a file that cannot be loaded.
-    if (!wanted && is_dynamic) return;
+    if (is_dynamic && !needed_.contains(check.id)) return;
     const Outcome outcome = comesTo(check, is_dynamic);
     note(check, outcome);
-    if (wanted) verdict_.findings.push_back({&check, outcome});
+    if (wanted(check)) verdict_.findings.push_back({&check, outcome});
   }
 
   bool anyBad() const { return bad_; }
   const std::string& exceptions() const { return exceptions_; }
 
  private:
+  bool wanted(const Check& check) const {
+    return std::string_view(check.id).substr(0, wish_.only.size()) == wish_.only;
+  }
+
+  /// It, and all that it builds on.
+  void need(const Check& check) {
+    if (!needed_.insert(check.id).second) return;
+    std::istringstream needs(check.needs);
+    for (std::string id; needs >> id;)
+      for (const auto& other : verdict_.checks)
+        if (other.id == id) need(other);
+  }
+
   Outcome comesTo(const Check& check, bool is_dynamic) {
     if (is_dynamic && !subject_.loadable) return skip("the file cannot be loaded");
     if (is_dynamic && check.kinds != 0 && (check.kinds & subject_.loadable->kinds) == 0) return skip(kOtherKind);
@@ -57,6 +73,7 @@ class Run {
   const Subject& subject_;
   const Wish& wish_;
   Verdict& verdict_;
+  std::set<std::string> needed_;
   std::set<std::string> blocked_;
   std::string exceptions_;
   bool bad_ = false;
@@ -69,6 +86,7 @@ bool Verdict::bad() const {
 }
 
 Result<Subject> readSubject(const std::string& path, const Wish& wish) {
+  if (std::filesystem::is_directory(path)) return Error{path + ": is a directory"};
   std::ifstream file(path, std::ios::binary);
   if (!file) return Error{path + ": " + std::strerror(errno)};
   const std::string content{std::istreambuf_iterator<char>(file), {}};

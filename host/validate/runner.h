@@ -36,7 +36,7 @@ struct Wish {
 /// Reads the file; an error says why it cannot be.
 Result<Subject> readSubject(const std::string& path, const Wish& wish);
 
-/// Runs them. Where `only` names one, it is run whatever those that it needs come to, which are not shown.
+/// Runs them. Where `only` names some, those that they need are run, too, but not shown.
 Verdict judge(const Subject& subject, const Wish& wish);
 
 }  // namespace lemonade::validate

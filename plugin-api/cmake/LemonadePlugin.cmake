@@ -4,7 +4,7 @@
 # be C or C++.
 #
 # Hidden visibility, no GNU-unique symbols and the version script together keep two generations of a plugin from sharing
-# statics; -z defs refuses a plugin that needs a symbol nobody gives it.
+# statics; -z defs refuses a plugin that needs a symbol nobody gives it. A test judges the result with plugin-validate.
 function(lemonade_add_plugin name)
   set(map ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/plugin.map)
   add_library(${name} MODULE ${ARGN})
@@ -26,4 +26,8 @@ function(lemonade_add_plugin name)
   endif()
   # The balancer loads no code that others may write; some umasks would let them.
   add_custom_command(TARGET ${name} POST_BUILD COMMAND chmod go-w $<TARGET_FILE:${name}> VERBATIM)
+  # Where plugin-validate is installed with the package, and the project has said enable_testing().
+  if(LEMONADE_PLUGIN_VALIDATE)
+    add_test(NAME "${name}: plugin-validate accepts it" COMMAND ${LEMONADE_PLUGIN_VALIDATE} $<TARGET_FILE:${name}>)
+  endif()
 endfunction()

@@ -60,6 +60,7 @@ buildsTemplate() {
   cp -r "$prefix/share/lemonade/plugin-template" "$WORK/template"
   configureAndBuild "$WORK/template" "$WORK/template/build"
   exportsOnlyTheEntry "$WORK/template/build/first.so"
+  "$(dirname "$CMAKE")/ctest" --test-dir "$WORK/template/build" --no-tests=error --output-on-failure
   validates com.example.first --plugin-dir "$WORK/template/build"
   "$CMAKE" --install "$WORK/template/build"
   validates com.example.first

@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# The steps of the tests of plugin-validate, one function each; CMakeLists.txt sets VALIDATE and the plugins' files.
+set -euo pipefail
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+fail() { echo "$*" >&2; exit 1; }
+
+# exits CODE COMMAND...: the command ends with that code.
+exits() {
+  local code=$1 got=0; shift
+  "$@" >"$work/out" 2>"$work/err" || got=$?
+  [ "$got" = "$code" ] || fail "$* ended with $got, not $code: $(cat "$work/out" "$work/err")"
+}
+
+acceptsTheShipped() {
+  # shellcheck disable=SC2086
+  exits 0 "$VALIDATE" $FILES
+  ! grep -E '^  warn' "$work/out" || fail "a shipped plugin is warned of"
+}
+
+takesOptions() {
+  exits 0 "$VALIDATE" --only health. "$SCRIPTED"
+  grep -q 'health.verdicts.*after lifecycle.create' "$work/out" || fail "it was judged: $(cat "$work/out")"
+  exits 0 "$VALIDATE" --option 'script=expect "+PONG"' "$SCRIPTED"
+  grep -q '^  pass  health.splits' "$work/out" || fail "its probes were not judged: $(cat "$work/out")"
+}
+
+runsOnlyWhatIsNamed() {
+  exits 0 "$VALIDATE" --only strategy.tried "$FIRST"
+  [ "$(grep -c '^  pass' "$work/out")" = 1 ] || fail "$(cat "$work/out")"
+}
+
+tellsMisuse() {
+  exits 2 "$VALIDATE"
+  exits 2 "$VALIDATE" --no-such-flag "$FIRST"
+  exits 2 "$VALIDATE" --only no.such.check "$FIRST"
+  exits 2 "$VALIDATE" "$work/absent.so"
+  exits 2 "$VALIDATE" "$work"
+  exits 2 "$VALIDATE" describe "$work/absent.so"
+}
+
+refusesOtherFiles() {
+  head -c 3000 "$FIRST" >"$work/cut.so"
+  echo "no plugin" >"$work/text.so"
+  chmod go-w "$work"/*.so
+  exits 1 "$VALIDATE" "$work/cut.so"
+  exits 1 "$VALIDATE" "$work/text.so"
+  grep -q 'fail  elf.format' "$work/out" || fail "$(cat "$work/out")"
+}
+
+describes() {
+  exits 0 "$VALIDATE" describe "$PEAK"
+  python3 -c 'import json, sys; told = json.load(sys.stdin); assert told["id"] == "peak_ewma", told
+assert told["options"]["type"] == "object", told' <"$work/out"
+}
+
+benches() {
+  exits 0 "$VALIDATE" bench "$FIRST"
+  [ "$(grep -cE '^ *[0-9]+ +[0-9.]+$' "$work/out")" = 5 ] || fail "$(cat "$work/out")"
+}
+
+installs() {
+  mkdir "$work/plugins"
+  exits 0 "$VALIDATE" install "$FIRST" "$work/plugins"
+  cmp "$FIRST" "$work/plugins/$(basename "$FIRST")"
+  [ "$(find "$work/plugins" -type f | wc -l)" = 1 ] || fail "something else was left there"
+  exits 2 "$VALIDATE" install "$FIRST" "$work/nowhere"
+}
+
+"$1"
