@@ -2,11 +2,12 @@
 //
 // Adaptive: the least latency * work, where work is what a backend owes rather than how many sessions it has.
 //
-//   work = (1 + sessions that are not quiet + 0.3 * quiet ones) / weight, slow start included
+//   work = (1 + sessions that are not quiet + 0.3 * quiet ones - done) / weight, slow start included
+//   done = mean age of the exchanges that wait / response time, at most 0.5
 //
 // A session is quiet when it was answered and has asked nothing since. It may be idle, or be receiving a long answer,
-// or be about to ask; any other is work for sure. Where nobody answers exchanges, as with one-way protocols, work is
-// sessions. What is believed of latency, and the handicap of a backend that fails, is sdk/latency_book.hpp; why no
+// or be about to ask; any other is work for sure, and the longer it has been under way the more of it is done. Where
+// nobody answers exchanges, as with one-way protocols, work is sessions. What is believed of latency, and the handicap of a backend that fails, is sdk/latency_book.hpp; why no
 // backend is called overloaded here is docs/decisions/0008-adaptive-multiplies.md.
 #include <lemonade/sdk/latency_strategy.hpp>
 
@@ -26,17 +27,26 @@ class Adaptive : public sdk::LatencyStrategy {
     book.renew(pick.connection);
     sdk::Shortlist list;
     book.candidates().shortlist(pick.connection, list, [&](std::uint32_t position, std::uint32_t active) {
-      return book.score(position, active, work(book.candidates()[position], active), pick.connection);
+      const auto& candidate = book.candidates()[position];
+      return book.score(position, active, work(candidate, active, pick.connection.now_ns), pick.connection);
     });
     return least(book, list, 1);
   }
 
  private:
   static constexpr double kQuietShare = 0.3;
+  static constexpr double kMostDone = 0.5;
 
-  static double work(const sdk::Candidate& candidate, std::uint32_t active) noexcept {
+  static double work(const sdk::Candidate& candidate, std::uint32_t active, std::uint64_t now) noexcept {
     const std::uint32_t quiet = std::min(lemonade_load_u32(&candidate.stats->quiet), active);
-    return (1 + (active - quiet) + kQuietShare * quiet) * candidate.load_per_session;
+    const double owed = (active - quiet) + kQuietShare * quiet - (active == 0 ? 0 : done(*candidate.stats, now));
+    return (1 + owed) * candidate.load_per_session;
+  }
+
+  /// The part of one request that is behind a backend, 0 to 0.5.
+  static double done(const lemonade_backend_stats_t& stats, std::uint64_t now) noexcept {
+    const double takes = lemonade_load_f64(&stats.exchange_ewma_ns);
+    return takes > 0 ? std::min(kMostDone, static_cast<double>(lemonade_mean_wait_ns(&stats, now)) / takes) : 0;
   }
 };
 
