@@ -184,13 +184,13 @@ std::uint32_t Pool::pickInstead(const View::Tier& tier, const lemonade_connectio
   return LEMONADE_PICK_NONE;
 }
 
-// Whoever waits has said so before it looked for a place a last time; so either it found this one or it is told here.
+// Whoever waits has said so before it looked for a place a last time. Both write the same number: either the waiter's
+// writing comes first, and it is told here, or this one does, and the waiter's last look sees the place.
 void Pool::release(Backend& backend) noexcept {
   const bool limited = backend.maxConnections() != 0;
   feedback::release(backend);
   if (!limited) return;
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (waiting_.load() != 0) on_place_();
+  if (waiting_.fetch_add(0) != 0) on_place_();
 }
 
 void Pool::noteFailure(Backend& backend) noexcept {

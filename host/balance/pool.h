@@ -104,10 +104,7 @@ class Pool {
   void release(Backend& backend) noexcept;
 
   /// A session waits for a place, until stopWaiting. After this it must look once more whether there is one.
-  void startWaiting() noexcept {
-    waiting_.fetch_add(1);
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-  }
+  void startWaiting() noexcept { waiting_.fetch_add(1); }
   void stopWaiting() noexcept { waiting_.fetch_sub(1); }
   /// What to call when a place becomes free at a backend with a limit while somebody waits: on worker threads, must not
   /// block. Before the workers run.
