@@ -163,6 +163,8 @@ Outcome swaps(const Subject& subject) {
           if (index < LEMONADE_PICK_REJECT && !from.scene.eligible(index)) wrong = true;
         }
         seen[worker] = now + 1;
+        seen[worker].notify_one();
+        std::this_thread::yield();  // on a busy machine the swaps are to get on
       }
     });
   const auto count = subject.times(100);
@@ -171,7 +173,7 @@ Outcome swaps(const Subject& subject) {
     shown = next.get();
     const auto reached = ++turn;
     for (auto& worker : seen)
-      while (worker.load() < reached + 1) std::this_thread::yield();
+      for (auto turns = worker.load(); turns < reached + 1; turns = worker.load()) worker.wait(turns);
     current = std::move(next);  // nobody reads the old one any more
   }
   done = true;

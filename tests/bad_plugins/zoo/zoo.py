@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 BAD = {"fail", "crash", "hang"}
-SECONDS = "2"  # of a check: what hangs hangs for that long
+SECONDS = "6"  # of a check: what hangs hangs for that long
 
 
 def refused_by(validator, plugin):
