@@ -50,7 +50,9 @@ void* __libc_memalign(std::size_t alignment, std::size_t size);
 void __libc_free(void* memory);
 
 void* malloc(std::size_t size) { return mayAllocate() ? counted(__libc_malloc(size)) : nullptr; }
-void* calloc(std::size_t count, std::size_t size) { return mayAllocate() ? counted(__libc_calloc(count, size)) : nullptr; }
+void* calloc(std::size_t count, std::size_t size) {
+  return mayAllocate() ? counted(__libc_calloc(count, size)) : nullptr;
+}
 void* realloc(void* memory, std::size_t size) {
   if (!mayAllocate()) return nullptr;
   void* moved = __libc_realloc(memory, size);

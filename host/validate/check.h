@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What plugin-validate is made of: checks, each a small function with an id, and what one of them comes to. Static checks
-// judge the file as bytes; dynamic ones run code of the plugin and therefore each in a process of its own (see
+// What plugin-validate is made of: checks, each a small function with an id, and what one of them comes to. Static
+// checks judge the file as bytes; dynamic ones run code of the plugin and therefore each in a process of its own (see
 // isolation.h), in which any of them may crash, hang or leave anything behind.
 #pragma once
 
@@ -43,10 +43,10 @@ struct Subject {
   bool thorough = false;        ///< ten times as much of everything that is repeated
   config::OptionTable options;  ///< given by the user, for plugins that do not start without
   std::vector<std::byte> content;
-  std::optional<plugin::ElfFile> elf;        ///< of content, where it is one
-  std::string elf_error;                     ///< why it is none
+  std::optional<plugin::ElfFile> elf;          ///< of content, where it is one
+  std::string elf_error;                       ///< why it is none
   std::optional<plugin::PluginFile> loadable;  ///< where the balancer itself would load it
-  std::string refusal;                       ///< why it would not
+  std::string refusal;                         ///< why it would not
 
   std::uint32_t times(std::uint32_t count) const { return thorough ? count * 10 : count; }
 };
@@ -56,7 +56,7 @@ struct Check {
   const char* shows;  ///< what holds where it passes: words that follow "the plugin"
   const char* mend;   ///< what its author does where it does not hold
   Outcome (*run)(const Subject& subject);
-  const char* needs = "";  ///< ids, separated by spaces: where one of them is bad or skipped, this one is skipped
+  const char* needs = "";   ///< ids, separated by spaces: where one of them is bad or skipped, this one is skipped
   std::uint32_t kinds = 0;  ///< mask of LEMONADE_KIND_* that it is for; 0: all
 };
 

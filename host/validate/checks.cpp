@@ -5,12 +5,18 @@ namespace lemonade::validate {
 
 const char* nameOf(Grade status) {
   switch (status) {
-    case Grade::kPass: return "pass";
-    case Grade::kWarn: return "warn";
-    case Grade::kSkip: return "skip";
-    case Grade::kFail: return "fail";
-    case Grade::kCrash: return "crash";
-    case Grade::kHang: return "hang";
+    case Grade::kPass:
+      return "pass";
+    case Grade::kWarn:
+      return "warn";
+    case Grade::kSkip:
+      return "skip";
+    case Grade::kFail:
+      return "fail";
+    case Grade::kCrash:
+      return "crash";
+    case Grade::kHang:
+      return "hang";
   }
   return "";
 }
@@ -33,9 +39,8 @@ std::vector<Check> joined(std::initializer_list<std::span<const Check>> families
 std::vector<Check> staticChecks() { return joined({fileChecks(), elfChecks(), tagChecks()}); }
 
 std::vector<Check> dynamicChecks() {
-  return joined(
-       {loadChecks(), descriptorChecks(), lifecycleChecks(), optionChecks(), strategyChecks(),
-        strategyCostChecks(), healthChecks(), sinkChecks(), stateChecks(), versionChecks()});
+  return joined({loadChecks(), descriptorChecks(), lifecycleChecks(), optionChecks(), strategyChecks(),
+                 strategyCostChecks(), healthChecks(), sinkChecks(), stateChecks(), versionChecks()});
 }
 
 }  // namespace lemonade::validate

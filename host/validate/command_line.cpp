@@ -35,7 +35,8 @@ config::OptionValue parseOption(const std::string& text) {
   double number = 0;
   if (value == "true" || value == "false")
     option.value = value == "true";
-  else if (const auto [rest, failed] = std::from_chars(value.data(), end, integer); failed == std::errc{} && rest == end)
+  else if (const auto [rest, failed] = std::from_chars(value.data(), end, integer);
+           failed == std::errc{} && rest == end)
     option.value = integer;
   else if (const auto [after, wrong] = std::from_chars(value.data(), end, number); wrong == std::errc{} && after == end)
     option.value = number;
@@ -94,8 +95,9 @@ int runCommandLine(int argc, char** argv) {
   for (auto* command : {describe, bench, install}) addPositional(*command, arguments);
   install->add_option("DIR", arguments.folder, "The folder")->required();
   app.require_subcommand(0, 1);
-  app.footer("Statuses: pass, warn, skip, fail, crash, hang.\n"
-             "Exit codes: 0 nothing failed, 1 something failed, crashed or hung, 2 misuse or no such file.");
+  app.footer(
+      "Statuses: pass, warn, skip, fail, crash, hang.\n"
+      "Exit codes: 0 nothing failed, 1 something failed, crashed or hung, 2 misuse or no such file.");
   try {
     app.parse(argc, argv);
     for (const auto& text : arguments.options) arguments.wish.options.push_back(parseOption(text));

@@ -26,10 +26,14 @@ int complain(const std::string& text) {
 
 const char* jsonType(std::uint32_t type) {
   switch (type) {
-    case LEMONADE_OPTION_BOOLEAN: return "boolean";
-    case LEMONADE_OPTION_INTEGER: return "integer";
-    case LEMONADE_OPTION_NUMBER: return "number";
-    default: return "string";
+    case LEMONADE_OPTION_BOOLEAN:
+      return "boolean";
+    case LEMONADE_OPTION_INTEGER:
+      return "integer";
+    case LEMONADE_OPTION_NUMBER:
+      return "number";
+    default:
+      return "string";
   }
 }
 
@@ -146,7 +150,8 @@ int benchPlugin(const std::string& path, const Wish& wish) try {
   if (!read) return complain(read.error().message);
   const auto& subject = read.value();
   if (!subject.loadable) return complain(path + " " + subject.refusal);
-  if ((subject.loadable->kinds & LEMONADE_KIND_STRATEGY) == 0) return complain(path + " is no strategy: nothing to time");
+  if ((subject.loadable->kinds & LEMONADE_KIND_STRATEGY) == 0)
+    return complain(path + " is no strategy: nothing to time");
   const Code code(subject);
   std::cout << "backends  ns per pick\n";
   for (const std::size_t size : {2, 10, 100, 1'000, 10'000})

@@ -77,7 +77,8 @@ Outcome textRelocations(const Subject& subject) {
 
 Outcome executableStack(const Subject& subject) {
   for (const auto& header : subject.elf->headers())
-    if (header.type == PT_GNU_STACK) return (header.flags & PF_X) != 0 ? fail("it asks for an executable stack") : pass();
+    if (header.type == PT_GNU_STACK)
+      return (header.flags & PF_X) != 0 ? fail("it asks for an executable stack") : pass();
   return fail("it does not say that its stack need not be executable");
 }
 
@@ -107,8 +108,8 @@ Outcome bindsNow(const Subject& subject) {
 Outcome imports(const Subject& subject) {
   // What acts on the whole process, which is not the plugin's.
   constexpr std::array<std::string_view, 22> risky = {
-      "exit",   "_exit",  "_Exit",     "quick_exit", "fork",      "vfork",        "system",   "popen",
-      "execve", "execvp", "signal",    "sigaction",  "setlocale", "chdir",        "umask",    "setenv",
+      "exit",   "_exit",  "_Exit",     "quick_exit", "fork",          "vfork",         "system", "popen",
+      "execve", "execvp", "signal",    "sigaction",  "setlocale",     "chdir",         "umask",  "setenv",
       "putenv", "alarm",  "setitimer", "setrlimit",  "at_quick_exit", "pthread_atfork"};
   std::vector<std::string> found;
   for (const auto& symbol : subject.elf->symbols())
@@ -140,8 +141,8 @@ constexpr Check kChecks[] = {
      "compile without -ftls-model=initial-exec", staticTls, "elf.format"},
     {"elf.now", "is bound when it is loaded", "link with -Wl,-z,now", bindsNow, "elf.format"},
     {"elf.unload", "does not forbid to unmap it", "link without -z nodelete", stays, "elf.format"},
-    {"elf.imports", "calls nothing that changes the whole process", "leave signals, environment and processes to the host",
-     imports, "elf.format"},
+    {"elf.imports", "calls nothing that changes the whole process",
+     "leave signals, environment and processes to the host", imports, "elf.format"},
 };
 
 }  // namespace

@@ -42,8 +42,9 @@ Outcome link(const Subject& subject) {
 
 Outcome name(const Subject& subject) {
   const std::string_view path = subject.path;
-  return path.size() > 3 && path.substr(path.size() - 3) == ".so" ? pass()
-                                                                  : warn("its name does not end in .so: no scan finds it");
+  return path.size() > 3 && path.substr(path.size() - 3) == ".so"
+             ? pass()
+             : warn("its name does not end in .so: no scan finds it");
 }
 
 constexpr Check kChecks[] = {

@@ -16,8 +16,8 @@ using Checker = Live<lemonade_health_checker_t>;
 /// What backends of well-known protocols answer.
 const std::vector<std::string> kAnswers = {
     "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok",
-    "HTTP/1.1 503 Service Unavailable\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbusy\r\n0\r\n\r\n",
-    "+PONG\r\n", "220 mail.example ESMTP\r\n250 OK\r\n", "OK\n"};
+    "HTTP/1.1 503 Service Unavailable\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbusy\r\n0\r\n\r\n", "+PONG\r\n",
+    "220 mail.example ESMTP\r\n250 OK\r\n", "OK\n"};
 
 Outcome ends(const Subject& subject) {
   const Code code(subject);
@@ -119,8 +119,8 @@ constexpr std::uint32_t kOnly = LEMONADE_KIND_HEALTH_CHECKER;
 constexpr const char* kBytes = "gather bytes until they are whole; take none of them for granted";
 
 constexpr Check kChecks[] = {
-    {"health.verdicts", "gives verdicts that there are", "set verdict->what, and point send and reason at text that stays", ends,
-     "lifecycle.create", kOnly},
+    {"health.verdicts", "gives verdicts that there are",
+     "set verdict->what, and point send and reason at text that stays", ends, "lifecycle.create", kOnly},
     {"health.splits", "comes to the same verdict however bytes are cut", kBytes, splits, "health.verdicts", kOnly},
     {"health.garbage", "bears any bytes", kBytes, garbage, "health.verdicts", kOnly},
     {"health.cancel", "can be ended at any moment", "release in probe_end what probe_begin made", cancels,

@@ -114,8 +114,7 @@ std::string firstLines(std::string text) {
 Outcome judge(bool ended, int status, Duration limit) {
   if (const int known = board->status.load(); known >= 0) return {static_cast<Grade>(known), board->found};
   const std::string when = std::string(" while ") + board->stage.load();
-  if (!ended)
-    return {Grade::kHang, "no end within " + std::to_string(limit.count() / 1'000'000'000) + " s" + when};
+  if (!ended) return {Grade::kHang, "no end within " + std::to_string(limit.count() / 1'000'000'000) + " s" + when};
   const std::string said = firstLines(writtenSoFar());
   if (WIFEXITED(status))
     return {Grade::kCrash, "it ended the process with code " + std::to_string(WEXITSTATUS(status)) + when + said};
@@ -146,7 +145,8 @@ void endWith(Grade status, const char* found) noexcept {
 Ending runIsolated(const Check& check, const Subject& subject, Duration limit) {
   void* page = ::mmap(nullptr, sizeof(Board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   const Fd memory(::memfd_create("output", MFD_CLOEXEC));
-  if (page == MAP_FAILED || !memory) throw std::runtime_error(std::string("no memory for a check: ") + std::strerror(errno));
+  if (page == MAP_FAILED || !memory)
+    throw std::runtime_error(std::string("no memory for a check: ") + std::strerror(errno));
   board = new (page) Board;
   output = memory.get();
   std::fflush(nullptr);

@@ -20,12 +20,11 @@ std::size_t entriesOf(const char* folder) {
 Outcome create(const Subject& subject) {
   const Code code(subject);
   try {
-    forEachKind(code.kinds(), [&]<class Table>(std::type_identity<Table>) {
-      const Live<Table> once(subject, code);
-    });
+    forEachKind(code.kinds(), [&]<class Table>(std::type_identity<Table>) { const Live<Table> once(subject, code); });
   } catch (const Fault& fault) {
     if (!usesSamples(subject, code.entry())) throw;
-    return skip(fault.found + " (with made-up values for its required options; give good ones with --option KEY=VALUE)");
+    return skip(fault.found +
+                " (with made-up values for its required options; give good ones with --option KEY=VALUE)");
   }
   return pass();
 }
@@ -56,7 +55,8 @@ Outcome repeated(const Subject& subject) {
   require(entriesOf("/proc/self/fd") < descriptors + cycles / 2, "each instance leaves a descriptor open");
   require(entriesOf("/proc/self/task") < threads + cycles / 2, "each instance leaves a thread running");
   const auto leaked = blocksInUse() - blocks;
-  require(leaked < cycles / 2, std::to_string(cycles) + " instances leave " + std::to_string(leaked) + " blocks of memory");
+  require(leaked < cycles / 2,
+          std::to_string(cycles) + " instances leave " + std::to_string(leaked) + " blocks of memory");
   return pass();
 }
 
@@ -87,13 +87,14 @@ Outcome withoutMemory(const Subject& subject) {
 }
 
 constexpr Check kChecks[] = {
-    {"lifecycle.create", "starts with its defaults and ends", "create must bear the defaults of its schema, or say why not",
-     create, "descriptor.options descriptor.interfaces"},
-    {"lifecycle.several", "bears several instances at once", "keep all state in the instance", several, "lifecycle.create"},
+    {"lifecycle.create", "starts with its defaults and ends",
+     "create must bear the defaults of its schema, or say why not", create, "descriptor.options descriptor.interfaces"},
+    {"lifecycle.several", "bears several instances at once", "keep all state in the instance", several,
+     "lifecycle.create"},
     {"lifecycle.repeated", "leaves nothing behind when it ends", "release in destroy what create made", repeated,
      "lifecycle.create"},
-    {"lifecycle.memory", "says so where memory runs out", "look at what every allocation returns, and catch std::bad_alloc",
-     withoutMemory, "lifecycle.create"},
+    {"lifecycle.memory", "says so where memory runs out",
+     "look at what every allocation returns, and catch std::bad_alloc", withoutMemory, "lifecycle.create"},
 };
 
 }  // namespace

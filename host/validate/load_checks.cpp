@@ -30,7 +30,10 @@ struct Belongings {
   }
 
   static Belongings now() {
-    Belongings all{count("/proc/self/task"), count("/proc/self/fd"), {}, ::setlocale(LC_ALL, nullptr),
+    Belongings all{count("/proc/self/task"),
+                   count("/proc/self/fd"),
+                   {},
+                   ::setlocale(LC_ALL, nullptr),
                    std::filesystem::current_path()};
     for (int signal = 1; signal < 32; ++signal) {
       struct sigaction action {};
@@ -82,7 +85,8 @@ Outcome generations(const Subject& subject) {
 }
 
 Outcome unloads(const Subject& subject) {
-  if ((subject.loadable->flags & LEMONADE_FLAG_UNLOAD_SAFE) == 0) return skip("it does not say that it may be unmapped");
+  if ((subject.loadable->flags & LEMONADE_FLAG_UNLOAD_SAFE) == 0)
+    return skip("it does not say that it may be unmapped");
   Code code(subject);
   const auto before = plugin::Image::mapped();
   stage("being unloaded");
@@ -90,9 +94,10 @@ Outcome unloads(const Subject& subject) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   return skip("nothing is unmapped under a sanitizer");
 #endif
-  return plugin::Image::mapped() < before
-             ? pass()
-             : warn("it says that it may be unmapped, but the dynamic linker keeps it (thread_local with a destructor?)");
+  return plugin::Image::mapped() < before ? pass()
+                                          : warn(
+                                                "it says that it may be unmapped, but the dynamic linker keeps it "
+                                                "(thread_local with a destructor?)");
 }
 
 constexpr Check kChecks[] = {
@@ -101,7 +106,8 @@ constexpr Check kChecks[] = {
      "do in create what is done by a constructor of the image, and leave the process alone", quiet, "load.opens"},
     {"load.generations", "keeps two generations of itself apart",
      "hold state in the instance, not in the environment or in other libraries", generations, "load.opens"},
-    {"load.unloads", "is unmapped as it declares", "clear LEMONADE_FLAG_UNLOAD_SAFE (.flags = 0)", unloads, "load.opens"},
+    {"load.unloads", "is unmapped as it declares", "clear LEMONADE_FLAG_UNLOAD_SAFE (.flags = 0)", unloads,
+     "load.opens"},
 };
 
 }  // namespace

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Options: the ends of every range, every choice, and values at random. The host checks types and ranges before the plugin
-// sees anything, so what arrives is in order; the plugin takes it or refuses it properly.
+// Options: the ends of every range, every choice, and values at random. The host checks types and ranges before the
+// plugin sees anything, so what arrives is in order; the plugin takes it or refuses it properly.
 #include "validate/stand.h"
 #include "validate/strategy_run.h"
 
@@ -31,14 +31,19 @@ Written valueAt(const lemonade_option_t& row, double share) {
   const double high = bounded(row) ? row.maximum : 1'000'000;
   const double number = share >= 1 ? high : low + (high - low) * share;
   switch (row.type) {
-    case LEMONADE_OPTION_BOOLEAN: return share >= 0.5;
+    case LEMONADE_OPTION_BOOLEAN:
+      return share >= 0.5;
     case LEMONADE_OPTION_INTEGER:
-    case LEMONADE_OPTION_DURATION: return static_cast<std::int64_t>(std::clamp(number, -9e15, 9e15));
-    case LEMONADE_OPTION_NUMBER: return number;
-    case LEMONADE_OPTION_STRING: return std::string(static_cast<std::size_t>(share * 300), 'x');
+    case LEMONADE_OPTION_DURATION:
+      return static_cast<std::int64_t>(std::clamp(number, -9e15, 9e15));
+    case LEMONADE_OPTION_NUMBER:
+      return number;
+    case LEMONADE_OPTION_STRING:
+      return std::string(static_cast<std::size_t>(share * 300), 'x');
     default: {
       const auto choices = choicesOf(row);
-      return choices[std::min(choices.size() - 1, static_cast<std::size_t>(share * static_cast<double>(choices.size())))];
+      return choices[std::min(choices.size() - 1,
+                              static_cast<std::size_t>(share * static_cast<double>(choices.size())))];
     }
   }
 }

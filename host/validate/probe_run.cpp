@@ -7,7 +7,8 @@
 
 namespace lemonade::validate {
 
-ProbeRun::ProbeRun(const Live<lemonade_health_checker_t>& checker, std::size_t extra) : checker_(checker), extra_(extra) {
+ProbeRun::ProbeRun(const Live<lemonade_health_checker_t>& checker, std::size_t extra)
+    : checker_(checker), extra_(extra) {
   Guarded<lemonade_probe_target_t> target(extra);
   target->id = target->name = str("web-1");
   target->address = str("192.0.2.1:8080");

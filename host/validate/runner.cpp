@@ -122,8 +122,7 @@ Verdict judge(const Subject& subject, const Wish& wish) {
     run.add(verdict.checks[i], i >= static_count);
   }
   if (wish.only.empty() || !run.exceptions().empty())
-    verdict.findings.push_back(
-        {&kExceptions, run.exceptions().empty() ? pass() : fail(run.exceptions())});
+    verdict.findings.push_back({&kExceptions, run.exceptions().empty() ? pass() : fail(run.exceptions())});
   return verdict;
 }
 

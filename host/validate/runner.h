@@ -26,8 +26,8 @@ struct Verdict {
 };
 
 struct Wish {
-  std::string only;      ///< checks whose id begins with it; "": all
-  Duration limit{};      ///< of each dynamic check
+  std::string only;  ///< checks whose id begins with it; "": all
+  Duration limit{};  ///< of each dynamic check
   std::uint64_t seed = 1;
   bool thorough = false;
   config::OptionTable options;

@@ -37,7 +37,8 @@ void renderAll(const Code& code, const Sink& sink, Snapshot& snapshot) {
   if (sink.table().render == nullptr) return;
   for (const char* accept : {"", "text/plain", "application/openmetrics-text; version=1.0.0", "\xff,;q=,"}) {
     const auto type = sink.table().content_type(sink.self(), str(accept));
-    require(type.size > 0 && view(type).find_first_of("\r\n") == std::string_view::npos, "its content type is unusable");
+    require(type.size > 0 && view(type).find_first_of("\r\n") == std::string_view::npos,
+            "its content type is unusable");
     Reader reader;
     require(render(code, sink, snapshot, reader, accept) == LEMONADE_OK, "it cannot render a snapshot");
   }
@@ -65,8 +66,9 @@ Outcome odd(const Subject& subject) {
   const Code code(subject);
   const Sink sink(subject, code);
   const auto infinity = std::numeric_limits<double>::infinity();
-  Snapshot strange(12, {"", "a\"b\\c\nd", "\xc3\xa9\xe2\x82\xac", std::string(3'000, 'l'), std::string("\0x", 2), "\xff\xfe"},
-                   {std::nan(""), infinity, -infinity, -0.0, 1e308, 5e-324});
+  Snapshot strange(
+      12, {"", "a\"b\\c\nd", "\xc3\xa9\xe2\x82\xac", std::string(3'000, 'l'), std::string("\0x", 2), "\xff\xfe"},
+      {std::nan(""), infinity, -infinity, -0.0, 1e308, 5e-324});
   flush(code, sink, strange);
   renderAll(code, sink, strange);
   return pass();
@@ -107,13 +109,16 @@ Outcome health(const Subject& subject) {
 constexpr std::uint32_t kOnly = LEMONADE_KIND_METRICS_SINK;
 
 constexpr Check kChecks[] = {
-    {"sink.empty", "bears a snapshot of nothing", "look at the counts before the pointers", empty, "lifecycle.create", kOnly},
-    {"sink.large", "takes a hundred thousand series", "write as you go, and keep to the deadline", large, "sink.empty", kOnly},
-    {"sink.odd", "bears odd labels and numbers", "escape labels; NaN and infinities are numbers, too", odd, "sink.empty",
+    {"sink.empty", "bears a snapshot of nothing", "look at the counts before the pointers", empty, "lifecycle.create",
      kOnly},
-    {"sink.short_writes", "stops when its reader is gone", "return what write returned, at once", shortWrites, "sink.empty",
+    {"sink.large", "takes a hundred thousand series", "write as you go, and keep to the deadline", large, "sink.empty",
      kOnly},
-    {"sink.health", "bears every health event", "an unknown state is a newer host's", health, "lifecycle.create", kOnly},
+    {"sink.odd", "bears odd labels and numbers", "escape labels; NaN and infinities are numbers, too", odd,
+     "sink.empty", kOnly},
+    {"sink.short_writes", "stops when its reader is gone", "return what write returned, at once", shortWrites,
+     "sink.empty", kOnly},
+    {"sink.health", "bears every health event", "an unknown state is a newer host's", health, "lifecycle.create",
+     kOnly},
 };
 
 }  // namespace

@@ -33,9 +33,13 @@ Snapshot::Snapshot(std::uint32_t series, std::vector<std::string> labels, std::v
     auto& rows = series_.emplace_back(series * series_stride);
     std::memset(rows.data(), 0xa5, rows.size());
     for (std::uint32_t i = 0; i < series; ++i) rowAt<lemonade_series_t>(rows, i, series_stride) = seriesAt(i, f == 2);
-    rowAt<lemonade_family_t>(families_, f, family_stride) = {
-        str(kNames[f]), str("A number for a check."), f + 1, series, reinterpret_cast<const lemonade_series_t*>(rows.data()),
-        static_cast<std::uint32_t>(series_stride), 0};
+    rowAt<lemonade_family_t>(families_, f, family_stride) = {str(kNames[f]),
+                                                             str("A number for a check."),
+                                                             f + 1,
+                                                             series,
+                                                             reinterpret_cast<const lemonade_series_t*>(rows.data()),
+                                                             static_cast<std::uint32_t>(series_stride),
+                                                             0};
   }
   snapshot_->family_count = kFamilies;
   snapshot_->families = reinterpret_cast<const lemonade_family_t*>(families_.data());
@@ -48,8 +52,13 @@ lemonade_series_t Snapshot::seriesAt(std::uint32_t index, bool histogram) {
   auto& labels = label_rows_.emplace_back();
   if (!labels_.empty()) labels.push_back({str("backend"), str(labels_[index % labels_.size()])});
   const double value = values_.empty() ? index : values_[index % values_.size()];
-  return {labels.data(), histogram ? buckets_.data() : nullptr, static_cast<std::uint32_t>(labels.size()),
-          histogram ? static_cast<std::uint32_t>(buckets_.size()) : 0, index + 1, value, histogram ? 3U : 0U};
+  return {labels.data(),
+          histogram ? buckets_.data() : nullptr,
+          static_cast<std::uint32_t>(labels.size()),
+          histogram ? static_cast<std::uint32_t>(buckets_.size()) : 0,
+          index + 1,
+          value,
+          histogram ? 3U : 0U};
 }
 
 lemonade_writer_t Reader::writer() noexcept { return {sizeof(lemonade_writer_t), 0, this, write}; }

@@ -15,13 +15,20 @@ config::OptionValue sampleOf(const lemonade_option_t& row) {
   const double number = row.minimum == 0 && row.maximum == 0 ? 1 : row.minimum;
   switch (row.type) {
     case LEMONADE_OPTION_INTEGER:
-    case LEMONADE_OPTION_DURATION: value.value = static_cast<std::int64_t>(number); break;
-    case LEMONADE_OPTION_NUMBER: value.value = number; break;
-    case LEMONADE_OPTION_STRING: value.value = std::string("sample"); break;
+    case LEMONADE_OPTION_DURATION:
+      value.value = static_cast<std::int64_t>(number);
+      break;
+    case LEMONADE_OPTION_NUMBER:
+      value.value = number;
+      break;
+    case LEMONADE_OPTION_STRING:
+      value.value = std::string("sample");
+      break;
     case LEMONADE_OPTION_CHOICE:
       value.value = std::string(view(row.choices).substr(0, view(row.choices).find(',')));
       break;
-    default: break;
+    default:
+      break;
   }
   return value;
 }
@@ -31,7 +38,8 @@ bool names(const config::OptionTable& table, std::string_view key) {
 }
 
 /// A later one of the same key replaces an earlier one.
-config::OptionTable merged(const Subject& subject, const lemonade_plugin_t& plugin, const config::OptionTable& changes) {
+config::OptionTable merged(const Subject& subject, const lemonade_plugin_t& plugin,
+                           const config::OptionTable& changes) {
   config::OptionTable table = changes;
   for (const auto& value : subject.options)
     if (!names(table, value.key)) table.push_back(value);

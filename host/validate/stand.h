@@ -32,8 +32,8 @@ inline std::string_view view(lemonade_str_t text) { return {text.data, static_ca
 template <class Table>
 constexpr std::pair<std::uint32_t, std::string_view> kKindOf{};
 template <>
-inline constexpr std::pair<std::uint32_t, std::string_view> kKindOf<lemonade_strategy_t>{
-    LEMONADE_KIND_STRATEGY, LEMONADE_STRATEGY_INTERFACE};
+inline constexpr std::pair<std::uint32_t, std::string_view> kKindOf<lemonade_strategy_t>{LEMONADE_KIND_STRATEGY,
+                                                                                         LEMONADE_STRATEGY_INTERFACE};
 template <>
 inline constexpr std::pair<std::uint32_t, std::string_view> kKindOf<lemonade_health_checker_t>{
     LEMONADE_KIND_HEALTH_CHECKER, LEMONADE_HEALTH_CHECKER_INTERFACE};

@@ -27,7 +27,8 @@ State exported(const Code& code, StrategyRun& run) {
   Scene scene(equals(10));
   run.show(scene);
   for (std::uint32_t i = 0; i < 100; ++i)
-    if (const auto index = run.usablePick(scrambled(1, i)); index < 10) run.tell(scene.identity(index), false, run.cookie());
+    if (const auto index = run.usablePick(scrambled(1, i)); index < 10)
+      run.tell(scene.identity(index), false, run.cookie());
   State state;
   state.format = std::string(view(run.table().state_format(run.self())));
   require(!state.format.empty(), "its state has no name");
@@ -53,8 +54,8 @@ lemonade_status_t import(const Subject& subject, const Code& code, const State& 
   std::memcpy(bytes.data(), state.bytes.data(), state.bytes.size());
   Guarded<lemonade_error_t> error(0);
   stage("importing a state");
-  const auto status = run.table().import_state(run.self(), str(state.format),
-                                               {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, error.get());
+  const auto status = run.table().import_state(
+      run.self(), str(state.format), {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, error.get());
   if (status != LEMONADE_OK) requireError(code.entry(), status, *error.get());
   if (status != LEMONADE_OK && status != LEMONADE_ERROR_UNSUPPORTED) return status;
   Scene scene(equals(12));
@@ -188,17 +189,18 @@ constexpr std::uint32_t kOnly = LEMONADE_KIND_STRATEGY;
 constexpr const char* kDistrust = "check every length and number of the state before you use it, and refuse the rest";
 
 constexpr Check kChecks[] = {
-    {"state.round_trip", "takes over what it exports", "import what export_state writes, under the same name", roundTrip,
-     "strategy.events", kOnly},
-    {"state.truncated", "bears a state that is cut short", kDistrust, truncated, "state.round_trip lifecycle.several", kOnly},
+    {"state.round_trip", "takes over what it exports", "import what export_state writes, under the same name",
+     roundTrip, "strategy.events", kOnly},
+    {"state.truncated", "bears a state that is cut short", kDistrust, truncated, "state.round_trip lifecycle.several",
+     kOnly},
     {"state.flipped", "bears a state that is damaged", kDistrust, flipped, "state.round_trip lifecycle.several", kOnly},
     {"state.foreign", "refuses a state that is not its own",
      "compare format and return LEMONADE_ERROR_UNSUPPORTED (SDK: throw UnsupportedState)", foreign,
      "state.round_trip lifecycle.several", kOnly},
     {"state.cut_off", "says so where its state is not taken", "return what write returned, at once", cutOff,
      "state.round_trip", kOnly},
-    {"swap.repeated", "is replaced a hundred times under picks", "keep all state in the instance, and release it", swaps,
-     "strategy.valid strategy.threads load.generations", kOnly},
+    {"swap.repeated", "is replaced a hundred times under picks", "keep all state in the instance, and release it",
+     swaps, "strategy.valid strategy.threads load.generations", kOnly},
 };
 
 }  // namespace

@@ -209,10 +209,10 @@ constexpr Check kChecks[] = {
      "strategy.valid", kOnly},
     {"strategy.churn", "follows backends that come and go", "keep nothing of a view after its release", churn,
      "strategy.events", kOnly},
-    {"strategy.foreign", "bears events of picks that were not its own", "look at event->foreign before the cookie", foreign,
-     "strategy.events", kOnly},
-    {"strategy.threads", "answers several workers at once", "keep what pick changes in a lane, or make it atomic", threads,
-     "strategy.valid", kOnly},
+    {"strategy.foreign", "bears events of picks that were not its own", "look at event->foreign before the cookie",
+     foreign, "strategy.events", kOnly},
+    {"strategy.threads", "answers several workers at once", "keep what pick changes in a lane, or make it atomic",
+     threads, "strategy.valid", kOnly},
     {"strategy.spread", "spreads over equal backends", "", distribution, "strategy.valid", kOnly},
 };
 

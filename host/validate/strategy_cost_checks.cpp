@@ -63,8 +63,7 @@ bool forbidCalls() {
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
   const sock_fprog program{static_cast<unsigned short>(std::size(rules)), rules};
-  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
 Outcome systemCalls(const Subject& subject) {
@@ -100,10 +99,11 @@ Outcome speed(const Subject& subject) {
 constexpr std::uint32_t kOnly = LEMONADE_KIND_STRATEGY;
 
 constexpr Check kChecks[] = {
-    {"strategy.allocates", "allocates nothing in pick and event", "allocate in create, lane_create or prepare", allocates,
-     "strategy.events", kOnly},
+    {"strategy.allocates", "allocates nothing in pick and event", "allocate in create, lane_create or prepare",
+     allocates, "strategy.events", kOnly},
     {"strategy.calls", "makes no system call in pick and event",
-     "take time and random numbers from the connection, and log nowhere in pick", systemCalls, "strategy.events", kOnly},
+     "take time and random numbers from the connection, and log nowhere in pick", systemCalls, "strategy.events",
+     kOnly},
     {"strategy.speed", "picks fast", "build in prepare what a pick looks up", speed, "strategy.events", kOnly},
 };
 

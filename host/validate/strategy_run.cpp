@@ -121,7 +121,8 @@ std::uint32_t StrategyRun::pick(std::uint64_t random, const std::vector<std::uin
 std::uint32_t StrategyRun::usablePick(std::uint64_t random, const std::vector<std::uint32_t>& tried) {
   const auto index = pick(random, tried);
   if (index == LEMONADE_PICK_NONE || index == LEMONADE_PICK_REJECT) return index;
-  const std::string answer = "it answers " + std::to_string(index) + " of " + std::to_string(scene_->size()) + " backends";
+  const std::string answer =
+      "it answers " + std::to_string(index) + " of " + std::to_string(scene_->size()) + " backends";
   require(index < scene_->size(), answer);
   require(scene_->eligible(index), answer + ", which may not be picked");
   return index;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Drives a strategy in a check: scenes of backends, their preparation, picks and events. Everything that the strategy is
-// handed lies in guarded memory.
+// Drives a strategy in a check: scenes of backends, their preparation, picks and events. Everything that the strategy
+// is handed lies in guarded memory.
 #pragma once
 
 #include "validate/stand.h"

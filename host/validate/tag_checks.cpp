@@ -13,8 +13,7 @@ namespace lemonade::validate {
 
 namespace {
 
-constexpr std::uint32_t kKinds =
-    LEMONADE_KIND_STRATEGY | LEMONADE_KIND_HEALTH_CHECKER | LEMONADE_KIND_METRICS_SINK;
+constexpr std::uint32_t kKinds = LEMONADE_KIND_STRATEGY | LEMONADE_KIND_HEALTH_CHECKER | LEMONADE_KIND_METRICS_SINK;
 
 /// The part of the entry symbol that holds no pointer; zeros where the file has less.
 struct Head {
@@ -41,9 +40,9 @@ Outcome magic(const Subject& subject) {
 
 Outcome major(const Subject& subject) {
   const auto number = headOf(subject).tag.abi_major;
-  return number == LEMONADE_ABI_MAJOR ? pass()
-                                      : fail("it is built for ABI " + std::to_string(number) + ".x; this host has " +
-                                             minor(LEMONADE_ABI_MINOR));
+  return number == LEMONADE_ABI_MAJOR
+             ? pass()
+             : fail("it is built for ABI " + std::to_string(number) + ".x; this host has " + minor(LEMONADE_ABI_MINOR));
 }
 
 Outcome needMinor(const Subject& subject) {
@@ -106,8 +105,8 @@ constexpr Check kChecks[] = {
      "elf.entry"},
     {"tag.major", "is built for this major version of the ABI", kRebuild, major, "tag.magic"},
     {"tag.minor", "needs no newer minor version", "run a newer host, or need less", needMinor, "tag.major"},
-    {"tag.layout", "lays out the structs as the ABI does", "use the headers as they are, with the default packing", layout,
-     "tag.major"},
+    {"tag.layout", "lays out the structs as the ABI does", "use the headers as they are, with the default packing",
+     layout, "tag.major"},
     {"tag.kinds", "is of a kind that the host knows", "set the bits of its kinds and no others", kinds, "tag.major"},
     {"tag.reserved", "leaves what is reserved at 0", "set it to 0", reserved, "tag.major"},
     {"tag.id", "has a valid id", "use lower-case letters, digits, '_', '.', '-', at most 63", id, "tag.magic"},
