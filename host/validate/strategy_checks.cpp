@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
 // What a strategy answers.
+#include "base/clock.h"
 #include "validate/strategy_run.h"
 
 #include <algorithm>
 #include <atomic>
+#include <latch>
 #include <thread>
 
 namespace lemonade::validate {
@@ -164,11 +166,13 @@ Outcome distribution(const Subject& subject) {
 Outcome threads(const Subject& subject) {
   const Code code(subject);
   constexpr std::uint32_t kWorkers = 4;
+  constexpr std::uint64_t kTogetherNs = 400'000'000;
   StrategyRun shared(subject, code, kWorkers);
   Scene scene(mixed(50));
   shared.show(scene);
   std::atomic<bool> wrong{false};
   stage("picking for several workers");
+  std::latch all_here{kWorkers};
   std::vector<std::jthread> workers;
   for (std::uint32_t worker = 0; worker < kWorkers; ++worker)
     workers.emplace_back([&, worker] {
@@ -176,7 +180,10 @@ Outcome threads(const Subject& subject) {
       connection.struct_size = sizeof(connection);
       connection.worker = worker;
       connection.client_family = LEMONADE_FAMILY_IPV4;
-      for (std::uint64_t i = 0; i < subject.times(20'000); ++i) {
+      all_here.arrive_and_wait();
+      // Where there are fewer cores than workers, they meet only when one is interrupted: it takes many time slices.
+      const std::uint64_t end = nowNs() + kTogetherNs;
+      for (std::uint64_t i = 0; i < subject.times(20'000) || nowNs() < end; ++i) {
         std::uint64_t cookie = 0;
         connection.random = scrambled(subject.seed + worker, i);
         connection.now_ns = i;
