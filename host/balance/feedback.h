@@ -128,6 +128,14 @@ inline void forgetUnanswered(Backend& backend) noexcept {
   detail::store(backend.unanswered().count, std::uint32_t{0});
 }
 
+/// What is unanswered now. Any thread; the two numbers need not belong together.
+inline Backend::Unanswered unanswered(Backend& backend) noexcept {
+  return {detail::load(backend.unanswered().count), detail::load(backend.unanswered().since_ns)};
+}
+
+/// When it last answered an exchange, monotonic nanoseconds; 0: never. Any thread.
+inline std::uint64_t answeredAtNs(Backend& backend) noexcept { return detail::load(backend.sampleTimes().exchange_ns); }
+
 /// The exchange that began at started_ns got the first byte of its answer.
 inline void exchangeAnswered(Backend& backend, std::uint64_t started_ns, std::uint64_t now_ns) noexcept {
   exchangeDropped(backend, started_ns);

@@ -73,7 +73,7 @@ struct Ejector::Record {
 
   /// Back from an ejection and without an answer since.
   bool onProbation() const noexcept {
-    return returned_ns != 0 && feedback::detail::load(backend->sampleTimes().exchange_ns) < returned_ns;
+    return returned_ns != 0 && feedback::answeredAtNs(*backend) < returned_ns;
   }
 };
 
@@ -178,12 +178,10 @@ void Ejector::lookForHanging() {
   for (const auto& [key, record] : records_) {
     // What it owes from before it was taken out says nothing about how it is when it comes back.
     if (!record->backend->inService() || !record->backend->fit()) feedback::forgetUnanswered(*record->backend);
-    auto& unanswered = record->backend->unanswered();
-    const std::uint32_t count = feedback::detail::load(unanswered.count);
+    const auto [count, since] = feedback::unanswered(*record->backend);
     if (count < (record->onProbation() ? 1 : settings_.consecutive_failures)) continue;
     const std::uint64_t long_ago = std::max({static_cast<std::uint64_t>(settings_.unanswered_timeout.count()),
                                              kFarLonger * median, kFarLonger * exchangeNs(*record->backend)});
-    const std::uint64_t since = feedback::detail::load(unanswered.since_ns);
     if (now < since + long_ago) continue;
     eject(*record, "owes " + std::to_string(count) + (count == 1 ? " answer" : " answers") + " and gave none for " +
                        seconds(now - since), census);
