@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 
 #include <cerrno>
+#include <ctime>
 #include <new>
 #include <system_error>
 #include <utility>
@@ -129,13 +130,19 @@ void SessionSet::closeWithReset(Endpoint& endpoint) noexcept {
 }
 
 bool SessionSet::handleReady() noexcept {
+  if (gather_ns_ != 0 && size_ != 0) {
+    const timespec gather{0, static_cast<long>(gather_ns_)};
+    (void)::nanosleep(&gather, nullptr);
+  }
   epoll_event events[kBatch];
   const int count = ::epoll_wait(epoll_.get(), events, kBatch, size_ != 0 ? -1 : 0);
   if (count <= 0) return count < 0 && errno == EINTR;
   now_ = nowNs();
+  coalescing_.beginTurn(now_);
   bool ours = true;
   for (int i = 0; i < count; ++i) ours = handleEvent(events[i]) && ours;
   freeClosed();
+  gather_ns_ = coalescing_.endTurn(nowNs(), count);
   return ours;
 }
 

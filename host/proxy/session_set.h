@@ -12,6 +12,7 @@
 
 #include "base/fd.h"
 #include "proxy/admission.h"
+#include "proxy/coalescing.h"
 #include "proxy/connector.h"
 #include "proxy/drains.h"
 #include "proxy/meter.h"
@@ -95,6 +96,8 @@ class SessionSet {
   Connector connector_;
   Relay relay_;
   Drains drains_;
+  Coalescing coalescing_;
+  std::uint64_t gather_ns_ = 0;  // before the next wait
 
   Fd epoll_;
   Fd again_fd_;  // readable while again_ has sessions

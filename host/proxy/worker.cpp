@@ -6,6 +6,7 @@
 #include <Poco/NObserver.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/timerfd.h>
 
 #include <algorithm>
@@ -65,6 +66,7 @@ void Worker::start(const std::vector<std::shared_ptr<const Listener>>& listeners
 
 void Worker::run() {
   (void)::pthread_setname_np(::pthread_self(), thread_.name().c_str());  // what top -H shows
+  (void)::prctl(PR_SET_TIMERSLACK, 1'000UL);                             // coalescing.h counts in microseconds
   reactor_.run();
 }
 
