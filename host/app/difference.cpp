@@ -119,6 +119,9 @@ void compareProxy(Lines& lines, const config::Proxy& before, const config::Proxy
   lines.compare("proxy.retries", std::uint64_t{before.retries}, std::uint64_t{after.retries});
   lines.compare("proxy.resolve_interval", before.resolve_interval, after.resolve_interval);
   lines.compare("proxy.queue_timeout", before.queue_timeout, after.queue_timeout);
+  if (before.relay != after.relay)
+    lines.add("proxy.relay " + std::string(relayText(before.relay)) + " -> " + relayText(after.relay) +
+              ", from the next start on");
 }
 
 void compareHealth(Lines& lines, const config::Health& before, const config::Health& after) {

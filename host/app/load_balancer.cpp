@@ -44,7 +44,7 @@ LoadBalancer::LoadBalancer(Preparation preparation, config::Input input, Worksho
       started_ns_(started_ns),
       started_unix_ns_(unixNs() - (nowNs() - started_ns)),
       pool_(workerCount(preparation_->config)),
-      proxy_(pool_, preparation_->config.proxy.max_connections),
+      proxy_(pool_, proxy::chooseRelay(preparation_->config.proxy.relay), preparation_->config.proxy.max_connections),
       monitor_(loop_, [this](const auto& backend) { onChecked(backend); }),
       ejector_(loop_, pool_, [this](const auto& backend) { onFlip(backend); }),
       membership_(loop_, workshop.resolver, pool_, [this](const auto& backends) { onBackends(backends); }),

@@ -33,4 +33,11 @@ inline std::uint64_t unixNs() noexcept {
   return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
+/// Nanoseconds that the calling thread has had of a processor; a system call. Any thread.
+inline std::uint64_t threadCpuNs() noexcept {
+  timespec used;
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return static_cast<std::uint64_t>(used.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(used.tv_nsec);
+}
+
 }  // namespace lemonade

@@ -8,6 +8,15 @@ std::string Source::text() const {
   return file + ":" + std::to_string(line) + ":" + std::to_string(column);
 }
 
+const char* relayText(Relay relay) noexcept {
+  switch (relay) {
+    case Relay::kAuto: return "auto";
+    case Relay::kEpoll: return "epoll";
+    case Relay::kUring: return "io_uring";
+  }
+  return "auto";
+}
+
 Config defaultConfig() {
   const Source source{"default", 0, 0};
   Config config;

@@ -58,6 +58,12 @@ struct Listen {
   Source source;
 };
 
+/// How bytes are moved; auto: over io_uring where the kernel offers it.
+enum class Relay { kAuto, kEpoll, kUring };
+
+/// As in the file: "auto", "epoll", "io_uring".
+const char* relayText(Relay relay) noexcept;
+
 struct Proxy {
   std::vector<Listen> listen;
   std::uint32_t backlog = 4'096;
@@ -68,6 +74,7 @@ struct Proxy {
   std::uint32_t retries = 2;
   Duration resolve_interval = 10s;
   Duration queue_timeout = 5s;  ///< of clients that wait for a place at a backend; 0: nobody waits
+  Relay relay = Relay::kAuto;   ///< chosen at start
 };
 
 struct Backend {

@@ -100,6 +100,16 @@ void readKeepalive(const Item& item, Proxy& proxy) {
   }
 }
 
+void readRelay(const Item& item, Proxy& proxy) {
+  const auto text = item.node.value_exact<std::string>();
+  for (const Relay relay : {Relay::kAuto, Relay::kEpoll, Relay::kUring})
+    if (text == relayText(relay)) {
+      proxy.relay = relay;
+      return;
+    }
+  item.refuse("give \"auto\", \"epoll\" or \"io_uring\"");
+}
+
 void readSinks(const Item& item, Metrics& metrics) {
   std::vector<PluginChoice> sinks;
   eachElement(item, [&sinks](const Item& element) {
@@ -244,6 +254,7 @@ std::vector<Key<Draft>> makeConfigKeys() {
       proxy("retries", integer(&Proxy::retries, 0, 15)),
       proxy("resolve_interval", duration(&Proxy::resolve_interval, kShortest, kDay)),
       proxy("queue_timeout", duration(&Proxy::queue_timeout, 0s, 1h)),
+      proxy("relay", readRelay),
       {"strategy", "algorithm", readChoice<&Config::strategy>},
       {"strategy", "options", readStrategyOptions},
       health("checker", readChecker),

@@ -25,8 +25,6 @@ constexpr std::uint64_t kQuiet = 10'000'000'000;
 Acceptor::Source::Source(Acceptor& owner, std::shared_ptr<const Listener> from)
     : acceptor(owner), listener(std::move(from)), socket(listener->fd()) {}
 
-void Acceptor::Source::onReadable(const Poco::AutoPtr<ReadableNotification>&) { acceptor.accept(*this); }
-
 void Acceptor::listen(std::shared_ptr<const Listener> listener) {
   auto& source = *sources_.emplace_back(std::make_unique<Source>(*this, std::move(listener)));
   if (watching_) watch(source, true);
@@ -48,7 +46,7 @@ void Acceptor::unlisten(const Listener& listener) {
 void Acceptor::watch(Source& source, bool on) {
   const Poco::NObserver<Source, ReadableNotification> observer(source, &Source::onReadable);
   on ? reactor_.addEventHandler(source.socket, observer) : reactor_.removeEventHandler(source.socket, observer);
-  on ? sessions_.addGuest(source.listener->fd()) : sessions_.removeGuest(source.listener->fd());
+  on ? sessions_.addGuest(source.listener->fd(), &source) : sessions_.removeGuest(source.listener->fd());
 }
 
 void Acceptor::watch(bool on) {

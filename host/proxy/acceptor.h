@@ -46,9 +46,10 @@ class Acceptor {
   void leave();
 
  private:
-  struct Source {
+  struct Source final : Guest {
     Source(Acceptor& owner, std::shared_ptr<const Listener> listener);
-    void onReadable(const Poco::AutoPtr<Poco::Net::ReadableNotification>&);
+    void onReadable(const Poco::AutoPtr<Poco::Net::ReadableNotification>&) { handleReadable(); }
+    void handleReadable() override { acceptor.accept(*this); }
 
     Acceptor& acceptor;
     const std::shared_ptr<const Listener> listener;

@@ -24,7 +24,9 @@ bool isShortage(int error) noexcept {
 }
 
 /// True where a failure to connect is this machine's own and tells nothing about the backend.
-bool isLocal(int error) noexcept { return error == EADDRNOTAVAIL || error == EACCES || error == EPERM; }
+bool isLocal(int error) noexcept {
+  return error == EADDRNOTAVAIL || error == EACCES || error == EPERM || error == ENOSPC || isShortage(error);
+}
 
 void describeClient(const Session& session, lemonade_connection_t& connection) noexcept {
   const auto& address = session.client_address;
@@ -42,8 +44,8 @@ void describeClient(const Session& session, lemonade_connection_t& connection) n
 
 }  // namespace
 
-Connector::Connector(std::uint32_t worker, Pool& pool, const Settings& settings, Meter& meter)
-    : worker_(worker), pool_(pool), settings_(settings), meter_(meter) {
+Connector::Connector(std::uint32_t worker, Pool& pool, const Settings& settings, Meter& meter, Relay& relay)
+    : worker_(worker), pool_(pool), settings_(settings), meter_(meter), relay_(relay) {
   std::random_device seed;
   random_state_ = (std::uint64_t{seed()} << 32) | seed();
 }
@@ -132,7 +134,6 @@ Connector::Outcome Connector::connect(Session& session, std::uint64_t now) noexc
   }
   ++session.attempt;
   session.attempted_at = now;
-  session.backend = Endpoint{};
   session.backend.fd = fd;
   if (fd < 0) return Outcome::kGiveUp;
   const int one = 1;
@@ -142,8 +143,12 @@ Connector::Outcome Connector::connect(Session& session, std::uint64_t now) noexc
     (void)::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
     (void)::setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
   }
-  if (::connect(fd, address.get(), address.size()) == 0) return Outcome::kConnected;
-  return errno == EINPROGRESS ? Outcome::kConnecting : Outcome::kGiveUp;
+  switch (relay_.connect(session, address)) {
+    case Relay::Connect::kConnecting: return Outcome::kConnecting;
+    case Relay::Connect::kConnected: return Outcome::kConnected;
+    case Relay::Connect::kFailed: return Outcome::kGiveUp;
+  }
+  return Outcome::kGiveUp;
 }
 
 // Ends the attempt under way; false where there shall be no other, with the reason set.
@@ -152,13 +157,12 @@ bool Connector::failAttempt(Session& session, int error, std::uint64_t now) noex
     complained_at_ = now;
     log::warning("proxy", error == EADDRNOTAVAIL ? "no source port is free to connect from; widen "
                                                    "net.ipv4.ip_local_port_range or add backends"
-                                                 : "this machine forbids to connect",
+                                                 : "this machine does not let us connect",
                  {{"backend", session.target->id()}, {"error", std::strerror(error)}});
   }
   meter_.connectFailed(session, error, !isLocal(error), now);
   session.tried.add(*session.target);
-  if (session.backend.fd >= 0) ::close(session.backend.fd);
-  session.backend = Endpoint{};
+  relay_.dropBackend(session);
   const auto most = std::min<std::uint32_t>(settings_.retries.load(std::memory_order_relaxed), Tried::kMost - 1);
   if (session.attempt > most) {
     session.reason = CloseReason::kConnectFailed;

@@ -6,6 +6,7 @@
 
 #include "balance/pool.h"
 #include "proxy/meter.h"
+#include "proxy/relay.h"
 #include "proxy/session.h"
 #include "proxy/settings.h"
 
@@ -23,7 +24,7 @@ class Connector {
     kGiveUp,      ///< session.reason says why
   };
 
-  Connector(std::uint32_t worker, Pool& pool, const Settings& settings, Meter& meter);
+  Connector(std::uint32_t worker, Pool& pool, const Settings& settings, Meter& meter, Relay& relay);
 
   /// Begins the first attempt, or goes on after a kWait or kQueue.
   Outcome begin(Session& session, std::uint64_t now) noexcept;
@@ -42,6 +43,7 @@ class Connector {
   Pool& pool_;
   const Settings& settings_;
   Meter& meter_;
+  Relay& relay_;
   std::uint64_t random_state_;
   std::uint64_t complained_at_ = 0;  // of source ports
   std::uint64_t invalid_logged_at_ = 0;

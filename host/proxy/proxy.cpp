@@ -49,7 +49,8 @@ class Done {
 
 }  // namespace
 
-Proxy::Proxy(Pool& pool, std::uint32_t max_connections) : pool_(pool), admission_(max_connections) {
+Proxy::Proxy(Pool& pool, RelayKind relay, std::uint32_t max_connections)
+    : pool_(pool), relay_(relay), admission_(max_connections) {
   admission_.onRoom([this] { wake(); });
   pool_.onPlace([this] {
     for (std::uint32_t i = 0; i < seats_.size(); ++i)
@@ -108,7 +109,7 @@ Status Proxy::prepareWorkers(std::uint32_t count) try {
   seats_.grow(count);
   if (count > most()) workers_.resize(count);
   for (std::uint32_t i = 0; i < count; ++i)
-    if (workers_[i] == nullptr) workers_[i] = std::make_unique<Worker>(i, seats_[i], pool_, settings_, admission_);
+    if (workers_[i] == nullptr) workers_[i] = std::make_unique<Worker>(i, relay_, seats_[i], pool_, settings_, admission_);
   return success();
 } catch (const std::system_error& error) {
   return Error{"cannot make " + std::to_string(count) + " workers: " + error.what()};

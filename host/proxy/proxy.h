@@ -22,7 +22,7 @@ class Proxy {
   using Listeners = Listener::Listeners;
 
   /// pool must outlive the proxy.
-  Proxy(Pool& pool, std::uint32_t max_connections);
+  Proxy(Pool& pool, RelayKind relay, std::uint32_t max_connections);
   /// Closes what is left and joins the workers.
   ~Proxy();
   Proxy(const Proxy&) = delete;
@@ -78,6 +78,7 @@ class Proxy {
   std::uint32_t most() const noexcept { return static_cast<std::uint32_t>(workers_.size()); }
 
   Pool& pool_;
+  const RelayKind relay_;
   Settings settings_;
   Admission admission_;
   Listeners listeners_;

@@ -1,43 +1,86 @@
 // SPDX-License-Identifier: MIT
 //
-// Moves the bytes of a session both ways, with back-pressure and half-close. It reads only what it may write: bytes for a
-// slow reader wait in one buffer, and nothing more is read for it until they are gone. Worker thread only.
+// What moves the bytes of a worker's sessions, and tells what becomes of them. It owns how the kernel is asked (epoll or
+// io_uring) and the sockets as long as they are open; which session there is, how long it may take and what its end means
+// is its owner's, the session set. Worker thread only, but for construction and what says otherwise.
+//
+// A session goes watchClient -> connect (-> dropBackend -> connect ...) -> start -> owner.handleEnd, and is closed by its
+// owner at any moment. It may be freed when forget() says so.
 #pragma once
 
-#include "proxy/buffers.h"
-#include "proxy/meter.h"
 #include "proxy/session.h"
+
+#include <cstdint>
 
 namespace lemonade::proxy {
 
+/// A descriptor that is no session's and is waited for along with them.
+class Guest {
+ public:
+  virtual void handleReadable() = 0;
+
+ protected:
+  ~Guest() = default;
+};
+
 class Relay {
  public:
-  enum class Outcome {
-    kOpen,          ///< nothing more to do until the next event
-    kMore,          ///< bytes are left to move, but others should have their turn
-    kDone,          ///< both sides have ended and everything arrived
-    kClientReset,   ///< the client broke the connection; everything it sent was forwarded or cannot be
-    kBackendReset,  ///< the backend did
-    kNoMemory,
+  /// Who is told. Every call comes from within wait() or start(), and may close any session.
+  class Owner {
+   public:
+    /// A turn begins, at this time; all other calls are part of it.
+    virtual void handleTurn(std::uint64_t now) noexcept = 0;
+    virtual void handleConnected(Session& session) noexcept = 0;
+    /// error is an errno.
+    virtual void handleConnectFailed(Session& session, int error) noexcept = 0;
+    /// The client broke the connection before a backend had it.
+    virtual void handleAbandoned(Session& session) noexcept = 0;
+    /// Something came or went.
+    virtual void handleActivity(Session& session) noexcept = 0;
+    /// It relays no more: kDone, kClientReset, kBackendReset or kNoMemory.
+    virtual void handleEnd(Session& session, CloseReason reason) noexcept = 0;
+    /// Of a session in kResetting: its survivor may have got everything.
+    virtual void handleDelivery(Session& session) noexcept = 0;
+
+   protected:
+    ~Owner() = default;
   };
 
-  Relay(Buffers& buffers, Meter& meter) : buffers_(buffers), meter_(meter), scratch_(buffers.take()) {}
+  enum class Connect { kConnecting, kConnected, kFailed };
 
-  /// Moves what can be moved now, within a budget. Any outcome but kOpen and kMore ends the session.
-  Outcome run(Session& session) noexcept;
+  virtual ~Relay() = default;
 
-  /// Writes what waits for an endpoint; true where nothing waits any more (an endpoint that broke counts as such).
-  bool flush(Endpoint& to) noexcept;
+  /// Readable while the worker should come to wait().
+  virtual int fd() const noexcept = 0;
+  /// The worker's thread begins and ends. After detach() nothing is waited for any more.
+  virtual void attach() {}
+  /// From now on wait() does not wait.
+  virtual void leave() noexcept {}
+  virtual void detach() noexcept {}
 
- private:
-  enum class Flow { kIdle, kMore, kBroken, kNoMemory };
-  Flow forward(Session& session, Endpoint& from, Endpoint& to, bool inward) noexcept;
-  bool deliver(Endpoint& to, std::size_t size) noexcept;
-  static void markBroken(Endpoint& endpoint) noexcept;
+  /// Watches a descriptor until removeGuest. Without a guest to call, it is the reactor's turn when it is readable.
+  virtual void addGuest(int fd, Guest* guest) = 0;
+  virtual void removeGuest(int fd) noexcept = 0;
 
-  Buffers& buffers_;
-  Meter& meter_;
-  std::unique_ptr<Buffer> scratch_;
+  /// Waits until something is ready and handles it. Without sessions it need not wait. False where it is the reactor's turn.
+  virtual bool wait(bool has_sessions) noexcept = 0;
+
+  /// Begins to look after a client; false where memory is out.
+  virtual bool watchClient(Session& session) noexcept = 0;
+  /// Connects session.backend, a new socket, to this address, which lives on while the session has its target. kFailed
+  /// comes with errno. After kConnecting the owner is told.
+  virtual Connect connect(Session& session, const Address& address) noexcept = 0;
+  /// Closes session.backend, whose connect failed or took too long.
+  virtual void dropBackend(Session& session) noexcept = 0;
+  /// Relays, now that the backend is connected. The session is in kRelaying.
+  virtual void start(Session& session) noexcept = 0;
+  /// True where all that was under way to this endpoint has left this process.
+  virtual bool isDelivered(Endpoint& endpoint) noexcept = 0;
+  /// Closes a socket, if it is open: with a FIN after what was written, or with a reset. Bytes under way to it are lost.
+  virtual void close(Session& session, Endpoint& endpoint, bool reset) noexcept = 0;
+  /// Lets go of a closed session, so that it can be freed. False where the kernel holds on to it: ask again after the next
+  /// wait().
+  virtual bool forget(Session& session) noexcept = 0;
 };
 
 }  // namespace lemonade::proxy

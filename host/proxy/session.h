@@ -16,19 +16,36 @@
 
 namespace lemonade::proxy {
 
-/// One of the two sockets of a session, with what is known of it. Readable and writable are remembered from edges.
+/// One of the two sockets of a session, with what is known of it.
 struct Endpoint {
   int fd = -1;
-  bool readable = false;   ///< a read may give something
-  bool writable = false;   ///< a write may take something
-  bool hung_up = false;    ///< a FIN or RST has come: read until it shows
-  bool failed = false;     ///< the kernel reported an error: it is gone
-  bool ended = false;      ///< its FIN was read: no more bytes come from it
-  bool finished = false;   ///< our FIN was sent: no more bytes go to it
-  bool broken = false;     ///< writing failed: bytes for it are dropped, reading shows why
+  bool failed = false;    ///< the kernel reported an error: it is gone
+  bool ended = false;     ///< its FIN was read: no more bytes come from it
+  bool finished = false;  ///< our FIN was sent: no more bytes go to it
+  bool broken = false;    ///< writing failed: bytes for it are dropped, reading shows why
+
+  /// Bytes wait here to be written to it.
+  bool isOwed() const noexcept { return pending != nullptr || owed != 0; }
+
+  // Of the relay over epoll. Readable and writable are remembered from edges.
+  bool readable = false;  ///< a read may give something
+  bool writable = false;  ///< a write may take something
+  bool hung_up = false;   ///< a FIN or RST has come: read until it shows
   std::uint32_t pending_at = 0;  ///< first byte of pending that waits
   std::uint32_t pending_end = 0;
   std::unique_ptr<Buffer> pending;  ///< bytes that wait to be written to it; null where none do
+
+  // Of the relay over io_uring: what the kernel is asked to do, and the chain of buffers that wait to be sent to it.
+  bool connecting = false;
+  bool receiving = false;
+  bool sending = false;  ///< the first of the chain
+  bool watched = false;  ///< for a reset
+  bool starved = false;  ///< receiving waits for a buffer
+  bool eager = false;    ///< the last receive filled its buffer
+  std::uint8_t owed = 0;  ///< length of the chain
+  std::uint16_t first = 0;
+  std::uint16_t last = 0;
+  std::uint32_t sent = 0;  ///< bytes of the first that are gone already
 };
 
 class Drain;
@@ -51,7 +68,7 @@ enum class CloseReason : std::uint8_t {
 /// The word for a reason in the access log: "done", "client-reset", ...
 const char* closeReasonName(CloseReason reason) noexcept;
 
-struct Session {
+struct alignas(16) Session {
   enum class State : std::uint8_t {
     kConnecting,  ///< the backend socket is connecting
     kWaiting,     ///< for a descriptor to connect with
@@ -72,13 +89,15 @@ struct Session {
 
   State state = State::kConnecting;
   CloseReason reason = CloseReason::kDone;
-  bool again = false;     ///< it is in the queue of those with bytes left to move
+  bool again = false;     ///< the relay has it in a list of those it comes back to
   bool answered = false;  ///< the backend has sent something
   bool waiting = false;   ///< an exchange is under way
   bool turned_away = false;  ///< the backend closed before it answered and before the client had finished
 
   Endpoint client;
   Endpoint backend;
+  std::uint16_t in_kernel = 0;  ///< requests of the relay over io_uring that refer to it
+  std::uint16_t round = 0;      ///< of its attempts to connect, for that relay
 
   Backend* target = nullptr;  ///< holds a place there while not null
   std::uint64_t cookie = 0;

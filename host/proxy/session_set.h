@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// All sessions of one worker, in an epoll instance of their own: one descriptor in the worker's reactor stands for
-// thousands of connections. Each socket is registered once, edge triggered; nothing is ever modified.
+// All sessions of one worker: what becomes of each, and by when. Their bytes are moved by a relay, whose one descriptor in
+// the worker's reactor stands for thousands of connections.
 //
 // While it has sessions the worker waits here rather than in its reactor, which costs a poll and a dispatch for each
-// turn. The descriptors of the reactor are guests in this set: when one of them is ready, the reactor has its turn.
+// turn. The descriptors of the reactor are guests in this set: when one of them is ready, its guest is called, or the
+// reactor has its turn.
 //
 // Life of a session: add -> connecting (-> waiting or queued) -> relaying -> closed, or -> resetting -> closed. Each state is a list
 // ordered by time, so a timeout is looked for at the front only. Worker thread only.
@@ -12,31 +13,34 @@
 
 #include "base/fd.h"
 #include "proxy/admission.h"
-#include "proxy/coalescing.h"
 #include "proxy/connector.h"
 #include "proxy/drains.h"
 #include "proxy/meter.h"
-#include "proxy/relay.h"
+#include "proxy/relays.h"
 #include "proxy/session.h"
 #include "proxy/settings.h"
 
 #include <cstdint>
-#include <vector>
-
-struct epoll_event;
+#include <memory>
 
 namespace lemonade::proxy {
 
-class SessionSet {
+class SessionSet final : public Relay::Owner {
  public:
-  SessionSet(std::uint32_t worker, Pool& pool, const Settings& settings, Admission& admission, ProxyCounters& counters);
+  SessionSet(std::uint32_t worker, RelayKind relay, Pool& pool, const Settings& settings, Admission& admission,
+             ProxyCounters& counters);
   /// Closes every session.
   ~SessionSet();
   SessionSet(const SessionSet&) = delete;
   SessionSet& operator=(const SessionSet&) = delete;
 
   /// Readable while there is something to do.
-  int fd() const noexcept { return epoll_.get(); }
+  int fd() const noexcept { return relay_->fd(); }
+  /// The worker's thread begins and ends; sessions that are left at its end are closed.
+  void attach() { relay_->attach(); }
+  /// From now on handleReady does not wait.
+  void leave() noexcept { relay_->leave(); }
+  void detach() noexcept;
 
   /// Takes over an accepted client, whose place in the admission is taken, and finds it a backend.
   void add(Fd client, const Address& address, std::uint16_t local_port) noexcept;
@@ -44,9 +48,9 @@ class SessionSet {
   /// A place at a backend may have become free: those that wait for one look again, first come first served.
   void handlePlaces() noexcept;
 
-  /// A descriptor of the reactor, for which it shall have its turn.
-  void addGuest(int fd);
-  void removeGuest(int fd) noexcept;
+  /// A descriptor to wait for along with the sessions; without a guest to call, one of the reactor's.
+  void addGuest(int fd, Guest* guest = nullptr) { relay_->addGuest(fd, guest); }
+  void removeGuest(int fd) noexcept { relay_->removeGuest(fd); }
 
   /// Waits until something is ready and handles it. False where a guest is ready, or nothing is left to wait for: then it
   /// is the reactor's turn.
@@ -62,46 +66,36 @@ class SessionSet {
   void closeAll(CloseReason reason) noexcept;
   std::size_t size() const noexcept { return size_; }
 
+  // For the relay.
+  void handleTurn(std::uint64_t now) noexcept override { now_ = now; }
+  void handleConnected(Session& session) noexcept override;
+  void handleConnectFailed(Session& session, int error) noexcept override;
+  void handleAbandoned(Session& session) noexcept override;
+  void handleActivity(Session& session) noexcept override;
+  void handleEnd(Session& session, CloseReason reason) noexcept override;
+  void handleDelivery(Session& session) noexcept override { (void)finishReset(session, now_); }
+
  private:
-  bool handleEvent(const epoll_event& event) noexcept;
-  void handleSessionEvent(Session& session, bool of_backend, std::uint32_t events) noexcept;
   void proceed(Session& session, Connector::Outcome outcome) noexcept;
   void queue(Session& session) noexcept;
   void leaveQueue(Session& session) noexcept;
   void servePlaces() noexcept;
-  void retry(Session& session, int error) noexcept;
-  void handleConnecting(Session& session, std::uint32_t events) noexcept;
-  void startRelaying(Session& session) noexcept;
-  void relay(Session& session) noexcept;
-  void runAgain() noexcept;
   void reset(Session& session, CloseReason reason) noexcept;
   bool finishReset(Session& session, std::uint64_t now) noexcept;
-  void abandon(Session& session) noexcept;
   void close(Session& session, CloseReason reason) noexcept;
   void freeClosed() noexcept;
   void handleDrains(std::uint64_t now) noexcept;
-  void touch(Session& session) noexcept;
   void enter(Session& session, Session::State state, SessionList& list) noexcept;
   SessionList& listOf(Session::State state) noexcept;
-  bool watch(Session& session, Endpoint& endpoint, std::uintptr_t side) noexcept;
-  void unwatch(const Endpoint& endpoint) noexcept;
-  void closeFd(Endpoint& endpoint) noexcept;
-  void closeWithReset(Endpoint& endpoint) noexcept;
 
   const Settings& settings_;
   Pool& pool_;
   Admission& admission_;
-  Buffers buffers_;
   Meter meter_;
+  std::unique_ptr<Relay> relay_;
   Connector connector_;
-  Relay relay_;
   Drains drains_;
-  Coalescing coalescing_;
-  std::uint64_t gather_ns_ = 0;  // before the next wait
-
-  Fd epoll_;
-  Fd again_fd_;  // readable while again_ has sessions
-  std::uint64_t now_ = 0;  // of the batch
+  std::uint64_t now_ = 0;  // of the turn
 
   SessionList connecting_;
   SessionList waiting_;
@@ -109,8 +103,6 @@ class SessionSet {
   SessionList relaying_;
   SessionList resetting_;
   SessionList closed_;
-  std::vector<Session*> again_;    // with bytes left to move
-  std::vector<Session*> running_;  // those whose turn it is, within runAgain
   std::size_t size_ = 0;
 };
 

@@ -30,13 +30,14 @@ Seat::Seat() : wake_fd(ownedFd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventf
 
 void Seat::wake() noexcept { (void)::eventfd_write(wake_fd.get(), 1); }
 
-Worker::Worker(std::uint32_t index, Seat& seat, Pool& pool, const Settings& settings, Admission& admission)
+Worker::Worker(std::uint32_t index, RelayKind relay, Seat& seat, Pool& pool, const Settings& settings,
+               Admission& admission)
     : index_(index),
       seat_(seat),
       pool_(pool),
       timer_fd_(ownedFd(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create")),
       reactor_(pool.quiescence(), index),
-      sessions_(index, pool, settings, admission, seat.counters),
+      sessions_(index, relay, pool, settings, admission, seat.counters),
       acceptor_(reactor_, sessions_, admission, seat.counters),
       sessions_socket_(sessions_.fd()),
       timer_socket_(timer_fd_.get()),
@@ -67,12 +68,17 @@ void Worker::start(const std::vector<std::shared_ptr<const Listener>>& listeners
 void Worker::run() {
   (void)::pthread_setname_np(::pthread_self(), thread_.name().c_str());  // what top -H shows
   (void)::prctl(PR_SET_TIMERSLACK, 1'000UL);                             // coalescing.h counts in microseconds
+  sessions_.attach();
   reactor_.run();
+  sessions_.detach();
 }
 
 void Worker::stop() {
   if (!std::exchange(started_, false)) return;
-  post([](Worker& self) { self.reactor_.stop(); });
+  post([](Worker& self) {
+    self.reactor_.stop();
+    self.sessions_.leave();
+  });
   thread_.join();
   pool_.quiescence().setOffline(index_);
 }

@@ -35,7 +35,7 @@ struct Seat {
 class Worker : public Poco::Runnable {
  public:
   /// The seat, which must outlive the worker, is its own meanwhile.
-  Worker(std::uint32_t index, Seat& seat, Pool& pool, const Settings& settings, Admission& admission);
+  Worker(std::uint32_t index, RelayKind relay, Seat& seat, Pool& pool, const Settings& settings, Admission& admission);
   /// Stops and joins the thread; sessions that are left are closed.
   ~Worker() override;
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 #include <sstream>
 #include <system_error>
@@ -40,6 +41,9 @@ std::vector<std::string> environmentOf(const Environment& additions) {
     if (!ours && !additions.contains(name)) variables.emplace_back(text);
   }
   for (const auto& [name, value] : additions) variables.push_back(name + "=" + value);
+  // The conformance suite of the relays.
+  if (const char* relay = std::getenv("LEMONADE_TEST_RELAY"); relay != nullptr && !additions.contains("LEMONADE_LB_RELAY"))
+    variables.push_back(std::string("LEMONADE_LB_RELAY=") + relay);
   return variables;
 }
 

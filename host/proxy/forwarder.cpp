@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "proxy/relay.h"
+#include "proxy/forwarder.h"
 
 #include <sys/socket.h>
 
@@ -20,7 +20,7 @@ bool through(const Endpoint& from, const Endpoint& to) noexcept {
 
 }  // namespace
 
-Relay::Outcome Relay::run(Session& session) noexcept {
+Forwarder::Outcome Forwarder::run(Session& session) noexcept {
   auto& client = session.client;
   auto& backend = session.backend;
   const Flow in = forward(session, client, backend, true);
@@ -36,7 +36,7 @@ Relay::Outcome Relay::run(Session& session) noexcept {
   return in == Flow::kMore || out == Flow::kMore ? Outcome::kMore : Outcome::kOpen;
 }
 
-Relay::Flow Relay::forward(Session& session, Endpoint& from, Endpoint& to, bool inward) noexcept {
+Forwarder::Flow Forwarder::forward(Session& session, Endpoint& from, Endpoint& to, bool inward) noexcept {
   for (int round = 0; round < kRounds; ++round) {
     // What a backend sent before it broke still goes to the client; the other way round there is nobody to answer.
     if (from.ended && (from.broken || (from.failed && (inward || to.pending == nullptr)))) return Flow::kBroken;
@@ -74,7 +74,7 @@ Relay::Flow Relay::forward(Session& session, Endpoint& from, Endpoint& to, bool 
 
 // Writes the first size bytes of the scratch buffer; what the socket does not take stays in that very buffer, which is
 // lent to the endpoint, and the next read gets another one.
-bool Relay::deliver(Endpoint& to, std::size_t size) noexcept {
+bool Forwarder::deliver(Endpoint& to, std::size_t size) noexcept {
   if (to.broken) return true;
   to.pending = std::move(scratch_);
   to.pending_at = 0;
@@ -84,7 +84,7 @@ bool Relay::deliver(Endpoint& to, std::size_t size) noexcept {
   return done;
 }
 
-bool Relay::flush(Endpoint& to) noexcept {
+bool Forwarder::flush(Endpoint& to) noexcept {
   while (to.pending != nullptr) {
     if (!to.writable) return false;
     const ssize_t n = ::send(to.fd, to.pending->data.data() + to.pending_at, to.pending_end - to.pending_at, MSG_NOSIGNAL);
@@ -101,7 +101,7 @@ bool Relay::flush(Endpoint& to) noexcept {
   return true;
 }
 
-void Relay::markBroken(Endpoint& endpoint) noexcept {
+void Forwarder::markBroken(Endpoint& endpoint) noexcept {
   endpoint.broken = true;
   endpoint.readable = endpoint.hung_up = !endpoint.ended;
 }

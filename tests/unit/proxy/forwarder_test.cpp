@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The relay over socket pairs, one step at a time: what it reads, what it holds back, and what it makes of an end.
-#include "proxy/relay.h"
+// The forwarder over socket pairs, one step at a time: what it reads, what it holds back, and what it makes of an end.
+#include "proxy/forwarder.h"
 
 #include "base/fd.h"
 
@@ -13,7 +13,7 @@
 
 using namespace lemonade;
 using namespace lemonade::proxy;
-using Outcome = Relay::Outcome;
+using Outcome = Forwarder::Outcome;
 
 namespace {
 
@@ -56,7 +56,7 @@ struct Fixture {
       endpoint->readable = !endpoint->ended;
       endpoint->writable = endpoint->hung_up = true;
     }
-    return relay.run(session);
+    return forwarder.run(session);
   }
 
   Backend backend{{"a", "a", "127.0.0.1", 1, 0, true}, *Address::parse("127.0.0.1:80"), 80, 1};
@@ -64,7 +64,7 @@ struct Fixture {
   ProxyCounters counters;
   Buffers buffers;
   Meter meter{0, pool, counters};
-  Relay relay{buffers, meter};
+  Forwarder forwarder{buffers, meter};
   Session session;
   Fd client;
   Fd server;
@@ -72,7 +72,7 @@ struct Fixture {
 
 }  // namespace
 
-TEST_CASE_METHOD(Fixture, "Relay carries bytes both ways and counts them", "[proxy]") {
+TEST_CASE_METHOD(Fixture, "Forwarder carries bytes both ways and counts them", "[proxy]") {
   say(client, "question");
   CHECK(run() == Outcome::kOpen);
   CHECK(hear(server) == "question");
@@ -84,7 +84,7 @@ TEST_CASE_METHOD(Fixture, "Relay carries bytes both ways and counts them", "[pro
   CHECK(session.exchanges == 1);
 }
 
-TEST_CASE_METHOD(Fixture, "Relay counts a pipeline as one exchange and a greeting as none", "[proxy]") {
+TEST_CASE_METHOD(Fixture, "Forwarder counts a pipeline as one exchange and a greeting as none", "[proxy]") {
   say(server, "220 hello");
   (void)run();
   CHECK(session.exchanges == 0);
@@ -99,7 +99,7 @@ TEST_CASE_METHOD(Fixture, "Relay counts a pipeline as one exchange and a greetin
   CHECK(backend.stats().waiting == 0);
 }
 
-TEST_CASE_METHOD(Fixture, "Relay passes a half-close on and still brings the answer", "[proxy]") {
+TEST_CASE_METHOD(Fixture, "Forwarder passes a half-close on and still brings the answer", "[proxy]") {
   say(client, "last words");
   ::shutdown(client.get(), SHUT_WR);
   CHECK(run() == Outcome::kOpen);
@@ -113,7 +113,7 @@ TEST_CASE_METHOD(Fixture, "Relay passes a half-close on and still brings the ans
   CHECK(session.client.finished);
 }
 
-TEST_CASE_METHOD(Fixture, "Relay holds back what a slow reader does not take and loses none of it", "[proxy]") {
+TEST_CASE_METHOD(Fixture, "Forwarder holds back what a slow reader does not take and loses none of it", "[proxy]") {
   const std::string chunk(Buffer::kSize, 'x');
   std::size_t sent = 0;
   for (int i = 0; i < 64; ++i) {
@@ -132,7 +132,7 @@ TEST_CASE_METHOD(Fixture, "Relay holds back what a slow reader does not take and
   CHECK(session.backend.pending == nullptr);
 }
 
-TEST_CASE_METHOD(Fixture, "Relay gives others their turn before a fast sender is through", "[proxy]") {
+TEST_CASE_METHOD(Fixture, "Forwarder gives others their turn before a fast sender is through", "[proxy]") {
   const int room = 1 << 20;
   for (const int fd : {client.get(), session.backend.fd})
     REQUIRE(::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)) == 0);
@@ -144,7 +144,7 @@ TEST_CASE_METHOD(Fixture, "Relay gives others their turn before a fast sender is
   CHECK(hear(server).size() == 5 * Buffer::kSize);
 }
 
-TEST_CASE_METHOD(Fixture, "Relay brings the client all that a broken backend sent before it says so", "[proxy]") {
+TEST_CASE_METHOD(Fixture, "Forwarder brings the client all that a broken backend sent before it says so", "[proxy]") {
   say(server, "early answer");
   server.reset();
   say(client, "request that nobody reads");
@@ -152,14 +152,14 @@ TEST_CASE_METHOD(Fixture, "Relay brings the client all that a broken backend sen
   CHECK(hear(client) == "early answer");
 }
 
-TEST_CASE_METHOD(Fixture, "Relay tells of a side that half-closed and then broke", "[proxy]") {
+TEST_CASE_METHOD(Fixture, "Forwarder tells of a side that half-closed and then broke", "[proxy]") {
   ::shutdown(client.get(), SHUT_WR);
   CHECK(run() == Outcome::kOpen);
   session.client.failed = true;
   CHECK(run() == Outcome::kClientReset);
 }
 
-TEST_CASE_METHOD(Fixture, "Relay brings the client all that a backend sent before it half-closed and broke", "[proxy]") {
+TEST_CASE_METHOD(Fixture, "Forwarder brings the client all that a backend sent before it half-closed and broke", "[proxy]") {
   const std::string answer(Buffer::kSize, 'x');
   std::size_t sent = 0;
   for (ssize_t n; (n = ::send(server.get(), answer.data(), answer.size(), MSG_NOSIGNAL)) > 0;) {
@@ -179,7 +179,7 @@ TEST_CASE_METHOD(Fixture, "Relay brings the client all that a backend sent befor
   CHECK(arrived == sent);
 }
 
-TEST_CASE_METHOD(Fixture, "Relay lends no buffer to an idle session", "[proxy]") {
+TEST_CASE_METHOD(Fixture, "Forwarder lends no buffer to an idle session", "[proxy]") {
   say(client, "question");
   (void)run();
   CHECK(session.client.pending == nullptr);

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT
+#include "proxy/epoll_relay.h"
+
+#include "base/clock.h"
+#include "proxy/socket_state.h"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <ctime>
+#include <system_error>
+#include <utility>
+
+namespace lemonade::proxy {
+
+namespace {
+
+constexpr int kBatch = 256;
+
+// The lowest bit of a session's address says which side of it an event is about.
+constexpr std::uintptr_t kClientSide = 0;
+constexpr std::uintptr_t kBackendSide = 1;
+// A descriptor that is no session's, shifted left, has this bit.
+constexpr std::uint64_t kNoSession = std::uint64_t{1} << 63;
+
+void remember(Endpoint& endpoint, std::uint32_t events) noexcept {
+  if ((events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) endpoint.readable = !endpoint.ended;
+  // Reads also stop short at urgent data.
+  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0) endpoint.hung_up = true;
+  if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) endpoint.writable = true;
+  if ((events & EPOLLERR) != 0) endpoint.failed = true;
+}
+
+void watchForInput(int epoll_fd, int fd) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = kNoSession | static_cast<std::uint64_t>(fd);
+  if (::epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0)
+    throw std::system_error(errno, std::generic_category(), "epoll_ctl");
+}
+
+}  // namespace
+
+EpollRelay::EpollRelay(Owner& owner, Meter& meter)
+    : owner_(owner),
+      forwarder_(buffers_, meter),
+      epoll_(ownedFd(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
+      again_fd_(ownedFd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")) {
+  watchForInput(epoll_.get(), again_fd_.get());
+}
+
+void EpollRelay::addGuest(int fd, Guest* guest) {
+  watchForInput(epoll_.get(), fd);
+  guests_[fd] = guest;
+}
+
+void EpollRelay::removeGuest(int fd) noexcept {
+  guests_.erase(fd);
+  (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+}
+
+bool EpollRelay::watch(Session& session, Endpoint& endpoint, std::uintptr_t side) noexcept {
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  event.data.u64 = reinterpret_cast<std::uintptr_t>(&session) | side;
+  return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, endpoint.fd, &event) == 0;
+}
+
+// Closing alone does not do: a child process that is being spawned holds the descriptor for an instant, and the set would
+// go on telling of a session that is freed.
+void EpollRelay::unwatch(const Endpoint& endpoint) noexcept {
+  (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, endpoint.fd, nullptr);
+}
+
+bool EpollRelay::wait(bool has_sessions) noexcept {
+  if (gather_ns_ != 0 && has_sessions) {
+    const timespec gather{0, static_cast<long>(gather_ns_)};
+    (void)::nanosleep(&gather, nullptr);
+  }
+  epoll_event events[kBatch];
+  const int count = ::epoll_wait(epoll_.get(), events, kBatch, has_sessions ? -1 : 0);
+  if (count <= 0) return count < 0 && errno == EINTR;
+  owner_.handleTurn(nowNs());
+  bool ours = true;
+  for (int i = 0; i < count; ++i) ours = handleEvent(events[i]) && ours;
+  gather_ns_ = coalescing_.endTurn(count);
+  return ours;
+}
+
+// False where it is the reactor's.
+bool EpollRelay::handleEvent(const epoll_event& event) noexcept {
+  if ((event.data.u64 & kNoSession) != 0) return handleGuest(static_cast<int>(event.data.u64 & ~kNoSession));
+  auto& session = *reinterpret_cast<Session*>(event.data.u64 & ~kBackendSide);
+  handleSessionEvent(session, (event.data.u64 & kBackendSide) != 0, event.events);
+  return true;
+}
+
+bool EpollRelay::handleGuest(int fd) noexcept {
+  if (fd == again_fd_.get()) {
+    runAgain();
+    return true;
+  }
+  const auto found = guests_.find(fd);
+  if (found == guests_.end()) return true;  // removed in this very turn
+  if (found->second == nullptr) return false;
+  found->second->handleReadable();
+  return true;
+}
+
+void EpollRelay::handleSessionEvent(Session& session, bool of_backend, std::uint32_t events) noexcept {
+  if (session.state == Session::State::kClosed) return;
+  remember(of_backend ? session.backend : session.client, events);
+  switch (session.state) {
+    case Session::State::kConnecting:
+      if (of_backend) return handleConnecting(session, events);
+      [[fallthrough]];
+    case Session::State::kWaiting:
+    case Session::State::kQueued:
+      // Half-closed clients still want their answer; this one has been reset.
+      if ((events & (EPOLLHUP | EPOLLERR)) != 0) owner_.handleAbandoned(session);
+      return;
+    case Session::State::kRelaying: return run(session);
+    case Session::State::kResetting: return owner_.handleDelivery(session);
+    case Session::State::kClosed: return;
+  }
+}
+
+bool EpollRelay::watchClient(Session& session) noexcept { return watch(session, session.client, kClientSide); }
+
+Relay::Connect EpollRelay::connect(Session& session, const Address& address) noexcept {
+  const bool connected = ::connect(session.backend.fd, address.get(), address.size()) == 0;
+  if (!connected && errno != EINPROGRESS) return Connect::kFailed;
+  if (!watch(session, session.backend, kBackendSide)) return Connect::kFailed;
+  session.backend.writable = connected;
+  return connected ? Connect::kConnected : Connect::kConnecting;
+}
+
+void EpollRelay::handleConnecting(Session& session, std::uint32_t events) noexcept {
+  const bool trouble = (events & (EPOLLERR | EPOLLHUP)) != 0;
+  const int error = trouble ? socketError(session.backend.fd) : 0;
+  if (error != 0) return owner_.handleConnectFailed(session, error);
+  if ((events & EPOLLOUT) != 0) owner_.handleConnected(session);
+}
+
+void EpollRelay::dropBackend(Session& session) noexcept {
+  close(session, session.backend, false);
+  session.backend = Endpoint{};
+}
+
+void EpollRelay::run(Session& session) noexcept {
+  switch (forwarder_.run(session)) {
+    case Forwarder::Outcome::kMore:
+      if (!std::exchange(session.again, true)) {
+        again_.push_back(&session);
+        if (again_.size() == 1) (void)::eventfd_write(again_fd_.get(), 1);
+      }
+      [[fallthrough]];
+    case Forwarder::Outcome::kOpen: return owner_.handleActivity(session);
+    case Forwarder::Outcome::kDone: return owner_.handleEnd(session, CloseReason::kDone);
+    case Forwarder::Outcome::kClientReset: return owner_.handleEnd(session, CloseReason::kClientReset);
+    case Forwarder::Outcome::kBackendReset: return owner_.handleEnd(session, CloseReason::kBackendReset);
+    case Forwarder::Outcome::kNoMemory: return owner_.handleEnd(session, CloseReason::kNoMemory);
+  }
+}
+
+void EpollRelay::runAgain() noexcept {
+  eventfd_t ignored;
+  (void)::eventfd_read(again_fd_.get(), &ignored);
+  running_.swap(again_);
+  for (auto* session : running_) {
+    session->again = false;
+    if (session->state == Session::State::kRelaying) run(*session);
+  }
+  running_.clear();
+}
+
+bool EpollRelay::isDelivered(Endpoint& endpoint) noexcept {
+  return endpoint.failed || (forwarder_.flush(endpoint) && allSent(endpoint.fd));
+}
+
+void EpollRelay::close(Session&, Endpoint& endpoint, bool reset) noexcept {
+  buffers_.give(std::move(endpoint.pending));
+  if (endpoint.fd < 0) return;
+  unwatch(endpoint);
+  if (reset) resetOnClose(endpoint.fd);
+  ::close(std::exchange(endpoint.fd, -1));
+}
+
+bool EpollRelay::forget(Session& session) noexcept {
+  if (session.again) std::erase(again_, &session);
+  return true;
+}
+
+}  // namespace lemonade::proxy

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+//
+// The relay over epoll: all sockets of a worker in one epoll instance. Each is registered once, edge triggered; nothing is
+// ever modified.
+#pragma once
+
+#include "base/fd.h"
+#include "proxy/buffers.h"
+#include "proxy/coalescing.h"
+#include "proxy/forwarder.h"
+#include "proxy/meter.h"
+#include "proxy/relay.h"
+
+#include <cstdint>
+#include <map>
+#include <vector>
+
+struct epoll_event;
+
+namespace lemonade::proxy {
+
+class EpollRelay final : public Relay {
+ public:
+  /// Throws std::system_error where the kernel has no descriptors left.
+  EpollRelay(Owner& owner, Meter& meter);
+
+  int fd() const noexcept override { return epoll_.get(); }
+  void addGuest(int fd, Guest* guest) override;
+  void removeGuest(int fd) noexcept override;
+  bool wait(bool has_sessions) noexcept override;
+
+  bool watchClient(Session& session) noexcept override;
+  Connect connect(Session& session, const Address& address) noexcept override;
+  void dropBackend(Session& session) noexcept override;
+  void start(Session& session) noexcept override { run(session); }
+  bool isDelivered(Endpoint& endpoint) noexcept override;
+  void close(Session& session, Endpoint& endpoint, bool reset) noexcept override;
+  bool forget(Session& session) noexcept override;
+
+ private:
+  bool handleEvent(const epoll_event& event) noexcept;
+  bool handleGuest(int fd) noexcept;
+  void handleSessionEvent(Session& session, bool of_backend, std::uint32_t events) noexcept;
+  void handleConnecting(Session& session, std::uint32_t events) noexcept;
+  void run(Session& session) noexcept;
+  void runAgain() noexcept;
+  bool watch(Session& session, Endpoint& endpoint, std::uintptr_t side) noexcept;
+  void unwatch(const Endpoint& endpoint) noexcept;
+
+  Owner& owner_;
+  Buffers buffers_;
+  Forwarder forwarder_;
+  Fd epoll_;
+  Fd again_fd_;  // readable while again_ has sessions
+  std::map<int, Guest*> guests_;
+  std::vector<Session*> again_;    // with bytes left to move
+  std::vector<Session*> running_;  // those whose turn it is, within runAgain
+  Coalescing coalescing_;
+  std::uint64_t gather_ns_ = 0;  // before the next wait
+};
+
+}  // namespace lemonade::proxy

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+//
+// An io_uring instance of one thread: what it asks of the kernel is gathered and handed over with the wait for what is
+// done, in one system call. Completions are run only in that call (DEFER_TASKRUN), by the one thread that uses the ring
+// (SINGLE_ISSUER); no thread of the kernel works for it. Needs Linux 6.1.
+#pragma once
+
+#include <liburing.h>
+
+#include <cstdint>
+
+namespace lemonade::proxy {
+
+class Ring {
+ public:
+  /// Throws std::system_error where the kernel does not offer it, or forbids it.
+  Ring();
+  ~Ring();
+  Ring(const Ring&) = delete;
+  Ring& operator=(const Ring&) = delete;
+
+  io_uring& get() noexcept { return ring_; }
+
+  /// The calling thread is the one from now on. Throws std::system_error.
+  void enable();
+
+  /// The next request to fill in, zeroed; handed over with the next wait, or earlier where there are too many.
+  io_uring_sqe& next() noexcept;
+  /// The request just filled in completes as soon as it is handed over: no reason to wake up.
+  void expectAtOnce() noexcept { ++at_once_; }
+
+  /// Hands over everything and waits until something is done besides what completes at once; with gather_ns, that long
+  /// for up to `enough` more. Comes back without where a signal arrives.
+  void wait(std::uint64_t gather_ns, unsigned enough) noexcept;
+  /// Hands over everything and runs what has completed, without waiting.
+  void submit() noexcept { enter(0, 0); }
+
+ private:
+  unsigned flush() noexcept;
+  void enter(unsigned wait_for, std::uint64_t gather_ns) noexcept;
+
+  io_uring ring_{};
+  unsigned at_once_ = 0;  // of the requests not handed over yet
+};
+
+}  // namespace lemonade::proxy
