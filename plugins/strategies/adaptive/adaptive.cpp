@@ -7,8 +7,9 @@
 //
 // A session is quiet when it was answered and has asked nothing since. It may be idle, or be receiving a long answer,
 // or be about to ask; any other is work for sure, and the longer it has been under way the more of it is done. Where
-// nobody answers exchanges, as with one-way protocols, work is sessions. What is believed of latency, and the handicap of a backend that fails, is sdk/latency_book.hpp; why no
-// backend is called overloaded here is docs/decisions/0008-adaptive-multiplies.md.
+// nobody answers exchanges, as with one-way protocols, work is sessions. What is believed of latency, and the handicap
+// of a backend that fails, is sdk/latency_book.hpp; why no backend is called overloaded here is
+// docs/decisions/0008-adaptive-multiplies.md.
 #include <lemonade/sdk/latency_strategy.hpp>
 
 namespace {
@@ -22,25 +23,21 @@ class Adaptive : public sdk::LatencyStrategy {
   using LatencyStrategy::LatencyStrategy;
 
   std::uint32_t pick(const sdk::Pick<sdk::LatencyBook>& pick) noexcept {
-    if (pick.prepared == nullptr) return sdk::anyAllowed(pick);
-    const auto& book = *pick.prepared;
-    book.renew(pick.connection);
-    sdk::Shortlist list;
-    book.candidates().shortlist(pick.connection, list, [&](std::uint32_t position, std::uint32_t active) {
-      const auto& candidate = book.candidates()[position];
-      return book.score(position, active, work(candidate, active, pick.connection.now_ns), pick.connection);
+    const std::uint64_t now = pick.connection.now_ns;
+    return least(pick, 1, [now](const lemonade_backend_stats_t& stats, std::uint32_t active) {
+      return work(stats, active, now);
     });
-    return least(book, list, 1);
   }
 
  private:
   static constexpr double kQuietShare = 0.3;
   static constexpr double kMostDone = 0.5;
 
-  static double work(const sdk::Candidate& candidate, std::uint32_t active, std::uint64_t now) noexcept {
-    const std::uint32_t quiet = std::min(lemonade_load_u32(&candidate.stats->quiet), active);
-    const double owed = (active - quiet) + kQuietShare * quiet - (active == 0 ? 0 : done(*candidate.stats, now));
-    return (1 + owed) * candidate.load_per_session;
+  /// With the connection that comes, before it is divided by weight.
+  static double work(const lemonade_backend_stats_t& stats, std::uint32_t active, std::uint64_t now) noexcept {
+    const std::uint32_t quiet = std::min(lemonade_load_u32(&stats.quiet), active);
+    const double owed = (active - quiet) + kQuietShare * quiet - (active == 0 ? 0 : done(stats, now));
+    return 1 + owed;
   }
 
   /// The part of one request that is behind a backend, 0 to 0.5.

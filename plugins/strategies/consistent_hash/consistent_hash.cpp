@@ -6,8 +6,6 @@
 #include <lemonade/sdk/candidates.hpp>
 #include <lemonade/sdk/maglev_table.hpp>
 
-#include <cmath>
-
 namespace {
 
 namespace sdk = lemonade::sdk;
@@ -16,9 +14,7 @@ namespace sdk = lemonade::sdk;
 class Ring {
  public:
   explicit Ring(sdk::View view) : candidates_(view), table_(members(view, candidates_), view.size()) {
-    double weights = 0;
-    for (std::uint32_t i = 0; i < candidates_.size(); ++i) weights += 1 / candidates_[i].load_per_session;
-    whole_ = weights;
+    for (std::uint32_t i = 0; i < candidates_.size(); ++i) whole_ += candidates_[i].weight;
   }
 
   const sdk::Candidates& candidates() const noexcept { return candidates_; }
@@ -27,7 +23,11 @@ class Ring {
   /// Sessions for each unit of weight, over the pool, if one more came. Exact in a pool of up to 16; of a larger one it
   /// is renewed once a millisecond from up to 256 backends.
   double fairLoad(const lemonade_connection_t& connection) const noexcept {
-    if (candidates_.small()) return (sessions(0, 1, candidates_.size()) + 1) / whole_;
+    if (candidates_.small()) {
+      std::uint64_t sessions = 1;
+      for (std::uint32_t i = 0; i < candidates_.size(); ++i) sessions += candidates_[i].active();
+      return static_cast<double>(sessions) / whole_;
+    }
     auto last = renewed_at_.load(std::memory_order_relaxed);
     const bool stale = static_cast<std::int64_t>(connection.now_ns - last) >= kFreshNs;
     if (stale && renewed_at_.compare_exchange_strong(last, connection.now_ns, std::memory_order_relaxed))
@@ -55,20 +55,16 @@ class Ring {
     return members;
   }
 
-  double sessions(std::uint32_t from, std::uint32_t stride, std::uint32_t count) const noexcept {
-    double sum = 0;
-    for (std::uint32_t at = from; count != 0; --count) {
-      sum += candidates_[at].active();
-      at += stride;
-      if (at >= candidates_.size()) at -= candidates_.size();
-    }
-    return sum;
-  }
-
   double survey(const lemonade_connection_t& connection) const noexcept {
-    const std::uint32_t count = std::min(candidates_.size(), kSample);
-    const auto from = static_cast<std::uint32_t>((connection.random >> 32) * candidates_.size() >> 32);
-    return (sessions(from, candidates_.size() / count, count) * candidates_.size() / count + 1) / whole_;
+    const std::uint32_t size = candidates_.size(), count = std::min(size, kSample);
+    auto at = static_cast<std::uint32_t>((connection.random >> 32) * size >> 32);
+    double sessions = 0;
+    for (std::uint32_t n = 0; n < count; ++n) {
+      sessions += candidates_[at].active();
+      at += size / count;
+      if (at >= size) at -= size;
+    }
+    return (sessions * size / count + 1) / whole_;
   }
 
   // Constant after construction.
@@ -78,7 +74,7 @@ class Ring {
 
   // Any worker (atomic).
   mutable std::atomic<std::uint64_t> renewed_at_{0};
-  mutable std::atomic<double> fair_load_{0};
+  mutable std::atomic<double> fair_load_{std::numeric_limits<double>::infinity()};
 };
 
 class ConsistentHash : public sdk::Strategy {
@@ -107,31 +103,23 @@ class ConsistentHash : public sdk::Strategy {
     const Ring& ring = *pick.prepared;
     if (ring.table().size() == 0) return LEMONADE_PICK_NONE;
     const std::uint64_t hash = keyOf(pick.connection);
-    const std::uint32_t bounded = load_factor_ == 0 ? LEMONADE_PICK_NONE : walk(pick, hash, Bound{*this, pick});
-    if (bounded != LEMONADE_PICK_NONE) return bounded;
-    const std::uint32_t any = walk(pick, hash, [](const sdk::Candidate&, std::uint32_t) { return true; });
+    if (load_factor_ != 0) {
+      const double limit = load_factor_ * ring.fairLoad(pick.connection);
+      // A bound is rounded up, so that the sum of all has room for all sessions: below n + 1 <= ceil(limit * weight).
+      const auto bounded = walk(pick, hash, [limit](const sdk::Candidate& candidate, std::uint32_t active) {
+        return active < limit * candidate.weight;
+      });
+      if (bounded != LEMONADE_PICK_NONE) return bounded;
+    }
+    const auto any = walk(pick, hash, [](const sdk::Candidate&, std::uint32_t) { return true; });
     return any != LEMONADE_PICK_NONE ? any : search(pick, hash);
   }
 
  private:
   static constexpr std::uint32_t kMostSteps = 512;
-
-  /// Whether a candidate has room below the bound. The pool is counted only when a backend that is not idle asks.
-  class Bound {
-   public:
-    Bound(const ConsistentHash& strategy, const sdk::Pick<Ring>& pick) noexcept : strategy_(strategy), pick_(pick) {}
-    bool operator()(const sdk::Candidate& candidate, std::uint32_t active) noexcept {
-      if (active == 0) return true;
-      if (limit_ < 0) limit_ = strategy_.load_factor_ * pick_.prepared->fairLoad(pick_.connection);
-      // Rounded up, so that the sum of all bounds has room for all sessions.
-      return active + 1 <= std::ceil(limit_ / candidate.load_per_session);
-    }
-
-   private:
-    const ConsistentHash& strategy_;
-    const sdk::Pick<Ring>& pick_;
-    double limit_ = -1;
-  };
+  // Places that are looked at together: how far a client has to walk is luck, which no branch can foresee.
+  static constexpr std::uint32_t kStride = 4;
+  static_assert(kStride <= 1 + sdk::MaglevTable::kOverhang);
 
   std::uint64_t keyOf(const lemonade_connection_t& connection) const noexcept {
     std::uint64_t halves[2];
@@ -149,12 +137,27 @@ class ConsistentHash : public sdk::Strategy {
     const auto& table = pick.prepared->table();
     const auto& candidates = pick.prepared->candidates();
     std::uint32_t place = table.placeOf(hash);
-    for (std::uint32_t step = 0; step < kMostSteps; ++step) {
-      const auto& candidate = candidates[table.at(place)];
-      if (takes(candidate, candidate.active()) && pick.allowed(candidate.index)) return candidate.index;
-      if (++place == table.size()) place = 0;
+    for (std::uint32_t step = 0; step < kMostSteps; step += kStride) {
+      std::uint32_t taking = 0;  // bit i: the backend i places on
+#pragma GCC unroll 4
+      for (std::uint32_t i = 0; i < kStride; ++i) {
+        const auto& candidate = candidates[table.at(place + i)];
+        taking |= static_cast<std::uint32_t>(takes(candidate, candidate.active())) << i;
+      }
+      for (; taking != 0; taking &= taking - 1) {
+        const auto& candidate = candidates[table.at(place + static_cast<std::uint32_t>(std::countr_zero(taking)))];
+        if (!candidate.full() && !wasTried(pick.connection, candidate.index)) return candidate.index;
+      }
+      place += kStride;
+      if (place >= table.size()) place -= table.size();
     }
     return LEMONADE_PICK_NONE;
+  }
+
+  static bool wasTried(const lemonade_connection_t& connection, std::uint32_t index) noexcept {
+    for (std::uint32_t n = 0; n < connection.tried_count; ++n)
+      if (connection.tried[n] == index) return true;
+    return false;
   }
 
   /// Any that may be picked, from a backend on that the key decides: nearly all are full.

@@ -20,14 +20,8 @@ class FastestResponseTime : public sdk::LatencyStrategy {
       : LatencyStrategy(options), tolerance_(options.number("tolerance")) {}
 
   std::uint32_t pick(const sdk::Pick<sdk::LatencyBook>& pick) noexcept {
-    if (pick.prepared == nullptr) return sdk::anyAllowed(pick);
-    const auto& book = *pick.prepared;
-    book.renew(pick.connection);
-    sdk::Shortlist list;
-    book.candidates().shortlist(pick.connection, list, [&](std::uint32_t position, std::uint32_t active) {
-      return book.score(position, active, book.candidates()[position].load(active), pick.connection);
-    });
-    return least(book, list, tolerance_);
+    return least(pick, tolerance_,
+                 [](const lemonade_backend_stats_t&, std::uint32_t active) { return static_cast<double>(active) + 1; });
   }
 
  private:

@@ -17,11 +17,9 @@ class LeastConnections : public sdk::Strategy {
   std::uint32_t pick(const sdk::Pick<sdk::Candidates>& pick) noexcept {
     if (pick.prepared == nullptr) return sdk::anyAllowed(pick);
     const auto& candidates = *pick.prepared;
-    sdk::Shortlist list;
-    candidates.shortlist(pick.connection, list, [&](std::uint32_t position, std::uint32_t active) {
+    return candidates.least(pick.connection, kRounding, turn_, [&](std::uint32_t position, std::uint32_t active) {
       return candidates[position].load(active);
     });
-    return candidates.least(list, kRounding, turn_);
   }
 
  private:

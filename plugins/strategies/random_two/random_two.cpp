@@ -25,18 +25,44 @@ class RandomTwo : public sdk::Strategy {
   std::uint32_t pick(const sdk::Pick<sdk::Candidates>& pick) noexcept {
     if (pick.prepared == nullptr) return sdk::anyAllowed(pick);
     const auto& candidates = *pick.prepared;
-    sdk::Shortlist list;
-    candidates.draw(pick.connection, choices_, choices_, list,
-                    [&](std::uint32_t position, std::uint32_t active) { return candidates[position].load(active); });
-    if (list.size() == 0) return LEMONADE_PICK_NONE;
-    std::uint32_t best = 0;
-    // Of equals the one drawn first: it was drawn by weight.
-    for (std::uint32_t slot = 1; slot < list.size(); ++slot)
-      best = list[slot].score < list[best].score ? slot : best;
-    return candidates[list[best].position].index;
+    const auto quickly = choices_ == 2 && pick.connection.tried_count == 0 ? lesserOfTwo(candidates, pick.connection)
+                                                                           : LEMONADE_PICK_NONE;
+    return quickly != LEMONADE_PICK_NONE ? quickly : leastOfSome(candidates, pick.connection);
   }
 
  private:
+  /// The rule, for the connection that is nothing special: of the first two different ones that are drawn, neither at
+  /// its limit. LEMONADE_PICK_NONE where it takes more care. Without a list, and without a branch on what is luck.
+  static std::uint32_t lesserOfTwo(const sdk::Candidates& candidates,
+                                   const lemonade_connection_t& connection) noexcept {
+    if (candidates.size() < 2) return LEMONADE_PICK_NONE;
+    const std::uint32_t first = candidates.drawn(connection, 0);
+    std::uint32_t second = candidates.size() == 2 ? 1 - first : candidates.drawn(connection, 1);
+    for (std::uint32_t n = 2; second == first; ++n) {
+      if (n == kDraws) return LEMONADE_PICK_NONE;
+      second = candidates.drawn(connection, n);
+    }
+    const auto& a = candidates[first];
+    const auto& b = candidates[second];
+    const std::uint32_t a_has = a.active(), b_has = b.active();
+    if (a_has >= a.max_connections || b_has >= b.max_connections) return LEMONADE_PICK_NONE;
+    // Of equals the one drawn first: it was drawn by weight.
+    const auto use_b = 0 - static_cast<std::uint32_t>(b.load(b_has) < a.load(a_has));
+    return a.index ^ ((a.index ^ b.index) & use_b);
+  }
+
+  std::uint32_t leastOfSome(const sdk::Candidates& candidates, const lemonade_connection_t& connection) const noexcept {
+    sdk::Shortlist list;
+    candidates.draw(connection, choices_, choices_, list,
+                    [&](std::uint32_t position, std::uint32_t active) { return candidates[position].load(active); });
+    if (list.size() == 0) return LEMONADE_PICK_NONE;
+    std::uint32_t best = 0;
+    for (std::uint32_t slot = 1; slot < list.size(); ++slot) best = list[slot].score < list[best].score ? slot : best;
+    return candidates[list[best].position].index;
+  }
+
+  static constexpr std::uint32_t kDraws = 6;
+
   const std::uint32_t choices_;
 };
 

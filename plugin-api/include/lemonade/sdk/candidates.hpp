@@ -16,6 +16,10 @@
 #include <array>
 #include <limits>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 namespace lemonade::sdk {
 
 /// An eligible backend, as it stays while the view lives.
@@ -23,14 +27,16 @@ struct Candidate {
   const lemonade_backend_stats_t* stats;
   std::uint32_t index;            ///< in the view: what pick answers
   std::uint32_t max_connections;  ///< 2^32 - 1 where there is no limit
-  double load_per_session;        ///< 1 / weight, slow start included
+  double load_per_session;        ///< 1 / weight
+  double weight;                  ///< slow start included
 
   std::uint32_t active() const noexcept { return lemonade_load_u32(&stats->active); }
+  bool full() const noexcept { return active() >= max_connections; }
   /// Sessions for each unit of weight if one more came.
   double load(std::uint32_t active) const noexcept { return (static_cast<double>(active) + 1) * load_per_session; }
 };
 
-/// The candidates that one pick compares; never one that was tried or is at its limit. A local object of pick.
+/// The few that one pick of a large pool compares; never one that was tried or is at its limit. A local object of pick.
 class Shortlist {
  public:
   static constexpr std::uint32_t kCapacity = 16;
@@ -54,6 +60,8 @@ class Shortlist {
 /// The eligible backends of a view. Constant after construction, valid as long as the view.
 class Candidates {
  public:
+  static constexpr std::uint32_t kSmall = 16;  ///< up to so many are all compared
+
   /// Allocates. [control]
   explicit Candidates(View view) {
     std::vector<std::uint32_t> weights;
@@ -64,7 +72,9 @@ class Candidates {
       if (backend.effective_weight == 0) continue;
       const auto limit =
           backend.max_connections == 0 ? std::numeric_limits<std::uint32_t>::max() : backend.max_connections;
-      all_.push_back({backend.stats, index, limit, 1000.0 / backend.effective_weight});
+      if (backend.max_connections != 0 && all_.size() < kSmall) limited_ |= 1u << all_.size();
+      all_.push_back(
+          {backend.stats, index, limit, 1000.0 / backend.effective_weight, backend.effective_weight / 1000.0});
       weights.push_back(backend.effective_weight);
     }
     if (small()) rotation_ = Rotation(weights);
@@ -72,69 +82,149 @@ class Candidates {
   }
 
   /// True where picks compare all candidates, not a few drawn ones.
-  bool small() const noexcept { return all_.size() <= Shortlist::kCapacity; }
+  bool small() const noexcept { return all_.size() <= kSmall; }
   std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(all_.size()); }
   const Candidate& operator[](std::uint32_t position) const noexcept { return all_[position]; }
 
-  /// Writes the candidates to compare for a connection to `list`, which must be new; none where none may be picked.
-  /// `score` is called as double(std::uint32_t position, std::uint32_t active). [worker]
+  /// What pick answers: the candidate with the least score, of all or of those drawn. Those whose score is at most
+  /// `tolerance` times the least are equals and take turns by weight; `turn` is where these have come to, kept by the
+  /// strategy. `score` is called as double(std::uint32_t position, std::uint32_t active): 0 or more, infinity the
+  /// worst. [worker]
   template <class Score>
-  void shortlist(const lemonade_connection_t& connection, Shortlist& list, Score&& score) const noexcept {
-    if (!small()) return draw(connection, kDraws, kMostDraws, list, score);
-    const std::span<const std::uint32_t> tried(connection.tried, connection.tried_count);
-    std::uint32_t size = 0;
-    for (std::uint32_t i = 0; i < all_.size(); ++i) size = consider(i, tried, list, size, score);
-    list.size_ = size;
+  std::uint32_t least(const lemonade_connection_t& connection, double tolerance, std::atomic<std::uint32_t>& turn,
+                      Score&& score) const noexcept {
+    return least(connection, tolerance, turn, score, score);
   }
 
-  /// The same, of `count` different candidates drawn by weight, in the order of the draw, and while none of them is
-  /// idle of up to `most` (at most 16); fewer where the pool has no more to give, or hides them among very many that
-  /// are full. [worker]
+  /// The same with a score for small pools and another for large ones: what is kept ready, and what is worked out.
+  /// [worker]
+  template <class Score, class LargeScore>
+  std::uint32_t least(const lemonade_connection_t& connection, double tolerance, std::atomic<std::uint32_t>& turn,
+                      Score&& score, LargeScore&& large_score) const noexcept {
+    return small() ? leastOfAll(connection, tolerance, turn, score) : leastOfSome(connection, tolerance, large_score);
+  }
+
+  /// Writes `count` different candidates drawn by weight to `list`, which must be new, in the order of the draw, and
+  /// while none of them is idle up to `most` (at most 16); fewer where the pool has no more to give, or hides them
+  /// among very many that are full. `score` as above. [worker]
   template <class Score>
   void draw(const lemonade_connection_t& connection, std::uint32_t count, std::uint32_t most, Shortlist& list,
             Score&& score) const noexcept {
-    const std::span<const std::uint32_t> tried(connection.tried, connection.tried_count);
     std::uint32_t size = 0;
     bool idle = false;
     const auto wanted = [&] { return size < count || (!idle && size < most); };
     for (std::uint32_t n = 0; !all_.empty() && n < kDrawsForOne * most && wanted(); ++n) {
-      const auto position = sampler_.draw(n == 0 ? connection.random : nthRandom(connection.random, n));
+      const auto position = drawn(connection, n);
       if (listed(position, list, size)) continue;
-      size = consider(position, tried, list, size, score);
+      size = consider(connection, position, list, size, score);
       idle |= size != 0 && list.entries_[size - 1].active == 0;
     }
     // In a small pool the draws may all have fallen on the one backend of great weight.
-    if (size == 0 || (size < count && small())) size = search(connection, tried, list, size, count, score);
+    if (size == 0 || (size < count && small())) size = search(connection, list, size, count, score);
     list.size_ = size;
   }
 
-  /// What pick answers: the listed backend with the least score. Those whose score is at most `tolerance` times the
-  /// least are equals and take turns by weight; `turn` is where these have come to, kept by the strategy. [worker]
-  std::uint32_t least(const Shortlist& list, double tolerance, std::atomic<std::uint32_t>& turn) const noexcept {
-    if (list.size() == 0) return LEMONADE_PICK_NONE;
-    double best = std::numeric_limits<double>::infinity();
-    for (std::uint32_t slot = 0; slot < list.size(); ++slot) best = std::min(best, list[slot].score);
-    const double limit = best * tolerance;
-    std::uint32_t equals = 0;  // bit i: slot i
-    for (std::uint32_t slot = 0; slot < list.size(); ++slot)
-      equals |= static_cast<std::uint32_t>(list[slot].score <= limit) << slot;
-    return all_[takeTurns(list, equals, turn)].index;
+  /// The n-th of the positions drawn by weight for this connection, from 0, not always different ones; there must be a
+  /// candidate. [worker]
+  std::uint32_t drawn(const lemonade_connection_t& connection, std::uint32_t n) const noexcept {
+    return sampler_.draw(n == 0 ? connection.random : nthRandom(connection.random, n));
   }
 
  private:
   static constexpr std::uint32_t kDraws = 3;
   static constexpr std::uint32_t kMostDraws = 8;
   static constexpr std::uint32_t kDrawsForOne = 3;
+  static constexpr double kWorst = std::numeric_limits<double>::infinity();
 
-  /// One position of the slots of the list that are set in `slots` (at least one).
-  std::uint32_t takeTurns(const Shortlist& list, std::uint32_t slots, std::atomic<std::uint32_t>& turn) const noexcept {
-    const auto lowest = [](std::uint32_t bits) { return static_cast<std::uint32_t>(std::countr_zero(bits)); };
-    // One is the rule; std::has_single_bit would be a call into libgcc. What was drawn is in random order already.
-    if ((slots & (slots - 1)) == 0 || !small()) return list[lowest(slots)].position;
-    if (list.size() == size()) return rotation_.next(slots, turn);
-    std::uint32_t positions = 0;
-    for (; slots != 0; slots &= slots - 1) positions |= 1u << list[lowest(slots)].position;
-    return rotation_.next(positions, turn);
+  static std::uint32_t lowest(std::uint32_t bits) noexcept {
+    return static_cast<std::uint32_t>(std::countr_zero(bits));
+  }
+
+  /// The scores of a small pool, in pairs: what one SSE2 or NEON register holds.
+  using Pair = double __attribute__((vector_size(16)));
+  using Scores = std::array<Pair, kSmall / 2>;
+
+  /// least() of a small pool. No branch depends on the numbers, but for who is at its limit.
+  template <class Score>
+  std::uint32_t leastOfAll(const lemonade_connection_t& connection, double tolerance, std::atomic<std::uint32_t>& turn,
+                           Score& score) const noexcept {
+    const std::uint32_t size = this->size();
+    const Candidate* const all = all_.data();
+    const auto at = [&](std::uint32_t position) { return score(position, all[position].active()); };
+    Scores scores;
+    Pair best = {kWorst, kWorst};
+    std::uint32_t i = 0;
+    for (; i + 1 < size; i += 2) {
+      const Pair pair = scores[i / 2] = Pair{at(i), at(i + 1)};
+      best = pair < best ? pair : best;
+    }
+    if (i < size) {
+      const Pair pair = scores[i / 2] = Pair{at(i), kWorst};
+      best = pair < best ? pair : best;
+    }
+    const std::uint32_t equals = atMost(scores, std::min(best[0], best[1]) * tolerance, size);
+    if (equals == 0 || connection.tried_count != 0 || anyFull(equals & limited_)) [[unlikely]]
+      return leastOfOpen(connection, tolerance, turn, scores);
+    return all[rotation_.next(equals, turn)].index;
+  }
+
+  /// The same where some may not be picked.
+  [[gnu::noinline]] std::uint32_t leastOfOpen(const lemonade_connection_t& connection, double tolerance,
+                                              std::atomic<std::uint32_t>& turn, const Scores& scores) const noexcept {
+    std::uint32_t open = 0;  // bit i: position i may be picked
+    double best = kWorst;
+    for (std::uint32_t i = 0; i < size(); ++i) {
+      if (all_[i].full() || tried(connection, all_[i].index)) continue;
+      open |= 1u << i;
+      best = std::min(best, scores[i / 2][i % 2]);
+    }
+    if (open == 0) return LEMONADE_PICK_NONE;
+    const std::uint32_t equals = open & atMost(scores, best * tolerance, size());
+    return all_[rotation_.next(equals != 0 ? equals : open, turn)].index;  // 0: not a score was a number
+  }
+
+  bool anyFull(std::uint32_t positions) const noexcept {
+    for (; positions != 0; positions &= positions - 1)
+      if (all_[lowest(positions)].full()) return true;
+    return false;
+  }
+
+  /// Bit i: score i, of so many, is at most `limit`.
+  static std::uint32_t atMost(const Scores& scores, double limit, std::uint32_t size) noexcept {
+    std::uint32_t found = 0;
+    for (std::uint32_t i = 0; i < size; i += 2) found |= atMost(scores[i / 2], limit) << i;
+    return found & ((1u << size) - 1);
+  }
+
+  /// Bit 0 and 1: which of the two is at most `limit`.
+  static std::uint32_t atMost(Pair pair, double limit) noexcept {
+#ifdef __SSE2__
+    return static_cast<std::uint32_t>(_mm_movemask_pd(_mm_cmple_pd(pair, _mm_set1_pd(limit))));
+#else
+    return static_cast<std::uint32_t>(pair[0] <= limit) | static_cast<std::uint32_t>(pair[1] <= limit) << 1;
+#endif
+  }
+
+  static bool tried(const lemonade_connection_t& connection, std::uint32_t index) noexcept {
+    for (std::uint32_t n = 0; n < connection.tried_count; ++n)
+      if (connection.tried[n] == index) return true;
+    return false;
+  }
+
+  /// least() of a large pool. What was drawn is in random order: of equals the first is as good as any. Apart, so that
+  /// the registers it needs do not burden a small pool.
+  template <class Score>
+  [[gnu::noinline]] std::uint32_t leastOfSome(const lemonade_connection_t& connection, double tolerance,
+                                              Score& score) const noexcept {
+    Shortlist list;
+    draw(connection, kDraws, kMostDraws, list, score);
+    if (list.size() == 0) return LEMONADE_PICK_NONE;
+    double best = kWorst;
+    for (std::uint32_t slot = 0; slot < list.size(); ++slot) best = std::min(best, list[slot].score);
+    std::uint32_t equals = 0;  // bit i: slot i
+    for (std::uint32_t slot = 0; slot < list.size(); ++slot)
+      equals |= static_cast<std::uint32_t>(list[slot].score <= best * tolerance) << slot;
+    return all_[list[equals != 0 ? lowest(equals) : 0].position].index;
   }
 
   static bool listed(std::uint32_t position, const Shortlist& list, std::uint32_t size) noexcept {
@@ -145,11 +235,10 @@ class Candidates {
 
   /// Appends a candidate that may be picked; returns how many there are now. Hot: without a branch on the limit.
   template <class Score>
-  std::uint32_t consider(std::uint32_t position, std::span<const std::uint32_t> tried, Shortlist& list,
+  std::uint32_t consider(const lemonade_connection_t& connection, std::uint32_t position, Shortlist& list,
                          std::uint32_t size, Score& score) const noexcept {
     const Candidate& candidate = all_[position];
-    for (const auto index : tried)
-      if (index == candidate.index) return size;
+    if (tried(connection, candidate.index)) return size;
     const std::uint32_t active = candidate.active();
     list.entries_[size] = {score(position, active), position, active};
     return size + static_cast<std::uint32_t>(active < candidate.max_connections);
@@ -157,18 +246,19 @@ class Candidates {
 
   /// Fills the list up to `count` with what can be found at all, from a random place on: draws missed it.
   template <class Score>
-  std::uint32_t search(const lemonade_connection_t& connection, std::span<const std::uint32_t> tried, Shortlist& list,
-                       std::uint32_t size, std::uint32_t count, Score& score) const noexcept {
+  std::uint32_t search(const lemonade_connection_t& connection, Shortlist& list, std::uint32_t size,
+                       std::uint32_t count, Score& score) const noexcept {
     auto at = static_cast<std::uint32_t>((connection.random >> 32) * all_.size() >> 32);
     for (std::size_t n = 0; n < all_.size() && size < count; ++n) {
-      if (!listed(at, list, size)) size = consider(at, tried, list, size, score);
+      if (!listed(at, list, size)) size = consider(connection, at, list, size, score);
       if (++at == all_.size()) at = 0;
     }
     return size;
   }
 
   std::vector<Candidate> all_;
-  Rotation rotation_;  // of a small pool
+  std::uint32_t limited_ = 0;  // of a small pool, bit i: the one at position i has a limit
+  Rotation rotation_;          // of a small pool
   WeightedSampler sampler_;
 };
 

@@ -61,27 +61,28 @@ class LatencyBook {
   /// memory must outlive this. Allocates. [control]
   LatencyBook(View view, Memory& memory) : candidates_(view), memory_(memory) {}
 
-  const Candidates& candidates() const noexcept { return candidates_; }
-
-  /// Renews what is older than a millisecond. Call at the start of each pick. [worker]
-  void renew(const lemonade_connection_t& connection) const noexcept {
-    auto last = renewed_at_.load(std::memory_order_relaxed);
+  /// What pick answers: the least latency times load, all that is held against a backend included. Near-equals, within
+  /// the factor `tolerance`, take turns by weight; `turn` is kept by the strategy. `sessions` says what counts as the
+  /// load before it is divided by weight, as double(const lemonade_backend_stats_t&, std::uint32_t active): 0 or more.
+  /// [worker]
+  template <class Sessions>
+  std::uint32_t least(const lemonade_connection_t& connection, double tolerance, std::atomic<std::uint32_t>& turn,
+                      Sessions&& sessions) const noexcept {
     // Signed: another worker's clock may be a little ahead.
-    if (static_cast<std::int64_t>(connection.now_ns - last) < kFreshNs) return;
-    if (!renewed_at_.compare_exchange_strong(last, connection.now_ns, std::memory_order_relaxed)) return;
-    survey(connection);
-    measurePace(connection.now_ns);
-    if (!candidates_.small()) return;
-    for (std::uint32_t i = 0; i < candidates_.size(); ++i) beliefs_[i].store(judge(candidates_[i], connection.now_ns));
-  }
-
-  /// Latency times load of the candidate at a position that has so many sessions, all that is held against it included;
-  /// above 0. [worker]
-  double score(std::uint32_t position, std::uint32_t active, double load,
-               const lemonade_connection_t& connection) const noexcept {
-    const Opinion opinion = candidates_.small() ? beliefs_[position].load(active)
-                                                : judge(candidates_[position], connection.now_ns).of(active);
-    return opinion.latency_ns * (load + opinion.handicap * mean_load_.load(std::memory_order_relaxed));
+    const auto age = static_cast<std::int64_t>(connection.now_ns - renewed_at_.load(std::memory_order_relaxed));
+    if (age >= kFreshNs) [[unlikely]]
+      renew(connection);
+    const auto scored = [&](const Opinion& opinion, std::uint32_t position, std::uint32_t active) {
+      return opinion.for_each * sessions(*candidates_[position].stats, active) + opinion.anyway;
+    };
+    return candidates_.least(
+        connection, tolerance, turn,
+        [&](std::uint32_t position, std::uint32_t active) {
+          return scored(beliefs_[isFamiliar(active)][position].load(), position, active);
+        },
+        [&](std::uint32_t position, std::uint32_t active) {
+          return scored(judge(candidates_[position], connection.now_ns).of(active), position, active);
+        });
   }
 
  private:
@@ -93,41 +94,51 @@ class LatencyBook {
   static constexpr std::uint32_t kSample = 32;
   static constexpr std::uint32_t kProbes = 2;
 
+  /// What makes a score of a number of sessions: latency * (sessions / weight + handicap).
   struct Opinion {
-    double latency_ns;  // above 0, penalties included
-    double handicap;    // added to its load, in multiples of the pool's mean load; 0 for a sound backend
+    double for_each;  // latency / weight, above 0, penalties included
+    double anyway;    // latency * handicap; 0 for a sound backend
   };
 
   /// What is believed of one backend: while it has hardly a session, when it may be worth a try, and from then on.
   struct Estimate {
     Opinion few;
     Opinion more;
-    Opinion of(std::uint32_t active) const noexcept { return active < kProbes ? few : more; }
+    Opinion of(std::uint32_t active) const noexcept { return isFamiliar(active) ? more : few; }
   };
 
-  /// An Estimate that one worker writes while others read; its parts need not belong together.
+  static bool isFamiliar(std::uint32_t active) noexcept { return active >= kProbes; }
+
+  /// An Opinion that one worker writes while others read; its parts need not belong together.
   class Belief {
    public:
-    void store(const Estimate& estimate) noexcept {
-      few_.store(estimate.few);
-      more_.store(estimate.more);
+    void store(const Opinion& opinion) noexcept {
+      for_each_.store(opinion.for_each, std::memory_order_relaxed);
+      anyway_.store(opinion.anyway, std::memory_order_relaxed);
     }
-    Opinion load(std::uint32_t active) const noexcept { return active < kProbes ? few_.load() : more_.load(); }
+    Opinion load() const noexcept {
+      return {for_each_.load(std::memory_order_relaxed), anyway_.load(std::memory_order_relaxed)};
+    }
 
    private:
-    struct Cell {
-      void store(const Opinion& opinion) noexcept {
-        latency.store(opinion.latency_ns, std::memory_order_relaxed);
-        handicap.store(opinion.handicap, std::memory_order_relaxed);
-      }
-      Opinion load() const noexcept {
-        return {latency.load(std::memory_order_relaxed), handicap.load(std::memory_order_relaxed)};
-      }
-      std::atomic<double> latency{kLeastLatencyNs};
-      std::atomic<double> handicap{0};
-    };
-    Cell few_, more_;
+    std::atomic<double> for_each_{kLeastLatencyNs};
+    std::atomic<double> anyway_{0};
   };
+
+  /// By whichever worker comes first. Apart, so that the many picks in between do not carry its registers.
+  [[gnu::noinline, gnu::cold]] void renew(const lemonade_connection_t& connection) const noexcept {
+    auto last = renewed_at_.load(std::memory_order_relaxed);
+    if (static_cast<std::int64_t>(connection.now_ns - last) < kFreshNs) return;
+    if (!renewed_at_.compare_exchange_strong(last, connection.now_ns, std::memory_order_relaxed)) return;
+    survey(connection);
+    measurePace(connection.now_ns);
+    if (!candidates_.small()) return;
+    for (std::uint32_t i = 0; i < candidates_.size(); ++i) {
+      const Estimate estimate = judge(candidates_[i], connection.now_ns);
+      beliefs_[0][i].store(estimate.few);
+      beliefs_[1][i].store(estimate.more);
+    }
+  }
 
   /// Looks at the whole pool, or at 32 backends of a large one, for what is usual.
   void survey(const lemonade_connection_t& connection) const noexcept {
@@ -205,8 +216,12 @@ class LatencyBook {
     const double errors = recentErrors(stats, streak, now);
     const double few = std::max({believed, waited, kLeastLatencyNs});
     const bool sound = own > 0 && streak < 2;
-    return {{few * (1 + 4 * errors), kFullHandicap * errors},
-            {std::max(few, sound ? own : median) * (1 + 4 * errors), kFullHandicap * (sound ? errors : 1)}};
+    const double mean_load = mean_load_.load(std::memory_order_relaxed);
+    const auto opinion = [&](double latency_ns, double failing) {
+      latency_ns *= 1 + 4 * errors;
+      return Opinion{latency_ns * candidate.load_per_session, latency_ns * kFullHandicap * failing * mean_load};
+    };
+    return {opinion(few, errors), opinion(std::max(few, sound ? own : median), sound ? errors : 1)};
   }
 
   // Constant after construction.
@@ -220,7 +235,8 @@ class LatencyBook {
   mutable std::atomic<double> mean_load_{1};
   mutable std::atomic<double> median_{kLeastLatencyNs};
   mutable std::atomic<bool> by_exchange_{false};
-  mutable std::array<Belief, Shortlist::kCapacity> beliefs_;  // of a small pool
+  // Of a small pool. A table, since which half is read is luck: no branch.
+  mutable std::array<std::array<Belief, Candidates::kSmall>, 2> beliefs_;
 };
 
 }  // namespace lemonade::sdk

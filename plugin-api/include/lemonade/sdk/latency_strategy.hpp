@@ -23,10 +23,11 @@ class LatencyStrategy : public Strategy {
   std::unique_ptr<LatencyBook> prepare(View view) { return std::make_unique<LatencyBook>(view, memory_); }
 
  protected:
-  /// What pick answers: the listed backend with the least score, where those within the factor `tolerance` take turns
-  /// by weight. [worker]
-  std::uint32_t least(const LatencyBook& book, const Shortlist& list, double tolerance) noexcept {
-    return book.candidates().least(list, tolerance, turn_);
+  /// What pick answers: LatencyBook::least, or anyAllowed where there is no book. [worker]
+  template <class Sessions>
+  std::uint32_t least(const Pick<LatencyBook>& pick, double tolerance, Sessions&& sessions) noexcept {
+    if (pick.prepared == nullptr) return anyAllowed(pick);
+    return pick.prepared->least(pick.connection, tolerance, turn_, sessions);
   }
 
  private:

@@ -28,6 +28,8 @@ class MaglevTable {
     std::uint32_t value;   ///< what at() answers for its places
   };
 
+  static constexpr std::uint32_t kOverhang = 3;
+
   MaglevTable() = default;
 
   /// `expected` is how many members there may be, those absent now included: it decides the size of the table, which
@@ -36,16 +38,19 @@ class MaglevTable {
     std::erase_if(members, [](const Member& member) { return member.weight == 0; });
     if (members.empty()) return;
     std::sort(members.begin(), members.end(), [](const Member& a, const Member& b) { return a.name < b.name; });
-    places_.resize(sizeFor(expected));
+    size_ = sizeFor(expected);
+    places_.resize(size_ + kOverhang);
     populate(members);
+    std::copy_n(places_.begin(), kOverhang, places_.end() - kOverhang);
   }
 
   /// Number of places, a prime; 0 where there are no members.
-  std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(places_.size()); }
+  std::uint32_t size() const noexcept { return size_; }
+  /// Also of the kOverhang places after the last: they are the first ones again.
   std::uint32_t at(std::uint32_t place) const noexcept { return places_[place]; }
   /// Where the walk of a key begins; size() must not be 0. [worker]
   std::uint32_t placeOf(std::uint64_t hash) const noexcept {
-    return static_cast<std::uint32_t>((hash >> 32) * places_.size() >> 32);
+    return static_cast<std::uint32_t>((hash >> 32) * size_ >> 32);
   }
 
   /// The size of a table for so many members: the first of a few primes, each about twice the one before, that is above
@@ -69,7 +74,7 @@ class MaglevTable {
   };
 
   void populate(const std::vector<Member>& members) {
-    const auto size = this->size();
+    const auto size = size_;
     std::vector<Walk> walks;
     walks.reserve(members.size());
     std::uint64_t heaviest = 0;
@@ -100,6 +105,7 @@ class MaglevTable {
     if (walk.at >= size) walk.at -= size;
   }
 
+  std::uint32_t size_ = 0;
   std::vector<std::uint32_t> places_;
 };
 
