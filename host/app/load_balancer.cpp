@@ -45,7 +45,9 @@ LoadBalancer::LoadBalancer(Preparation preparation, config::Input input, Worksho
       started_unix_ns_(unixNs() - (nowNs() - started_ns)),
       pool_(workerCount(preparation_->config)),
       proxy_(pool_, proxy::chooseRelay(preparation_->config.proxy.relay), preparation_->config.proxy.max_connections),
-      monitor_(loop_, [this](const auto& backend) { onChecked(backend); }),
+      monitor_(
+          loop_, [this](const auto& backend) { onChecked(backend); },
+          [this](const auto& check) { ejector_.heardCheck(*check.backend, check.passed, check.began_ns); }),
       ejector_(loop_, pool_, [this](const auto& backend) { onFlip(backend); }),
       membership_(loop_, workshop.resolver, pool_, [this](const auto& backends) { onBackends(backends); }),
       publisher_({[this](auto& builder) { addFamilies(builder); }},

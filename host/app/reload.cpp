@@ -143,7 +143,8 @@ Status LoadBalancer::commit(Preparation& preparation) {
   monitor_.configure({config.health.interval, config.health.timeout, config.health.rise, config.health.fall,
                       config.health.fast_interval, config.health.down_interval});
   ejector_.configure({config.ejection.enabled, config.ejection.consecutive_failures, config.ejection.base_time,
-                      config.ejection.max_time, config.ejection.max_share, config.ejection.unanswered_timeout});
+                      config.ejection.max_time, config.ejection.max_share, config.ejection.unanswered_timeout,
+                      config.health.rise});
   if (preparation.checker) {
     checker_ = std::make_shared<const plugin::CheckerInstance>(std::move(*preparation.checker));
     monitor_.setChecker(checker_);

@@ -59,14 +59,13 @@ std::string Backend::healthReason() const {
   return health_reason_;
 }
 
-bool Backend::setEjected(bool ejected, const std::string& reason) {
+void Backend::setEjected(bool ejected, const std::string& reason) {
   {
     const std::lock_guard lock(text_mutex_);
     ejection_reason_ = reason;
   }
   const bool flipped = ejected_.exchange(ejected, std::memory_order_relaxed) != ejected;
   if (flipped && healthy()) health_since_.store(unixNs(), std::memory_order_relaxed);
-  return flipped;
 }
 
 std::string Backend::ejectionReason() const {

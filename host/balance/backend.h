@@ -73,9 +73,8 @@ class Backend {
 
   /// Taken out for a while because its sessions fail, whatever its checks say. Written by the control thread.
   bool ejected() const noexcept { return ejected_.load(std::memory_order_relaxed); }
-  /// Returns true where this flipped it. reason is a few words, kept for status. While its checks fail it counts as
-  /// down, before and after.
-  bool setEjected(bool ejected, const std::string& reason);
+  /// reason is a few words, kept for status. While its checks fail it counts as down, before and after.
+  void setEjected(bool ejected, const std::string& reason);
   std::string ejectionReason() const;
 
   /// It is meant to take connections: enabled, resolved, not draining, weight above 0.

@@ -31,6 +31,12 @@ const char* wordsFor(Backend::Failure failure) noexcept {
   return "failed";
 }
 
+/// A check makes a connection too, so it can tell whether these are over; of the others it may know nothing.
+bool showsInChecks(Backend::Failure failure) noexcept {
+  using enum Backend::Failure;
+  return failure == kRefused || failure == kTimeout || failure == kConnectError;
+}
+
 std::string seconds(std::uint64_t ns) {
   char text[32];
   std::snprintf(text, sizeof(text), "%.1fs", static_cast<double>(ns) / 1e9);
@@ -70,6 +76,8 @@ struct Ejector::Record {
   std::uint64_t ejected_ns = 0;   // the last time; monotonic
   std::uint64_t returned_ns = 0;  // from it; 0: never, or it is out
   ControlLoop::TimerId timer = 0;  // of the return
+  bool checks_decide = false;      // whether it returns before its time
+  std::uint32_t passed = 0;        // checks in a row, begun since it was ejected
 
   /// Back from an ejection and without an answer since.
   bool onProbation() const noexcept {
@@ -134,7 +142,7 @@ void Ejector::setBackends(const std::vector<std::shared_ptr<Backend>>& backends)
     if (record == nullptr) continue;
     loop_.cancel(record->timer);
     // Should it come back while it drains, nobody would let it in again.
-    (void)record->backend->setEjected(false, "");
+    record->backend->setEjected(false, "");
   }
 }
 
@@ -147,6 +155,15 @@ bool Ejector::forgive(Backend& backend) {
   if (!backend.ejected()) return false;
   letBack(*found->second, "its checks pass again");
   return true;
+}
+
+void Ejector::heardCheck(const Backend& backend, bool passed, std::uint64_t began_ns) {
+  const auto found = records_.find(&backend);
+  if (found == records_.end()) return;
+  Record& record = *found->second;
+  if (!backend.ejected() || !record.checks_decide || began_ns < record.ejected_ns) return;
+  record.passed = passed ? record.passed + 1 : 0;
+  if (record.passed >= settings_.rise) letBack(record, "its checks pass");
 }
 
 void Ejector::stop() {
@@ -165,8 +182,9 @@ void Ejector::onSuspicion() {
     if (!backend.takeSuspicion()) continue;
     const std::uint32_t failures = lemonade_load_u32(&backend.stats().fail_streak);
     if (failures < settings_.consecutive_failures) continue;
-    eject(*record, std::to_string(failures) + (failures == 1 ? " failure: " : " failures in a row: ") +
-                       wordsFor(backend.lastFailure()), census);
+    const auto failure = backend.lastFailure();
+    const char* const how_many = failures == 1 ? " failure: " : " failures in a row: ";
+    eject(*record, std::to_string(failures) + how_many + wordsFor(failure), showsInChecks(failure), census);
   }
 }
 
@@ -183,8 +201,9 @@ void Ejector::lookForHanging() {
     const std::uint64_t long_ago = std::max({static_cast<std::uint64_t>(settings_.unanswered_timeout.count()),
                                              kFarLonger * median, kFarLonger * exchangeNs(*record->backend)});
     if (now < since + long_ago) continue;
-    eject(*record, "owes " + std::to_string(count) + (count == 1 ? " answer" : " answers") + " and gave none for " +
-                       seconds(now - since), census);
+    const char* const answers = count == 1 ? " answer" : " answers";
+    eject(*record, "owes " + std::to_string(count) + answers + " and gave none for " + seconds(now - since), false,
+          census);
   }
 }
 
@@ -199,7 +218,7 @@ Ejector::Census Ejector::count() const {
   return census;
 }
 
-void Ejector::eject(Record& record, const std::string& reason, Census& census) {
+void Ejector::eject(Record& record, const std::string& reason, bool shows_in_checks, Census& census) {
   Backend& backend = *record.backend;
   if (!settings_.enabled || !backend.inService() || !backend.fit()) return;
   if (!census.allowsOneMore(settings_.max_share)) return;
@@ -213,9 +232,11 @@ void Ejector::eject(Record& record, const std::string& reason, Census& census) {
   const Duration time = std::min<Duration>(settings_.base_time * ++record.in_a_row, settings_.max_time);
   record.ejected_ns = now;
   record.returned_ns = 0;
+  record.checks_decide = shows_in_checks && record.in_a_row == 1;
+  record.passed = 0;
   record.timer = loop_.after(time, [this, &record] { letBack(record, "on probation"); });
   ejections_.add();
-  (void)backend.setEjected(true, reason);
+  backend.setEjected(true, reason);
   logFlip(backend, log::Level::kWarning, "backend is ejected", "for", seconds(static_cast<std::uint64_t>(time.count())),
           reason);
   on_flip_(record.backend);
@@ -228,7 +249,7 @@ void Ejector::letBack(Record& record, const char* why) {
   feedback::forgetUnanswered(backend);
   // On probation one failure is enough, whatever it was ejected for.
   if (record.in_a_row > 0) feedback::setFailStreak(backend, settings_.consecutive_failures - 1);
-  (void)backend.setEjected(false, "");
+  backend.setEjected(false, "");
   if (!backend.healthy()) return;  // for everybody else it is down, before and after
   logFlip(backend, log::Level::kInfo, "backend is back from ejection", "after",
           seconds(record.returned_ns - record.ejected_ns), why);

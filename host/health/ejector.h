@@ -8,6 +8,8 @@
 //   hanging  as many exchanges since its last answer, the first of them unanswered_timeout ago, and far longer ago than
 //            answers take in this pool; where nobody answers, as with one-way protocols, nobody hangs
 //   out for  base_time * ejections in a row, at most max_time; each base_time without one takes back one
+//   or until where its connects failed, which is what checks can judge: as many of them passed since as take a backend
+//            up. Believed once: one that fails again after that serves its time
 //   never    more than max_share of the pool (but one), or the last one that is fit
 //
 // Workers raise suspicions (Pool::noteFailure), control decides. Control thread only, but for the counter.
@@ -34,6 +36,7 @@ struct EjectionSettings {
   Duration max_time = std::chrono::minutes(5);           ///< at least base_time
   double max_share = 0.5;                                ///< 0 to 1; one may always be ejected
   Duration unanswered_timeout = std::chrono::seconds(2);
+  std::uint32_t rise = 2;  ///< checks that pass in a row and end an ejection for failed connects, at least 1
 };
 
 class Ejector {
@@ -54,6 +57,8 @@ class Ejector {
   /// Its checks took it down and up again: it has a clean record, and is back at once where it was ejected, which is
   /// what is returned.
   bool forgive(Backend& backend);
+  /// A check of a backend ended that began at began_ns (monotonic).
+  void heardCheck(const Backend& backend, bool passed, std::uint64_t began_ns);
   /// Decides nothing any more, for good. Also where the loop has stopped.
   void stop();
 
@@ -67,7 +72,7 @@ class Ejector {
   void lookForHanging();
   struct Census;
   Census count() const;
-  void eject(Record& record, const std::string& reason, Census& census);
+  void eject(Record& record, const std::string& reason, bool shows_in_checks, Census& census);
   void letBack(Record& record, const char* why);
 
   ControlLoop& loop_;

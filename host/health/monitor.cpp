@@ -60,8 +60,12 @@ struct Monitor::Watched {
   bool queued = false;
 };
 
-Monitor::Monitor(ControlLoop& loop, OnFlip on_flip)
-    : loop_(loop), on_flip_(std::move(on_flip)), epoll_(makeEpoll()), random_(std::random_device{}()) {
+Monitor::Monitor(ControlLoop& loop, OnFlip on_flip, OnCheck on_check)
+    : loop_(loop),
+      on_flip_(std::move(on_flip)),
+      on_check_(std::move(on_check)),
+      epoll_(makeEpoll()),
+      random_(std::random_device{}()) {
   loop_.watch(epoll_.get(), [this] { onReady(); });
 }
 
@@ -116,6 +120,7 @@ void Monitor::stop() {
   for (const auto& [backend, watched] : watched_) rest(*watched);
   watched_.clear();
   flipped_.clear();
+  checked_.clear();
   checker_.reset();
   loop_.cancel(std::exchange(settling_, 0));
   loop_.unwatch(epoll_.get());
@@ -190,6 +195,7 @@ void Monitor::settle() {
     begin(next);
   }
   for (const auto& backend : std::exchange(flipped_, {})) on_flip_(backend);
+  for (const auto& check : std::exchange(checked_, {})) on_check_(check);
 }
 
 void Monitor::settleSoon() {
@@ -234,6 +240,7 @@ void Monitor::conclude(Watched& watched, Probe::Outcome outcome) {
     logFlip(*watched.backend, up, reason);
     flipped_.push_back(watched.backend);
   }
+  if (watched.backend->ejected()) checked_.push_back({watched.backend, passed, watched.probe.startedNs()});
   if (!first) return scheduleNext(watched);
   // First checks come close together; the second ones come anywhere within the interval, and so do all that follow.
   schedule(watched, jittered(intervalOf(watched)) * std::uniform_int_distribution(10, 100)(random_) / 100);

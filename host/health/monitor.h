@@ -45,11 +45,20 @@ class Monitor {
   /// Hears of a backend that went up or down, after Backend::setHealth and the log. May call the monitor back.
   using OnFlip = std::function<void(const std::shared_ptr<Backend>&)>;
 
+  /// A check of a backend that is ejected, whether or not it changed anything.
+  struct Check {
+    std::shared_ptr<Backend> backend;
+    bool passed;
+    std::uint64_t began_ns;  ///< monotonic
+  };
+  /// Hears of each, after the flips. May call the monitor back.
+  using OnCheck = std::function<void(const Check&)>;
+
   /// Checks that run at once; further ones wait their turn.
   static constexpr std::size_t kMaxRunning = 256;
 
   /// Watches nothing yet. loop must outlive the monitor. Throws std::system_error without descriptors.
-  Monitor(ControlLoop& loop, OnFlip on_flip);
+  explicit Monitor(ControlLoop& loop, OnFlip on_flip, OnCheck on_check = [](const Check&) {});
   ~Monitor();
   Monitor(const Monitor&) = delete;
   Monitor& operator=(const Monitor&) = delete;
@@ -94,6 +103,7 @@ class Monitor {
 
   ControlLoop& loop_;
   const OnFlip on_flip_;
+  const OnCheck on_check_;
   const Fd epoll_;
   std::shared_ptr<const Checker> checker_;
   Settings settings_;
@@ -101,6 +111,7 @@ class Monitor {
   std::deque<Watched*> due_;  // wait for one of the running checks to end
   std::size_t running_ = 0;
   std::vector<std::shared_ptr<Backend>> flipped_;  // and not told yet
+  std::vector<Check> checked_;                     // the same, of ejected ones
   ControlLoop::TimerId settling_ = 0;
   std::uint64_t put_off_logged_ns_ = 0;
   std::uint64_t put_off_unlogged_ = 0;

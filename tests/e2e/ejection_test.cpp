@@ -113,6 +113,49 @@ TEST_CASE("A backend that refuses is ejected and no client notices", "[ejection]
   CHECK(stateOf(balancer, "dead") == "ejected");
 }
 
+TEST_CASE("A backend that restarts is back as soon as its checks pass", "[ejection]") {
+  Server good(answers("good")), restarting(answers("restarting"));
+  Balancer balancer(Config()
+                        .realChecks()
+                        .set("health.rise", 2)
+                        .set("health.fall", 1'000)  // the checks do not take it down
+                        .set("health.slow_start", 0)
+                        .set("ejection.base_time", "1h")
+                        .set("ejection.max_time", "1h")
+                        .backend("restarting", restarting.address())
+                        .backend("good", good.address()));
+  restarting.stop();
+  REQUIRE(eventually([&] {
+    CHECK(ask(balancer) == "good");
+    return balancer.process().countLog("health: backend is ejected backend=restarting") == 1;
+  }));
+  restarting.restart();
+  const auto line = balancer.process().waitForLog("health: backend is back from ejection backend=restarting");
+  CHECK(field(line, "reason") == "its checks pass");
+  CHECK(eventually([&] { return ask(balancer) == "restarting"; }));
+}
+
+TEST_CASE("A backend that passes its checks and resets stays ejected", "[ejection]") {
+  Server bad([](Socket& client) {
+    if (!client.receiveLine().empty()) client.reset();
+  });
+  Server good(answers("good"));
+  Balancer balancer(Config()
+                        .realChecks()
+                        .set("ejection.base_time", "1h")
+                        .set("ejection.max_time", "1h")
+                        .backend("bad", bad.address())
+                        .backend("good", good.address()));
+  REQUIRE(eventually([&] {
+    (void)ask(balancer);
+    return stateOf(balancer, "bad") == "ejected";
+  }));
+  const unsigned checked = bad.accepted();
+  REQUIRE(eventually([&] { return bad.accepted() >= checked + 4; }));
+  CHECK(stateOf(balancer, "bad") == "ejected");
+  CHECK(balancer.process().countLog("health: backend is back from ejection") == 0);
+}
+
 TEST_CASE("An ejected backend comes back on probation and a backend that recovered stays", "[ejection]") {
   std::atomic<bool> broken{true};
   Server flaky([&](Socket& client) { broken ? resets()(client) : answers("flaky")(client); });

@@ -28,7 +28,7 @@ TEST_CASE("Fit backends are eligible in a tier for each priority", "[balance]") 
   const auto backends = backendsOf({5, 0, 5, 0, 9});
   CHECK(chooseEligible(backends, 0).tiers == Tiers{{1, 3}, {0, 2}, {4}});
   (void)backends[1]->setHealth(false, "test");
-  (void)backends[3]->setEjected(true, "test");
+  backends[3]->setEjected(true, "test");
   CHECK(chooseEligible(backends, 0).tiers == Tiers{{0, 2}, {4}});
 }
 
@@ -48,7 +48,7 @@ TEST_CASE("A backend that is not in service is never eligible", "[balance]") {
 TEST_CASE("Below the panic threshold all backends in service are used", "[balance]") {
   const auto backends = backendsOf({0, 0, 0, 0});
   (void)backends[0]->setHealth(false, "test");
-  (void)backends[1]->setEjected(true, "test");
+  backends[1]->setEjected(true, "test");
   CHECK_FALSE(chooseEligible(backends, 0.5).panic);
   CHECK(chooseEligible(backends, 0.5).tiers == Tiers{{2, 3}});
   (void)backends[2]->setHealth(false, "test");
@@ -60,7 +60,7 @@ TEST_CASE("Below the panic threshold all backends in service are used", "[balanc
 TEST_CASE("Ejected backends that pass their checks are used where nobody else is left", "[balance]") {
   const auto backends = backendsOf({0, 0, 0});
   (void)backends[0]->setHealth(false, "test");
-  (void)backends[1]->setEjected(true, "test");
+  backends[1]->setEjected(true, "test");
   (void)backends[2]->setHealth(false, "test");
   CHECK(chooseEligible(backends, 0).tiers == Tiers{{1}});
 }

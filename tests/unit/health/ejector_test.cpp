@@ -36,9 +36,9 @@ class Bench {
     loop.stop();
   }
 
-  void fail(std::size_t index, int times) {
+  void fail(std::size_t index, int times, Backend::Failure how = Backend::Failure::kReset) {
     for (int i = 0; i < times; ++i) {
-      feedback::failed(*backends[index], nowNs(), Backend::Failure::kReset);
+      feedback::failed(*backends[index], nowNs(), how);
       pool.noteFailure(*backends[index]);
     }
   }
@@ -63,6 +63,10 @@ class Bench {
   /// Suspicions raised so far have been judged.
   void settle() {
     for (int i = 0; i < 3; ++i) loop.run([] {});
+  }
+  /// A check of it that began now has ended.
+  void check(std::size_t index, bool passed) {
+    loop.run([&] { ejector.heardCheck(*backends[index], passed, nowNs()); });
   }
   bool out(std::size_t index) const { return backends[index]->ejected(); }
 
@@ -198,4 +202,49 @@ TEST_CASE("Ejector forgives a backend whose checks took it down and up again", "
     CHECK_FALSE(bench.ejector.forgive(*bench.backends[1]));
   });
   CHECK_FALSE(bench.out(0));
+}
+
+TEST_CASE("Ejector lets a backend back as soon as checks pass where its connects had failed", "[health]") {
+  using enum Backend::Failure;
+  const auto how = GENERATE(kRefused, kTimeout, kConnectError);
+  Bench bench(3, {.base_time = 1h, .max_time = 1h, .rise = 2});
+  const std::uint64_t before = nowNs();
+  bench.fail(0, 3, how);
+  REQUIRE(bench.eventually([&] { return bench.out(0); }));
+  // One that began before says nothing about now.
+  bench.loop.run([&] {
+    for (int i = 0; i < 3; ++i) bench.ejector.heardCheck(*bench.backends[0], true, before);
+  });
+  bench.check(0, true);
+  bench.check(0, false);
+  bench.check(0, true);
+  CHECK(bench.out(0));
+  bench.check(0, true);
+  CHECK_FALSE(bench.out(0));
+  CHECK(bench.flips == 2);
+}
+
+TEST_CASE("Ejector does not believe checks a second time", "[health]") {
+  Bench bench(3, {.base_time = 1h, .max_time = 1h, .rise = 1});
+  bench.fail(0, 3, Backend::Failure::kRefused);
+  REQUIRE(bench.eventually([&] { return bench.out(0); }));
+  bench.check(0, true);
+  REQUIRE_FALSE(bench.out(0));
+  bench.fail(0, 1, Backend::Failure::kRefused);  // on probation
+  REQUIRE(bench.eventually([&] { return bench.out(0); }));
+  bench.check(0, true);
+  bench.check(0, true);
+  CHECK(bench.out(0));
+}
+
+TEST_CASE("Ejector keeps out a backend whose failures checks cannot see", "[health]") {
+  using enum Backend::Failure;
+  const auto how = GENERATE(kReset, kClosed);
+  Bench bench(3, {.base_time = 1h, .max_time = 1h, .rise = 1});
+  bench.fail(0, 3, how);
+  REQUIRE(bench.eventually([&] { return bench.out(0); }));
+  for (int i = 0; i < 3; ++i) bench.check(0, true);
+  CHECK(bench.out(0));
+  bench.check(1, true);  // of one that is not ejected
+  CHECK_FALSE(bench.out(1));
 }
