@@ -189,6 +189,41 @@ TEST_CASE("More weight never means fewer connections", "[property]") {
   }
 }
 
+TEST_CASE("A backend in slow start takes part in as many picks as its share says and is not left without",
+          "[property]") {
+  const std::string name =
+      GENERATE("least_connections", "random_two", "fastest_response_time", "peak_ewma", "adaptive");
+  const auto count = GENERATE(std::size_t{2}, std::size_t{8}, std::size_t{15});
+  const auto percent = GENERATE(10u, 40u, 90u);
+  CAPTURE(name, count, percent);
+  auto pool = equalBackends(count);
+  pool[1].effective_weight = 10 * percent;
+  StrategyFixture strategy(file(name), pool);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    strategy.stats(i).exchange_ewma_ns = 5e6;
+    strategy.stats(i).sampled_at_ns = strategy.now();
+    if (i != 1) strategy.open(i, 3);
+  }
+  // It has nothing to do and the others have, so it is given all that it takes part in; of two that are drawn, what it
+  // is drawn for.
+  const double drawn =
+      1 - (1 - percent / (percent + 100.0 * (count - 1))) * (1 - percent / (percent + 100.0 * (count - 2)));
+  const double expected = name == "random_two" && count > 2 ? drawn : percent / 100.0;
+  CHECK(strategy.shares(10'000)[1] == Approx(10'000 * expected).margin(300));
+}
+
+TEST_CASE("Backends in slow start are picked where there are no others", "[property]") {
+  const std::string name =
+      GENERATE("least_connections", "random_two", "fastest_response_time", "peak_ewma", "consistent_hash", "adaptive");
+  CAPTURE(name);
+  std::vector<BackendSpec> pool = equalBackends(3);
+  for (auto& backend : pool) backend.effective_weight = 100;
+  StrategyFixture strategy(file(name), pool);
+  const auto shares = strategy.shares(3'000);
+  CHECK(shares[0] + shares[1] + shares[2] == 3'000);
+  for (const auto share : shares) CHECK(share > 800);
+}
+
 TEST_CASE("A backend that comes or goes moves hardly any client but its own", "[property]") {
   constexpr std::uint32_t kClients = 4'000;
   const auto answers = [](const std::vector<BackendSpec>& pool) {

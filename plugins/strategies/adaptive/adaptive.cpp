@@ -2,7 +2,7 @@
 //
 // Adaptive: the least latency * work, where work is what a backend owes rather than how many sessions it has.
 //
-//   work = (1 + sessions that are not quiet + 0.3 * quiet ones - done) / weight, slow start included
+//   work = (1 + sessions that are not quiet + 0.3 * quiet ones - done) / weight
 //   done = mean age of the exchanges that wait / response time, at most 0.5
 //
 // A session is quiet when it was answered and has asked nothing since. It may be idle, or be receiving a long answer,

@@ -25,6 +25,11 @@ class RandomTwo : public sdk::Strategy {
   std::uint32_t pick(const sdk::Pick<sdk::Candidates>& pick) noexcept {
     if (pick.prepared == nullptr) return sdk::anyAllowed(pick);
     const auto& candidates = *pick.prepared;
+    // All of them are drawn: nothing is left to luck, but who takes part while it starts.
+    if (candidates.size() <= choices_)
+      return candidates.least(pick.connection, 1, turn_, [&](std::uint32_t position, std::uint32_t active) {
+        return candidates[position].load(active);
+      });
     const auto quickly = choices_ == 2 && pick.connection.tried_count == 0 ? lesserOfTwo(candidates, pick.connection)
                                                                            : LEMONADE_PICK_NONE;
     return quickly != LEMONADE_PICK_NONE ? quickly : leastOfSome(candidates, pick.connection);
@@ -35,9 +40,8 @@ class RandomTwo : public sdk::Strategy {
   /// its limit. LEMONADE_PICK_NONE where it takes more care. Without a list, and without a branch on what is luck.
   static std::uint32_t lesserOfTwo(const sdk::Candidates& candidates,
                                    const lemonade_connection_t& connection) noexcept {
-    if (candidates.size() < 2) return LEMONADE_PICK_NONE;
     const std::uint32_t first = candidates.drawn(connection, 0);
-    std::uint32_t second = candidates.size() == 2 ? 1 - first : candidates.drawn(connection, 1);
+    std::uint32_t second = candidates.drawn(connection, 1);
     for (std::uint32_t n = 2; second == first; ++n) {
       if (n == kDraws) return LEMONADE_PICK_NONE;
       second = candidates.drawn(connection, n);
@@ -64,6 +68,7 @@ class RandomTwo : public sdk::Strategy {
   static constexpr std::uint32_t kDraws = 6;
 
   const std::uint32_t choices_;
+  std::atomic<std::uint32_t> turn_{0};
 };
 
 }  // namespace

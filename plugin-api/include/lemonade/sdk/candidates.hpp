@@ -7,6 +7,10 @@
 // and compares those ("power of two choices", Mitzenmacher 2001; an idle one is worth looking for: Lu et al., "Join
 // idle queue", 2011): nearly as good as the global best, in constant time, and workers that all look at the same moment
 // do not all run to the same backend.
+//
+// A slow start thins: a backend takes part in as many picks as it is to have of its share, with the load that it has.
+// To divide its load by a lowered weight instead would leave it without any while the others have a session or two
+// each.
 #pragma once
 
 #include <lemonade/sdk/sampling.hpp>
@@ -28,7 +32,7 @@ struct Candidate {
   std::uint32_t index;            ///< in the view: what pick answers
   std::uint32_t max_connections;  ///< 2^32 - 1 where there is no limit
   double load_per_session;        ///< 1 / weight
-  double weight;                  ///< slow start included
+  double weight;                  ///< lowered while a slow start runs, unlike the one of the load
 
   std::uint32_t active() const noexcept { return lemonade_load_u32(&stats->active); }
   bool full() const noexcept { return active() >= max_connections; }
@@ -73,8 +77,12 @@ class Candidates {
       const auto limit =
           backend.max_connections == 0 ? std::numeric_limits<std::uint32_t>::max() : backend.max_connections;
       if (backend.max_connections != 0 && all_.size() < kSmall) limited_ |= 1u << all_.size();
-      all_.push_back(
-          {backend.stats, index, limit, 1000.0 / backend.effective_weight, backend.effective_weight / 1000.0});
+      const double share = std::min(1.0, backend.effective_weight / (1000.0 * backend.weight));
+      if (share < 1 && all_.size() < kSmall) {
+        starting_ |= 1u << all_.size();
+        takes_part_[all_.size()] = static_cast<std::uint32_t>(share * 0x1p32);
+      }
+      all_.push_back({backend.stats, index, limit, 1.0 / backend.weight, share * backend.weight});
       weights.push_back(backend.effective_weight);
     }
     if (small()) rotation_ = Rotation(weights);
@@ -163,24 +171,36 @@ class Candidates {
       best = pair < best ? pair : best;
     }
     const std::uint32_t equals = atMost(scores, std::min(best[0], best[1]) * tolerance, size);
-    if (equals == 0 || connection.tried_count != 0 || anyFull(equals & limited_)) [[unlikely]]
+    if (equals == 0 || (connection.tried_count | starting_) != 0 || anyFull(equals & limited_)) [[unlikely]]
       return leastOfOpen(connection, tolerance, turn, scores);
     return all[rotation_.next(equals, turn)].index;
   }
 
-  /// The same where some may not be picked.
+  /// The same where some may not be picked, or do not always take part.
   [[gnu::noinline]] std::uint32_t leastOfOpen(const lemonade_connection_t& connection, double tolerance,
                                               std::atomic<std::uint32_t>& turn, const Scores& scores) const noexcept {
     std::uint32_t open = 0;  // bit i: position i may be picked
-    double best = kWorst;
-    for (std::uint32_t i = 0; i < size(); ++i) {
-      if (all_[i].full() || tried(connection, all_[i].index)) continue;
-      open |= 1u << i;
-      best = std::min(best, scores[i / 2][i % 2]);
-    }
+    for (std::uint32_t i = 0; i < size(); ++i)
+      if (!all_[i].full() && !tried(connection, all_[i].index)) open |= 1u << i;
     if (open == 0) return LEMONADE_PICK_NONE;
+    if (const std::uint32_t taking_part = open & ~standingBack(connection); taking_part != 0) open = taking_part;
+    double best = kWorst;
+    for (std::uint32_t i = 0; i < size(); ++i)
+      if ((open >> i & 1) != 0) best = std::min(best, scores[i / 2][i % 2]);
     const std::uint32_t equals = open & atMost(scores, best * tolerance, size());
     return all_[rotation_.next(equals != 0 ? equals : open, turn)].index;  // 0: not a score was a number
+  }
+
+  /// Bit i: the candidate at position i is in a slow start and has no part in this pick.
+  std::uint32_t standingBack(const lemonade_connection_t& connection) const noexcept {
+    std::uint32_t found = 0;
+    for (std::uint32_t left = starting_; left != 0; left &= left - 1) {
+      const std::uint32_t i = lowest(left);
+      const auto luck =
+          static_cast<std::uint32_t>(nthRandom(connection.random, kDrawsForOne * Shortlist::kCapacity + i));
+      if (luck >= takes_part_[i]) found |= 1u << i;
+    }
+    return found;
   }
 
   bool anyFull(std::uint32_t positions) const noexcept {
@@ -257,8 +277,10 @@ class Candidates {
   }
 
   std::vector<Candidate> all_;
-  std::uint32_t limited_ = 0;  // of a small pool, bit i: the one at position i has a limit
-  Rotation rotation_;          // of a small pool
+  std::uint32_t limited_ = 0;                       // of a small pool, bit i: the one at position i has a limit
+  std::uint32_t starting_ = 0;                      // and: is in a slow start
+  std::array<std::uint32_t, kSmall> takes_part_{};  // of those: in how many of 2^32 picks
+  Rotation rotation_;                               // of a small pool
   WeightedSampler sampler_;
 };
 
