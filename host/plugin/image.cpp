@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "plugin/image.h"
 
+#include "plugin/oldest.h"
+
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -64,11 +66,11 @@ Result<Fd> copyToMemory(const PluginFile& file) {
 Status checkEntry(const lemonade_plugin_t& entry, const PluginFile& file) {
   if (file.id != entry.id || file.version != entry.version)
     return Error{"says another id or version once loaded (" + std::string(entry.id) + " " + entry.version + ")"};
-  if (entry.struct_size < sizeof(lemonade_plugin_t))
+  if (entry.struct_size < Oldest<lemonade_plugin_t>::kSize)
     return Error{"has a descriptor of " + std::to_string(entry.struct_size) + " bytes (struct_size); version 1.0 has " +
-                 std::to_string(sizeof(lemonade_plugin_t))};
+                 std::to_string(Oldest<lemonade_plugin_t>::kSize)};
   if (entry.get_interface == nullptr) return Error{"has no get_interface"};
-  if (entry.option_count != 0 && (entry.options == nullptr || entry.option_stride < sizeof(lemonade_option_t)))
+  if (entry.option_count != 0 && (entry.options == nullptr || entry.option_stride < Oldest<lemonade_option_t>::kSize))
     return Error{"has a broken option schema (options, option_stride)"};
   return success();
 }

@@ -2,6 +2,7 @@
 #include "plugin/loader.h"
 
 #include "plugin/host_handle.h"
+#include "plugin/oldest.h"
 
 #include <cstring>
 #include <filesystem>
@@ -64,9 +65,9 @@ Result<const Table*> interfaceOf(const Image& image) {
   const auto* table = static_cast<const Table*>(image.entry().get_interface(Kind<Table>::kInterface));
   const std::string name(Kind<Table>::kInterface.data);
   if (table == nullptr) return Error{"says it is a " + kindNames(Kind<Table>::kBit) + " but has no interface " + name};
-  if (table->struct_size < sizeof(Table))
+  if (table->struct_size < Oldest<Table>::kSize)
     return Error{"has a table of " + std::to_string(table->struct_size) + " bytes (struct_size) for " + name +
-                 "; version 1.0 has " + std::to_string(sizeof(Table))};
+                 "; version 1.0 has " + std::to_string(Oldest<Table>::kSize)};
   const char* slot = table->create == nullptr    ? "create"
                      : table->destroy == nullptr ? "destroy"
                                                  : Kind<Table>::missing(*table);

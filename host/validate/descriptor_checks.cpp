@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What the loaded entry symbol says: texts, the option schema, the tables of functions.
+#include "plugin/oldest.h"
 #include "validate/stand.h"
 
 #include <algorithm>
@@ -108,7 +109,8 @@ Outcome interfaces(const Subject& subject) {
     const auto* table = static_cast<const Table*>(entry.get_interface(str(id)));
     if ((entry.tag.kinds & bit) == 0) return;
     require(table != nullptr, "it says that it is of a kind but has no interface " + std::string(id));
-    require(table->struct_size >= sizeof(Table), "the table of " + std::string(id) + " is too small (struct_size)");
+    require(table->struct_size >= plugin::Oldest<Table>::kSize,
+            "the table of " + std::string(id) + " is too small (struct_size)");
     requireSlots(*table);
   });
   for (const std::string unknown : {"", "lemonade.strategy/2", "lemonade.strategy", "com.example.none/1"})
