@@ -57,9 +57,11 @@ struct HealthCheckerKind {
                          lemonade_probe_verdict_t* verdict) noexcept {
     lemonade_error_t ignored{};
     const auto status = guarded(&ignored, [&] {
-      const auto size = verdict->struct_size;
-      *verdict = static_cast<Probe*>(probe)->on(*event);
-      verdict->struct_size = size;
+      const Verdict answer = static_cast<Probe*>(probe)->on(*event);
+      // Field by field: an older host's verdict is smaller than one of a later ABI.
+      verdict->what = answer.what;
+      verdict->send = answer.send;
+      verdict->reason = answer.reason;
     });
     if (status != LEMONADE_OK) {
       verdict->what = LEMONADE_VERDICT_FAIL;
