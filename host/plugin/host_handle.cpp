@@ -16,6 +16,7 @@ namespace {
 constexpr std::uint32_t kMostPosted = 1'024;
 constexpr std::size_t kMostTimers = 64;
 constexpr std::uint64_t kShortestInterval = 1'000'000;
+constexpr std::uint64_t kLongestInterval = std::uint64_t{1} << 62;  // over a century; the clock counts to twice that
 
 std::string_view view(lemonade_str_t text) { return {text.data, static_cast<std::size_t>(text.size)}; }
 
@@ -94,7 +95,7 @@ lemonade_status_t HostHandle::startTimer(void* context, std::uint64_t interval_n
   if (self.revoked_.load(std::memory_order_acquire)) return LEMONADE_ERROR_RETIRED;
   if (self.timers_.size() >= kMostTimers) return LEMONADE_ERROR_LIMIT;
   try {
-    const Duration interval(static_cast<std::int64_t>(std::max(interval_ns, kShortestInterval)));
+    const Duration interval(static_cast<std::int64_t>(std::clamp(interval_ns, kShortestInterval, kLongestInterval)));
     const auto id = self.loop_.every(interval, [callback, user] { callback(user); });
     self.timers_.emplace(self.next_timer_, id);
     *timer = self.next_timer_++;
