@@ -131,6 +131,12 @@ std::string formatJson(const Event& event) {
 
 }  // namespace
 
+std::string printable(std::string_view text) {
+  std::string line;
+  appendEscaped(line, text, false);
+  return line;
+}
+
 std::string formatLine(const Event& event, Format format) {
   return format == Format::kJson ? formatJson(event) : formatText(event);
 }

@@ -30,4 +30,8 @@ struct Event {
 /// the four fixed ones gets a "_" appended.
 std::string formatLine(const Event& event, Format format);
 
+/// Text that somebody else chose, as a line of the log has it: one line of valid UTF-8 without control characters, which
+/// become \n, \t or \xNN.
+std::string printable(std::string_view text);
+
 }  // namespace lemonade::log

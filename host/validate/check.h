@@ -2,7 +2,8 @@
 //
 // What plugin-validate is made of: checks, each a small function with an id, and what one of them comes to. Static
 // checks judge the file as bytes; dynamic ones run code of the plugin and therefore each in a process of its own (see
-// isolation.h), in which any of them may crash, hang or leave anything behind.
+// isolation.h), in which any of them may crash, hang or leave anything behind. So do the few static ones that load the
+// libraries which the file names: those have constructors, too.
 #pragma once
 
 #include "config/config.h"
@@ -58,6 +59,7 @@ struct Check {
   Outcome (*run)(const Subject& subject);
   const char* needs = "";   ///< ids, separated by spaces: where one of them is bad or skipped, this one is skipped
   std::uint32_t kinds = 0;  ///< mask of LEMONADE_KIND_* that it is for; 0: all
+  bool loads_libraries = false;
 };
 
 /// Every check, in the order they run in.

@@ -18,6 +18,7 @@ struct Arguments {
   std::vector<std::string> files;
   std::vector<std::string> options;
   double limit = 20;
+  std::optional<double> budget;
   bool json = false;
   Wish wish;
   std::string file;
@@ -43,6 +44,8 @@ config::OptionValue parseOption(const std::string& text) {
   return option;
 }
 
+Duration seconds(double number) { return Duration(static_cast<std::int64_t>(number * 1e9)); }
+
 bool knowsCheck(const std::string& prefix) {
   for (const auto& checks : {staticChecks(), dynamicChecks()})
     for (const auto& check : checks)
@@ -51,6 +54,12 @@ bool knowsCheck(const std::string& prefix) {
 }
 
 int judgeAll(const Arguments& arguments) {
+  // All of them before the first: a misspelt name is not to cost a minute, and what is printed is a whole report.
+  for (const auto& path : arguments.files)
+    if (const auto readable = checkReadable(path); !readable) {
+      std::cerr << "plugin-validate: " << readable.error().message << '\n';
+      return 2;
+    }
   std::vector<Verdict> verdicts;
   bool bad = false;
   for (const auto& path : arguments.files) {
@@ -89,6 +98,11 @@ int runCommandLine(int argc, char** argv) {
   app.add_option("--limit", arguments.limit, "Seconds that each check may take; 20 where not given")
       ->type_name("SECONDS")
       ->check(CLI::Range(0.1, 3600.0));
+  app.add_option("--budget", arguments.budget,
+                 "Seconds that all checks of a plugin together may take; 60 where not given, with --thorough 600")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.1, 36000.0));
+  app.fallthrough();  // flags are taken behind the command, too
   auto* describe = app.add_subcommand("describe", "Show what a plugin says of itself and the schema of its options");
   auto* bench = app.add_subcommand("bench", "Show the nanoseconds of a pick at 2, 10, 100, 1000 and 10000 backends");
   auto* install = app.add_subcommand("install", "Copy a plugin into a folder so that nobody sees half of it");
@@ -101,15 +115,18 @@ int runCommandLine(int argc, char** argv) {
   try {
     app.parse(argc, argv);
     for (const auto& text : arguments.options) arguments.wish.options.push_back(parseOption(text));
-    if (app.get_subcommands().empty() && arguments.files.empty()) throw CLI::RequiredError("FILE");
+    if (app.get_subcommands().empty() == arguments.files.empty())
+      throw CLI::ParseError(arguments.files.empty() ? "FILE is required" : "too many files",
+                            CLI::ExitCodes::RequiredError);
     if (!arguments.wish.only.empty() && !knowsCheck(arguments.wish.only))
       throw CLI::ValidationError("--only", "there is no check " + arguments.wish.only);
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : 2;
   }
-  arguments.wish.limit = Duration(static_cast<std::int64_t>(arguments.limit * 1e9));
+  arguments.wish.limit = seconds(arguments.limit);
+  arguments.wish.budget = seconds(arguments.budget.value_or(arguments.wish.thorough ? 600 : 60));
   try {
-    if (describe->parsed()) return describePlugin(arguments.file);
+    if (describe->parsed()) return describePlugin(arguments.file, arguments.wish);
     if (bench->parsed()) return benchPlugin(arguments.file, arguments.wish);
     if (install->parsed()) return installPlugin(arguments.file, arguments.folder);
     return judgeAll(arguments);

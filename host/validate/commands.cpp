@@ -2,6 +2,7 @@
 #include "validate/commands.h"
 
 #include "base/fd.h"
+#include "base/log_line.h"
 #include "validate/strategy_run.h"
 
 #include <Poco/JSON/Array.h>
@@ -9,19 +10,41 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <iomanip>
 #include <iostream>
+#include <optional>
+#include <sstream>
 
 namespace lemonade::validate {
 
 namespace {
 
-int complain(const std::string& text) {
-  std::cerr << "plugin-validate: " << text << '\n';
-  return 2;
+constexpr int kUnsound = 1;
+constexpr int kMisuse = 2;
+
+int complain(const std::string& text, int code) {
+  std::cerr << "plugin-validate: " << log::printable(text) << '\n';
+  return code;
+}
+
+/// The file, where the balancer would load it; else says why not and sets the code to exit with.
+std::optional<Subject> readLoadable(const std::string& path, const Wish& wish, int& code) {
+  auto read = readSubject(path, wish);
+  if (!read) code = complain(read.error().message, kMisuse);
+  if (!read) return std::nullopt;
+  if (!read.value().loadable) code = complain(path + " " + read.value().refusal, kUnsound);
+  return read.value().loadable ? std::optional(std::move(read).value()) : std::nullopt;
+}
+
+/// What went wrong in a child, "" where nothing did.
+std::string troubleOf(const Ending& ending) {
+  if (!ending.exception.empty()) return "fail: " + ending.exception;
+  if (!isBad(ending.outcome.status)) return {};
+  return std::string(nameOf(ending.outcome.status)) + ": " + ending.outcome.found;
 }
 
 const char* jsonType(std::uint32_t type) {
@@ -37,10 +60,12 @@ const char* jsonType(std::uint32_t type) {
   }
 }
 
+std::string textOf(lemonade_str_t text) { return log::printable(view(text)); }
+
 Poco::JSON::Object schemaOf(const lemonade_option_t& row) {
   Poco::JSON::Object property;
-  property.set("description", std::string(view(row.doc)));
-  const std::string fallback(view(row.default_value));
+  property.set("description", textOf(row.doc));
+  const std::string fallback = textOf(row.default_value);
   if (row.type == LEMONADE_OPTION_DURATION) {
     property.set("type", Poco::JSON::Array().add("string").add("integer"));
     property.set("pattern", "^[0-9]+(\\.[0-9]+)?(ns|us|ms|s|m|h)$");
@@ -55,7 +80,7 @@ Poco::JSON::Object schemaOf(const lemonade_option_t& row) {
     Poco::JSON::Array choices;
     for (std::string_view rest = view(row.choices); !rest.empty();) {
       const auto comma = rest.find(',');
-      choices.add(std::string(rest.substr(0, comma)));
+      choices.add(log::printable(rest.substr(0, comma)));
       rest = comma == std::string_view::npos ? std::string_view{} : rest.substr(comma + 1);
     }
     property.set("enum", choices);
@@ -78,12 +103,12 @@ Poco::JSON::Object schemaOf(const lemonade_plugin_t& entry) {
   Poco::JSON::Array required;
   for (std::uint32_t i = 0; i < entry.option_count; ++i) {
     const auto& row = optionRow(entry, i);
-    properties.set(std::string(view(row.key)), schemaOf(row));
-    if ((row.flags & LEMONADE_OPTION_REQUIRED) != 0) required.add(std::string(view(row.key)));
+    properties.set(textOf(row.key), schemaOf(row));
+    if ((row.flags & LEMONADE_OPTION_REQUIRED) != 0) required.add(textOf(row.key));
   }
   Poco::JSON::Object schema(Poco::JSON_PRESERVE_KEY_ORDER);
   schema.set("$schema", "https://json-schema.org/draft/2020-12/schema");
-  schema.set("title", std::string(view(entry.name)));
+  schema.set("title", textOf(entry.name));
   schema.set("type", "object");
   schema.set("properties", properties);
   schema.set("required", required);
@@ -91,20 +116,44 @@ Poco::JSON::Object schemaOf(const lemonade_plugin_t& entry) {
   return schema;
 }
 
-/// Nanoseconds of one pick, the best of several rounds.
-double pickTime(const Subject& subject, const Code& code, std::size_t size) {
-  constexpr std::uint32_t kPicks = 20'000;
+/// Nanoseconds of one pick, the best of several rounds. A round takes as many as fit in a twentieth of a second.
+double pickTime(const Subject& subject, std::size_t size) {
+  constexpr std::uint32_t kMostPicks = 20'000, kFirst = 20;
+  constexpr double kRoundNs = 5e7;
+  const Code code(subject);
   StrategyRun run(subject, code);
   Scene scene(equals(size));
   run.show(scene);
-  double best = 1e18;
-  for (int round = 0; round < 5; ++round) {
+  const auto timed = [&](std::uint32_t picks) {
     const auto before = nowNs();
-    for (std::uint32_t i = 0; i < kPicks; ++i) (void)run.pick(scrambled(subject.seed, i));
-    best = std::min(best, static_cast<double>(nowNs() - before) / kPicks);
-  }
+    for (std::uint32_t i = 0; i < picks; ++i) (void)run.pick(scrambled(subject.seed, i));
+    return static_cast<double>(nowNs() - before) / picks;
+  };
+  double best = timed(kFirst);
+  const auto picks = static_cast<std::uint32_t>(std::clamp(kRoundNs / best, 1.0, double{kMostPicks}));
+  for (int round = 0; round < 5; ++round) best = std::min(best, timed(picks));
   run.showUnprepared(scene);
   return best;
+}
+
+std::string describe(const Subject& subject) {
+  const Code code(subject);
+  const auto& entry = code.entry();
+  Subject plain;
+  const Values checked(plain, entry);  // throws where the schema is not in order
+  Poco::JSON::Object all(Poco::JSON_PRESERVE_KEY_ORDER);
+  all.set("id", entry.id);
+  all.set("version", log::printable(entry.version));
+  all.set("kinds", plugin::kindNames(entry.tag.kinds));
+  all.set("abi", std::to_string(entry.tag.abi_major) + "." + std::to_string(entry.tag.abi_minor));
+  all.set("name", textOf(entry.name));
+  all.set("vendor", textOf(entry.vendor));
+  all.set("license", textOf(entry.license));
+  all.set("doc", textOf(entry.doc));
+  all.set("options", schemaOf(entry));
+  std::ostringstream text;
+  all.stringify(text, 2);
+  return text.str() + "\n";
 }
 
 Status writeOut(const std::string& path, const std::vector<std::byte>& content) {
@@ -122,59 +171,59 @@ Status writeOut(const std::string& path, const std::vector<std::byte>& content) 
 
 }  // namespace
 
-int describePlugin(const std::string& path) try {
-  const auto read = readSubject(path, {});
-  if (!read) return complain(read.error().message);
-  if (!read.value().loadable) return complain(path + " " + read.value().refusal);
-  const Code code(read.value());
-  const auto& entry = code.entry();
-  Poco::JSON::Object all(Poco::JSON_PRESERVE_KEY_ORDER);
-  all.set("id", entry.id);
-  all.set("version", entry.version);
-  all.set("kinds", plugin::kindNames(entry.tag.kinds));
-  all.set("abi", std::to_string(entry.tag.abi_major) + "." + std::to_string(entry.tag.abi_minor));
-  all.set("name", std::string(view(entry.name)));
-  all.set("vendor", std::string(view(entry.vendor)));
-  all.set("license", std::string(view(entry.license)));
-  all.set("doc", std::string(view(entry.doc)));
-  all.set("options", schemaOf(entry));
-  all.stringify(std::cout, 2);
-  std::cout << '\n';
+int describePlugin(const std::string& path, const Wish& wish) {
+  int code = 0;
+  const auto subject = readLoadable(path, wish, code);
+  if (!subject) return code;
+  const auto ending = runIsolated(
+      [&] {
+        tell(describe(*subject));
+        return pass();
+      },
+      wish.limit);
+  if (const auto trouble = troubleOf(ending); !trouble.empty()) return complain(path + ": " + trouble, kUnsound);
+  std::cout << ending.told;
   return 0;
-} catch (const Fault& fault) {
-  return complain(path + ": " + fault.found);
 }
 
-int benchPlugin(const std::string& path, const Wish& wish) try {
-  const auto read = readSubject(path, wish);
-  if (!read) return complain(read.error().message);
-  const auto& subject = read.value();
-  if (!subject.loadable) return complain(path + " " + subject.refusal);
-  if ((subject.loadable->kinds & LEMONADE_KIND_STRATEGY) == 0)
-    return complain(path + " is no strategy: nothing to time");
-  const Code code(subject);
+int benchPlugin(const std::string& path, const Wish& wish) {
+  int code = 0;
+  const auto subject = readLoadable(path, wish, code);
+  if (!subject) return code;
+  if ((subject->loadable->kinds & LEMONADE_KIND_STRATEGY) == 0)
+    return complain(path + " is no strategy: nothing to time", kMisuse);
   std::cout << "backends  ns per pick\n";
-  for (const std::size_t size : {2, 10, 100, 1'000, 10'000})
-    std::cout << std::setw(8) << size << std::fixed << std::setprecision(1) << std::setw(13)
-              << pickTime(subject, code, size) << '\n';
+  for (const std::size_t size : {2, 10, 100, 1'000, 10'000}) {
+    const auto ending = runIsolated(
+        [&] {
+          std::ostringstream row;
+          row << std::setw(8) << size << std::fixed << std::setprecision(1) << std::setw(13)
+              << pickTime(*subject, size);
+          tell(row.str());
+          return pass();
+        },
+        wish.limit);
+    if (const auto trouble = troubleOf(ending); !trouble.empty())
+      return complain(path + ": with " + std::to_string(size) + " backends: " + trouble, kUnsound);
+    std::cout << ending.told << std::endl;
+  }
   return 0;
-} catch (const Fault& fault) {
-  return complain(path + ": " + fault.found);
 }
 
 int installPlugin(const std::string& path, const std::string& folder) {
-  const auto read = readSubject(path, {});
-  if (!read) return complain(read.error().message);
-  if (!read.value().loadable) return complain(path + " " + read.value().refusal);
+  int code = 0;
+  const auto subject = readLoadable(path, {}, code);
+  if (!subject) return code;
+  if (!std::filesystem::is_directory(folder)) return complain(folder + ": is no folder", kMisuse);
   const std::string name = path.substr(path.rfind('/') + 1);
   // A scan looks at names that end in .so only.
   const std::string partial = folder + "/." + name + "." + std::to_string(::getpid()) + ".partial";
   const std::string target = folder + "/" + name;
-  auto written = writeOut(partial, read.value().loadable->content);
+  auto written = writeOut(partial, subject->loadable->content);
   if (written && ::rename(partial.c_str(), target.c_str()) != 0) written = Error{target + ": " + std::strerror(errno)};
   if (!written) {
     ::unlink(partial.c_str());
-    return complain(written.error().message);
+    return complain(written.error().message, kUnsound);
   }
   const Fd directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (directory) (void)::fsync(directory.get());  // so that the new name survives a power cut

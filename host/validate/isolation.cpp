@@ -27,6 +27,7 @@ namespace lemonade::validate {
 namespace {
 
 constexpr std::size_t kMostSaid = 200;
+constexpr std::size_t kMostTold = 4 << 20;
 
 /// The page that both processes share.
 struct Board {
@@ -38,6 +39,7 @@ struct Board {
 
 Board* board = nullptr;
 int output = -1;  // both standard streams of the child
+int told = -1;    // what it tells the parent
 
 template <std::size_t kSize>
 void copy(char (&to)[kSize], const char* text) noexcept {
@@ -75,10 +77,10 @@ void becomeChild() {
   std::set_terminate(onTerminate);
 }
 
-[[noreturn]] void runChild(const Check& check, const Subject& subject) {
+[[noreturn]] void runChild(const std::function<Outcome()>& work) {
   becomeChild();
   try {
-    const auto outcome = check.run(subject);
+    const auto outcome = work();
     endWith(outcome.status, outcome.found.c_str());
   } catch (const Fault& fault) {
     endWith(Grade::kFail, fault.found.c_str());
@@ -105,16 +107,30 @@ bool waitFor(pid_t pid, Duration limit) {
   }
 }
 
+std::string contentOf(int fd, std::size_t most) {
+  std::string text(most, '\0');
+  const ssize_t size = ::pread(fd, text.data(), text.size(), 0);
+  text.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
+  return text;
+}
+
 std::string firstLines(std::string text) {
   std::replace(text.begin(), text.end(), '\n', ' ');
   text.resize(std::min(text.size(), kMostSaid));
   return text.empty() ? "" : "; it said: " + text;
 }
 
+/// "20 s", "0.3 s".
+std::string secondsOf(Duration time) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.3g s", std::chrono::duration<double>(time).count());
+  return text;
+}
+
 Outcome judge(bool ended, int status, Duration limit) {
   if (const int known = board->status.load(); known >= 0) return {static_cast<Grade>(known), board->found};
   const std::string when = std::string(" while ") + board->stage.load();
-  if (!ended) return {Grade::kHang, "no end within " + std::to_string(limit.count() / 1'000'000'000) + " s" + when};
+  if (!ended) return {Grade::kHang, "no end within " + secondsOf(limit) + when};
   const std::string said = firstLines(writtenSoFar());
   if (WIFEXITED(status))
     return {Grade::kCrash, "it ended the process with code " + std::to_string(WEXITSTATUS(status)) + when + said};
@@ -130,10 +146,15 @@ void stage(const char* what) noexcept {
 
 std::string writtenSoFar() {
   std::fflush(nullptr);
-  std::string text(4'096, '\0');
-  const ssize_t size = ::pread(output, text.data(), text.size(), 0);
-  text.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
-  return text;
+  return contentOf(output, 4'096);
+}
+
+void tell(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t done = ::write(told, text.data(), text.size());
+    if (done < 0 && errno != EINTR) throw std::runtime_error(std::string("cannot be told: ") + std::strerror(errno));
+    text.remove_prefix(done > 0 ? static_cast<std::size_t>(done) : 0);
+  }
 }
 
 void endWith(Grade status, const char* found) noexcept {
@@ -142,16 +163,18 @@ void endWith(Grade status, const char* found) noexcept {
   ::_exit(0);
 }
 
-Ending runIsolated(const Check& check, const Subject& subject, Duration limit) {
+Ending runIsolated(const std::function<Outcome()>& work, Duration limit) {
   void* page = ::mmap(nullptr, sizeof(Board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   const Fd memory(::memfd_create("output", MFD_CLOEXEC));
-  if (page == MAP_FAILED || !memory)
+  const Fd telling(::memfd_create("told", MFD_CLOEXEC));
+  if (page == MAP_FAILED || !memory || !telling)
     throw std::runtime_error(std::string("no memory for a check: ") + std::strerror(errno));
   board = new (page) Board;
   output = memory.get();
+  told = telling.get();
   std::fflush(nullptr);
   const pid_t pid = ::fork();
-  if (pid == 0) runChild(check, subject);
+  if (pid == 0) runChild(work);
   Ending ending;
   if (pid < 0) {
     ending.outcome = skip(std::string("cannot be run: fork: ") + std::strerror(errno));
@@ -164,6 +187,7 @@ Ending runIsolated(const Check& check, const Subject& subject, Duration limit) {
     }
     ending.outcome = judge(ended, status, limit);
     ending.exception = board->exception;
+    ending.told = contentOf(telling.get(), kMostTold);
   }
   board = nullptr;
   ::munmap(page, sizeof(Board));

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// Runs a check in a child process with a time limit, and tells how it ended. The child is a fork: the parent has one
-// thread and has never run code of a plugin. What the child has to say it writes to a page both share, so that it gets
-// through whatever becomes of the child.
+// Runs what runs a plugin's code in a child process with a time limit, and tells how it ended. The child is a fork: the
+// parent has one thread and has never run code of a plugin. What the child has to say it writes to memory that both
+// share, so that it gets through whatever becomes of the child.
 #pragma once
 
 #include "base/clock.h"
 #include "validate/check.h"
 
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -33,12 +34,16 @@ std::string writtenSoFar();
 /// Ends the child at once with this outcome; safe in a signal handler. In the child.
 [[noreturn]] void endWith(Grade status, const char* found) noexcept;
 
+/// Hands text of any length to the parent. In the child.
+void tell(std::string_view text);
+
 struct Ending {
   Outcome outcome;
   std::string exception;  ///< what left the plugin, and when; "" where none did
+  std::string told;       ///< what the child handed over
 };
 
-/// Runs it in a child that is killed after limit.
-Ending runIsolated(const Check& check, const Subject& subject, Duration limit);
+/// Runs work in a child that is killed after limit.
+Ending runIsolated(const std::function<Outcome()>& work, Duration limit);
 
 }  // namespace lemonade::validate

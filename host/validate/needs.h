@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What a shared object needs of others, and whether this system has it: libraries, their versions, their symbols. It
-// loads the libraries that the object names, never the object itself.
+// loads the libraries that the object names, never the object itself: ask in a child process only.
 #pragma once
 
 #include "plugin/elf_file.h"

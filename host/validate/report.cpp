@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "validate/report.h"
 
+#include "base/log_line.h"
+
 #include <Poco/JSON/Array.h>
 #include <Poco/JSON/Object.h>
 
@@ -9,14 +11,16 @@
 
 namespace lemonade::validate {
 
+using log::printable;
+
 void printReport(std::ostream& out, const Verdict& verdict) {
-  out << verdict.path << '\n';
+  out << printable(verdict.path) << '\n';
   std::map<Grade, int> counts;
   for (const auto& [check, outcome] : verdict.findings) {
     ++counts[outcome.status];
     if (outcome.status == Grade::kSkip && outcome.found == "of another kind") continue;
     out << "  " << std::left << std::setw(6) << nameOf(outcome.status) << std::setw(24) << check->id << check->shows;
-    if (!outcome.found.empty()) out << ": " << outcome.found;
+    if (!outcome.found.empty()) out << ": " << printable(outcome.found);
     out << '\n';
     if (isBad(outcome.status)) out << "        mend: " << check->mend << '\n';
   }
@@ -34,12 +38,12 @@ void printJson(std::ostream& out, const std::vector<Verdict>& verdicts) {
       row.set("id", check->id);
       row.set("status", nameOf(outcome.status));
       row.set("shows", check->shows);
-      row.set("found", outcome.found);
+      row.set("found", printable(outcome.found));
       if (isBad(outcome.status)) row.set("mend", check->mend);
       checks.add(row);
     }
     Poco::JSON::Object plugin;
-    plugin.set("file", verdict.path);
+    plugin.set("file", printable(verdict.path));
     plugin.set("ok", !verdict.bad());
     plugin.set("checks", checks);
     plugins.add(plugin);

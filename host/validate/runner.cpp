@@ -3,6 +3,8 @@
 
 #include "validate/isolation.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -11,17 +13,20 @@
 #include <iterator>
 #include <set>
 #include <sstream>
+#include <utility>
 
 namespace lemonade::validate {
 
 namespace {
 
 constexpr const char* kOtherKind = "of another kind";
+constexpr std::uintmax_t kLargestFile = 256 << 20;  // as the balancer has it
 
 /// Runs checks and remembers what those that come later build on.
 class Run {
  public:
-  Run(const Subject& subject, const Wish& wish, Verdict& verdict) : subject_(subject), wish_(wish), verdict_(verdict) {
+  Run(const Subject& subject, const Wish& wish, Verdict& verdict)
+      : subject_(subject), wish_(wish), verdict_(verdict), left_(wish.budget) {
     for (const auto& check : verdict.checks)
       if (wanted(check)) need(check);
   }
@@ -57,11 +62,20 @@ class Run {
     std::istringstream needs(check.needs);
     for (std::string id; needs >> id;)
       if (blocked_.contains(id)) return skip("after " + id);
-    if (!is_dynamic) return check.run(subject_);
-    auto ending = runIsolated(check, subject_, wish_.limit);
+    if (!is_dynamic && !check.loads_libraries) return check.run(subject_);
+    if (left_ <= Duration::zero()) return outOfTime();
+    const auto before = nowNs();
+    auto ending = runIsolated([&] { return check.run(subject_); }, std::min(wish_.limit, left_));
+    left_ -= Duration(nowNs() - before);
     if (ending.exception.empty()) return std::move(ending).outcome;
     exceptions_ += (exceptions_.empty() ? "" : "; ") + ending.exception;
     return skip("an exception left it: see exceptions.none");
+  }
+
+  /// The first that finds no time left says so; a plugin that was not judged to the end is not sound.
+  Outcome outOfTime() {
+    if (std::exchange(told_, true)) return skip("no time is left");
+    return {Grade::kHang, "the time that all its checks have together is over"};
   }
 
   void note(const Check& check, const Outcome& outcome) {
@@ -77,6 +91,8 @@ class Run {
   std::set<std::string> blocked_;
   std::string exceptions_;
   bool bad_ = false;
+  Duration left_;
+  bool told_ = false;  // that no time is left
 };
 
 }  // namespace
@@ -85,11 +101,27 @@ bool Verdict::bad() const {
   return std::any_of(findings.begin(), findings.end(), [](const auto& one) { return isBad(one.outcome.status); });
 }
 
+Status checkReadable(const std::string& path) {
+  std::error_code failed;
+  const auto status = std::filesystem::status(path, failed);
+  if (failed) return Error{path + ": " + failed.message()};
+  if (std::filesystem::is_directory(status)) return Error{path + ": is a directory"};
+  if (::access(path.c_str(), R_OK) != 0) return Error{path + ": " + std::strerror(errno)};
+  return success();
+}
+
 Result<Subject> readSubject(const std::string& path, const Wish& wish) {
-  if (std::filesystem::is_directory(path)) return Error{path + ": is a directory"};
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return Error{path + ": " + std::strerror(errno)};
-  const std::string content{std::istreambuf_iterator<char>(file), {}};
+  if (auto readable = checkReadable(path); !readable) return std::move(readable).error();
+  // What is no regular file might never end; file.regular tells of it.
+  std::error_code failed;
+  const bool regular = std::filesystem::is_regular_file(path, failed) &&
+                       std::filesystem::file_size(path, failed) <= kLargestFile && !failed;
+  std::string content;
+  if (regular) {
+    std::ifstream file(path, std::ios::binary);
+    if (!file) return Error{path + ": " + std::strerror(errno)};
+    content.assign(std::istreambuf_iterator<char>(file), {});
+  }
   Subject subject;
   subject.path = path;
   subject.seed = wish.seed;

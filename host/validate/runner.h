@@ -27,11 +27,15 @@ struct Verdict {
 
 struct Wish {
   std::string only;  ///< checks whose id begins with it; "": all
-  Duration limit{};  ///< of each dynamic check
+  Duration limit = std::chrono::seconds(20);   ///< of each check that runs code
+  Duration budget = std::chrono::seconds(60);  ///< of all of them together
   std::uint64_t seed = 1;
   bool thorough = false;
   config::OptionTable options;
 };
+
+/// An error where there is no such file, or a folder, or one that must not be read.
+Status checkReadable(const std::string& path);
 
 /// Reads the file; an error says why it cannot be.
 Result<Subject> readSubject(const std::string& path, const Wish& wish);

@@ -6,6 +6,7 @@ set -euo pipefail
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+judge=("$VALIDATE" --budget 200)  # tests of other things may leave it little of the machine
 
 fail() { echo "$*" >&2; exit 1; }
 
@@ -18,19 +19,19 @@ exits() {
 
 acceptsTheShipped() {
   # shellcheck disable=SC2086
-  exits 0 "$VALIDATE" $FILES
+  exits 0 "${judge[@]}" $FILES
   ! grep -E '^  warn' "$work/out" || fail "a shipped plugin is warned of"
 }
 
 takesOptions() {
-  exits 0 "$VALIDATE" --only health. "$SCRIPTED"
+  exits 0 "${judge[@]}" --only health. "$SCRIPTED"
   grep -q 'health.verdicts.*after lifecycle.create' "$work/out" || fail "it was judged: $(cat "$work/out")"
-  exits 0 "$VALIDATE" --option 'script=expect "+PONG"' "$SCRIPTED"
+  exits 0 "${judge[@]}" --option 'script=expect "+PONG"' "$SCRIPTED"
   grep -q '^  pass  health.splits' "$work/out" || fail "its probes were not judged: $(cat "$work/out")"
 }
 
 runsOnlyWhatIsNamed() {
-  exits 0 "$VALIDATE" --only strategy.tried "$FIRST"
+  exits 0 "${judge[@]}" --only strategy.tried "$FIRST"
   [ "$(grep -c '^  pass' "$work/out")" = 1 ] || fail "$(cat "$work/out")"
 }
 
@@ -41,6 +42,42 @@ tellsMisuse() {
   exits 2 "$VALIDATE" "$work/absent.so"
   exits 2 "$VALIDATE" "$work"
   exits 2 "$VALIDATE" describe "$work/absent.so"
+  exits 2 "$VALIDATE" bench "$SCRIPTED"
+  exits 2 "$VALIDATE" describe "$FIRST" "$PEAK"
+  exits 2 "$VALIDATE" --json "$FIRST" "$work/absent.so"
+  [ ! -s "$work/out" ] || fail "part of a report: $(cat "$work/out")"
+}
+
+# What is no regular file might never end to read.
+refusesWhatNeverEnds() {
+  mkfifo "$work/pipe.so"
+  exits 1 timeout 20 "$VALIDATE" --json "$work/pipe.so"
+  python3 -c 'import json, sys; (one,) = json.load(sys.stdin)["plugins"]
+assert [row["id"] for row in one["checks"] if row["status"] == "fail"] == ["file.regular"], one' <"$work/out"
+  exits 1 timeout 20 "$VALIDATE" describe "$work/pipe.so"
+}
+
+# The commands bear what the checks bear.
+isolatesCommands() {
+  exits 1 "$VALIDATE" describe "$ZOO/crash_in_load.so"
+  grep -q 'crash: SIGABRT while loading' "$work/err" || fail "$(cat "$work/err")"
+  exits 1 "$VALIDATE" bench --limit 1 "$ZOO/hang_in_pick.so"
+  grep -q 'with 2 backends: hang: no end within 1 s while picking' "$work/err" || fail "$(cat "$work/err")"
+  exits 1 "$VALIDATE" describe "$ZOO/default_out_of_range.so"
+}
+
+endsInTime() {
+  exits 1 "$VALIDATE" --budget 0.3 "$PEAK"
+  grep -qE '^  hang .* (no end within|is over)' "$work/out" || fail "$(cat "$work/out")"
+  grep -q '^  skip' "$work/out" || fail "$(cat "$work/out")"
+}
+
+# Whatever bytes a plugin writes, the report is UTF-8 without control characters, and JSON.
+reportsOddBytes() {
+  exits 1 "${judge[@]}" --only lifecycle. "$ZOO/babble_and_crash.so"
+  grep -q 'it said: \\xff\\x1b\[2J"' "$work/out" || fail "$(cat -v "$work/out")"
+  exits 1 "${judge[@]}" --json --only lifecycle. "$ZOO/babble_and_crash.so"
+  python3 -c 'import json, sys; json.loads(sys.stdin.buffer.read().decode("utf-8"))' <"$work/out"
 }
 
 refusesOtherFiles() {
@@ -59,7 +96,7 @@ assert told["options"]["type"] == "object", told' <"$work/out"
 }
 
 benches() {
-  exits 0 "$VALIDATE" bench "$FIRST"
+  exits 0 "$VALIDATE" bench "$FIRST" --limit 60
   [ "$(grep -cE '^ *[0-9]+ +[0-9.]+$' "$work/out")" = 5 ] || fail "$(cat "$work/out")"
 }
 
@@ -69,6 +106,8 @@ installs() {
   cmp "$FIRST" "$work/plugins/$(basename "$FIRST")"
   [ "$(find "$work/plugins" -type f | wc -l)" = 1 ] || fail "something else was left there"
   exits 2 "$VALIDATE" install "$FIRST" "$work/nowhere"
+  exits 1 "$VALIDATE" install "$ZOO/other_major.so" "$work/plugins"
+  [ "$(find "$work/plugins" -type f | wc -l)" = 1 ] || fail "it installed what no balancer loads"
 }
 
 # What tools/new-plugin makes compiles and is sound.
@@ -81,7 +120,7 @@ makesNewPlugins() {
       "-Wl,--version-script=$SOURCE/plugin-api/cmake/plugin.map" "-I$SOURCE/plugin-api/include" \
       "my_$kind/my_$kind.cpp" -o "my_$kind.so"
     chmod go-w "my_$kind.so"
-    exits 0 "$VALIDATE" "my_$kind.so"
+    exits 0 "${judge[@]}" "my_$kind.so"
   done
   exits 2 "$SOURCE/tools/new-plugin" strategy my_strategy
   exits 2 "$SOURCE/tools/new-plugin" strategy Not-Snake

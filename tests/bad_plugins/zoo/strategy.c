@@ -47,6 +47,7 @@ static lemonade_status_t create(const lemonade_host_t* host, const lemonade_opti
   beast->view = beast->before = NULL;
   if (DOES("crash_in_create")) abort();
   if (DOES("exit_in_create")) _exit(0);
+  if (DOES("babble_and_crash") && write(2, "\xff\x1b[2J\"\n", 7) == 7) abort();
   if (DOES("hang_in_create"))
     for (;;) pause();
   if (DOES("refuse_all")) return beastFail(error, LEMONADE_ERROR_FAILED, "not today");

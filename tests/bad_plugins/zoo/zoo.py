@@ -14,8 +14,8 @@ SECONDS = "6"  # of a check: what hangs hangs for that long
 
 def refused_by(validator, plugin):
     """The checks that refuse a plugin, as {id: what was found}."""
-    run = subprocess.run([validator, "--json", "--limit", SECONDS, plugin], capture_output=True, text=True, timeout=200,
-                         check=False)
+    run = subprocess.run([validator, "--json", "--limit", SECONDS, "--budget", "180", plugin], capture_output=True,
+                         text=True, timeout=200, check=False)
     if run.returncode not in (0, 1):
         return {f"exit code {run.returncode}": run.stderr}
     (verdict,) = json.loads(run.stdout)["plugins"]
