@@ -155,6 +155,8 @@ void SessionSet::close(Session& session, CloseReason reason) noexcept {
   session.reason = reason;
   Drains::forget(session);
   const bool cut_short = reason != CloseReason::kDone && (session.client.isOwed() || session.waiting);
+  // The strategy hears of the end of every pick; the others of a connecting session have been told.
+  if (session.state == Session::State::kConnecting && reason == CloseReason::kDrain) meter_.abandoned(session, now_);
   meter_.closed(session, nowNs());
   // An answer that is cut short must not look complete.
   relay_->close(session, session.client, cut_short);

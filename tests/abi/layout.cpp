@@ -1,14 +1,61 @@
 // SPDX-License-Identifier: MIT
 //
-// The layout of the 1.0 structs: computes LEMONADE_LAYOUT_HASH anew and stops the build when the constant in plugin.h
-// is stale. That every byte of a struct belongs to a listed field is checked too, so none can be forgotten.
+// The layout of the 1.0 structs, compared between the frozen headers and the current ones when this is compiled: no
+// field may move, change its size or go; what cannot grow keeps its size. LEMONADE_LAYOUT_HASH is computed anew. That
+// every byte of a frozen struct belongs to a listed field is checked too, so none can be forgotten; drift.py checks
+// that no struct is.
+#include "frozen.h"
+
 #include <lemonade/health_checker.h>
 #include <lemonade/metrics_sink.h>
 #include <lemonade/strategy.h>
 
-#include <cstddef>
-#include <cstdint>
+#include "plugin/oldest.h"
+
 #include <initializer_list>
+
+// Each struct with its fields in order of declaration: FIXED(type, field...) never grows, GROWS(...) may, at its end.
+#define STRUCTS                                                                                                        \
+  /* plugin.h */                                                                                                       \
+  FIXED(lemonade_str_t, data, size)                                                                                    \
+  GROWS(lemonade_error_t, struct_size, code, key, message)                                                             \
+  GROWS(lemonade_option_t, key, type, flags, minimum, maximum, default_value, choices, doc)                            \
+  FIXED(lemonade_option_value_t, integer, number, text)                                                                \
+  GROWS(lemonade_options_t, struct_size, count, values)                                                                \
+  GROWS(lemonade_writer_t, struct_size, reserved, context, write)                                                      \
+  FIXED(lemonade_plugin_tag_t, magic, abi_major, abi_minor, need_minor, reserved0, kinds, flags, layout_hash,          \
+        reserved)                                                                                                      \
+  GROWS(lemonade_plugin_t, tag, id, version, struct_size, option_count, option_stride, reserved, options, name,        \
+        vendor, license, doc, get_interface)                                                                           \
+  /* host.h */                                                                                                         \
+  FIXED(lemonade_metric_cell_t, value)                                                                                 \
+  GROWS(lemonade_host_t, struct_size, abi_minor, context, log, now_ns, post, timer_start, timer_cancel,                \
+        register_metric, get_extension)                                                                                \
+  /* strategy.h */                                                                                                     \
+  FIXED(lemonade_backend_stats_t, active, waiting, waiting_since_sum_us, connect_ewma_ns, exchange_ewma_ns,            \
+        sampled_at_ns, failed_at_ns, fail_streak, error_rate, picks, quiet)                                            \
+  GROWS(lemonade_backend_t, id, name, address, identity, weight, effective_weight, max_connections, flags, priority,   \
+        reserved, stats)                                                                                               \
+  GROWS(lemonade_view_t, struct_size, backend_stride, backend_count, eligible_count, backends, eligible, serial)       \
+  GROWS(lemonade_connection_t, struct_size, attempt, now_ns, random, client_address, client_family, client_port,       \
+        local_port, tried, tried_count, worker, server_name)                                                           \
+  GROWS(lemonade_strategy_event_t, struct_size, type, backend_identity, cookie, now_ns, value_ns, bytes_in, bytes_out, \
+        exchanges, error, foreign)                                                                                     \
+  GROWS(lemonade_strategy_t, struct_size, events, create, destroy, lane_create, lane_destroy, prepare, release, pick,  \
+        event, state_format, export_state, import_state)                                                               \
+  /* health_checker.h */                                                                                               \
+  GROWS(lemonade_probe_target_t, struct_size, reserved, id, name, address, hostname, identity, timeout_ns, now_ns)     \
+  GROWS(lemonade_probe_event_t, struct_size, type, elapsed_ns, data, error, reserved)                                  \
+  GROWS(lemonade_probe_verdict_t, struct_size, what, send, reason)                                                     \
+  GROWS(lemonade_health_checker_t, struct_size, reserved, create, destroy, probe_begin, probe_event, probe_end)        \
+  /* metrics_sink.h */                                                                                                 \
+  FIXED(lemonade_label_t, name, value)                                                                                 \
+  FIXED(lemonade_bucket_t, upper, cumulative)                                                                          \
+  GROWS(lemonade_series_t, labels, buckets, label_count, bucket_count, id, value, count)                               \
+  GROWS(lemonade_family_t, name, help, type, series_count, series, series_stride, reserved)                            \
+  GROWS(lemonade_snapshot_t, struct_size, family_count, families, family_stride, reserved, unix_ns, uptime_ns)         \
+  GROWS(lemonade_health_event_t, struct_size, state, unix_ns, identity, id, name, address, reason)                     \
+  GROWS(lemonade_metrics_sink_t, struct_size, reserved, create, destroy, flush, content_type, render, health_event)
 
 namespace {
 
@@ -29,6 +76,17 @@ struct Struct {
     }
     return end == size;
   }
+
+  /// True where whoever was built with that one can be handed this one.
+  constexpr bool fits(const Struct& that, bool grows) const {
+    if (grows ? size < that.size : size != that.size) return false;
+    const auto* other = that.fields.begin();
+    for (const auto& field : fields) {
+      if (field.offset != other->offset || field.size != other->size) return false;
+      ++other;
+    }
+    return true;
+  }
 };
 
 /// FNV-1a, 64 bits, over the bytes of a number, lowest first.
@@ -42,7 +100,6 @@ constexpr void mix(std::uint64_t& hash, std::uint64_t number) {
 consteval std::uint64_t layoutHash(std::initializer_list<Struct> structs) {
   std::uint64_t hash = 0xcbf29ce484222325u;
   for (const auto& each : structs) {
-    if (!each.complete()) throw "a field is missing from the list of its struct, or there is padding";
     mix(hash, each.size);
     for (const auto& field : each.fields) {
       mix(hash, field.offset);
@@ -52,7 +109,7 @@ consteval std::uint64_t layoutHash(std::initializer_list<Struct> structs) {
   return hash;
 }
 
-// STRUCT(type, field...): the type with its fields in order of declaration.
+// LAYOUT(type, field...): a Struct.
 #define AGAIN ()
 #define EXPAND(...) EXPAND1(EXPAND1(EXPAND1(__VA_ARGS__)))
 #define EXPAND1(...) EXPAND2(EXPAND2(EXPAND2(__VA_ARGS__)))
@@ -60,60 +117,40 @@ consteval std::uint64_t layoutHash(std::initializer_list<Struct> structs) {
 #define FIELD(type, name, ...) \
   Field{offsetof(type, name), sizeof(type::name)}, __VA_OPT__(FIELD_AGAIN AGAIN(type, __VA_ARGS__))
 #define FIELD_AGAIN() FIELD
-#define STRUCT(type, ...)                              \
+#define LAYOUT(type, ...)                              \
   Struct {                                             \
     sizeof(type), { EXPAND(FIELD(type, __VA_ARGS__)) } \
   }
 
-constexpr std::uint64_t kHash = layoutHash({
-    // plugin.h
-    STRUCT(lemonade_str_t, data, size),
-    STRUCT(lemonade_error_t, struct_size, code, key, message),
-    STRUCT(lemonade_option_t, key, type, flags, minimum, maximum, default_value, choices, doc),
-    STRUCT(lemonade_option_value_t, integer, number, text),
-    STRUCT(lemonade_options_t, struct_size, count, values),
-    STRUCT(lemonade_writer_t, struct_size, reserved, context, write),
-    STRUCT(lemonade_plugin_tag_t, magic, abi_major, abi_minor, need_minor, reserved0, kinds, flags, layout_hash,
-           reserved),
-    STRUCT(lemonade_plugin_t, tag, id, version, struct_size, option_count, option_stride, reserved, options, name,
-           vendor, license, doc, get_interface),
-    // host.h
-    STRUCT(lemonade_metric_cell_t, value),
-    STRUCT(lemonade_host_t, struct_size, abi_minor, context, log, now_ns, post, timer_start, timer_cancel,
-           register_metric, get_extension),
-    // strategy.h
-    STRUCT(lemonade_backend_stats_t, active, waiting, waiting_since_sum_us, connect_ewma_ns, exchange_ewma_ns,
-           sampled_at_ns, failed_at_ns, fail_streak, error_rate, picks, quiet),
-    STRUCT(lemonade_backend_t, id, name, address, identity, weight, effective_weight, max_connections, flags,
-           priority, reserved, stats),
-    STRUCT(lemonade_view_t, struct_size, backend_stride, backend_count, eligible_count, backends, eligible, serial),
-    STRUCT(lemonade_connection_t, struct_size, attempt, now_ns, random, client_address, client_family, client_port,
-           local_port, tried, tried_count, worker, server_name),
-    STRUCT(lemonade_strategy_event_t, struct_size, type, backend_identity, cookie, now_ns, value_ns, bytes_in,
-           bytes_out, exchanges, error, foreign),
-    STRUCT(lemonade_strategy_t, struct_size, events, create, destroy, lane_create, lane_destroy, prepare, release, pick,
-           event, state_format, export_state, import_state),
-    // health_checker.h
-    STRUCT(lemonade_probe_target_t, struct_size, reserved, id, name, address, hostname, identity, timeout_ns, now_ns),
-    STRUCT(lemonade_probe_event_t, struct_size, type, elapsed_ns, data, error, reserved),
-    STRUCT(lemonade_probe_verdict_t, struct_size, what, send, reason),
-    STRUCT(lemonade_health_checker_t, struct_size, reserved, create, destroy, probe_begin, probe_event, probe_end),
-    // metrics_sink.h
-    STRUCT(lemonade_label_t, name, value),
-    STRUCT(lemonade_bucket_t, upper, cumulative),
-    STRUCT(lemonade_series_t, labels, buckets, label_count, bucket_count, id, value, count),
-    STRUCT(lemonade_family_t, name, help, type, series_count, series, series_stride, reserved),
-    STRUCT(lemonade_snapshot_t, struct_size, family_count, families, family_stride, reserved, unix_ns, uptime_ns),
-    STRUCT(lemonade_health_event_t, struct_size, state, unix_ns, identity, id, name, address, reason),
-    STRUCT(lemonade_metrics_sink_t, struct_size, reserved, create, destroy, flush, content_type, render, health_event),
-});
+#define COMPARE(type, grows, ...)                                                                                    \
+  static_assert(LAYOUT(frozen::type, __VA_ARGS__).complete(), #type ": a field is not listed, or there is padding"); \
+  static_assert(LAYOUT(::type, __VA_ARGS__).fits(LAYOUT(frozen::type, __VA_ARGS__), grows),                          \
+                #type ": a field has moved or changed its size, or the whole has");
+#define FIXED(type, ...) COMPARE(type, false, __VA_ARGS__)
+#define GROWS(type, ...) COMPARE(type, true, __VA_ARGS__)
+STRUCTS
+#undef FIXED
+#undef GROWS
 
 /// Fails to compile with both numbers in the message.
 template <std::uint64_t computed, std::uint64_t written>
 constexpr bool theSame() {
-  static_assert(computed == written, "plugin.h: LEMONADE_LAYOUT_HASH must be the first of these numbers");
+  static_assert(computed == written, "LEMONADE_LAYOUT_HASH must be the first of these numbers");
   return true;
 }
-static_assert(theSame<kHash, LEMONADE_LAYOUT_HASH>());
+#define FIXED(type, ...) LAYOUT(frozen::type, __VA_ARGS__),
+#define GROWS(type, ...) LAYOUT(frozen::type, __VA_ARGS__),
+constexpr std::uint64_t kHash = layoutHash({STRUCTS});
+static_assert(theSame<kHash, frozen::kLayoutHash>());
+static_assert(theSame<kHash, LEMONADE_LAYOUT_HASH>(), "it is of 1.0 for ever");
+
+// What the host takes for the least is what 1.0 has.
+template <class Current, class Frozen>
+constexpr bool kKnowsOldest = lemonade::plugin::Oldest<Current>::kSize == sizeof(Frozen);
+static_assert(kKnowsOldest<lemonade_plugin_t, frozen::lemonade_plugin_t>);
+static_assert(kKnowsOldest<lemonade_option_t, frozen::lemonade_option_t>);
+static_assert(kKnowsOldest<lemonade_strategy_t, frozen::lemonade_strategy_t>);
+static_assert(kKnowsOldest<lemonade_health_checker_t, frozen::lemonade_health_checker_t>);
+static_assert(kKnowsOldest<lemonade_metrics_sink_t, frozen::lemonade_metrics_sink_t>);
 
 }  // namespace

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+//
+// C++ face of lemonade/strategy.h. A strategy is a class with a pick():
+//
+//   class First : public lemonade::sdk::Strategy {
+//    public:
+//     std::uint32_t pick(const lemonade::sdk::Pick<>& pick) noexcept {
+//       for (const auto index : pick.view.eligible())
+//         if (pick.allowed(index)) return index;
+//       return LEMONADE_PICK_NONE;
+//     }
+//   };
+//   LEMONADE_STRATEGY(First, .id = "com.example.first", .version = "1.0.0", .name = "First", .vendor = "Example")
+//
+// Everything else is found by its presence:
+//   a constructor (Host, const Options&) or (const Options&), with static constexpr lemonade_option_t kOptions[];
+//   using Prepared = P;  std::unique_ptr<P> prepare(View);           and then pick takes Pick<P>
+//   using Lane = L;      std::unique_ptr<L> makeLane(worker);        and then pick takes Pick<P, L>
+//   static constexpr std::uint32_t kEvents;  void onEvent(const lemonade_strategy_event_t&, Lane*) noexcept;
+//   static constexpr std::string_view kStateFormat;  void exportState(Writer);
+//                        void importState(std::string_view format, std::string_view data);
+// pick and onEvent run on all workers at once; the rest runs on the control thread.
+#pragma once
+
+#include <lemonade/sdk/plugin.hpp>
+#include <lemonade/strategy.h>
+
+#include <memory>
+
+namespace lemonade::sdk {
+
+/// Base of every strategy; holds the defaults of what a strategy may leave out.
+class Strategy {
+ public:
+  using Prepared = void;
+  using Lane = void;
+};
+
+/// The backends to choose from; a cheap handle, valid as long as the ABI view behind it.
+class View {
+ public:
+  explicit View(const lemonade_view_t& view) noexcept : view_(&view) {}
+
+  /// Indices of the backends that may take connections, ascending.
+  std::span<const std::uint32_t> eligible() const noexcept { return {view_->eligible, view_->eligible_count}; }
+  /// All backends, eligible or not.
+  std::uint32_t size() const noexcept { return view_->backend_count; }
+  const lemonade_backend_t& operator[](std::uint32_t index) const noexcept {
+    return *lemonade_view_backend(view_, index);
+  }
+  const lemonade_view_t& raw() const noexcept { return *view_; }
+
+ private:
+  const lemonade_view_t* view_;
+};
+
+/// The arguments of one pick. Valid during the call.
+template <class Prepared = void, class Lane = void>
+struct Pick {
+  const lemonade_connection_t& connection;
+  View view;
+  const Prepared* prepared;  ///< what prepare made of this view; null where it failed or there is no prepare
+  Lane* lane;                ///< the calling worker's lane; null where there is no makeLane
+  std::uint64_t& cookie;     ///< comes back with every event of this pick
+
+  /// True where the connection may be given this backend: not tried before, and below its own limit.
+  bool allowed(std::uint32_t index) const noexcept { return lemonade_may_pick(&connection, &view.raw(), index) != 0; }
+};
+
+/// Sessions of a backend now, those still connecting included.
+inline std::uint32_t active(const lemonade_backend_t& backend) noexcept {
+  return lemonade_load_u32(&backend.stats->active);
+}
+
+namespace detail {
+
+template <class S>
+struct StrategyKind {
+  using Prepared = typename S::Prepared;
+  using Lane = typename S::Lane;
+  static constexpr std::uint32_t kKind = LEMONADE_KIND_STRATEGY;
+  static constexpr std::string_view kInterface = LEMONADE_STRATEGY_INTERFACE;
+  static constexpr bool kHasLane = !std::is_void_v<Lane>;
+  static constexpr bool kHasPrepared = !std::is_void_v<Prepared>;
+  static constexpr bool kHasEvents = requires { S::kEvents; };
+  static constexpr bool kHasState = requires { S::kStateFormat; };
+
+  static S& self(void* instance) noexcept { return *static_cast<S*>(instance); }
+
+  static lemonade_status_t laneCreate(void* instance, std::uint32_t worker, void** lane,
+                                      lemonade_error_t* error) noexcept {
+    return guarded(error, [&] { *lane = self(instance).makeLane(worker).release(); });
+  }
+  static void laneDestroy(void*, void* lane) noexcept { delete static_cast<Lane*>(lane); }
+
+  static lemonade_status_t prepare(void* instance, const lemonade_view_t* view, void** prepared,
+                                   lemonade_error_t* error) noexcept {
+    return guarded(error, [&] { *prepared = self(instance).prepare(View(*view)).release(); });
+  }
+  static void release(void*, void* prepared) noexcept { delete static_cast<Prepared*>(prepared); }
+
+  static std::uint32_t pick(void* instance, void* lane, const void* prepared, const lemonade_connection_t* connection,
+                            const lemonade_view_t* view, std::uint64_t* cookie) noexcept {
+    return self(instance).pick(Pick<Prepared, Lane>{*connection, View(*view), static_cast<const Prepared*>(prepared),
+                                                    static_cast<Lane*>(lane), *cookie});
+  }
+
+  static void event(void* instance, void* lane, const lemonade_strategy_event_t* event) noexcept {
+    self(instance).onEvent(*event, static_cast<Lane*>(lane));
+  }
+
+  static lemonade_str_t stateFormat(void*) noexcept { return str(S::kStateFormat); }
+  static lemonade_status_t exportState(void* instance, const lemonade_writer_t* writer,
+                                       lemonade_error_t* error) noexcept {
+    return guarded(error, [&] { self(instance).exportState(Writer(*writer)); });
+  }
+  static lemonade_status_t importState(void* instance, lemonade_str_t format, lemonade_str_t data,
+                                       lemonade_error_t* error) noexcept {
+    return guarded(error, [&] { self(instance).importState(view(format), view(data)); });
+  }
+
+  static constexpr lemonade_strategy_t table() {
+    lemonade_strategy_t table{};
+    table.struct_size = sizeof(lemonade_strategy_t);
+    table.create = create<S>;
+    table.destroy = destroy<S>;
+    table.pick = pick;
+    if constexpr (kHasLane) {
+      table.lane_create = laneCreate;
+      table.lane_destroy = laneDestroy;
+    }
+    if constexpr (kHasPrepared) {
+      table.prepare = prepare;
+      table.release = release;
+    }
+    if constexpr (kHasEvents) {
+      table.events = S::kEvents;
+      table.event = event;
+    }
+    if constexpr (kHasState) {
+      table.state_format = stateFormat;
+      table.export_state = exportState;
+      table.import_state = importState;
+    }
+    return table;
+  }
+  static constexpr lemonade_strategy_t kTable = table();
+};
+
+}  // namespace detail
+}  // namespace lemonade::sdk
+
+/// Makes a class the strategy of this shared object. The rest of the arguments initialise lemonade::sdk::Info.
+#define LEMONADE_STRATEGY(Class, ...) LEMONADE_SDK_ENTRY(::lemonade::sdk::detail::StrategyKind, Class, __VA_ARGS__)
