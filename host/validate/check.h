@@ -80,6 +80,7 @@ std::span<const Check> strategyCostChecks();
 std::span<const Check> healthChecks();
 std::span<const Check> sinkChecks();
 std::span<const Check> stateChecks();
+std::span<const Check> orderChecks();
 
 /// The check that no exception leaves the plugin. It has no code of its own: every other dynamic check reports to it.
 extern const Check kExceptions;

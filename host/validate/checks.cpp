@@ -40,7 +40,7 @@ std::vector<Check> staticChecks() { return joined({fileChecks(), elfChecks(), ta
 
 std::vector<Check> dynamicChecks() {
   return joined({loadChecks(), descriptorChecks(), lifecycleChecks(), optionChecks(), strategyChecks(),
-                 strategyCostChecks(), healthChecks(), sinkChecks(), stateChecks(), versionChecks()});
+                 strategyCostChecks(), healthChecks(), sinkChecks(), stateChecks(), orderChecks(), versionChecks()});
 }
 
 }  // namespace lemonade::validate

@@ -16,7 +16,9 @@ typedef struct beast {
   const lemonade_view_t* before; /* the one before that */
 } beast_t;
 
-static int alive; /* instances */
+static int alive;    /* instances */
+static int prepared_now;
+static int created;  /* through the environment, also by another generation */
 static void* volatile lost;
 
 #ifdef BEAST_LIBRARY
@@ -53,6 +55,13 @@ static lemonade_status_t create(const lemonade_host_t* host, const lemonade_opti
   if (DOES("refuse_all")) return beastFail(error, LEMONADE_ERROR_FAILED, "not today");
   if (DOES("fail_silently") && options->values[0].integer == 10) return LEMONADE_ERROR_INVALID;
   if (DOES("leak")) lost = malloc(64);
+  if (DOES("share_a_counter")) {
+    char address[32];
+    const char* first = getenv("BEAST_COUNTER");
+    snprintf(address, sizeof(address), "%p", (void*)&created);
+    if (first == NULL) setenv("BEAST_COUNTER", address, 1);
+    if (first != NULL) ++*(int*)(uintptr_t)strtoull(first, NULL, 16);
+  }
   if (DOES("one_instance") && alive > 0) return beastFail(error, LEMONADE_ERROR_LIMIT, "there is one already");
   ++alive;
 #ifdef BEAST_LIBRARY
@@ -73,6 +82,8 @@ static void destroy(void* self) {
 
 static lemonade_status_t prepare(void* self, const lemonade_view_t* view, void** prepared, lemonade_error_t* error) {
   (void)error;
+  if (DOES("one_view") && prepared_now > 0) abort();
+  ++prepared_now;
   ((beast_t*)self)->before = ((beast_t*)self)->view;
   ((beast_t*)self)->view = view;
   *prepared = self;
@@ -80,6 +91,7 @@ static lemonade_status_t prepare(void* self, const lemonade_view_t* view, void**
 }
 
 static void release(void* self, void* prepared) {
+  --prepared_now;
   (void)self;
   (void)prepared;
 }
