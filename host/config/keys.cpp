@@ -133,9 +133,9 @@ OptionTable optionsOf(const Item& item) {
     return options;
   }
   for (const auto& [key, node] : *table) {
-    const auto value = item.element(node);
-    const Item option{item.path + "." + std::string(key.str()), node, value.source, item.findings};
-    const auto add = [&](auto scalar) { options.push_back({std::string(key.str()), std::move(scalar), option.source}); };
+    const std::string name(key.str());
+    const Item option{item.path + "." + name, node, item.element(node).source, item.findings};
+    const auto add = [&](auto scalar) { options.push_back({name, std::move(scalar), option.source}); };
     if (const auto boolean = node.value_exact<bool>()) {
       add(*boolean);
     } else if (const auto integer = node.value_exact<std::int64_t>()) {
