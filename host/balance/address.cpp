@@ -50,6 +50,7 @@ std::optional<Address> Address::parse(std::string_view text) {
 
 std::optional<Address> Address::parse(const std::string& host, std::uint16_t port) {
   Address address;
+  if (host.find('\0') != std::string::npos) return std::nullopt;  // the system's functions stop there
   if (host.find(':') == std::string::npos) {
     if (::inet_pton(AF_INET, host.c_str(), &address.storage_.v4.sin_addr) != 1) return std::nullopt;
     address.storage_.v4.sin_family = AF_INET;

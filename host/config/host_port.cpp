@@ -14,7 +14,8 @@ constexpr std::size_t kLongestName = 253;  // RFC 1035, 2.3.4, without the final
 
 bool isNumeric(int family, const std::string& host) {
   in6_addr address;
-  return ::inet_pton(family, host.c_str(), &address) == 1;
+  const bool whole = host.find('\0') == std::string::npos;  // inet_pton stops there
+  return whole && ::inet_pton(family, host.c_str(), &address) == 1;
 }
 
 bool isDigit(char c) { return c >= '0' && c <= '9'; }

@@ -46,6 +46,12 @@ TEST_CASE("Address::parse refuses everything else", "[balance][address]") {
   CHECK_FALSE(Address::parse(text));
 }
 
+TEST_CASE("Address::parse refuses a NUL byte", "[balance][address]") {
+  using namespace std::string_view_literals;
+  for (const auto text : {"10.0.0.1\0:80"sv, "10.0.0.1\0x:80"sv, "[::1\0x]:80"sv, "[fe80::1%lo\0x]:80"sv})
+    CHECK_FALSE(Address::parse(text));
+}
+
 TEST_CASE("Address without an address has no family and no text", "[balance][address]") {
   const Address none;
   CHECK(none.family() == AF_UNSPEC);

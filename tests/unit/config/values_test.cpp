@@ -78,6 +78,14 @@ TEST_CASE("parseListenAddress yields a numeric address", "[config]") {
   }
 }
 
+TEST_CASE("An address with a NUL byte in it is none", "[config]") {
+  using namespace std::string_view_literals;
+  for (const auto text : {"10.0.1.10\0:80"sv, "10.0.1.10\0x:80"sv, "[::1\0x]:80"sv, "web\0:80"sv}) {
+    CHECK_FALSE(parseListenAddress(text).ok());
+    CHECK_FALSE(parseBackendAddress(text).ok());
+  }
+}
+
 TEST_CASE("suggestion names a close word and otherwise all", "[config]") {
   const std::vector<std::string> known{"backlog", "retries", "max_connections"};
   CHECK(suggestion("backlogs", known) == "did you mean backlog?");
