@@ -30,7 +30,7 @@ const char* typeName(std::uint32_t type) {
     case LEMONADE_OPTION_INTEGER: return "an integer";
     case LEMONADE_OPTION_NUMBER: return "a number";
     case LEMONADE_OPTION_STRING: return "a string";
-    case LEMONADE_OPTION_DURATION: return "a duration such as \"10s\", or integer milliseconds";
+    case LEMONADE_OPTION_DURATION: return "a duration such as \"10s\", or integer milliseconds, of at most ten years";
     case LEMONADE_OPTION_CHOICE: return "one of the choices, as a string";
     default: return "of a type this host does not know";
   }
@@ -60,26 +60,26 @@ bool isChoice(const lemonade_option_t& option, std::string_view text) {
   return false;
 }
 
-/// The number of a written value in the unit that minimum and maximum are in; nothing where it is of another type.
-std::optional<double> magnitude(const lemonade_option_t& option, const Written& written) {
+std::optional<Duration> durationOf(const Written& written) {
+  if (const auto* millis = std::get_if<std::int64_t>(&written)) return config::durationOfMillis(*millis);
+  const auto* text = std::get_if<std::string>(&written);
+  return text != nullptr ? config::parseDuration(*text) : std::nullopt;
+}
+
+/// What was written where a number is wanted, whole in both fields; nothing where it is of another type. Durations are in
+/// nanoseconds.
+std::optional<lemonade_option_value_t> numberOf(const lemonade_option_t& option, const Written& written) {
   const auto* integer = std::get_if<std::int64_t>(&written);
   const auto* number = std::get_if<double>(&written);
-  const auto* text = std::get_if<std::string>(&written);
-  switch (option.type) {
-    case LEMONADE_OPTION_INTEGER:
-      if (integer != nullptr) return static_cast<double>(*integer);
-      break;
-    case LEMONADE_OPTION_NUMBER:
-      if (integer != nullptr) return static_cast<double>(*integer);
-      if (number != nullptr && std::isfinite(*number)) return *number;
-      break;
-    case LEMONADE_OPTION_DURATION:
-      if (integer != nullptr && *integer >= 0) return static_cast<double>(*integer);
-      if (text != nullptr)
-        if (const auto duration = config::parseDuration(*text)) return static_cast<double>(duration->count()) / 1e6;
-      break;
-    default: break;
+  if (option.type == LEMONADE_OPTION_DURATION) {
+    const auto duration = durationOf(written);
+    if (!duration) return std::nullopt;
+    return lemonade_option_value_t{duration->count(), static_cast<double>(duration->count()), {}};
   }
+  const bool takes_integer = option.type == LEMONADE_OPTION_INTEGER || option.type == LEMONADE_OPTION_NUMBER;
+  if (integer != nullptr && takes_integer) return lemonade_option_value_t{*integer, static_cast<double>(*integer), {}};
+  if (number != nullptr && option.type == LEMONADE_OPTION_NUMBER && std::isfinite(*number))
+    return lemonade_option_value_t{0, *number, {}};
   return std::nullopt;
 }
 
@@ -109,15 +109,14 @@ std::string convert(const lemonade_option_t& option, const Written& written, lem
     value.text = {kept.data(), kept.size()};
     return {};
   }
-  const auto amount = magnitude(option, written);
-  if (!amount) return wrong_type;
+  const auto number = numberOf(option, written);
+  if (!number) return wrong_type;
+  const double unit = option.type == LEMONADE_OPTION_DURATION ? 1e6 : 1;
   const bool bounded = option.minimum != 0 || option.maximum != 0;
-  if (bounded && (*amount < option.minimum || *amount > option.maximum)) return "must be " + rangeText(option);
-  const double scaled = option.type == LEMONADE_OPTION_DURATION ? *amount * 1e6 : *amount;
-  const auto* integer = std::get_if<std::int64_t>(&written);
-  value.integer = integer != nullptr && option.type == LEMONADE_OPTION_INTEGER ? *integer
-                                                                              : static_cast<std::int64_t>(scaled);
-  value.number = scaled;
+  // Nothing is in a range whose ends are no numbers.
+  const bool inside = number->number >= option.minimum * unit && number->number <= option.maximum * unit;
+  if (bounded && !inside) return "must be " + rangeText(option);
+  value = *number;
   return {};
 }
 

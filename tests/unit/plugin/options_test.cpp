@@ -3,6 +3,9 @@
 
 #include <catch2/catch.hpp>
 
+#include <cmath>
+#include <limits>
+
 using namespace lemonade;
 using namespace lemonade::plugin;
 
@@ -69,6 +72,47 @@ TEST_CASE_METHOD(Fixture, "OptionSet takes what the operator wrote", "[plugin]")
 TEST_CASE_METHOD(Fixture, "OptionSet reads an integer duration as milliseconds", "[plugin]") {
   give("window", std::int64_t{20});
   CHECK(value(build(), 3).integer == 20'000'000);
+}
+
+TEST_CASE_METHOD(Fixture, "OptionSet takes numbers as large as they come and no duration that is longer than can be said",
+                 "[plugin]") {
+  const lemonade_option_t rows[] = {
+      {LEMONADE_STR("share"), LEMONADE_OPTION_NUMBER, 0, 0, 0, LEMONADE_STR("0"), {}, LEMONADE_STR("doc")},
+      {LEMONADE_STR("window"), LEMONADE_OPTION_DURATION, 0, 0, 0, LEMONADE_STR("0s"), {}, LEMONADE_STR("doc")},
+      {LEMONADE_STR("count"), LEMONADE_OPTION_INTEGER, 0, 0, 0, LEMONADE_STR("0"), {}, LEMONADE_STR("doc")},
+  };
+  plugin.option_count = 3;
+  plugin.options = rows;
+  choice.options.clear();
+  give("share", 1e308);
+  give("window", std::int64_t{315'360'000'000});
+  give("count", std::numeric_limits<std::int64_t>::min());
+  const auto set = build();
+  REQUIRE(problems.empty());
+  CHECK(value(set, 0).number == 1e308);
+  CHECK(value(set, 1).integer == 315'360'000'000'000'000);
+  CHECK(value(set, 2).integer == std::numeric_limits<std::int64_t>::min());
+
+  for (const std::int64_t millis : {std::int64_t{315'360'000'001}, std::numeric_limits<std::int64_t>::max()}) {
+    choice.options.clear();
+    problems.clear();
+    give("window", millis);
+    (void)build();
+    REQUIRE(problems.size() == 1);
+    CHECK_THAT(problems[0].text, Catch::EndsWith("of at most ten years"));
+  }
+}
+
+TEST_CASE_METHOD(Fixture, "OptionSet takes nothing for a range whose ends are no numbers", "[plugin]") {
+  const double nan = std::nan("");
+  const lemonade_option_t rows[] = {
+      {LEMONADE_STR("share"), LEMONADE_OPTION_NUMBER, 0, nan, nan, LEMONADE_STR("0"), {}, LEMONADE_STR("doc")}};
+  plugin.option_count = 1;
+  plugin.options = rows;
+  choice.options.clear();
+  give("share", 0.5);
+  (void)build();
+  CHECK(problems.size() == 1);
 }
 
 TEST_CASE_METHOD(Fixture, "OptionSet reports every wrong option where it was written", "[plugin]") {
