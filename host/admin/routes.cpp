@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "base/log.h"
+#include "base/log_line.h"
 
 namespace lemonade::admin {
 
@@ -36,7 +37,7 @@ std::string allowed(const Methods& methods) {
 
 Response errorResponse(int status, const std::string& message) {
   Poco::JSON::Object object;
-  object.set("error", message);
+  object.set("error", log::validUtf8(message));  // which may repeat what a client sent
   return {.status = status, .body = text(object)};
 }
 

@@ -83,17 +83,6 @@ void appendValue(std::string& line, std::string_view value) {
   line += '"';
 }
 
-std::string validUtf8(std::string_view text) {
-  std::string valid;
-  valid.reserve(text.size());
-  while (!text.empty()) {
-    const auto character = firstCharacter(text);
-    text.remove_prefix(character.bytes.size());
-    valid += character.code < 0 ? kReplacementCharacter : character.bytes;
-  }
-  return valid;
-}
-
 std::string formatText(const Event& event) {
   std::string line = timeText(event.unix_us);
   line += ' ';
@@ -135,6 +124,17 @@ std::string printable(std::string_view text) {
   std::string line;
   appendEscaped(line, text, false);
   return line;
+}
+
+std::string validUtf8(std::string_view text) {
+  std::string valid;
+  valid.reserve(text.size());
+  while (!text.empty()) {
+    const auto character = firstCharacter(text);
+    text.remove_prefix(character.bytes.size());
+    valid += character.code < 0 ? kReplacementCharacter : character.bytes;
+  }
+  return valid;
 }
 
 std::string formatLine(const Event& event, Format format) {

@@ -34,4 +34,7 @@ std::string formatLine(const Event& event, Format format);
 /// become \n, \t or \xNN.
 std::string printable(std::string_view text);
 
+/// The text with U+FFFD for each byte that is not UTF-8: what JSON can hold.
+std::string validUtf8(std::string_view text);
+
 }  // namespace lemonade::log

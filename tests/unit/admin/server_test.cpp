@@ -148,6 +148,14 @@ TEST_CASE("Server answers what it does not know with an error in JSON", "[admin]
   CHECK_THAT(wrong, Catch::Contains("Allow: GET, HEAD\r\n") && Catch::Contains("{\"error\":"));
 }
 
+TEST_CASE("An error is JSON whatever bytes the path has", "[admin]") {
+  Server server;
+  startWith(server);
+  const auto answer = get(server, "/%ff%01%c3%a9%00x");
+  CHECK(statusOf(answer) == "HTTP/1.1 404 Not Found");
+  CHECK_THAT(bodyOf(answer), Catch::StartsWith("{\"error\":\"there is no /\xef\xbf\xbd\\u0001\xc3\xa9\\u0000x here"));
+}
+
 TEST_CASE("Server lists its endpoints at the root", "[admin]") {
   Server server;
   server.handle("GET", "/metrics/*", hello);
