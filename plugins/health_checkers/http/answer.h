@@ -33,7 +33,7 @@ class Answer {
   /// The backend finished sending. Not after kComplete or kBroken.
   State finish();
 
-  /// From 200 on; interim answers such as 100 are skipped. 0 in kHead.
+  /// From 200 on; interim answers such as 100 are skipped. 0 in kHead, and in kBroken where the head is not complete.
   unsigned status() const noexcept;
   /// True once the wanted text has been seen in the body.
   bool found() const noexcept;

@@ -77,6 +77,16 @@ TEST_CASE("A status is judged before the body has come", "[http]") {
   CHECK(checker.after({"HTTP/1.1 200 OK\r\nContent-Len"}, false).what == kWait);
 }
 
+TEST_CASE("What is broken behind that which decides does not matter however the answer is split", "[http]") {
+  const std::string head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", broken = "3\r\nabcd\r\n";
+  const CheckerFixture plain(LEMONADE_PLUGIN), some(LEMONADE_PLUGIN, {{"body", "abc"}});
+  CHECK(plain.however(head + broken).what == kPass);
+  CHECK(some.however(head + broken).what == kPass);
+  CHECK(some.however("HTTP/1.1 500 x\r\nTransfer-Encoding: chunked\r\n\r\n" + broken).reason ==
+        "status 500, expected 200-299");
+  CHECK(some.however(head + "zz\r\n").reason.find("the body of the answer is broken") == 0);
+}
+
 TEST_CASE("A body is searched however the answer is split", "[http]") {
   const CheckerFixture checker(LEMONADE_PLUGIN, {{"body", "\"ok\""}});
   CHECK(checker.however(answer("200 OK", "{\"status\": \"ok\"}")).what == kPass);
