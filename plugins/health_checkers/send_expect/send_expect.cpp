@@ -36,10 +36,9 @@ Match firstOf(const std::vector<std::string>& texts, std::string_view bytes, std
 class SendExpect : public sdk::HealthChecker {
  public:
   static constexpr lemonade_option_t kOptions[] = {
-      {LEMONADE_STR("script"), LEMONADE_OPTION_STRING, LEMONADE_OPTION_REQUIRED, 0, 0, LEMONADE_STR(""),
-       LEMONADE_STR(""),
-       LEMONADE_STR(
-           "One step a line: send \"text\", expect \"text\" (or several: \"a\" or \"b\"), expect_not \"text\".")},
+      sdk::required(sdk::option(
+          "script", LEMONADE_OPTION_STRING, "",
+          "One step a line: send \"text\", expect \"text\" (or several: \"a\" or \"b\"), expect_not \"text\".")),
   };
 
   explicit SendExpect(const sdk::Options& options) : script_(Script::parse(options.text("script"))) {}

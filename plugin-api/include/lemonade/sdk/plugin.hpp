@@ -86,6 +86,17 @@ consteval lemonade_option_t option(std::string_view key, std::uint32_t type, std
   return {str(key), type, 0, minimum, maximum, str(fallback), str(choices), str(doc)};
 }
 
+/// A row whose value the configuration must give, and one whose value is never shown:
+/// secret(option("password", LEMONADE_OPTION_STRING, "", "...")).
+consteval lemonade_option_t required(lemonade_option_t row) {
+  row.flags |= LEMONADE_OPTION_REQUIRED;
+  return row;
+}
+consteval lemonade_option_t secret(lemonade_option_t row) {
+  row.flags |= LEMONADE_OPTION_SECRET;
+  return row;
+}
+
 /// The values of the options, by the key of their schema row. Valid during the constructor that received it. [control]
 class Options {
  public:
