@@ -15,7 +15,10 @@ class Block(NamedTuple):
 
 
 def all_pages(root):
-    return [root / "README.md", root / "plugin-api/template/README.md", *sorted((root / "docs").rglob("*.md"))]
+    return [
+        root / "README.md", root / "plugin-api/template/README.md", root / "plugin-api/examples/README.md",
+        *sorted((root / "docs").rglob("*.md"))
+    ]
 
 
 def blocks(page):

@@ -4,6 +4,7 @@
 // are those of docs/health-checks.md.
 #include "support/balancer.h"
 #include "support/privilege.h"
+#include "support/redis.h"
 #include "support/server.h"
 
 #include <signal.h>
@@ -60,28 +61,6 @@ bool passes(Balancer& balancer, unsigned checks) {
   return eventually([&] { return balancer.metric("lemonade_health_checks_total") >= before + checks; }) &&
          balancer.backend("a")->getValue<std::string>("state") == "up";
 }
-
-std::string freePort() { return std::to_string(portOf(localAddressOf(bindTo("127.0.0.1:0").get()))); }
-
-class Redis {
- public:
-  Redis()
-      : process_({"redis-server", "--port", port_, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir",
-                  folder_.path().string()}) {
-    if (!eventually([&] { return cli({"ping"}) == "PONG\n"; })) throw TimeoutError("redis-server did not start");
-  }
-  std::string address() const { return "127.0.0.1:" + port_; }
-  Process& process() { return process_; }
-  std::string cli(Arguments arguments) {
-    arguments.insert(arguments.begin(), {"redis-cli", "-p", port_});
-    return run(arguments).out;
-  }
-
- private:
-  TemporaryFolder folder_;
-  std::string port_ = freePort();
-  Process process_;
-};
 
 /// A database cluster of its own. The server refuses to run as root, so it runs as nobody there.
 class Postgres {

@@ -2,6 +2,7 @@
 //
 // Real programs through the balancer: curl, wrk, redis and our own worker.
 #include "support/balancer.h"
+#include "support/redis.h"
 #include "support/server.h"
 
 #include <signal.h>
@@ -11,26 +12,6 @@
 
 namespace lemonade::test {
 namespace {
-
-/// A redis server that keeps nothing.
-class Redis {
- public:
-  Redis()
-      : port_(freePort()),
-        process_({"redis-server", "--port", port_, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir",
-                  folder_.path().string()}) {
-    if (!eventually([&] { return run({"redis-cli", "-p", port_, "ping"}).out == "PONG\n"; }))
-      throw TimeoutError("redis-server did not start");
-  }
-  std::string address() const { return "127.0.0.1:" + port_; }
-
- private:
-  static std::string freePort() { return std::to_string(portOf(localAddressOf(bindTo("127.0.0.1:0").get()))); }
-
-  TemporaryFolder folder_;
-  std::string port_;
-  Process process_;
-};
 
 /// One of our own workers.
 class Worker {
