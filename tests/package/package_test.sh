@@ -10,10 +10,16 @@ export PKG_CONFIG_PATH=
 
 fail() { echo "$*" >&2; exit 1; }
 
-# validates ID ARGUMENT...: the installed balancer accepts a configuration with this strategy.
-validates() {
-  local id=$1 config="$WORK/$1.toml"; shift
-  printf 'strategy = "%s"\n[[backends]]\nid = 0\naddress = "127.0.0.1:1"\n' "$id" >"$config"
+# loads KIND ID ARGUMENT...: the installed balancer makes an instance of this plugin.
+loads() {
+  local key id=$2 config="$WORK/$2.toml"
+  case $1 in
+    strategy) key="strategy.algorithm = \"$id\"" ;;
+    health_checker) key="health.checker = \"$id\"" ;;
+    metrics_sink) key="metrics.sinks = [\"$id\"]" ;;
+  esac
+  shift 2
+  printf '%s\n[[backends]]\nid = 0\naddress = "127.0.0.1:1"\n' "$key" >"$config"
   "$lemonade" lb --config "$config" --validate "$@"
 }
 
@@ -26,6 +32,15 @@ exportsOnlyTheEntry() {
 # configureAndBuild SOURCE_DIR BUILD_DIR
 configureAndBuild() {
   "$CMAKE" -S "$1" -B "$2" -G Ninja "-DCMAKE_PREFIX_PATH=$prefix" && "$CMAKE" --build "$2"
+}
+
+# buildsAndJudges FOLDER NAME: a project builds without a warning, and its own tests, which judge NAME.so, pass.
+buildsAndJudges() {
+  local strict="-Wall -Wextra -Werror"
+  CFLAGS=$strict CXXFLAGS=$strict configureAndBuild "$1" "$1/build"
+  exportsOnlyTheEntry "$1/build/$2.so"
+  # A sanitized plugin-validate judges nothing: its heap and signals are the sanitizer's.
+  [ -n "$SANITIZE" ] || "$(dirname "$CMAKE")/ctest" --test-dir "$1/build" --no-tests=error --output-on-failure
 }
 
 installs() {
@@ -41,9 +56,9 @@ installs() {
 
 findsItsPlugins() {
   local plugin
-  validates round_robin
+  loads strategy round_robin
   for plugin in "$prefix/$LIBDIR"/lemonade/plugins/*.so; do exportsOnlyTheEntry "$plugin"; done
-  if validates com.example.absent; then fail "accepted a strategy that is not there"; fi
+  if loads strategy com.example.absent; then fail "accepted a strategy that is not there"; fi
 }
 
 shipsValidConfigurations() {
@@ -58,12 +73,10 @@ shipsValidConfigurations() {
 buildsTemplate() {
   local plugins="$prefix/$LIBDIR/lemonade/plugins"
   cp -r "$prefix/share/lemonade/plugin-template" "$WORK/template"
-  configureAndBuild "$WORK/template" "$WORK/template/build"
-  exportsOnlyTheEntry "$WORK/template/build/first.so"
-  "$(dirname "$CMAKE")/ctest" --test-dir "$WORK/template/build" --no-tests=error --output-on-failure
-  validates com.example.first --plugin-dir "$WORK/template/build"
+  buildsAndJudges "$WORK/template" first
+  loads strategy com.example.first --plugin-dir "$WORK/template/build"
   "$CMAKE" --install "$WORK/template/build"
-  validates com.example.first
+  loads strategy com.example.first
   rm "$plugins/first.so"
 }
 
@@ -76,31 +89,73 @@ buildsByPkgConfig() {
   eval "$CXX -std=c++20 -O2 '$SOURCE/plugin-api/template/first.cpp' -o '$WORK/by_hand/first.so'" \
     "$(pkg-config --cflags lemonade-plugin) $(pkg-config --variable=pluginflags lemonade-plugin)"
   exportsOnlyTheEntry "$WORK/by_hand/first.so"
-  validates com.example.first --plugin-dir "$WORK/by_hand"
+  loads strategy com.example.first --plugin-dir "$WORK/by_hand"
 }
 
-buildsPlainC() {
-  mkdir "$WORK/plain_c"
-  cp "$SOURCE/tests/package/last.c" "$WORK/plain_c/"
-  cat >"$WORK/plain_c/CMakeLists.txt" <<'END'
-cmake_minimum_required(VERSION 3.25)
-project(last LANGUAGES C)
-find_package(LemonadePlugin 1.0 REQUIRED)
-lemonade_add_plugin(last last.c)
-END
-  configureAndBuild "$WORK/plain_c" "$WORK/plain_c/build"
-  exportsOnlyTheEntry "$WORK/plain_c/build/last.so"
-  validates com.example.last --plugin-dir "$WORK/plain_c/build"
+# example NAME KIND: one of them, alone as a stranger's project.
+example() {
+  buildsAndJudges "$WORK/examples/$1" "$1"
+  loads "$2" "com.example.$1" --plugin-dir "$WORK/examples/$1/build"
 }
 
-refusesOtherMajor() {
-  mkdir "$WORK/other_major"
-  printf 'cmake_minimum_required(VERSION 3.25)\nproject(p LANGUAGES CXX)\nfind_package(LemonadePlugin 2.0 REQUIRED)\n' \
-    >"$WORK/other_major/CMakeLists.txt"
-  if configureAndBuild "$WORK/other_major" "$WORK/other_major/build" 2>"$WORK/other_major.log"; then
-    fail "found version 2.0"
+buildsExamples() {
+  cp -r "$prefix/share/lemonade/examples" "$WORK/examples"
+  [ "$(cd "$WORK/examples" && echo */)" = "fill_first/ maglev/ redis_ping/ statsd/" ] || fail "there are others"
+  example fill_first strategy
+  example maglev strategy
+  example redis_ping health_checker
+  example statsd metrics_sink
+  if grep -q '^CMAKE_CXX_COMPILER' "$WORK/examples/fill_first/build/CMakeCache.txt"; then
+    fail "the example in C needs a C++ compiler"
   fi
-  grep -q 'version: 1\.' "$WORK/other_major.log" || fail "$(cat "$WORK/other_major.log")"
+}
+
+# Installed and in the checkout alike, new-plugin makes a project that builds, is sound, and is loaded.
+makesNewPlugins() {
+  local kind arguments
+  mkdir "$WORK/new" "$WORK/same"
+  cd "$WORK/new"
+  for kind in strategy health_checker metrics_sink; do
+    [ "$("$prefix/bin/lemonade-new-plugin" "$kind" "my_$kind")" = "my_$kind" ] || fail "it does not say what it made"
+    (cd "$WORK/same" && "$SOURCE/tools/new-plugin" "$kind" "my_$kind")
+    diff -r "my_$kind" "$WORK/same/my_$kind"
+    buildsAndJudges "$WORK/new/my_$kind" "my_$kind"
+    loads "$kind" "com.example.my_$kind" --plugin-dir "my_$kind/build"
+  done
+  for arguments in "strategy my_strategy" "strategy Not-Snake" "gadget x" ""; do
+    # shellcheck disable=SC2086
+    if "$prefix/bin/lemonade-new-plugin" $arguments 2>/dev/null; then fail "it took: $arguments"; fi
+  done
+}
+
+# Of what lemonade_add_plugin promises, what only the file shows; and what it must not link.
+hardens() {
+  local plugin=$WORK/hard/build/first.so
+  cp -r "$prefix/share/lemonade/plugin-template" "$WORK/hard"
+  # What C++ makes unique to the process where nobody forbids it.
+  printf 'inline int& shared() { static int value; return value; }\nint& used = shared();\n' >>"$WORK/hard/first.cpp"
+  configureAndBuild "$WORK/hard" "$WORK/hard/build"
+  readelf --dynamic --wide "$plugin" | grep -Eq 'BIND_NOW|FLAGS.* NOW' || fail "it is bound late"
+  readelf --segments --wide "$plugin" | grep -q GNU_RELRO || fail "its relocations stay writable"
+  if readelf --syms --wide "$plugin" | grep ' UNIQUE '; then fail "it has GNU-unique symbols"; fi
+  exportsOnlyTheEntry "$plugin"
+  printf 'extern "C" int nobodyHasThis();\nint asked = nobodyHasThis();\n' >>"$WORK/hard/first.cpp"
+  if configureAndBuild "$WORK/hard" "$WORK/hard/build" >"$WORK/hard.log" 2>&1; then
+    fail "a plugin that needs a symbol nobody defines was linked"
+  fi
+  grep -q 'undefined reference to .nobodyHasThis' "$WORK/hard.log" || fail "$(cat "$WORK/hard.log")"
+}
+
+# What is there is 1.0: another major version, or a later minor one, is not found.
+refusesOtherVersions() {
+  local version
+  mkdir "$WORK/other"
+  for version in 0.9 1.9 2.0; do
+    printf 'cmake_minimum_required(VERSION 3.25)\nproject(p LANGUAGES NONE)\n%s\n' \
+      "find_package(LemonadePlugin $version REQUIRED)" >"$WORK/other/CMakeLists.txt"
+    if configureAndBuild "$WORK/other" "$WORK/other/build" 2>"$WORK/other.log"; then fail "found version $version"; fi
+    grep -q 'version: 1\.' "$WORK/other.log" || fail "$(cat "$WORK/other.log")"
+  done
 }
 
 configuresPlainly() {

@@ -110,20 +110,4 @@ installs() {
   [ "$(find "$work/plugins" -type f | wc -l)" = 1 ] || fail "it installed what no balancer loads"
 }
 
-# What tools/new-plugin makes compiles and is sound.
-makesNewPlugins() {
-  local kind
-  cd "$work"
-  for kind in strategy health_checker metrics_sink; do
-    exits 0 "$SOURCE/tools/new-plugin" "$kind" "my_$kind"
-    "$CXX" -std=c++20 -O0 -Wall -Wextra -Werror -shared -fPIC -fvisibility=hidden -fno-gnu-unique -Wl,-z,now \
-      "-Wl,--version-script=$SOURCE/plugin-api/cmake/plugin.map" "-I$SOURCE/plugin-api/include" \
-      "my_$kind/my_$kind.cpp" -o "my_$kind.so"
-    chmod go-w "my_$kind.so"
-    exits 0 "${judge[@]}" "my_$kind.so"
-  done
-  exits 2 "$SOURCE/tools/new-plugin" strategy my_strategy
-  exits 2 "$SOURCE/tools/new-plugin" strategy Not-Snake
-}
-
 "$1"
