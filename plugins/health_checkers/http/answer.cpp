@@ -26,7 +26,6 @@ class Answer::Parser : public http::basic_parser<false> {
   Parser(std::string_view wanted, bool has_body) : wanted_(wanted) {
     header_limit(kMaxHead);
     body_limit(std::numeric_limits<std::uint64_t>::max());  // none would refuse every length
-    eager(true);
     skip(!has_body);
   }
 
@@ -69,6 +68,12 @@ unsigned Answer::status() const noexcept { return parser_->header_done && !inter
 bool Answer::found() const noexcept { return parser_->found; }
 bool Answer::interim() const noexcept { return parser_->status / 100 == 1; }
 
+/// Beast (1.74) asserts that a last chunk which it has seen begin as "0\r\n", without another before it, goes on by two
+/// bytes at least: it is shown those three together with what follows. Chunked answers never end with them.
+bool Answer::heldBack() const noexcept {
+  return parser_->header_done && parser_->chunked() && parser_->body == 0 && unread_ == "0\r\n";
+}
+
 Answer::State Answer::take(std::string_view bytes) {
   anything_ = anything_ || !bytes.empty();
   unread_ += bytes;
@@ -82,12 +87,13 @@ Answer::State Answer::parse() {
       parser_ = std::make_unique<Parser>(wanted_, has_body_);
     }
     if (parser_->body >= kMaxBody) return State::kComplete;
-    if (unread_.empty()) break;
+    if (unread_.empty() || heldBack()) break;
     // Beast waits for a whole line, which the alert of a TLS server never becomes.
     if (parser_->status == 0 && unread_.compare(0, kProtocol.size(), kProtocol.substr(0, unread_.size())) != 0)
       return broken("no HTTP answer but " + lemonade::sdk::quoted(unread_));
     error_code error;
     const auto begins = unread_.substr(0, 40);
+    parser_->eager(parser_->header_done);  // it stops behind the head, where heldBack() looks at what follows
     const auto read = parser_->put(boost::asio::const_buffer(unread_.data(), unread_.size()), error);
     unread_.erase(0, read);
     if (error == http::error::need_more) break;
@@ -104,6 +110,7 @@ Answer::State Answer::parse() {
 Answer::State Answer::finish() {
   if (!anything_) return broken("closed without an answer");
   error_code error = http::error::partial_message;
+  if (heldBack()) parser_->put(boost::asio::const_buffer(unread_.data(), unread_.size()), error);  // may be body
   if (parser_->got_some()) parser_->put_eof(error);
   if (error) return broken("closed before the answer was complete");
   return State::kComplete;

@@ -43,6 +43,7 @@ class Answer {
   class Parser;
 
   State parse();
+  bool heldBack() const noexcept;
   State broken(std::string problem);
   bool interim() const noexcept;
 

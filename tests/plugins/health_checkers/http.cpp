@@ -104,6 +104,19 @@ TEST_CASE("A body is searched however the answer is split", "[http]") {
   CHECK(checker.after({"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n\"ok\""}, false).what == kPass);
 }
 
+TEST_CASE("A last chunk may be the first and come byte by byte", "[http]") {
+  const CheckerFixture checker(LEMONADE_PLUGIN, {{"body", "0\r"}});
+  const std::string head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+  const auto empty = checker.however(head + "0\r\n\r\n");
+  CHECK(empty.what == kFail);
+  CHECK(empty.reason == "the body does not hold \"0\\r\"");
+  CHECK(checker.however(head + "0\r\nTrailer: 1\r\n\r\n").reason == empty.reason);
+  CHECK(checker.however(head + "0\r\n").reason == "closed before the answer was complete");
+  // The same three bytes as the body of a chunk, also of one that is cut short.
+  CHECK(checker.however(head + "3\r\n0\r\n\r\n0\r\n\r\n").what == kPass);
+  CHECK(checker.however(head + "9\r\n0\r\n").what == kPass);
+}
+
 TEST_CASE("A body is read no further than 64 KiB", "[http]") {
   const CheckerFixture checker(LEMONADE_PLUGIN, {{"body", "needle"}});
   const auto size = GENERATE(64u * 1024, 64u * 1024 - 1, 64u * 1024 + 1);
