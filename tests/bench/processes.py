@@ -92,6 +92,12 @@ def cpu_seconds(pid):
     return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
 
 
+def machine_seconds():
+    """What all processors have worked since the machine started."""
+    user, nice, system, _, _, irq, softirq = map(int, open("/proc/stat").readline().split()[1:8])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+
+
 def anonymous_bytes(pid):
     """Memory that is nobody else's and no file's."""
     lines = (line for one in family(pid) for line in open(f"/proc/{one}/smaps_rollup"))

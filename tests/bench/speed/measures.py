@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What is measured of one proxy that is up: costs of its process, in its own accounts, per unit of work."""
+import contextlib
 import math
 import re
 import resource
@@ -8,7 +9,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 
-from processes import Failed, anonymous_bytes, cpu_seconds
+from processes import Failed, anonymous_bytes, cpu_seconds, machine_seconds
 from speed import proxies
 
 LOAD_CORE = 1
@@ -22,14 +23,24 @@ class Target:
     port: int
     processes: object
     real_time: bool
+    load_core: int = LOAD_CORE  # None: any
 
     def cpu(self):
         return cpu_seconds(self.process.pid) if self.process else 0.0
 
 
+@dataclass
+class Work:
+    """What was done in a run of load, and what it took."""
+    requests: int
+    mib: float
+    cpu: float      # seconds of the proxy
+    machine: float  # seconds of everything on this machine
+
+
 def load(target, seconds, connections, path, close=False):
-    """Runs wrk; returns (requests, MiB received, CPU seconds of the proxy). Raises Failed on any error."""
-    before = target.cpu()
+    """Runs wrk. Raises Failed on any error."""
+    before, machine = target.cpu(), machine_seconds()
     headers = ["-H", "Connection: close"] if close else []
     text = _output(target, ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", *headers,
                             f"http://127.0.0.1:{target.port}/{path}"])
@@ -39,23 +50,29 @@ def load(target, seconds, connections, path, close=False):
         raise Failed(f"wrk: {errors[0]}")
     requests = int(re.search(r"(\d+) requests in", text)[1])
     amount, unit = re.search(r"([\d.]+)([KMG]?)B read", text).groups()
-    return requests, float(amount) * MIB[unit], target.cpu() - before
+    return Work(requests, float(amount) * MIB[unit], target.cpu() - before, machine_seconds() - machine)
 
 
 def request_cpu(target, seconds, connections):
-    requests, _, cpu = load(target, seconds, connections, "0")
-    return {"cpu_us": 1e6 * cpu / requests, "rate": requests / seconds}
+    return _each(load(target, seconds, connections, "0"), seconds)
 
 
-def connection_cpu(target, seconds):
-    connections, _, cpu = load(target, seconds, 64, "0", close=True)
-    return {"cpu_us": 1e6 * cpu / connections, "rate": connections / seconds}
+def connection_cpu(target, seconds, beside=0, at_once=64):
+    """Connections of one request each, while so many others are open and idle."""
+    with _idle_clients(target, beside):
+        return _each(load(target, seconds, at_once, "0", close=True), seconds)
+
+
+def _each(work, seconds):
+    return {"cpu_us": 1e6 * work.cpu / work.requests, "machine_us": 1e6 * work.machine / work.requests,
+            "rate": work.requests / seconds}
 
 
 def bulk_cpu(target, seconds, number):
     size = list(proxies.SIZES.values())[number]
-    _, mib, cpu = load(target, seconds, 2 if size > 1 << 24 else 8, str(number))
-    return {"cpu_us": 1e6 * cpu / mib, "rate": mib / seconds}
+    work = load(target, seconds, 2 if size > 1 << 24 else 8, str(number))
+    return {"cpu_us": 1e6 * work.cpu / work.mib, "machine_us": 1e6 * work.machine / work.mib,
+            "rate": work.mib / seconds}
 
 
 def latency(target, seconds, rate):
@@ -74,27 +91,33 @@ def latency(target, seconds, rate):
 
 def idle(target, count, seconds):
     """Memory of a connection on which nothing happens, and CPU of so many, as a share of a core."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     time.sleep(0.5)
     before = anonymous_bytes(target.process.pid)
-    clients = []
-    try:
-        for i in range(count):
-            clients.append(socket.create_connection(("127.0.0.1", target.port), 10))
-            # One exchange each: a connection counts as idle once it has been used.
-            clients[-1].sendall(b"GET /0 HTTP/1.1\r\nHost: x\r\n\r\n")
-            _read_answer(clients[-1])
+    with _idle_clients(target, count):
         time.sleep(1)
         memory = anonymous_bytes(target.process.pid) - before
         cpu = target.cpu()
         time.sleep(seconds)
         cpu = target.cpu() - cpu
+    return {"bytes": memory / count, "cpu_percent": 100 * cpu / seconds}
+
+
+@contextlib.contextmanager
+def _idle_clients(target, count):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    clients = []
+    try:
+        for _ in range(count):
+            clients.append(socket.create_connection(("127.0.0.1", target.port), 10))
+            # One exchange each: a connection counts as idle once it has been used.
+            clients[-1].sendall(b"GET /0 HTTP/1.1\r\nHost: x\r\n\r\n")
+            _read_answer(clients[-1])
+        yield
     finally:
         for client in clients:
             client.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return {"bytes": memory / count, "cpu_percent": 100 * cpu / seconds}
 
 
 def _read_answer(client):
@@ -107,7 +130,7 @@ def _read_answer(client):
 
 
 def _output(target, command):
-    process = target.processes.start("load", command, core=LOAD_CORE, real_time=target.real_time,
+    process = target.processes.start("load", command, core=target.load_core, real_time=target.real_time,
                                      stdout=subprocess.PIPE)
     output, _ = process.communicate(timeout=300)
     target.processes.running.remove(process)

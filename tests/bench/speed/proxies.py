@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Who is measured: Lemonade, HAProxy and nginx, each with one worker and in front of one web server with two ports; and
+"""Who is measured: Lemonade over each of its relays, HAProxy and nginx, each in front of one web server with two ports; and
 that server alone."""
 import pathlib
 from dataclasses import dataclass
@@ -12,33 +12,34 @@ LIMIT = 9500  # connections of a proxy; each takes two descriptors
 @dataclass
 class Proxy:
     name: str
-    # Of (folder for its files, port to listen on, ports of the backend): the command; None for no proxy.
-    prepare: Optional[Callable[[pathlib.Path, int, list], list]]
+    # Of (folder for its files, port to listen on, ports of the backend, workers): the command; None for no proxy.
+    prepare: Optional[Callable[[pathlib.Path, int, list, int], list]]
 
 
 def all_proxies(build):
-    return [Proxy("Lemonade", lambda *where: _lemonade(build, *where)), Proxy("HAProxy", _haproxy),
-            Proxy("nginx", _nginx), Proxy("direct", None)]
+    return [Proxy("Lemonade", lambda *where: _lemonade(build, "auto", *where)),
+            Proxy("Lemonade epoll", lambda *where: _lemonade(build, "epoll", *where)),
+            Proxy("HAProxy", _haproxy), Proxy("nginx", _nginx), Proxy("direct", None)]
 
 
-def _lemonade(build, folder, port, backends):
+def _lemonade(build, relay, folder, port, backends, workers):
     tables = "".join(f'[[backends]]\nid = {i}\naddress = "127.0.0.1:{p}"\n' for i, p in enumerate(backends))
-    text = (f'[runtime]\nworkers = 1\n[proxy]\nlisten_address = "127.0.0.1:{port}"\nmax_connections = {LIMIT}\n'
-            f'[admin]\nlisten_address = ""\n{tables}')
+    text = (f'[runtime]\nworkers = {workers}\n[proxy]\nlisten_address = "127.0.0.1:{port}"\n'
+            f'max_connections = {LIMIT}\nrelay = "{relay}"\n[admin]\nlisten_address = ""\n{tables}')
     return [build / "bin/lemonade", "lb", "--config", _write(folder, "lemonade.toml", text)]
 
 
-def _haproxy(folder, port, backends):
+def _haproxy(folder, port, backends, workers):
     servers = "".join(f"  server s{i} 127.0.0.1:{p} check\n" for i, p in enumerate(backends))
-    text = (f"global\n  maxconn {LIMIT}\n  nbthread 1\ndefaults\n  mode tcp\n  timeout connect 5s\n"
+    text = (f"global\n  maxconn {LIMIT}\n  nbthread {workers}\ndefaults\n  mode tcp\n  timeout connect 5s\n"
             f"  timeout client 1h\n  timeout server 1h\nlisten all\n  bind 127.0.0.1:{port}\n"
             f"  balance leastconn\n{servers}")
     return ["haproxy", "-db", "-f", _write(folder, "haproxy.cfg", text)]
 
 
-def _nginx(folder, port, backends):
+def _nginx(folder, port, backends, workers):
     servers = "".join(f"server 127.0.0.1:{p};\n" for p in backends)
-    text = (f"load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n{_nginx_head(folder, 'proxy')}"
+    text = (f"load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n{_nginx_head(folder, 'proxy', workers)}"
             f"stream {{\nupstream servers {{\nleast_conn;\n{servers}}}\nserver {{\n"
             f"listen 127.0.0.1:{port} backlog=4096;\nproxy_timeout 1h;\nproxy_pass servers;\n}}\n}}\n")
     return _nginx_command(folder, "proxy", text)
@@ -57,8 +58,8 @@ def backend(folder, ports):
     return _nginx_command(folder, "backend", text)
 
 
-def _nginx_head(folder, name):
-    return (f"worker_processes 1;\nworker_rlimit_nofile 20000;\npid {folder}/{name}.pid;\n"
+def _nginx_head(folder, name, workers=1):
+    return (f"worker_processes {workers};\nworker_rlimit_nofile 20000;\npid {folder}/{name}.pid;\n"
             f"error_log {folder}/{name}-error.log crit;\nevents {{ worker_connections 19900; }}\n")
 
 
