@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "config/finding.h"
 
+#include "base/log_line.h"
+
 #include <algorithm>
 #include <tuple>
 
@@ -15,11 +17,9 @@ bool hasErrors(const std::vector<Finding>& findings) noexcept {
                      [](const Finding& finding) { return finding.severity == Severity::kError; });
 }
 
-/// Texts quote what the file holds; a finding is one line all the same.
-void Findings::add(Severity severity, Source source, std::string text) {
-  std::replace_if(
-      text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
-  list_.push_back({severity, std::move(source), std::move(text)});
+/// Texts quote what the file or a plugin holds; a finding is one line of text all the same.
+void Findings::add(Severity severity, Source source, const std::string& text) {
+  list_.push_back({severity, std::move(source), log::printable(text)});
 }
 
 std::vector<Finding> Findings::take() && {

@@ -28,14 +28,14 @@ bool hasErrors(const std::vector<Finding>& findings) noexcept;
 /// Collects findings. One thread.
 class Findings {
  public:
-  void error(Source source, std::string text) { add(Severity::kError, std::move(source), std::move(text)); }
-  void warning(Source source, std::string text) { add(Severity::kWarning, std::move(source), std::move(text)); }
+  void error(Source source, const std::string& text) { add(Severity::kError, std::move(source), text); }
+  void warning(Source source, const std::string& text) { add(Severity::kWarning, std::move(source), text); }
 
   /// All of them: those of the file by line and column, then the others as they were found.
   std::vector<Finding> take() &&;
 
  private:
-  void add(Severity severity, Source source, std::string text);
+  void add(Severity severity, Source source, const std::string& text);
 
   std::vector<Finding> list_;
 };

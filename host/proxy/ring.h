@@ -8,8 +8,16 @@
 #include <liburing.h>
 
 #include <cstdint>
+#include <optional>
 
 namespace lemonade::proxy {
+
+/// A request that is done, as the kernel tells it.
+struct Completion {
+  std::uint64_t user_data;  ///< of the request
+  std::int32_t result;      ///< what the system call would have returned, or a negative errno
+  std::uint32_t flags;      ///< IORING_CQE_F_*
+};
 
 class Ring {
  public:
@@ -32,6 +40,17 @@ class Ring {
   /// Hands over everything and waits until something is done besides what completes at once; with gather_ns, that long
   /// for up to `enough` more. Comes back without where a signal arrives.
   void wait(std::uint64_t gather_ns, unsigned enough) noexcept;
+  /// The next thing that is done; nothing where all has been taken.
+  std::optional<Completion> pop() noexcept {
+    unsigned head;
+    io_uring_cqe* first;
+    io_uring_for_each_cqe(&ring_, head, first) {
+      const Completion done{first->user_data, first->res, first->flags};
+      ::io_uring_cq_advance(&ring_, 1);
+      return done;
+    }
+    return std::nullopt;
+  }
   /// Hands over everything and runs what has completed, without waiting.
   void submit() noexcept { enter(0, 0); }
 

@@ -103,13 +103,7 @@ bool UringRelay::wait(bool) noexcept {
   owner_.handleTurn(nowNs());
   reactors_turn_ = leaving_;
   events_ = 0;
-  unsigned head, count = 0;
-  io_uring_cqe* completion;
-  io_uring_for_each_cqe(&ring_->get(), head, completion) {
-    handleCompletion(*completion);
-    ++count;
-  }
-  ::io_uring_cq_advance(&ring_->get(), count);
+  while (const auto completion = ring_->pop()) handleCompletion(*completion);
   settleAll();
   gather_ns_ = coalescing_.endTurn(events_);
   return !reactors_turn_;
@@ -125,7 +119,7 @@ io_uring_sqe& UringRelay::ask(Session& session, Side side, Request request, int 
   return entry;
 }
 
-void UringRelay::handleCompletion(const io_uring_cqe& completion) noexcept {
+void UringRelay::handleCompletion(const Completion& completion) noexcept {
   const auto request = static_cast<Request>((completion.user_data >> kRequestShift) & 7);
   if (request == Request::kNoMatter) return;
   if (request == Request::kGuest) return handleGuest(completion.user_data >> kNumberShift);
@@ -137,19 +131,19 @@ void UringRelay::handleCompletion(const io_uring_cqe& completion) noexcept {
   if (about.fd < 0 || stale) return drop(about, request, completion);
   switch (request) {
     case Request::kReceive: return handleReceived(session, side, completion);
-    case Request::kSend: return handleSent(session, side, completion.res);
+    case Request::kSend: return handleSent(session, side, completion.result);
     case Request::kWatch: return handleWatched(session, side, completion);
     case Request::kConnect:
       about.connecting = false;
-      return completion.res == 0 ? owner_.handleConnected(session)
-                                 : owner_.handleConnectFailed(session, -completion.res);
+      return completion.result == 0 ? owner_.handleConnected(session)
+                                 : owner_.handleConnectFailed(session, -completion.result);
     case Request::kNoMatter:
     case Request::kGuest: return;
   }
 }
 
 // Of an endpoint that is closed.
-void UringRelay::drop(Endpoint& endpoint, Request request, const io_uring_cqe& completion) noexcept {
+void UringRelay::drop(Endpoint& endpoint, Request request, const Completion& completion) noexcept {
   if (request == Request::kReceive && (completion.flags & IORING_CQE_F_BUFFER) != 0) {
     const auto id = static_cast<RingBuffers::Id>(completion.flags >> IORING_CQE_BUFFER_SHIFT);
     buffers_.take(id, 0);
@@ -187,23 +181,23 @@ void UringRelay::want(Session& session, Side side) noexcept {
     watch(session, side);  // whether it breaks meanwhile
 }
 
-void UringRelay::handleReceived(Session& session, Side side, const io_uring_cqe& completion) noexcept {
+void UringRelay::handleReceived(Session& session, Side side, const Completion& completion) noexcept {
   Endpoint& from = endpoint(session, side);
   from.receiving = false;
   ++events_;
-  if (completion.res > 0) return handleBytes(session, side, completion);
-  if (completion.res == 0) {
+  if (completion.result > 0) return handleBytes(session, side, completion);
+  if (completion.result == 0) {
     from.ended = true;
     if (side == Side::kBackend && session.waiting && !session.answered && !session.client.ended)
       session.turned_away = true;
     watch(session, side);
     return settleLater(session);
   }
-  if (completion.res == -ENOBUFS) {
+  if (completion.result == -ENOBUFS) {
     from.receiving = from.starved = true;
     ++session.in_kernel;
     starved_.push_back(&session);
-  } else if (completion.res == -EINTR || completion.res == -EAGAIN || completion.res == -ECANCELED) {
+  } else if (completion.result == -EINTR || completion.result == -EAGAIN || completion.result == -ECANCELED) {
     from.eager = false;
     want(session, side);
   } else {
@@ -211,8 +205,8 @@ void UringRelay::handleReceived(Session& session, Side side, const io_uring_cqe&
   }
 }
 
-void UringRelay::handleBytes(Session& session, Side side, const io_uring_cqe& completion) noexcept {
-  const auto size = static_cast<std::uint32_t>(completion.res);
+void UringRelay::handleBytes(Session& session, Side side, const Completion& completion) noexcept {
+  const auto size = static_cast<std::uint32_t>(completion.result);
   const auto id = static_cast<RingBuffers::Id>(completion.flags >> IORING_CQE_BUFFER_SHIFT);
   Endpoint& from = endpoint(session, side);
   Endpoint& to = endpoint(session, other(side));
@@ -334,11 +328,11 @@ void UringRelay::watch(Session& session, Side side) noexcept {
   ask(session, side, Request::kWatch, IORING_OP_POLL_ADD, watched.fd).len = IORING_POLL_ADD_MULTI;
 }
 
-void UringRelay::handleWatched(Session& session, Side side, const io_uring_cqe& completion) noexcept {
+void UringRelay::handleWatched(Session& session, Side side, const Completion& completion) noexcept {
   Endpoint& watched = endpoint(session, side);
   watched.watched = (completion.flags & IORING_CQE_F_MORE) != 0;
-  if (completion.res < 0 || (completion.res & (POLLERR | POLLHUP)) == 0) return;
-  if ((completion.res & POLLERR) != 0) watched.failed = true;
+  if (completion.result < 0 || (completion.result & (POLLERR | POLLHUP)) == 0) return;
+  if ((completion.result & POLLERR) != 0) watched.failed = true;
   switch (session.state) {
     case Session::State::kConnecting:
     case Session::State::kWaiting:

@@ -68,14 +68,14 @@ class UringRelay final : public Relay {
   void submitSend(Session& session, Side side, bool at_once) noexcept;
   void watch(Session& session, Side side) noexcept;
 
-  void handleCompletion(const io_uring_cqe& completion) noexcept;
+  void handleCompletion(const Completion& completion) noexcept;
   void handleGuest(std::uint64_t number) noexcept;
-  void drop(Endpoint& endpoint, Request request, const io_uring_cqe& completion) noexcept;
-  void handleReceived(Session& session, Side side, const io_uring_cqe& completion) noexcept;
-  void handleBytes(Session& session, Side side, const io_uring_cqe& completion) noexcept;
+  void drop(Endpoint& endpoint, Request request, const Completion& completion) noexcept;
+  void handleReceived(Session& session, Side side, const Completion& completion) noexcept;
+  void handleBytes(Session& session, Side side, const Completion& completion) noexcept;
   void handleReceiveFailed(Session& session, Side side) noexcept;
   void handleSent(Session& session, Side side, int result) noexcept;
-  void handleWatched(Session& session, Side side, const io_uring_cqe& completion) noexcept;
+  void handleWatched(Session& session, Side side, const Completion& completion) noexcept;
 
   void settleLater(Session& session) noexcept;
   void settleAll() noexcept;

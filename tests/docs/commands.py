@@ -44,7 +44,9 @@ def command_findings(root, lemonade, page):
 
 @functools.cache
 def variables_of_host(root):
-    texts = (path.read_text(encoding="utf-8") for path in (root / "host").rglob("*.cpp"))
+    """And the constants of the ABI, some of which are named alike."""
+    files = [*(root / "host").rglob("*.cpp"), *(root / "plugin-api/include/lemonade").glob("*.h")]
+    texts = (path.read_text(encoding="utf-8") for path in files)
     return set(re.findall(r"\b(?:LEMONADE_\w+|_[A-Z]\w+)", " ".join(texts)))
 
 

@@ -7,9 +7,11 @@
 
 #include <catch2/catch.hpp>
 #include <poll.h>
+#include <atomic>
 #include <fstream>
 #include <future>
 #include <set>
+#include <vector>
 
 namespace lemonade::test {
 namespace {
@@ -132,6 +134,31 @@ TEST_CASE("Fifty megabytes to a client that reads nothing for a while arrive com
   if (!LEMONADE_SANITIZED) CHECK(residentMemory(pair.balancer.process().pid()) < before + 8 * kMiB);
   CHECK(verify(client, Pattern(1), kSize));
   CHECK(client.receiveAll().empty());
+}
+
+TEST_CASE("A hundred clients that read nothing keep nobody else waiting", "[bytes]") {
+  constexpr std::size_t kSlow = 100;
+  std::atomic<unsigned> stuck{0};
+  // Whoever says "all" is sent more than the kernel's buffers hold; others get their byte back.
+  Pair pair([&stuck](Socket& socket) {
+    if (const auto asked = socket.receive(1); asked != "a") return socket.send(asked);
+    (void)sendUntilStuck(socket, 64 * kMiB);
+    ++stuck;
+    (void)socket.next();
+  });
+  const std::size_t before = residentMemory(pair.balancer.process().pid());
+  std::vector<Socket> slow;
+  for (std::size_t i = 0; i < kSlow; ++i) {
+    slow.push_back(pair.balancer.connect());
+    slow.back().send("a");
+  }
+  REQUIRE(eventually([&] { return stuck == kSlow; }, 60s));
+  for (int i = 0; i < 20; ++i) {
+    Socket quick = pair.balancer.connect();
+    quick.send("q");
+    CHECK(quick.receive(1) == "q");
+  }
+  if (!LEMONADE_SANITIZED) CHECK(residentMemory(pair.balancer.process().pid()) < before + kSlow * kMiB / 8);
 }
 
 TEST_CASE("A reset by the client is a reset at the server", "[bytes]") {

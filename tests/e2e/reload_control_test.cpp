@@ -229,17 +229,20 @@ TEST_CASE("A file that is no plugin is remarked on once for each content", "[rel
   config.backend("a", server.address())
       .raw("plugins.directories", "[\"" + folder.path().string() + "\", \"" + testPluginFolder() + "\"]");
   Balancer balancer(config);
-  const auto remarks = [&] { return balancer.process().countLog("skipped " + junk); };
-  CHECK(remarks() == 1);
+  const auto remarked = [&](std::size_t times) {
+    return eventually([&] { return balancer.process().countLog("skipped " + junk) == times; });
+  };
+  CHECK(remarked(1));
   reload(balancer, config.set("proxy.retries", 7));
-  CHECK(remarks() == 1);
+  balancer.process().waitForLog("proxy.retries 2 -> 7");
+  CHECK(remarked(1));
   folder.write("junk.so", "other junk");
   reload(balancer, config);
-  CHECK(remarks() == 2);
+  CHECK(remarked(2));
   // Where it may be the reason for a refusal it is said again.
   write(balancer, Config(config).set("strategy.algorithm", "com.example.junk"));
   CHECK(contains(requestReload(balancer).body, "skipped " + junk));
-  CHECK(remarks() == 3);
+  CHECK(remarked(3));
 }
 
 }  // namespace lemonade::test
