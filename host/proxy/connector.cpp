@@ -136,12 +136,11 @@ Connector::Outcome Connector::connect(Session& session, std::uint64_t now) noexc
   session.attempted_at = now;
   session.backend.fd = fd;
   if (fd < 0) return Outcome::kGiveUp;
-  const int one = 1;
-  (void)::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-  (void)::setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &one, sizeof(one));
+  relay_.setOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  relay_.setOption(fd, SOL_SOCKET, SO_OOBINLINE, 1);
   if (const int idle = static_cast<int>(settings_.keepalive_seconds.load(std::memory_order_relaxed)); idle > 0) {
-    (void)::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
-    (void)::setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+    relay_.setOption(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    relay_.setOption(fd, IPPROTO_TCP, TCP_KEEPIDLE, idle);
   }
   switch (relay_.connect(session, address)) {
     case Relay::Connect::kConnecting: return Outcome::kConnecting;

@@ -129,6 +129,10 @@ void EpollRelay::handleSessionEvent(Session& session, bool of_backend, std::uint
 
 bool EpollRelay::watchClient(Session& session) noexcept { return watch(session, session.client, kClientSide); }
 
+void EpollRelay::setOption(int fd, int level, int name, int value) noexcept {
+  lemonade::proxy::setOption(fd, level, name, value);
+}
+
 Relay::Connect EpollRelay::connect(Session& session, const Address& address) noexcept {
   const bool connected = ::connect(session.backend.fd, address.get(), address.size()) == 0;
   if (!connected && errno != EINPROGRESS) return Connect::kFailed;

@@ -30,6 +30,7 @@ class EpollRelay final : public Relay {
   bool wait(bool has_sessions) noexcept override;
 
   bool watchClient(Session& session) noexcept override;
+  void setOption(int fd, int level, int name, int value) noexcept override;
   Connect connect(Session& session, const Address& address) noexcept override;
   void dropBackend(Session& session) noexcept override;
   void start(Session& session) noexcept override { run(session); }

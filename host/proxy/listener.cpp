@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "proxy/listener.h"
 
+#include "proxy/socket_state.h"
+
 #include <netinet/tcp.h>
 
 #include <cerrno>
@@ -9,10 +11,6 @@
 namespace lemonade::proxy {
 
 namespace {
-
-void setOption(int fd, int level, int name, int value) noexcept {
-  (void)::setsockopt(fd, level, name, &value, sizeof(value));
-}
 
 /// Null, or the name of the call that failed.
 const char* bindAndListen(int fd, const Address& address, std::uint32_t backlog) noexcept {

@@ -67,6 +67,8 @@ class Relay {
 
   /// Begins to look after a client; false where memory is out.
   virtual bool watchClient(Session& session) noexcept = 0;
+  /// Sets an option of a socket before it connects; one that the kernel refuses stays as it was.
+  virtual void setOption(int fd, int level, int name, int value) noexcept = 0;
   /// Connects session.backend, a new socket, to this address, which lives on while the session has its target. kFailed
   /// comes with errno. After kConnecting the owner is told.
   virtual Connect connect(Session& session, const Address& address) noexcept = 0;

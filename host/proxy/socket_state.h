@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What the kernel knows of a TCP socket, and how it is to be closed.
+// What the kernel knows of a TCP socket, what is asked of it, and how it is to be closed.
 #pragma once
 
 #include <linux/sockios.h>
@@ -22,6 +22,11 @@ inline int socketError(int fd) noexcept {
 inline bool allSent(int fd) noexcept {
   int waiting = 0;
   return ::ioctl(fd, SIOCOUTQ, &waiting) != 0 || waiting == 0;
+}
+
+/// An option that the kernel refuses stays as it was.
+inline void setOption(int fd, int level, int name, int value) noexcept {
+  (void)::setsockopt(fd, level, name, &value, sizeof(value));
 }
 
 /// Closing it will send a reset.

@@ -19,6 +19,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <vector>
 
 namespace lemonade::proxy {
@@ -39,6 +40,7 @@ class UringRelay final : public Relay {
   bool wait(bool has_sessions) noexcept override;
 
   bool watchClient(Session& session) noexcept override;
+  void setOption(int fd, int level, int name, int value) noexcept override;
   Connect connect(Session& session, const Address& address) noexcept override;
   void dropBackend(Session& session) noexcept override;
   void start(Session& session) noexcept override;
@@ -80,6 +82,8 @@ class UringRelay final : public Relay {
   void settleLater(Session& session) noexcept;
   void settleAll() noexcept;
   void settle(Session& session) noexcept;
+  void askForOption(int fd, int level, int name, const int& value) noexcept;
+  bool offersOptions() noexcept;
   void askForGuests() noexcept;
   void feedStarved() noexcept;
   void popOwed(Endpoint& endpoint) noexcept;
@@ -90,6 +94,7 @@ class UringRelay final : public Relay {
   Fd always_ready_;  // the worker waits here at all times; its reactor has its turn when a guest of it is readable
   std::unique_ptr<Ring> ring_;
   RingBuffers buffers_;
+  std::set<int> option_values_;  // where the kernel reads them
   std::vector<Visitor> visitors_;
   std::uint64_t last_number_ = 0;
   std::vector<Session*> settling_;
@@ -98,6 +103,7 @@ class UringRelay final : public Relay {
   std::uint64_t gather_ns_ = 0;  // before the next wait
   int events_ = 0;               // of the turn
   bool reactors_turn_ = false;
+  bool offers_options_ = false;  // the kernel sets options of sockets along with the rest
   bool attached_ = false;
   bool leaving_ = false;
 };
