@@ -29,6 +29,14 @@ constexpr int kRoundShift = 48;
 constexpr std::uint64_t kSessionMask = ((std::uint64_t{1} << kRoundShift) - 1) & ~std::uint64_t{15};
 static_assert(alignof(Session) >= 16);
 
+/// ThreadSanitizer keeps account of descriptors. It does not see the kernel close one, and would take the next use of its
+/// number, by whatever thread, for a race with the last.
+#ifdef __SANITIZE_THREAD__
+constexpr bool kDescriptorsAreFollowed = true;
+#else
+constexpr bool kDescriptorsAreFollowed = false;
+#endif
+
 bool isOver(const Endpoint& from, const Endpoint& to) noexcept {
   return from.ended && (to.finished || to.broken) && !to.isOwed();
 }
@@ -447,6 +455,11 @@ void UringRelay::close(Session&, Endpoint& endpoint, bool reset) noexcept {
   if (endpoint.receiving || endpoint.sending || endpoint.watched || endpoint.connecting) {
     auto& cancel = ring_->next();
     ::io_uring_prep_cancel_fd(&cancel, fd, IORING_ASYNC_CANCEL_ALL);
+  }
+  if (kDescriptorsAreFollowed) {
+    ring_->submit();
+    ::close(fd);
+    return;
   }
   auto& request = ring_->next();
   ::io_uring_prep_close(&request, fd);
