@@ -31,7 +31,7 @@ ProbeRun::~ProbeRun() {
 void ProbeRun::feed(std::uint32_t type, std::string_view bytes, int number) {
   if (!goesOn()) return;
   GuardedBytes data(bytes.size(), true);
-  std::memcpy(data.data(), bytes.data(), bytes.size());
+  if (!bytes.empty()) std::memcpy(data.data(), bytes.data(), bytes.size());
   Guarded<lemonade_probe_event_t> event(extra_);
   event->type = type;
   event->elapsed_ns = 1'000'000;
