@@ -119,12 +119,16 @@ bool UringRelay::wait(bool) noexcept {
   return !reactors_turn_;
 }
 
+std::uint64_t UringRelay::nameOf(const Session& session, Side side, Request request) noexcept {
+  return reinterpret_cast<std::uintptr_t>(&session) | std::uint64_t(side) | (std::uint64_t(request) << kRequestShift) |
+         (std::uint64_t{session.round} << kRoundShift);
+}
+
 io_uring_sqe& UringRelay::ask(Session& session, Side side, Request request, int operation, int fd) noexcept {
   auto& entry = ring_->next();
   entry.opcode = static_cast<std::uint8_t>(operation);
   entry.fd = fd;
-  entry.user_data = reinterpret_cast<std::uintptr_t>(&session) | std::uint64_t(side) |
-                    (std::uint64_t(request) << kRequestShift) | (std::uint64_t{session.round} << kRoundShift);
+  entry.user_data = nameOf(session, side, request);
   ++session.in_kernel;
   return entry;
 }
@@ -443,7 +447,19 @@ void UringRelay::start(Session& session) noexcept {
   if (session.client.ended || session.client.failed) settleLater(session);
 }
 
-void UringRelay::close(Session&, Endpoint& endpoint, bool reset) noexcept {
+// One by one, each found by its name: for all requests of a descriptor the kernel would look through those of every session.
+void UringRelay::cancel(const Session& session, const Endpoint& endpoint) noexcept {
+  const Side side = &endpoint == &session.client ? Side::kClient : Side::kBackend;
+  const auto withdraw = [&](bool asked, Request request) {
+    if (asked) ::io_uring_prep_cancel64(&ring_->next(), nameOf(session, side, request), 0);
+  };
+  withdraw(endpoint.connecting, Request::kConnect);
+  withdraw(endpoint.receiving && !endpoint.starved, Request::kReceive);
+  withdraw(endpoint.sending, Request::kSend);
+  withdraw(endpoint.watched, Request::kWatch);
+}
+
+void UringRelay::close(Session& session, Endpoint& endpoint, bool reset) noexcept {
   dropOwed(endpoint);
   if (endpoint.fd < 0) return;
   const int fd = std::exchange(endpoint.fd, -1);
@@ -452,10 +468,7 @@ void UringRelay::close(Session&, Endpoint& endpoint, bool reset) noexcept {
     ::close(fd);
     return;
   }
-  if (endpoint.receiving || endpoint.sending || endpoint.watched || endpoint.connecting) {
-    auto& cancel = ring_->next();
-    ::io_uring_prep_cancel_fd(&cancel, fd, IORING_ASYNC_CANCEL_ALL);
-  }
+  cancel(session, endpoint);
   if (kDescriptorsAreFollowed) {
     ring_->submit();
     ::close(fd);

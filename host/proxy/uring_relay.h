@@ -63,6 +63,7 @@ class UringRelay final : public Relay {
   }
   static Side other(Side side) noexcept { return side == Side::kClient ? Side::kBackend : Side::kClient; }
 
+  static std::uint64_t nameOf(const Session& session, Side side, Request request) noexcept;
   io_uring_sqe& ask(Session& session, Side side, Request request, int operation, int fd) noexcept;
   void receive(Session& session, Side side) noexcept;
   void want(Session& session, Side side) noexcept;
@@ -86,6 +87,7 @@ class UringRelay final : public Relay {
   bool offersOptions() noexcept;
   void askForGuests() noexcept;
   void feedStarved() noexcept;
+  void cancel(const Session& session, const Endpoint& endpoint) noexcept;
   void popOwed(Endpoint& endpoint) noexcept;
   void dropOwed(Endpoint& endpoint) noexcept;
 

@@ -49,6 +49,8 @@ def load(target, seconds, connections, path, close=False):
     if errors and not (close and re.search(r"connect 0, read \d+, write 0, timeout 0", errors[0])):
         raise Failed(f"wrk: {errors[0]}")
     requests = int(re.search(r"(\d+) requests in", text)[1])
+    if requests == 0:
+        raise Failed("wrk got no answer")
     amount, unit = re.search(r"([\d.]+)([KMG]?)B read", text).groups()
     return Work(requests, float(amount) * MIB[unit], target.cpu() - before, machine_seconds() - machine)
 
