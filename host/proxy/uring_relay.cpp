@@ -120,8 +120,10 @@ bool UringRelay::wait(bool) noexcept {
 }
 
 std::uint64_t UringRelay::nameOf(const Session& session, Side side, Request request) noexcept {
+  // A client has but one socket: its requests keep their names while backends are tried.
+  const std::uint64_t round = side == Side::kBackend ? session.round : 0;
   return reinterpret_cast<std::uintptr_t>(&session) | std::uint64_t(side) | (std::uint64_t(request) << kRequestShift) |
-         (std::uint64_t{session.round} << kRoundShift);
+         (round << kRoundShift);
 }
 
 io_uring_sqe& UringRelay::ask(Session& session, Side side, Request request, int operation, int fd) noexcept {
