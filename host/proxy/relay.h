@@ -35,7 +35,7 @@ class Relay {
     virtual void handleConnectFailed(Session& session, int error) noexcept = 0;
     /// The client broke the connection before a backend had it.
     virtual void handleAbandoned(Session& session) noexcept = 0;
-    /// Something came or went.
+    /// Something came or went. The session is in kRelaying.
     virtual void handleActivity(Session& session) noexcept = 0;
     /// It relays no more: kDone, kClientReset, kBackendReset or kNoMemory.
     virtual void handleEnd(Session& session, CloseReason reason) noexcept = 0;

@@ -38,9 +38,9 @@ class SessionSet final : public Relay::Owner {
   int fd() const noexcept { return relay_->fd(); }
   /// The worker's thread begins and ends; sessions that are left at its end are closed.
   void attach() { relay_->attach(); }
+  void detach() noexcept;
   /// From now on handleReady does not wait.
   void leave() noexcept { relay_->leave(); }
-  void detach() noexcept;
 
   /// Takes over an accepted client, whose place in the admission is taken, and finds it a backend.
   void add(Fd client, const Address& address, std::uint16_t local_port) noexcept;

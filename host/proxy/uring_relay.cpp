@@ -152,7 +152,7 @@ void UringRelay::handleCompletion(const Completion& completion) noexcept {
     case Request::kConnect:
       about.connecting = false;
       return completion.result == 0 ? owner_.handleConnected(session)
-                                 : owner_.handleConnectFailed(session, -completion.result);
+                                    : owner_.handleConnectFailed(session, -completion.result);
     case Request::kNoMatter:
     case Request::kGuest: return;
   }
@@ -186,7 +186,7 @@ void UringRelay::receive(Session& session, Side side) noexcept {
   from.receiving = true;
 }
 
-// Receives from an endpoint where that is called for now.
+// Receives from an endpoint, unless it is at it, may not, or enough waits for the other.
 void UringRelay::want(Session& session, Side side) noexcept {
   Endpoint& from = endpoint(session, side);
   if (from.fd < 0 || from.receiving || from.ended || session.state == Session::State::kResetting) return;
@@ -294,7 +294,7 @@ void UringRelay::handleSent(Session& session, Side side, int result) noexcept {
     to.broken = true;
     dropOwed(to);
   } else {
-    owner_.handleActivity(session);
+    if (session.state == Session::State::kRelaying) owner_.handleActivity(session);
     to.sent += static_cast<std::uint32_t>(result);
     if (to.sent < buffers_.size(to.first)) return submitSend(session, side, false);
     popOwed(to);

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+//
+// The relay over io_uring, turn by turn over socket pairs: what its owner is told when, and that the kernel lets go of a
+// session that ends. Nothing is shown where the kernel does not offer io_uring.
+#include "proxy/uring_relay.h"
+
+#include "base/fd.h"
+#include "proxy/relays.h"
+
+#include <catch2/catch.hpp>
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <string>
+#include <vector>
+
+using namespace lemonade;
+using namespace lemonade::proxy;
+
+namespace {
+
+constexpr int kTurns = 2'000;
+
+struct Told final : Relay::Owner {
+  void handleTurn(std::uint64_t) noexcept override {}
+  void handleConnected(Session&) noexcept override {}
+  void handleConnectFailed(Session&, int error) noexcept override { connect_error = error; }
+  void handleAbandoned(Session&) noexcept override {}
+  void handleActivity(Session& session) noexcept override {
+    session.state == Session::State::kRelaying ? ++activity : ++misplaced;
+  }
+  void handleEnd(Session&, CloseReason) noexcept override { ++ends; }
+  void handleDelivery(Session&) noexcept override { ++deliveries; }
+
+  int connect_error = 0, activity = 0, misplaced = 0, ends = 0, deliveries = 0;
+};
+
+struct Fixture {
+  Fixture() {
+    join(session.client, client);
+    join(session.backend, server);
+    session.target = &backend;
+    session.state = Session::State::kRelaying;
+    relay.attach();
+    relay.leave();  // a turn takes in what there is, and never waits
+  }
+  ~Fixture() {
+    finish();
+    relay.detach();
+  }
+
+  static void join(Endpoint& endpoint, Fd& peer) {
+    int pair[2];
+    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
+    endpoint.fd = pair[0];
+    peer = Fd(pair[1]);
+  }
+  /// Turns until the condition holds.
+  template <class Condition>
+  bool turnUntil(Condition&& holds) {
+    for (int turn = 0; turn < kTurns; ++turn) {
+      if (holds()) return true;
+      (void)relay.wait(true);
+    }
+    return holds();
+  }
+  /// Closes what is open; true where the kernel then lets go of the session.
+  bool finish() {
+    session.state = Session::State::kClosed;
+    relay.close(session, session.client, false);
+    relay.close(session, session.backend, false);
+    return turnUntil([this] { return relay.forget(session); });
+  }
+
+  Backend backend{{"a", "a", "127.0.0.1", 1, 0, true}, *Address::parse("127.0.0.1:80"), 80, 1};
+  Pool pool{1};
+  ProxyCounters counters;
+  Meter meter{0, pool, counters};
+  Told owner;
+  UringRelay relay{owner, meter};
+  Session session;
+  Fd client;
+  Fd server;
+};
+
+bool offered() {
+  static const std::string obstacle = whyNoUring();
+  if (!obstacle.empty()) WARN("not shown here: " << obstacle);
+  return obstacle.empty();
+}
+
+}  // namespace
+
+TEST_CASE("UringRelay carries bytes both ways and tells of them", "[proxy]") {
+  if (!offered()) return;
+  Fixture f;
+  REQUIRE(f.relay.watchClient(f.session));
+  f.relay.start(f.session);
+  char bytes[8] = {};
+  REQUIRE(::send(f.client.get(), "ask", 3, 0) == 3);
+  CHECK(f.turnUntil([&] { return ::recv(f.server.get(), bytes, 3, 0) == 3; }));
+  CHECK(std::string(bytes) == "ask");
+  REQUIRE(::send(f.server.get(), "tell", 4, 0) == 4);
+  CHECK(f.turnUntil([&] { return ::recv(f.client.get(), bytes, 4, 0) == 4; }));
+  CHECK(std::string(bytes) == "tell");
+  CHECK(f.owner.activity > 0);
+  CHECK(f.session.exchanges == 1);
+  CHECK(f.finish());
+}
+
+TEST_CASE("UringRelay tells of delivery and of no activity while a session is resetting", "[proxy]") {
+  if (!offered()) return;
+  Fixture f;
+  REQUIRE(f.relay.watchClient(f.session));
+  f.relay.start(f.session);
+  // The client reads nothing until as much waits for it as may.
+  const std::string piece(64 * 1024, 'x');
+  REQUIRE(f.turnUntil([&] {
+    (void)::send(f.server.get(), piece.data(), piece.size(), MSG_NOSIGNAL);
+    return f.session.client.owed == 2 && f.session.client.sending;
+  }));
+  // Let the send under way turn from one that need not wait into one that does.
+  for (int turn = 0; turn < 10; ++turn) (void)f.relay.wait(true);
+  f.session.state = Session::State::kResetting;
+  f.relay.close(f.session, f.session.backend, false);
+  f.owner.activity = 0;
+  std::vector<char> bytes(1 << 20);
+  CHECK(f.turnUntil([&] {
+    while (::recv(f.client.get(), bytes.data(), bytes.size(), 0) > 0) {
+    }
+    return !f.session.client.isOwed();
+  }));
+  CHECK(f.owner.deliveries > 0);
+  CHECK(f.owner.misplaced == 0);
+  CHECK(f.finish());
+}
+
+TEST_CASE("UringRelay lets go of a client whose backends failed", "[proxy]") {
+  if (!offered()) return;
+  Fixture f;
+  f.session.state = Session::State::kConnecting;
+  REQUIRE(f.relay.watchClient(f.session));
+  // Nobody listens on the discard port of this address.
+  const auto nowhere = *Address::parse("127.0.0.1:9");
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    f.relay.dropBackend(f.session);
+    f.session.backend.fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    f.owner.connect_error = 0;
+    REQUIRE(f.relay.connect(f.session, nowhere) == Relay::Connect::kConnecting);
+    REQUIRE(f.turnUntil([&] { return f.owner.connect_error != 0; }));
+    CHECK(f.owner.connect_error == ECONNREFUSED);
+  }
+  CHECK(f.finish());
+  char byte;
+  CHECK(::recv(f.client.get(), &byte, 1, 0) == 0);
+}
