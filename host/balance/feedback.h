@@ -98,6 +98,12 @@ inline void setFailStreak(Backend& backend, std::uint32_t failures) noexcept {
   detail::store(backend.stats().fail_streak, failures);
 }
 
+/// Its failures are over and no evidence any more. Control thread.
+inline void forgetFailures(Backend& backend) noexcept {
+  detail::store(backend.stats().fail_streak, std::uint32_t{0});
+  detail::store(backend.stats().error_rate, 0.0F);
+}
+
 /// A session got its first bytes, or ended well without any.
 inline void succeeded(Backend& backend) noexcept {
   auto& stats = backend.stats();

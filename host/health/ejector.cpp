@@ -72,16 +72,18 @@ void logFlip(const Backend& backend, log::Level level, const char* message, cons
 
 struct Ejector::Record {
   std::shared_ptr<Backend> backend;
-  std::uint32_t in_a_row = 0;     // ejections
-  std::uint64_t ejected_ns = 0;   // the last time; monotonic
-  std::uint64_t returned_ns = 0;  // from it; 0: never, or it is out
-  ControlLoop::TimerId timer = 0;  // of the return
-  bool checks_decide = false;      // whether it returns before its time
-  std::uint32_t passed = 0;        // checks in a row, begun since it was ejected
+  std::uint32_t in_a_row = 0;            // ejections
+  std::uint64_t ejected_ns = 0;          // the last time; monotonic
+  std::uint64_t returned_ns = 0;         // from it; 0: never, or it is out
+  bool trusted = false;                  // when it returned: by its checks, not by time
+  ControlLoop::TimerId timer = 0;        // of the return
+  bool checks_decide = false;            // whether it returns before its time
+  std::uint64_t checked_against_ns = 0;  // the newest failure when the last check was heard of
+  std::uint32_t passed = 0;              // checks in a row, begun since then
 
-  /// Back from an ejection and without an answer since.
+  /// Back from an ejection by time, and without an answer since.
   bool onProbation() const noexcept {
-    return returned_ns != 0 && feedback::answeredAtNs(*backend) < returned_ns;
+    return returned_ns != 0 && !trusted && feedback::answeredAtNs(*backend) < returned_ns;
   }
 };
 
@@ -120,7 +122,7 @@ void Ejector::configure(const EjectionSettings& settings) {
     return;
   }
   for (const auto& [backend, record] : records_)
-    if (record->backend->ejected()) letBack(*record, "ejection is disabled");
+    if (record->backend->ejected()) letBack(*record, "ejection is disabled", false);
 }
 
 void Ejector::setBackends(const std::vector<std::shared_ptr<Backend>>& backends) {
@@ -150,20 +152,27 @@ bool Ejector::forgive(Backend& backend) {
   const auto found = records_.find(&backend);
   if (found == records_.end()) return false;
   found->second->in_a_row = 0;
-  feedback::setFailStreak(backend, 0);
+  feedback::forgetFailures(backend);
   feedback::forgetUnanswered(backend);
   if (!backend.ejected()) return false;
-  letBack(*found->second, "its checks pass again");
+  letBack(*found->second, "its checks pass again", true);
   return true;
 }
 
-void Ejector::heardCheck(const Backend& backend, bool passed, std::uint64_t began_ns) {
+void Ejector::heardCheck(Backend& backend, bool passed, std::uint64_t began_ns) {
   const auto found = records_.find(&backend);
   if (found == records_.end()) return;
   Record& record = *found->second;
-  if (!backend.ejected() || !record.checks_decide || began_ns < record.ejected_ns) return;
-  record.passed = passed ? record.passed + 1 : 0;
-  if (record.passed >= settings_.rise) letBack(record, "its checks pass");
+  const std::uint64_t failed_ns = lemonade_load_u64(&backend.stats().failed_at_ns);
+  if (!passed || std::exchange(record.checked_against_ns, failed_ns) != failed_ns) record.passed = 0;
+  if (!passed || began_ns < failed_ns || ++record.passed < settings_.rise) return;
+  if (backend.ejected()) {
+    if (!record.checks_decide) return;
+    letBack(record, "its checks pass", true);
+  } else if (const bool shunned = lemonade_load_u32(&backend.stats().fail_streak) != 0;
+             shunned && showsInChecks(backend.lastFailure()) && !record.onProbation()) {
+    feedback::forgetFailures(backend);
+  }
 }
 
 void Ejector::stop() {
@@ -233,8 +242,7 @@ void Ejector::eject(Record& record, const std::string& reason, bool shows_in_che
   record.ejected_ns = now;
   record.returned_ns = 0;
   record.checks_decide = shows_in_checks && record.in_a_row == 1;
-  record.passed = 0;
-  record.timer = loop_.after(time, [this, &record] { letBack(record, "on probation"); });
+  record.timer = loop_.after(time, [this, &record] { letBack(record, "on probation", false); });
   ejections_.add();
   backend.setEjected(true, reason);
   logFlip(backend, log::Level::kWarning, "backend is ejected", "for", seconds(static_cast<std::uint64_t>(time.count())),
@@ -242,13 +250,18 @@ void Ejector::eject(Record& record, const std::string& reason, bool shows_in_che
   on_flip_(record.backend);
 }
 
-void Ejector::letBack(Record& record, const char* why) {
+void Ejector::letBack(Record& record, const char* why, bool trusted) {
   Backend& backend = *record.backend;
   loop_.cancel(std::exchange(record.timer, 0));
   record.returned_ns = nowNs();
+  record.trusted = trusted;
   feedback::forgetUnanswered(backend);
   // On probation one failure is enough, whatever it was ejected for.
-  if (record.in_a_row > 0) feedback::setFailStreak(backend, settings_.consecutive_failures - 1);
+  if (trusted) {
+    feedback::forgetFailures(backend);
+  } else {
+    feedback::setFailStreak(backend, settings_.consecutive_failures - 1);
+  }
   backend.setEjected(false, "");
   if (!backend.healthy()) return;  // for everybody else it is down, before and after
   logFlip(backend, log::Level::kInfo, "backend is back from ejection", "after",

@@ -9,7 +9,10 @@
 //            answers take in this pool; where nobody answers, as with one-way protocols, nobody hangs
 //   out for  base_time * ejections in a row, at most max_time; each base_time without one takes back one
 //   or until where its connects failed, which is what checks can judge: as many of them passed since as take a backend
-//            up. Believed once: one that fails again after that serves its time
+//            up. Believed once: one that is ejected again after that serves its time
+//
+// The same checks void the failed connects of a backend that was not ejected for them: strategies that remember failures
+// may have shunned it ever since, so that no traffic tells them that it is well.
 //   never    more than max_share of the pool (but one), or the last one that is fit
 //
 // Workers raise suspicions (Pool::noteFailure), control decides. Control thread only, but for the counter.
@@ -36,7 +39,7 @@ struct EjectionSettings {
   Duration max_time = std::chrono::minutes(5);           ///< at least base_time
   double max_share = 0.5;                                ///< 0 to 1; one may always be ejected
   Duration unanswered_timeout = std::chrono::seconds(2);
-  std::uint32_t rise = 2;  ///< checks that pass in a row and end an ejection for failed connects, at least 1
+  std::uint32_t rise = 2;  ///< checks that pass in a row and void failed connects, at least 1
 };
 
 class Ejector {
@@ -58,7 +61,7 @@ class Ejector {
   /// what is returned.
   bool forgive(Backend& backend);
   /// A check of a backend ended that began at began_ns (monotonic).
-  void heardCheck(const Backend& backend, bool passed, std::uint64_t began_ns);
+  void heardCheck(Backend& backend, bool passed, std::uint64_t began_ns);
   /// Decides nothing any more, for good. Also where the loop has stopped.
   void stop();
 
@@ -73,7 +76,7 @@ class Ejector {
   struct Census;
   Census count() const;
   void eject(Record& record, const std::string& reason, bool shows_in_checks, Census& census);
-  void letBack(Record& record, const char* why);
+  void letBack(Record& record, const char* why, bool trusted);
 
   ControlLoop& loop_;
   Pool& pool_;

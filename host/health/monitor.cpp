@@ -240,7 +240,7 @@ void Monitor::conclude(Watched& watched, Probe::Outcome outcome) {
     logFlip(*watched.backend, up, reason);
     flipped_.push_back(watched.backend);
   }
-  if (watched.backend->ejected()) checked_.push_back({watched.backend, passed, watched.probe.startedNs()});
+  checked_.push_back({watched.backend, passed, watched.probe.startedNs()});
   if (!first) return scheduleNext(watched);
   // First checks come close together; the second ones come anywhere within the interval, and so do all that follow.
   schedule(watched, jittered(intervalOf(watched)) * std::uniform_int_distribution(10, 100)(random_) / 100);

@@ -45,7 +45,7 @@ class Monitor {
   /// Hears of a backend that went up or down, after Backend::setHealth and the log. May call the monitor back.
   using OnFlip = std::function<void(const std::shared_ptr<Backend>&)>;
 
-  /// A check of a backend that is ejected, whether or not it changed anything.
+  /// A check that came to an outcome, whether or not that changed anything.
   struct Check {
     std::shared_ptr<Backend> backend;
     bool passed;
@@ -111,7 +111,7 @@ class Monitor {
   std::deque<Watched*> due_;  // wait for one of the running checks to end
   std::size_t running_ = 0;
   std::vector<std::shared_ptr<Backend>> flipped_;  // and not told yet
-  std::vector<Check> checked_;                     // the same, of ejected ones
+  std::vector<Check> checked_;                     // the same
   ControlLoop::TimerId settling_ = 0;
   std::uint64_t put_off_logged_ns_ = 0;
   std::uint64_t put_off_unlogged_ = 0;

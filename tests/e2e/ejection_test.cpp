@@ -35,6 +35,11 @@ Server::Handler hangs() {
   return [](Socket& client) { (void)client.receiveAll(1h); };
 }
 
+/// Both backends have been checked: the very first check of one decides alone, and would take it down.
+bool bothAreChecked(Balancer& balancer) {
+  return eventually([&] { return balancer.metric("lemonade_health_checks_total") >= 4; });
+}
+
 /// What a client gets that asks: a name, or nothing where its connection was reset or closed.
 std::string ask(Balancer& balancer) try {
   Socket client = balancer.connect();
@@ -124,6 +129,7 @@ TEST_CASE("A backend that restarts is back as soon as its checks pass", "[ejecti
                         .set("ejection.max_time", "1h")
                         .backend("restarting", restarting.address())
                         .backend("good", good.address()));
+  REQUIRE(bothAreChecked(balancer));
   restarting.stop();
   REQUIRE(eventually([&] {
     CHECK(ask(balancer) == "good");
@@ -132,6 +138,33 @@ TEST_CASE("A backend that restarts is back as soon as its checks pass", "[ejecti
   restarting.restart();
   const auto line = balancer.process().waitForLog("health: backend is back from ejection backend=restarting");
   CHECK(field(line, "reason") == "its checks pass");
+  CHECK(eventually([&] { return ask(balancer) == "restarting"; }));
+}
+
+TEST_CASE("A backend that refused too few to be ejected gets clients again once its checks pass", "[ejection]") {
+  Server good(answers("good")), restarting(answers("restarting"));
+  // To peak_ewma a failed connect is a peak of a second, for most of a minute.
+  Balancer balancer(Config()
+                        .realChecks()
+                        .set("health.fall", 1'000)
+                        .set("strategy.algorithm", "peak_ewma")
+                        .set("ejection.consecutive_failures", 1'000)
+                        .backend("restarting", restarting.address())
+                        .backend("good", good.address()));
+  REQUIRE(bothAreChecked(balancer));
+  REQUIRE(eventually([&] { return ask(balancer) == "restarting"; }));
+  restarting.stop();
+  std::list<Socket> busy;
+  REQUIRE(eventually([&] {
+    busy.push_back(balancer.connect());
+    busy.back().send("hello\n");
+    CHECK(busy.back().receiveLine() == "good");
+    return balancer.metric("lemonade_backend_connect_failures_total",
+                           {"backend=\"restarting\"", "reason=\"refused\""}) != 0;
+  }));
+  // A few more, so that nothing but the failure speaks for the other one.
+  for (int i = 0; i < 5; ++i) busy.push_back(balancer.connect());
+  restarting.restart();
   CHECK(eventually([&] { return ask(balancer) == "restarting"; }));
 }
 

@@ -222,6 +222,29 @@ TEST_CASE("Ejector lets a backend back as soon as checks pass where its connects
   bench.check(0, true);
   CHECK_FALSE(bench.out(0));
   CHECK(bench.flips == 2);
+  CHECK(bench.backends[0]->stats().fail_streak == 0);
+}
+
+TEST_CASE("Ejector voids failed connects that were too few to eject once checks pass", "[health]") {
+  Bench bench(3, {.base_time = 1h, .max_time = 1h, .rise = 2});
+  const auto& stats = bench.backends[0]->stats();
+  bench.fail(0, 2, Backend::Failure::kRefused);
+  bench.check(0, true);
+  CHECK(stats.fail_streak == 2);
+  bench.check(0, true);
+  CHECK(stats.fail_streak == 0);
+  CHECK(stats.error_rate == 0);
+
+  // A failure in between voids what passed before it.
+  bench.fail(0, 1, Backend::Failure::kRefused);
+  bench.check(0, true);
+  bench.fail(0, 1, Backend::Failure::kRefused);
+  bench.check(0, true);
+  CHECK(stats.fail_streak == 2);
+
+  bench.fail(1, 2, Backend::Failure::kReset);
+  for (int i = 0; i < 3; ++i) bench.check(1, true);
+  CHECK(bench.backends[1]->stats().fail_streak == 2);
 }
 
 TEST_CASE("Ejector does not believe checks a second time", "[health]") {
@@ -230,7 +253,7 @@ TEST_CASE("Ejector does not believe checks a second time", "[health]") {
   REQUIRE(bench.eventually([&] { return bench.out(0); }));
   bench.check(0, true);
   REQUIRE_FALSE(bench.out(0));
-  bench.fail(0, 1, Backend::Failure::kRefused);  // on probation
+  bench.fail(0, 3, Backend::Failure::kRefused);
   REQUIRE(bench.eventually([&] { return bench.out(0); }));
   bench.check(0, true);
   bench.check(0, true);
