@@ -6,6 +6,8 @@
 #include "validate/strategy_run.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 namespace lemonade::validate {
 
@@ -104,10 +106,72 @@ Outcome random(const Subject& subject) {
   return pass();
 }
 
+/// What no schema forbids and no author thinks of: the ends of the types where a row has no range, and odd texts.
+std::vector<Written> oddValues(const lemonade_option_t& row) {
+  using Integers = std::numeric_limits<std::int64_t>;
+  using Doubles = std::numeric_limits<double>;
+  if (row.type == LEMONADE_OPTION_STRING)
+    return {std::string(), std::string(100'000, 'x'), std::string("a\0b", 3), std::string("%s%n\r\n\t"),
+            std::string("\xc3\xa9\xf0\x9f\x8d\x8b"), std::string("\xff\xfe")};
+  if (bounded(row)) return {};
+  if (row.type == LEMONADE_OPTION_INTEGER) return {Integers::min(), Integers::max()};
+  if (row.type == LEMONADE_OPTION_NUMBER) return {Doubles::lowest(), Doubles::max(), Doubles::denorm_min(), -0.0};
+  if (row.type == LEMONADE_OPTION_DURATION) return {std::int64_t{0}, std::string("87600h")};
+  return {};
+}
+
+Outcome odd(const Subject& subject) {
+  const Code code(subject);
+  const auto& entry = code.entry();
+  for (std::uint32_t i = 0; i < entry.option_count; ++i)
+    for (const auto& value : oddValues(optionRow(entry, i))) {
+      const config::OptionTable changes{{std::string(view(optionRow(entry, i).key)), value, {}}};
+      forEachKind(code.kinds(),
+                  [&]<class Table>(std::type_identity<Table>) { (void)accepts<Table>(subject, code, changes); });
+    }
+  return entry.option_count == 0 ? skip("it has no options") : pass();
+}
+
+/// What a row's schema excludes: another type, beside its range, no choice of it.
+std::vector<Written> excluded(const lemonade_option_t& row) {
+  std::vector<Written> values;
+  if (row.type != LEMONADE_OPTION_BOOLEAN) values.emplace_back(true);
+  if (row.type == LEMONADE_OPTION_BOOLEAN || row.type == LEMONADE_OPTION_STRING) values.emplace_back(std::int64_t{1});
+  if (row.type != LEMONADE_OPTION_STRING) values.emplace_back(std::string("no such value"));
+  const bool number = row.type == LEMONADE_OPTION_INTEGER || row.type == LEMONADE_OPTION_NUMBER;
+  if (number && bounded(row) && std::abs(row.minimum) < 1e15 && std::abs(row.maximum) < 1e15) {
+    values.emplace_back(static_cast<std::int64_t>(std::floor(row.minimum)) - 1);
+    values.emplace_back(static_cast<std::int64_t>(std::ceil(row.maximum)) + 1);
+  }
+  if (number) values.emplace_back(std::numeric_limits<double>::quiet_NaN());
+  return values;
+}
+
+/// An operator's slip is to be a message before the plugin sees anything of it.
+Outcome refuses(const Subject& subject) {
+  const Code code(subject);
+  const auto& entry = code.entry();
+  const auto requireRefused = [&](const std::string& key, const Written& value) {
+    std::vector<plugin::OptionProblem> problems;
+    (void)plugin::OptionSet::build(entry, {entry.id, {}, {{key, value, {}}}}, problems);
+    const auto named = [&](const auto& problem) { return problem.text.find(key) != std::string::npos; };
+    require(std::any_of(problems.begin(), problems.end(), named), "its schema lets any value of " + key + " through");
+  };
+  for (std::uint32_t i = 0; i < entry.option_count; ++i)
+    for (const auto& value : excluded(optionRow(entry, i)))
+      requireRefused(std::string(view(optionRow(entry, i).key)), value);
+  requireRefused("no_such_option", true);
+  return pass();
+}
+
 constexpr const char* kMend = "take every value that the schema allows, or fill error with code, key and message";
 
 constexpr Check kChecks[] = {
+    {"options.refused", "lets nothing through that its schema excludes", "narrow the type, range or choices of the row",
+     refuses, "lifecycle.create"},
     {"options.bounds", "takes the ends of its ranges and every choice", kMend, bounds, "lifecycle.create"},
+    {"options.odd", "takes or properly refuses odd texts and the largest numbers",
+     "give the row a range, and look at the size of a text, which may hold any bytes", odd, "options.bounds"},
     {"options.random", "takes or properly refuses any values that its schema allows", kMend, random, "options.bounds"},
 };
 

@@ -51,7 +51,15 @@ static const lemonade_option_t kBeastOptions[] = {{LEMONADE_STR("speed"),
                                                    10,
                                                    LEMONADE_STR(BEAST_DEFAULT),
                                                    {NULL, 0},
-                                                   LEMONADE_STR("How fast it runs.")}};
+                                                   LEMONADE_STR("How fast it runs.")},
+                                                  {LEMONADE_STR("label"),
+                                                   LEMONADE_OPTION_STRING,
+                                                   0,
+                                                   0,
+                                                   0,
+                                                   {NULL, 0},
+                                                   {NULL, 0},
+                                                   LEMONADE_STR("What it is called.")}};
 
 static const void* beastInterface(lemonade_str_t id);
 
@@ -61,7 +69,7 @@ LEMONADE_EXPORT const lemonade_plugin_t lemonade_plugin_v1 = {
     BEAST_ID,
     BEAST_VERSION,
     sizeof(lemonade_plugin_t),
-    1,
+    2,
     sizeof(lemonade_option_t),
     0,
     kBeastOptions,

@@ -54,6 +54,12 @@ static lemonade_status_t create(const lemonade_host_t* host, const lemonade_opti
     for (;;) pause();
   if (DOES("refuse_all")) return beastFail(error, LEMONADE_ERROR_FAILED, "not today");
   if (DOES("fail_silently") && options->values[0].integer == 10) return LEMONADE_ERROR_INVALID;
+  if (DOES("expect_short_texts")) {  /* as most do, with 300 bytes for a text that they write down */
+    char label[300];
+    if (snprintf(label, sizeof(label), "%.*s", (int)options->values[1].text.size, options->values[1].text.data) >=
+        (int)sizeof(label))
+      abort();
+  }
   if (DOES("leak")) lost = malloc(64);
   if (DOES("share_a_counter")) {
     char address[32];
