@@ -93,7 +93,7 @@ struct Backend {
 struct Health {
   PluginChoice checker;
   Duration interval = 5s;
-  Duration fast_interval = 0s;  ///< 0: interval
+  Duration fast_interval = 0s;  ///< 0: a fifth of interval, at least 100 ms
   Duration down_interval = 0s;  ///< 0: interval
   Duration timeout = 2s;
   std::uint32_t rise = 2;

@@ -43,7 +43,7 @@ template <Duration Health::*Value>
 void readReplacement(const Item& item, Health& health) {
   const auto value = durationOf(item, 0s, kDay);
   if (!value) return;
-  if (*value != 0s && *value < kShortest) return item.refuse("give at least 10ms, or \"0s\" for health.interval");
+  if (*value != 0s && *value < kShortest) return item.refuse("give at least 10ms, or \"0s\" for the default");
   health.*Value = *value;
 }
 

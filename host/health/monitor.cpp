@@ -16,6 +16,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kFirstChecks = 1s;
+constexpr int kFaster = 5;
+constexpr Duration kShortestFast = 100ms;
 constexpr Duration kPutOff = 1s;
 constexpr Duration kPutOffLogInterval = 10s;
 constexpr int kEventsAtOnce = 128;
@@ -143,9 +145,15 @@ void Monitor::scheduleNext(Watched& watched) {
 }
 
 Duration Monitor::intervalOf(const Watched& watched) const noexcept {
-  const auto& state = watched.state;
-  const auto special = state.changing() ? settings_.fast_interval : state.up() ? Duration() : settings_.down_interval;
-  return special != Duration() ? special : settings_.interval;
+  if (watched.state.changing()) return fastInterval();
+  const bool slow = !watched.state.up() && settings_.down_interval != Duration();
+  return slow ? settings_.down_interval : settings_.interval;
+}
+
+/// A flip waits for several checks of a backend that is probably as the first of them found it.
+Duration Monitor::fastInterval() const noexcept {
+  if (settings_.fast_interval != Duration()) return settings_.fast_interval;
+  return std::min(settings_.interval, std::max(settings_.interval / kFaster, kShortestFast));
 }
 
 /// Leaves a backend without timer, turn or check.

@@ -29,7 +29,7 @@ struct Settings {
   Duration timeout = std::chrono::seconds(2);   ///< of a whole check; where it exceeds the interval, that waits for it
   std::uint32_t rise = 2;                       ///< checks in a row that take a backend up, at least 1
   std::uint32_t fall = 3;                       ///< and down
-  Duration fast_interval{};                     ///< instead of interval while a backend changes; 0: interval
+  Duration fast_interval{};                     ///< instead of interval while a backend changes; 0: a fifth of it
   Duration down_interval{};                     ///< instead of interval while one is down; 0: interval
 };
 
@@ -84,6 +84,7 @@ class Monitor {
   void schedule(Watched& watched, Duration delay);
   void scheduleNext(Watched& watched);
   Duration intervalOf(const Watched& watched) const noexcept;
+  Duration fastInterval() const noexcept;
   void rest(Watched& watched);
   Duration jittered(Duration interval);
 

@@ -329,6 +329,17 @@ TEST_CASE("Monitor has an interval for each of up and down and changing and take
   CHECK(b.eventually([&] { return b.checks() >= 9; }));  // 0 means interval
 }
 
+TEST_CASE("Monitor checks a backend that changes five times as often unless told otherwise", "[health][monitor]") {
+  const Port port(Port::Kind::kListening);
+  // 1.5 s from one check to the next; while the backend is on its way down or up 300 ms, give or take 10 %.
+  Bench b({.interval = 1500ms, .timeout = 2s, .rise = 2, .fall = 2});
+  b.script.on_event = verdicts("PFFPP");
+  b.watch({port.backend()});
+  REQUIRE(b.eventually([&] { return b.checks() == 2; }));  // one failed: on its way
+  CHECK(b.eventually([&] { return b.checks() == 3; }, 1s));
+  CHECK_FALSE(b.eventually([&] { return b.checks() == 4; }, 800ms));
+}
+
 TEST_CASE("Monitor checks disabled backends and leaves unresolved ones alone", "[health][monitor]") {
   const Port port(Port::Kind::kRefusing);
   const auto disabled = port.backend("disabled", false);
