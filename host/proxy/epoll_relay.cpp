@@ -84,7 +84,9 @@ bool EpollRelay::wait(bool has_sessions) noexcept {
   if (count <= 0) return count < 0 && errno == EINTR;
   owner_.handleTurn(nowNs());
   bool ours = true;
+  in_turn_ = true;
   for (int i = 0; i < count; ++i) ours = handleEvent(events[i]) && ours;
+  in_turn_ = false;
   gather_ns_ = coalescing_.endTurn(count);
   return ours;
 }
@@ -193,6 +195,7 @@ void EpollRelay::close(Session&, Endpoint& endpoint, bool reset) noexcept {
 }
 
 bool EpollRelay::forget(Session& session) noexcept {
+  if (in_turn_) return false;  // a later event of the turn may be about it
   if (session.again) std::erase(again_, &session);
   return true;
 }

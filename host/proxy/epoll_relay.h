@@ -58,6 +58,7 @@ class EpollRelay final : public Relay {
   std::vector<Session*> running_;  // those whose turn it is, within runAgain
   Coalescing coalescing_;
   std::uint64_t gather_ns_ = 0;  // before the next wait
+  bool in_turn_ = false;         // events of one wait are being handled
 };
 
 }  // namespace lemonade::proxy
