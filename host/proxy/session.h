@@ -122,7 +122,7 @@ struct alignas(16) Session {
   std::uint64_t bytes_out = 0;
 };
 
-/// A list of sessions in the order of listed_at; O(1) everywhere, allocates nothing. Worker thread only.
+/// A list of sessions in the order of listed_at; O(1) at its ends, allocates nothing. Worker thread only.
 class SessionList {
  public:
   bool empty() const noexcept { return head_ == nullptr; }
@@ -134,6 +134,16 @@ class SessionList {
     session.previous = tail_;
     (tail_ != nullptr ? tail_->next : head_) = &session;
     tail_ = &session;
+  }
+  /// Behind all that were listed by then; looks for the place from the back.
+  void insert(Session& session, std::uint64_t at) noexcept {
+    Session* before = tail_;
+    while (before != nullptr && before->listed_at > at) before = before->previous;
+    session.listed_at = at;
+    session.previous = before;
+    session.next = before != nullptr ? before->next : head_;
+    (session.next != nullptr ? session.next->previous : tail_) = &session;
+    (before != nullptr ? before->next : head_) = &session;
   }
   void remove(Session& session) noexcept {
     (session.previous != nullptr ? session.previous->next : head_) = session.next;

@@ -83,7 +83,7 @@ void SessionSet::proceed(Session& session, Connector::Outcome outcome) noexcept 
 void SessionSet::queue(Session& session) noexcept {
   if (session.queued_at == 0) session.queued_at = now_;
   if (now_ - session.queued_at >= settings_.queue_timeout_ns.load(std::memory_order_relaxed)) return leaveQueue(session);
-  enter(session, Session::State::kQueued, queued_);
+  enter(session, Session::State::kQueued, queued_, session.queued_at);
   meter_.counters().queued.add();
   meter_.counters().queued_total.add();
   pool_.startWaiting();
@@ -154,13 +154,14 @@ void SessionSet::handleAbandoned(Session& session) noexcept {
 void SessionSet::close(Session& session, CloseReason reason) noexcept {
   session.reason = reason;
   Drains::forget(session);
-  const bool cut_short = reason != CloseReason::kDone && (session.client.isOwed() || session.waiting);
+  const bool in_order = reason == CloseReason::kDone;
+  const bool resetting = session.state == Session::State::kResetting;  // the one that is left has not heard of it yet
   // The strategy hears of the end of every pick; the others of a connecting session have been told.
   if (session.state == Session::State::kConnecting && reason == CloseReason::kDrain) meter_.abandoned(session, now_);
   meter_.closed(session, nowNs());
-  // An answer that is cut short must not look complete.
-  relay_->close(session, session.client, cut_short);
-  relay_->close(session, session.backend, false);
+  // What is cut short must not look complete.
+  relay_->close(session, session.client, resetting || (!in_order && (session.client.isOwed() || session.waiting)));
+  relay_->close(session, session.backend, resetting || (!in_order && session.backend.isOwed()));
   if (session.target != nullptr) pool_.release(*std::exchange(session.target, nullptr));
   enter(session, Session::State::kClosed, closed_);
 }
@@ -191,13 +192,17 @@ SessionList& SessionSet::listOf(Session::State state) noexcept {
 }
 
 void SessionSet::enter(Session& session, Session::State state, SessionList& list) noexcept {
+  enter(session, state, list, now_);
+}
+
+void SessionSet::enter(Session& session, Session::State state, SessionList& list, std::uint64_t since) noexcept {
   listOf(session.state).remove(session);
   if (session.state == Session::State::kQueued) {
     meter_.counters().queued.subtract();
     pool_.stopWaiting();
   }
   session.state = state;
-  list.pushBack(session, now_);
+  list.insert(session, since);
 }
 
 // A session is listed anew only a 64th of the timeout after it last was: that much later it may be closed, never earlier.

@@ -86,6 +86,7 @@ class SessionSet final : public Relay::Owner {
   void freeClosed() noexcept;
   void handleDrains(std::uint64_t now) noexcept;
   void enter(Session& session, Session::State state, SessionList& list) noexcept;
+  void enter(Session& session, Session::State state, SessionList& list, std::uint64_t since) noexcept;
   SessionList& listOf(Session::State state) noexcept;
 
   const Settings& settings_;

@@ -36,3 +36,20 @@ TEST_CASE("SessionList keeps sessions in the order of their time", "[proxy]") {
   list.pushBack(sessions[2], 7);
   CHECK(orderOf(list, sessions) == "c");
 }
+
+TEST_CASE("SessionList takes a session in behind all that came before it", "[proxy]") {
+  Session sessions[3];
+  SessionList list;
+  list.insert(sessions[0], 3);
+  list.insert(sessions[1], 1);
+  CHECK(orderOf(list, sessions) == "ba");
+  list.insert(sessions[2], 1);
+  CHECK(orderOf(list, sessions) == "bca");
+  list.remove(sessions[0]);
+  list.insert(sessions[0], 1);
+  CHECK(orderOf(list, sessions) == "bca");
+  list.remove(sessions[0]);
+  list.remove(sessions[2]);
+  list.pushBack(sessions[2], 2);
+  CHECK(orderOf(list, sessions) == "bc");
+}
