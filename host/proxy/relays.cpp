@@ -6,6 +6,7 @@
 #include "proxy/uring_relay.h"
 
 #include <exception>
+#include <memory>
 
 namespace lemonade::proxy {
 
@@ -17,9 +18,10 @@ std::unique_ptr<Relay> makeRelay(RelayKind kind, Relay::Owner& owner, Meter& met
 }
 
 std::string whyNoUring() try {
-  Ring ring;
-  const RingBuffers buffers(ring);
-  ring.enable();
+  auto ring = std::make_unique<Ring>();
+  const RingBuffers buffers(*ring);
+  ring->enable();
+  ring.reset();  // before the buffers
   return "";
 } catch (const std::exception& error) {
   return error.what();

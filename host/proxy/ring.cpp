@@ -9,6 +9,7 @@
 #include <cstring>
 #include <ctime>
 #include <system_error>
+#include <utility>
 
 namespace lemonade::proxy {
 
@@ -19,6 +20,7 @@ constexpr unsigned kCompletions = 16384;
 
 // Since Linux 6.12, which the headers of Debian 12 do not know: a wait for several comes back with one after this long.
 constexpr unsigned kFeatureMinimumWait = 1U << 15;
+constexpr __kernel_timespec kLookAgain{0, 20'000'000};
 struct WaitArgument {
   std::uint64_t signals = 0;
   std::uint32_t signals_size = _NSIG / 8;
@@ -69,20 +71,21 @@ void Ring::wait(std::uint64_t gather_ns, unsigned enough) noexcept {
   enter(at_once_ + (gather_ns != 0 ? enough : 1), gather_ns);
 }
 
-// What liburing does for its own submit calls, none of which can wait for a minimum time.
+// What liburing does for its own submit calls, none of which can wait for a minimum time. Counts also what the kernel did
+// not take the last time, as when it was short of memory.
 unsigned Ring::flush() noexcept {
   io_uring_sq& queue = ring_.sq;
   unsigned tail = *queue.ktail;
-  const unsigned count = queue.sqe_tail - queue.sqe_head;
   for (; queue.sqe_head != queue.sqe_tail; ++queue.sqe_head, ++tail)
     queue.array[tail & *queue.kring_mask] = queue.sqe_head & *queue.kring_mask;
   __atomic_store_n(queue.ktail, tail, __ATOMIC_RELEASE);
-  return count;
+  return tail - __atomic_load_n(queue.khead, __ATOMIC_ACQUIRE);
 }
 
 void Ring::enter(unsigned wait_for, std::uint64_t gather_ns) noexcept {
-  at_once_ = 0;
   WaitArgument argument;
+  // Where one of those is cut short after all, it says so by completing, and nobody may be there to look.
+  if (std::exchange(at_once_, 0) != 0) argument.timeout = reinterpret_cast<std::uintptr_t>(&kLookAgain);
   argument.minimum_us = static_cast<std::uint32_t>(gather_ns / 1'000);
   unsigned flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
   if (ring_.enter_ring_fd != ring_.ring_fd) flags |= IORING_ENTER_REGISTERED_RING;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "proxy/ring_buffers.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -10,13 +11,14 @@ namespace lemonade::proxy {
 
 RingBuffers::RingBuffers(Ring& ring) {
   constexpr std::size_t kPage = 4096;
-  static_assert(kOffered * sizeof(io_uring_buf) <= kPage);
-  offers_.reset(static_cast<io_uring_buf_ring*>(std::aligned_alloc(kPage, kPage)));
+  constexpr std::size_t kBytes = kMostOffered * sizeof(io_uring_buf);
+  static_assert(kBytes % kPage == 0);
+  offers_.reset(static_cast<io_uring_buf_ring*>(std::aligned_alloc(kPage, kBytes)));
   if (offers_ == nullptr) throw std::bad_alloc();
-  std::memset(static_cast<void*>(offers_.get()), 0, kPage);
+  std::memset(static_cast<void*>(offers_.get()), 0, kBytes);
   io_uring_buf_reg registration{};
   registration.ring_addr = reinterpret_cast<std::uintptr_t>(offers_.get());
-  registration.ring_entries = kOffered;
+  registration.ring_entries = kMostOffered;
   registration.bgid = kGroup;
   if (const int result = ::io_uring_register_buf_ring(&ring.get(), &registration, 0); result < 0)
     throw std::system_error(-result, std::generic_category(), "io_uring_register_buf_ring");
@@ -24,12 +26,13 @@ RingBuffers::RingBuffers(Ring& ring) {
   blank_.reserve(kOffered);
 }
 
-bool RingBuffers::offer() noexcept {
+bool RingBuffers::offer(unsigned more) noexcept {
+  const unsigned wanted = std::min(kOffered + more, kMostOffered);
   int added = 0;
-  for (; offered_ < kOffered && (!free_.empty() || make()); ++offered_) {
+  for (; offered_ < wanted && (!free_.empty() || make()); ++offered_) {
     const Id id = free_.back();
     free_.pop_back();
-    ::io_uring_buf_ring_add(offers_.get(), buffers_[id].data.get(), kSize, id, ::io_uring_buf_ring_mask(kOffered),
+    ::io_uring_buf_ring_add(offers_.get(), buffers_[id].data.get(), kSize, id, ::io_uring_buf_ring_mask(kMostOffered),
                             added++);
   }
   if (added != 0) ::io_uring_buf_ring_advance(offers_.get(), added);

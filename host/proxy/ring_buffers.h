@@ -20,13 +20,13 @@ class RingBuffers {
   static constexpr std::size_t kSize = 32 * 1024;
   static constexpr std::uint16_t kGroup = 0;  ///< what requests name
 
-  /// Throws std::system_error or std::bad_alloc. The ring outlives what it was told of, so this is destroyed after it.
+  /// Throws std::system_error or std::bad_alloc. The kernel may use the buffers until the ring is closed: close that first.
   explicit RingBuffers(Ring& ring);
   RingBuffers(const RingBuffers&) = delete;
   RingBuffers& operator=(const RingBuffers&) = delete;
 
-  /// Offers as many as there should be; false where there is none on offer, for want of memory.
-  bool offer() noexcept;
+  /// Offers as many as there should be and so many more; false where there is none on offer, for want of memory.
+  bool offer(unsigned more) noexcept;
   /// The kernel took one and put bytes into it: it is the caller's until give().
   void take(Id id, std::uint32_t size) noexcept;
   void give(Id id) noexcept;
@@ -38,6 +38,7 @@ class RingBuffers {
 
  private:
   static constexpr unsigned kOffered = 32;
+  static constexpr unsigned kMostOffered = 4096;  // a power of two
   static constexpr std::size_t kMostKept = 64;
   static constexpr std::size_t kMost = 65'535;
 

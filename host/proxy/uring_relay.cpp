@@ -21,6 +21,9 @@ namespace {
 /// So many buffers may wait for an endpoint: one is being sent while the next is filled.
 constexpr std::uint8_t kMostOwed = 2;
 
+/// A socket that is written to for the first time in a while takes so much; a longer send may well be cut short.
+constexpr std::uint32_t kSureToFit = 16 * 1024;
+
 // What a completion is about: bit 0 the side, bits 1 to 3 the request, then the session's address, which is a multiple of
 // 16, and in the upper 16 bits which attempt to connect it is of. A guest's number takes the place of the last two.
 constexpr int kRequestShift = 1;
@@ -107,7 +110,7 @@ void UringRelay::handleGuest(std::uint64_t number) noexcept {
 bool UringRelay::wait(bool) noexcept {
   askForGuests();
   feedStarved();
-  (void)buffers_.offer();
+  (void)buffers_.offer(0);
   leaving_ ? ring_->submit() : ring_->wait(gather_ns_, Coalescing::kEnough);
 
   owner_.handleTurn(nowNs());
@@ -158,13 +161,17 @@ void UringRelay::handleCompletion(const Completion& completion) noexcept {
   }
 }
 
+// The buffer that came with it, if any: the kernel may have chosen one before it found an end or an error.
+void UringRelay::giveBack(const Completion& completion) noexcept {
+  if ((completion.flags & IORING_CQE_F_BUFFER) == 0) return;
+  const auto id = static_cast<RingBuffers::Id>(completion.flags >> IORING_CQE_BUFFER_SHIFT);
+  buffers_.take(id, 0);
+  buffers_.give(id);
+}
+
 // Of an endpoint that is closed.
 void UringRelay::drop(Endpoint& endpoint, Request request, const Completion& completion) noexcept {
-  if (request == Request::kReceive && (completion.flags & IORING_CQE_F_BUFFER) != 0) {
-    const auto id = static_cast<RingBuffers::Id>(completion.flags >> IORING_CQE_BUFFER_SHIFT);
-    buffers_.take(id, 0);
-    buffers_.give(id);
-  }
+  if (request == Request::kReceive) giveBack(completion);
   if (request == Request::kSend && std::exchange(endpoint.sending, false)) dropOwed(endpoint);
 }
 
@@ -202,6 +209,7 @@ void UringRelay::handleReceived(Session& session, Side side, const Completion& c
   from.receiving = false;
   ++events_;
   if (completion.result > 0) return handleBytes(session, side, completion);
+  giveBack(completion);
   if (completion.result == 0) {
     from.ended = true;
     if (side == Side::kBackend && session.waiting && !session.answered && !session.client.ended)
@@ -251,8 +259,9 @@ void UringRelay::handleReceiveFailed(Session& session, Side side) noexcept {
   owner_.handleEnd(session, side == Side::kClient ? CloseReason::kClientReset : CloseReason::kBackendReset);
 }
 
+// Each gets a buffer of its own: those that were just served have asked again before it, and may take all others.
 void UringRelay::feedStarved() noexcept {
-  if (starved_.empty() || !buffers_.offer()) return;
+  if (starved_.empty() || !buffers_.offer(static_cast<unsigned>(starved_.size()))) return;
   std::vector<Session*> fed;
   fed.swap(starved_);
   for (auto* session : fed) {
@@ -275,6 +284,13 @@ void UringRelay::send(Session& session, Side side) noexcept {
   submitSend(session, side, true);
 }
 
+// Whether there is nothing to do when this send is done: what waits for that must wake the worker.
+bool UringRelay::leavesNothing(Session& session, Side side) noexcept {
+  const Endpoint& to = endpoint(session, side);
+  return session.state == Session::State::kRelaying && to.owed == 1 && !endpoint(session, other(side)).ended &&
+         buffers_.size(to.first) - to.sent <= kSureToFit;
+}
+
 // At once: what the socket takes now, without waiting for it to take more.
 void UringRelay::submitSend(Session& session, Side side, bool at_once) noexcept {
   Endpoint& to = endpoint(session, side);
@@ -282,7 +298,7 @@ void UringRelay::submitSend(Session& session, Side side, bool at_once) noexcept 
   request.addr = reinterpret_cast<std::uintptr_t>(buffers_.data(to.first) + to.sent);
   request.len = buffers_.size(to.first) - to.sent;
   request.msg_flags = MSG_NOSIGNAL | (at_once ? MSG_DONTWAIT : MSG_WAITALL);
-  if (at_once) ring_->expectAtOnce();
+  if (at_once && leavesNothing(session, side)) ring_->expectAtOnce();
   to.sending = true;
 }
 

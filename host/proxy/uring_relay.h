@@ -68,11 +68,13 @@ class UringRelay final : public Relay {
   void receive(Session& session, Side side) noexcept;
   void want(Session& session, Side side) noexcept;
   void send(Session& session, Side side) noexcept;
+  bool leavesNothing(Session& session, Side side) noexcept;
   void submitSend(Session& session, Side side, bool at_once) noexcept;
   void watch(Session& session, Side side) noexcept;
 
   void handleCompletion(const Completion& completion) noexcept;
   void handleGuest(std::uint64_t number) noexcept;
+  void giveBack(const Completion& completion) noexcept;
   void drop(Endpoint& endpoint, Request request, const Completion& completion) noexcept;
   void handleReceived(Session& session, Side side, const Completion& completion) noexcept;
   void handleBytes(Session& session, Side side, const Completion& completion) noexcept;

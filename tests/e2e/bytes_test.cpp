@@ -218,6 +218,56 @@ TEST_CASE("What the server sent before it closed arrives although the client rea
   CHECK(client.receiveAll() == last_words);
 }
 
+TEST_CASE("The last bytes for a client that reads late arrive although everybody else is silent", "[bytes]") {
+  Server server([](Socket& client) {
+    const std::string asked = client.receiveLine();
+    if (asked.empty()) return;
+    transmit(client, Pattern(1), 0, std::stoul(asked));
+    (void)client.receiveAll();
+  });
+  Balancer balancer(Config().set("runtime.workers", 1).backend("a", server.address()));
+  const auto taken = [&] { return balancer.metric("lemonade_backend_bytes_total", {"direction=\"out\""}); };
+  /// A client that asks for so many bytes and reads none until everything between it and the server is full.
+  const auto ask = [&](std::size_t size) {
+    Socket client = balancer.connect();
+    client.send(std::to_string(size) + "\n");
+    for (double before = -1; eventually([&] { return taken() != before; }, 200ms);) before = taken();
+    return client;
+  };
+  const double none = taken();
+  ask(64 * kMiB).reset();
+  REQUIRE(taken() > none);
+  const auto room = static_cast<std::size_t>(taken() - none);
+  // Somewhere near that, the last piece is the one for which there is no room.
+  for (std::size_t less = 0; less < 96 * 1024; less += 8 * 1024) {
+    INFO(room - less << " bytes");
+    Socket client = ask(room - less);
+    CHECK(client.receive(room - less, 5s).size() == room - less);
+  }
+}
+
+TEST_CASE("An upload that the idle timeout cuts short is a reset at the server and no end", "[bytes]") {
+  std::promise<void> resume;
+  std::promise<bool> was_reset;
+  auto resumed = resume.get_future().share();
+  Server server([&](Socket& client) {
+    if (client.next() == End::kClosed) return;
+    resumed.wait();
+    try {
+      (void)client.receiveAll();
+      was_reset.set_value(false);
+    } catch (const ResetError&) {
+      was_reset.set_value(true);
+    }
+  });
+  Balancer balancer(Config().set("proxy.idle_timeout", "1s").backend("a", server.address()));
+  Socket client = balancer.connect();
+  REQUIRE(sendUntilStuck(client, 64 * kMiB) < 64 * kMiB);
+  CHECK(client.next(10s) != End::kOpen);
+  resume.set_value();
+  CHECK(was_reset.get_future().get());
+}
+
 TEST_CASE("A client that sends one byte at a time is served", "[bytes]") {
   Pair pair(echo());
   Socket client = pair.balancer.connect();

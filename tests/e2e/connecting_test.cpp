@@ -182,10 +182,31 @@ TEST_CASE("A client that asks and half-closes before the backend is connected ge
   client.finishSending();
   REQUIRE(eventually([&] { return balancer.active("slow") == 1; }));
   Socket backend = slow.open();
-  CHECK(backend.receiveAll() == "question");
+  CHECK(backend.receiveAll(5s) == "question");  // and not only when the connect timeout wakes the worker
   backend.send("answer");
   backend.close();
-  CHECK(client.receiveAll() == "answer");
+  CHECK(client.receiveAll(5s) == "answer");
+}
+
+TEST_CASE("All that a client sends before its backend is connected arrives as soon as it is", "[connecting]") {
+  BlackHole slow;
+  Balancer balancer(Config()
+                        .set("runtime.workers", 1)
+                        .set("proxy.connect_timeout", "20s")
+                        .set("health.timeout", "50ms")
+                        .set("health.interval", "1h")
+                        .backend("slow", slow.address()));
+  REQUIRE(eventually([&] { return balancer.metric("lemonade_health_checks_total") == 1; }));
+  Socket client = balancer.connect();
+  // Each comes by itself, into a buffer of its own, as the head and the body of a request do.
+  client.send("head ");
+  REQUIRE(eventually([&] { return balancer.active("slow") == 1; }));
+  client.send("body ");
+  REQUIRE(client.staysOpen(50ms));
+  client.send("more");
+  REQUIRE(client.staysOpen(50ms));
+  Socket backend = slow.open();
+  CHECK(backend.receive(14, 5s) == "head body more");
 }
 
 }  // namespace lemonade::test

@@ -37,15 +37,18 @@ struct Told final : Relay::Owner {
 };
 
 struct Fixture {
-  Fixture() {
+  enum class Turns { kNeverWait, kWait };
+
+  explicit Fixture(Turns turns = Turns::kNeverWait) {
     join(session.client, client);
     join(session.backend, server);
     session.target = &backend;
     session.state = Session::State::kRelaying;
     relay.attach();
-    relay.leave();  // a turn takes in what there is, and never waits
+    if (turns == Turns::kNeverWait) relay.leave();  // a turn takes in what there is
   }
   ~Fixture() {
+    relay.leave();
     finish();
     relay.detach();
   }
@@ -154,4 +157,24 @@ TEST_CASE("UringRelay lets go of a client whose backends failed", "[proxy]") {
   CHECK(f.finish());
   char byte;
   CHECK(::recv(f.client.get(), &byte, 1, 0) == 0);
+}
+
+TEST_CASE("UringRelay comes back to a send that was cut short although nothing else happens", "[proxy]") {
+  if (!offered()) return;
+  Fixture f(Fixture::Turns::kWait);
+  REQUIRE(f.relay.watchClient(f.session));
+  f.relay.start(f.session);
+  const std::string piece(4096, 'x');
+  while (::send(f.session.client.fd, piece.data(), piece.size(), MSG_DONTWAIT) > 0) {
+  }
+  REQUIRE(::send(f.server.get(), "last", 4, 0) == 4);
+  while (f.session.client.owed == 0) (void)f.relay.wait(true);
+  (void)f.relay.wait(true);  // the client's socket is full, and nobody is there to say more
+  std::string received;
+  char bytes[4096];
+  while (received.size() < 4 || received.substr(received.size() - 4) != "last") {
+    for (ssize_t n; (n = ::recv(f.client.get(), bytes, sizeof(bytes), MSG_DONTWAIT)) > 0;) received.append(bytes, n);
+    if (f.session.client.owed != 0) (void)f.relay.wait(true);
+  }
+  CHECK(f.session.client.owed == 0);
 }
