@@ -59,6 +59,7 @@ class BackendFamilies {
     failures_.add(builder_.labels(labels, {{"reason", "timeout"}}), total(&BackendCounters::connect_timeouts));
     failures_.add(builder_.labels(labels, {{"reason", "error"}}), total(&BackendCounters::connect_errors));
     resets_.add(labels, total(&BackendCounters::resets));
+    early_closes_.add(labels, total(&BackendCounters::early_closes));
     idle_timeouts_.add(labels, total(&BackendCounters::idle_timeouts));
     exchanges_.add(labels, total(&BackendCounters::exchanges));
     bytes_.add(builder_.labels(labels, {{"direction", "in"}}), total(&BackendCounters::bytes_in));
@@ -95,6 +96,9 @@ class BackendFamilies {
   FamilyBuilder failures_ =
       builder_.counter("lemonade_backend_connect_failures_total", "Connects to the backend that failed.");
   FamilyBuilder resets_ = builder_.counter("lemonade_backend_resets_total", "Sessions that the backend reset.");
+  FamilyBuilder early_closes_ =
+      builder_.counter("lemonade_backend_early_closes_total",
+                       "Sessions that the backend closed before its first byte while the client waited.");
   FamilyBuilder idle_timeouts_ =
       builder_.counter("lemonade_backend_idle_timeouts_total", "Sessions closed by idle_timeout.");
   FamilyBuilder exchanges_ =
@@ -152,6 +156,7 @@ void addProxy(SnapshotBuilder& builder, std::span<const ProxyCounters* const> wo
   count("lemonade_proxy_accepted_total", "Client connections accepted.", &ProxyCounters::accepted);
   builder.counter("lemonade_proxy_unserved_total", "Client connections that ended without a backend, by reason.")
       .add(builder.labels({{"reason", "no_backend"}}), total(workers, &ProxyCounters::no_backend))
+      .add(builder.labels({{"reason", "connect_failed"}}), total(workers, &ProxyCounters::connect_failed))
       .add(builder.labels({{"reason", "queue_timeout"}}), total(workers, &ProxyCounters::queue_timeouts))
       .add(builder.labels({{"reason", "rejected"}}), total(workers, &ProxyCounters::strategy_rejected))
       .add(builder.labels({{"reason", "abandoned"}}), total(workers, &ProxyCounters::abandoned));

@@ -33,6 +33,7 @@ struct alignas(64) BackendCounters {
   Counter connect_timeouts;  ///< connects that took longer than connect_timeout
   Counter connect_errors;    ///< connects that failed otherwise
   Counter resets;            ///< sessions that the backend reset
+  Counter early_closes;      ///< sessions that it closed before its first byte while the client waited
   Counter idle_timeouts;     ///< sessions closed by idle_timeout
   Counter exchanges;
   Counter bytes_in;
@@ -51,6 +52,7 @@ struct alignas(64) ProxyCounters {
   Counter queue_timeouts;       ///< clients closed because none became free in time
   Counter retries;              ///< connects tried on another backend
   Counter no_backend;           ///< clients closed because no backend could be had
+  Counter connect_failed;       ///< clients closed because every connect that was tried for them failed
   Counter strategy_rejected;    ///< clients reset because the strategy said so
   Counter abandoned;            ///< clients that left before a backend was connected
   Counter client_resets;        ///< sessions that the client reset

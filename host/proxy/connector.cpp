@@ -106,7 +106,6 @@ Connector::Pick Connector::pick(Session& session, std::uint64_t now) noexcept {
     meter_.counters().strategy_rejected.add();
   } else {
     session.reason = session.attempt > 0 ? CloseReason::kConnectFailed : CloseReason::kNoBackend;
-    meter_.counters().no_backend.add();
   }
   return Pick::kNone;
 }

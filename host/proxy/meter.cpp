@@ -126,6 +126,7 @@ void Meter::countEnd(Session& session, BackendCounters& counters, std::uint64_t 
   if (session.reason == CloseReason::kIdleTimeout) counters.idle_timeouts.add();
   const bool reset = session.reason == CloseReason::kBackendReset;
   if (reset) counters.resets.add();
+  if (session.turned_away) counters.early_closes.add();
   // A reset by one that owed nothing is no failure: many servers end idle connections so.
   if (session.turned_away || (reset && (session.waiting || !session.answered))) {
     blameBackend(session, reset ? Backend::Failure::kReset : Backend::Failure::kClosed, now);
@@ -140,6 +141,8 @@ void Meter::countEnd(Session& session, BackendCounters& counters, std::uint64_t 
 void Meter::closed(Session& session, std::uint64_t now) noexcept {
   if (session.reason == CloseReason::kClientReset) counters_.client_resets.add();
   if (session.reason == CloseReason::kDrain) counters_.drain_closed.add();
+  if (session.reason == CloseReason::kNoBackend) counters_.no_backend.add();
+  if (session.reason == CloseReason::kConnectFailed) counters_.connect_failed.add();
   if (session.target != nullptr) {
     if (session.waiting)
       feedback::exchangeDropped(*session.target, session.exchange_at);
