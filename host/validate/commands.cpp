@@ -68,7 +68,7 @@ Poco::JSON::Object schemaOf(const lemonade_option_t& row) {
   const std::string fallback = textOf(row.default_value);
   if (row.type == LEMONADE_OPTION_DURATION) {
     property.set("type", Poco::JSON::Array().add("string").add("integer"));
-    property.set("pattern", "^[0-9]+(\\.[0-9]+)?(ns|us|ms|s|m|h)$");
+    property.set("pattern", "^[0-9]+(ms|s|m|h)$");
   } else {
     property.set("type", jsonType(row.type));
   }
