@@ -104,6 +104,14 @@ def idle(target, count, seconds):
     return {"bytes": memory / count, "cpu_percent": 100 * cpu / seconds}
 
 
+def checking(target):
+    """CPU of health checks alone, as a share of a core."""
+    time.sleep(proxies.CHECK_SECONDS)  # the first ones come close together
+    cpu = target.cpu()
+    time.sleep(proxies.CHECK_SECONDS)
+    return {"cpu_percent": 100 * (target.cpu() - cpu) / proxies.CHECK_SECONDS}
+
+
 @contextlib.contextmanager
 def _idle_clients(target, count):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -7,6 +7,7 @@ from typing import Callable, Optional
 
 SIZES = {"1 KiB": 1 << 10, "64 KiB": 1 << 16, "1 MiB": 1 << 20, "100 MiB": 100 << 20}
 LIMIT = 9500  # connections of a proxy; each takes two descriptors
+CHECK_SECONDS = 10
 
 
 @dataclass
@@ -14,23 +15,25 @@ class Proxy:
     name: str
     # Of (folder for its files, port to listen on, ports of the backend, workers): the command; None for no proxy.
     prepare: Optional[Callable[[pathlib.Path, int, list, int], list]]
+    checks: bool = False  # its backends, every CHECK_SECONDS, by connecting
 
 
 def all_proxies(build):
-    return [Proxy("Lemonade", lambda *where: _lemonade(build, "auto", *where)),
+    return [Proxy("Lemonade", lambda *where: _lemonade(build, "auto", *where), checks=True),
             Proxy("Lemonade epoll", lambda *where: _lemonade(build, "epoll", *where)),
-            Proxy("HAProxy", _haproxy), Proxy("nginx", _nginx), Proxy("direct", None)]
+            Proxy("HAProxy", _haproxy, checks=True), Proxy("nginx", _nginx), Proxy("direct", None)]
 
 
 def _lemonade(build, relay, folder, port, backends, workers):
     tables = "".join(f'[[backends]]\nid = {i}\naddress = "127.0.0.1:{p}"\n' for i, p in enumerate(backends))
     text = (f'[runtime]\nworkers = {workers}\n[proxy]\nlisten_address = "127.0.0.1:{port}"\n'
-            f'max_connections = {LIMIT}\nrelay = "{relay}"\n[admin]\nlisten_address = ""\n{tables}')
+            f'max_connections = {LIMIT}\nrelay = "{relay}"\n[health]\ninterval = "{CHECK_SECONDS}s"\n'
+            f'[admin]\nlisten_address = ""\n{tables}')
     return [build / "bin/lemonade", "lb", "--config", _write(folder, "lemonade.toml", text)]
 
 
 def _haproxy(folder, port, backends, workers):
-    servers = "".join(f"  server s{i} 127.0.0.1:{p} check\n" for i, p in enumerate(backends))
+    servers = "".join(f"  server s{i} 127.0.0.1:{p} check inter {CHECK_SECONDS}s\n" for i, p in enumerate(backends))
     text = (f"global\n  maxconn {LIMIT}\n  nbthread {workers}\ndefaults\n  mode tcp\n  timeout connect 5s\n"
             f"  timeout client 1h\n  timeout server 1h\nlisten all\n  bind 127.0.0.1:{port}\n"
             f"  balance leastconn\n{servers}")

@@ -58,6 +58,8 @@ def judge(samples, picks):
             yield f"{name}: {memory:.0f} bytes each; allowed 1024", memory <= 1024
             cpu = median(samples, name, "Lemonade", "cpu_percent")
             yield f"{name}: {cpu:.2f} % of a core; allowed 1", cpu <= 1
+        elif name.endswith("backends checked"):
+            yield _ratio(samples, name, "cpu_percent", ["HAProxy"], 1)
     few, many = (f"connection beside {count}" for count in (100, 9000))
     if few in samples and many in samples:
         ratio = median(samples, many, "Lemonade", "cpu_us") / median(samples, few, "Lemonade", "cpu_us")

@@ -16,6 +16,7 @@ PROXY_CORE = 0
 CONNECTIONS = (1, 64, 1000)
 IDLE = (1000, 9000)
 BESIDE = (100, 9000)
+CHECKED = 5000
 
 
 def add_options(parser):
@@ -34,6 +35,10 @@ def main(options, build, out):
             if proxy.prepare and samples.wants(f"idle, {count} connections"):
                 with _stand([proxy], 1) as targets:
                     samples.take(f"idle, {count} connections", targets, [proxy], measures.idle, count, seconds)
+    for proxy in samples.proxies:
+        if proxy.checks and samples.wants(f"{CHECKED} backends checked"):
+            with _stand([proxy], 1, backends=CHECKED) as targets:
+                samples.take(f"{CHECKED} backends checked", targets, [proxy], measures.checking)
     picks = _picks(build) if samples.wants("pick") else {}
     out.mkdir(parents=True, exist_ok=True)
     (out / "speed.json").write_text(json.dumps(
@@ -91,8 +96,9 @@ def _round(samples, number, seconds):
 
 
 @contextlib.contextmanager
-def _stand(everyone, workers, real_time=False):
-    """Starts the backend and these proxies afresh and warms them up; gives the target of each by name. One worker: pinned."""
+def _stand(everyone, workers, real_time=False, backends=2):
+    """Starts the web server and these proxies afresh and warms them up; gives the target of each by name. One worker:
+    pinned. More than two backends are the two ports of that server again and again."""
     proxy_core, load_core = (PROXY_CORE, measures.LOAD_CORE) if workers == 1 else (None, None)
     with tempfile.TemporaryDirectory(prefix="lemonade-bench-") as name, Processes(name) as processes:
         folder = pathlib.Path(name)
@@ -107,8 +113,8 @@ def _stand(everyone, workers, real_time=False):
                 own = folder / proxy.name.replace(" ", "-")
                 own.mkdir(mode=0o755)
                 target.port = free_port()
-                target.process = processes.start(proxy.name, proxy.prepare(own, target.port, ports, workers), proxy_core,
-                                                 real_time)
+                command = proxy.prepare(own, target.port, ports * (backends // 2), workers)
+                target.process = processes.start(proxy.name, command, proxy_core, real_time)
                 processes.wait_listening(proxy.name, target.process, target.port)
             measures.load(target, 1, 16, "0")
             targets[proxy.name] = target
