@@ -4,7 +4,8 @@ import pathlib
 from dataclasses import dataclass
 from typing import Callable
 
-# The same for all who check: every 2 s, down after 3 failures, up after 2 successes.
+# The same for all who check: every 2 s, down after 3 failures, up after 2 successes. Sooner while that is under way only
+# where it is the default.
 INTERVAL_S, FALL, RISE = 2, 3, 2
 
 
