@@ -96,7 +96,7 @@ typedef struct lemonade_connection {
   const uint32_t* tried;   /* indices this connection must not be given: failed before, or at their limit */
   uint32_t tried_count;    /* indices behind `tried` */
   uint32_t worker;         /* index of the calling worker */
-  lemonade_str_t server_name; /* SNI where known, else empty */
+  lemonade_str_t server_name; /* SNI where known, else empty; always empty in a 1.0 host */
 } lemonade_connection_t;
 
 /* ---- what a strategy answers and hears ------------------------------------------------------------------------- */
@@ -152,7 +152,7 @@ typedef struct lemonade_strategy {
   void (*destroy)(void* self) LEMONADE_NOEXCEPT;
 
   /* Optional. Makes the lane of one worker and writes it to *lane; pick gets NULL where this slot is NULL.
-   * Anything but LEMONADE_OK: there is no lane, and the instance is not used for that worker.
+   * Anything but LEMONADE_OK: there is no lane, and the instance is not used at all.
    * The lane is the plugin's until lane_destroy. Where workers are added later, their lanes are made while the others
    * pick. Forbidden: blocking. [control] */
   lemonade_status_t (*lane_create)(void* self, uint32_t worker, void** lane, lemonade_error_t* error) LEMONADE_NOEXCEPT;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // C++ face of the plugin ABI: text, options, errors and the entry symbol. Header only; a plugin that includes it imports
-// nothing from the host. Whatever a plugin throws is caught here and turned into an ABI error.
+// nothing from the host. What a plugin throws is caught here and turned into an ABI error, wherever the ABI has
+// one to return.
 #pragma once
 
 #include <lemonade/host.h>
