@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Callable, Optional
 
 SIZES = {"1 KiB": 1 << 10, "64 KiB": 1 << 16, "1 MiB": 1 << 20, "100 MiB": 100 << 20}
-LIMIT = 9500  # connections of a proxy; each takes two descriptors
+LIMIT = 9500  # connections of a proxy and backends to check; each connection takes two descriptors
 CHECK_SECONDS = 10
 
 
@@ -27,14 +27,14 @@ def all_proxies(build):
 def _lemonade(build, relay, folder, port, backends, workers):
     tables = "".join(f'[[backends]]\nid = {i}\naddress = "127.0.0.1:{p}"\n' for i, p in enumerate(backends))
     text = (f'[runtime]\nworkers = {workers}\n[proxy]\nlisten_address = "127.0.0.1:{port}"\n'
-            f'max_connections = {LIMIT}\nrelay = "{relay}"\n[health]\ninterval = "{CHECK_SECONDS}s"\n'
+            f'max_connections = {LIMIT - len(backends)}\nrelay = "{relay}"\n[health]\ninterval = "{CHECK_SECONDS}s"\n'
             f'[admin]\nlisten_address = ""\n{tables}')
     return [build / "bin/lemonade", "lb", "--config", _write(folder, "lemonade.toml", text)]
 
 
 def _haproxy(folder, port, backends, workers):
     servers = "".join(f"  server s{i} 127.0.0.1:{p} check inter {CHECK_SECONDS}s\n" for i, p in enumerate(backends))
-    text = (f"global\n  maxconn {LIMIT}\n  nbthread {workers}\ndefaults\n  mode tcp\n  timeout connect 5s\n"
+    text = (f"global\n  maxconn {LIMIT - len(backends)}\n  nbthread {workers}\ndefaults\n  mode tcp\n  timeout connect 5s\n"
             f"  timeout client 1h\n  timeout server 1h\nlisten all\n  bind 127.0.0.1:{port}\n"
             f"  balance leastconn\n{servers}")
     return ["haproxy", "-db", "-f", _write(folder, "haproxy.cfg", text)]
