@@ -9,7 +9,6 @@
 #include <cstring>
 #include <ctime>
 #include <system_error>
-#include <utility>
 
 namespace lemonade::proxy {
 
@@ -20,7 +19,6 @@ constexpr unsigned kCompletions = 16384;
 
 // Since Linux 6.12, which the headers of Debian 12 do not know: a wait for several comes back with one after this long.
 constexpr unsigned kFeatureMinimumWait = 1U << 15;
-constexpr __kernel_timespec kLookAgain{0, 20'000'000};
 struct WaitArgument {
   std::uint64_t signals = 0;
   std::uint32_t signals_size = _NSIG / 8;
@@ -61,7 +59,18 @@ io_uring_sqe& Ring::next() noexcept {
   return *request;
 }
 
+// What completes at once may have been cut short, and nothing else may happen that would make us look. One timer serves
+// for all that do so while it runs: one for each wait would cost more than the wait.
+void Ring::lookAgainSoon() noexcept {
+  static __kernel_timespec soon{0, 20'000'000};
+  auto& request = next();
+  ::io_uring_prep_timeout(&request, &soon, 0, 0);
+  request.user_data = kLookAgain;
+  looks_again_ = true;
+}
+
 void Ring::wait(std::uint64_t gather_ns, unsigned enough) noexcept {
+  if (at_once_ != 0 && !looks_again_) lookAgainSoon();
   if (gather_ns != 0 && (ring_.features & kFeatureMinimumWait) == 0) {
     submit();
     const timespec gather{0, static_cast<long>(gather_ns)};
@@ -83,9 +92,8 @@ unsigned Ring::flush() noexcept {
 }
 
 void Ring::enter(unsigned wait_for, std::uint64_t gather_ns) noexcept {
+  at_once_ = 0;
   WaitArgument argument;
-  // Where one of those is cut short after all, it says so by completing, and nobody may be there to look.
-  if (std::exchange(at_once_, 0) != 0) argument.timeout = reinterpret_cast<std::uintptr_t>(&kLookAgain);
   argument.minimum_us = static_cast<std::uint32_t>(gather_ns / 1'000);
   unsigned flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
   if (ring_.enter_ring_fd != ring_.ring_fd) flags |= IORING_ENTER_REGISTERED_RING;

@@ -32,9 +32,11 @@ class Ring {
   /// The calling thread is the one from now on. Throws std::system_error.
   void enable();
 
-  /// The next request to fill in, zeroed; handed over with the next wait, or earlier where there are too many.
+  /// The next request to fill in, zeroed; the caller names it by anything but all bits set. Handed over with the next wait,
+  /// or earlier where there are too many.
   io_uring_sqe& next() noexcept;
-  /// The request just filled in completes as soon as it is handed over: no reason to wake up.
+  /// The request just filled in completes as soon as it is handed over: no reason to wake up, other than to look at what
+  /// came of it within 20 ms.
   void expectAtOnce() noexcept { ++at_once_; }
 
   /// Hands over everything and waits until something is done besides what completes at once; with gather_ns, that long
@@ -47,7 +49,8 @@ class Ring {
     io_uring_for_each_cqe(&ring_, head, first) {
       const Completion done{first->user_data, first->res, first->flags};
       ::io_uring_cq_advance(&ring_, 1);
-      return done;
+      if (done.user_data != kLookAgain) return done;
+      looks_again_ = false;
     }
     return std::nullopt;
   }
@@ -55,11 +58,15 @@ class Ring {
   void submit() noexcept { enter(0, 0); }
 
  private:
+  static constexpr std::uint64_t kLookAgain = ~std::uint64_t{0};
+
+  void lookAgainSoon() noexcept;
   unsigned flush() noexcept;
   void enter(unsigned wait_for, std::uint64_t gather_ns) noexcept;
 
   io_uring ring_{};
-  unsigned at_once_ = 0;  // of the requests not handed over yet
+  unsigned at_once_ = 0;      // of the requests not handed over yet
+  bool looks_again_ = false;  // a timer runs that wakes us
 };
 
 }  // namespace lemonade::proxy

@@ -83,13 +83,12 @@ def _round(samples, number, seconds):
         samples.take("flood of 1000 at once", targets, turn, measures.connection_cpu, seconds, 0, 1000)
         for size, label in enumerate(proxies.SIZES):
             samples.take(f"MiB in {label}", targets, turn, measures.bulk_cpu, seconds, size)
-    known = samples.taken.get("request, 64 connections")
-    if known:
-        slowest = min(known[proxy.name][-1]["rate"] for proxy in real)
-        for proxy in turn if samples.wants("latency") else []:
-            # Of a moderate load, which may go before all other work of this machine.
-            with _stand([proxy], 1, real_time=True) as targets:
-                samples.take("latency", targets, [proxy], measures.latency, 2 * seconds, slowest / 2)
+        rates = [measures.request_cpu(targets[proxy.name], seconds, 64)["rate"] for proxy in real
+                 if samples.wants("latency")]
+    for proxy in turn if rates else []:
+        # Of a moderate load, which may go before all other work of this machine.
+        with _stand([proxy], 1, real_time=True) as targets:
+            samples.take("latency", targets, [proxy], measures.latency, 2 * seconds, min(rates) / 2)
     with _stand(turn, 2) as targets:
         samples.take("request, two workers unpinned", targets, turn, measures.request_cpu, seconds, 64)
         samples.take("connection, two workers unpinned", targets, turn, measures.connection_cpu, seconds)
