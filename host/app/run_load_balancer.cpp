@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "app/exit_codes.h"
 #include "app/load_balancer.h"
 #include "app/preparation.h"
 #include "app/run.h"
@@ -16,10 +17,6 @@ namespace lemonade::app {
 
 namespace {
 
-constexpr int kSuccess = 0;
-constexpr int kConfigurationError = 1;
-constexpr int kRuntimeError = 2;
-
 int reportValidation(const Preparation& preparation) {
   for (const auto& finding : preparation.findings) std::cerr << finding.line() << "\n";
   if (!preparation.ok()) return kConfigurationError;
@@ -28,7 +25,7 @@ int reportValidation(const Preparation& preparation) {
   return kSuccess;
 }
 
-void logFindings(const Preparation& preparation) {
+void logStartFindings(const Preparation& preparation) {
   for (const auto& finding : preparation.findings) {
     const bool error = finding.severity == config::Severity::kError;
     log::write(error ? log::Level::kError : log::Level::kWarning, "config", finding.source.text() + ": " + finding.text);
@@ -76,7 +73,7 @@ int runGuarded(const LoadBalancerArguments& arguments, std::uint64_t started_ns)
   auto preparation = prepare(input, workshop);
   if (arguments.validate) return end(reportValidation(preparation), preparation, workshop);
   log::start(preparation.config.log_levels, preparation.config.log_format);
-  logFindings(preparation);
+  logStartFindings(preparation);
   if (!preparation.ok()) {
     log::stop();
     return end(kConfigurationError, preparation, workshop);

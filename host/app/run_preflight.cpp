@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The child's end of a preflight.
+#include "app/exit_codes.h"
 #include "app/preflight.h"
 #include "app/run.h"
 #include "base/fd.h"
@@ -17,7 +18,6 @@ namespace lemonade::app {
 
 namespace {
 
-constexpr int kSuccess = 0;
 constexpr int kRefused = 1;
 
 /// Writes to the parent; what the plugin writes to standard output goes elsewhere.

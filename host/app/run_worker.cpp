@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "app/exit_codes.h"
 #include "app/run.h"
 #include "app/signals.h"
 #include "base/log.h"
@@ -16,10 +17,6 @@
 namespace lemonade::app {
 
 namespace {
-
-constexpr int kSuccess = 0;
-constexpr int kConfigurationError = 1;
-constexpr int kRuntimeError = 2;
 
 /// The log is shaped by the variables that shape the balancer's; what else the environment says is not for a worker.
 bool startLog(const config::Environment& environment) {

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "plugin/text.h"
 
 #include <algorithm>
 #include <deque>
@@ -17,8 +18,6 @@ constexpr std::uint32_t kMostPosted = 1'024;
 constexpr std::size_t kMostTimers = 64;
 constexpr std::uint64_t kShortestInterval = 1'000'000;
 constexpr std::uint64_t kLongestInterval = std::uint64_t{1} << 62;  // over a century; the clock counts to twice that
-
-std::string_view view(lemonade_str_t text) { return {text.data, static_cast<std::size_t>(text.size)}; }
 
 log::Level levelOf(std::uint32_t level) {
   if (level <= LEMONADE_LOG_ERROR) return log::Level::kError;

@@ -3,6 +3,7 @@
 
 #include "config/duration.h"
 #include "config/nearest.h"
+#include "plugin/text.h"
 
 #include <algorithm>
 #include <charconv>
@@ -16,8 +17,6 @@ namespace lemonade::plugin {
 namespace {
 
 using Written = std::variant<bool, std::int64_t, double, std::string>;
-
-std::string_view view(lemonade_str_t text) { return {text.data, static_cast<std::size_t>(text.size)}; }
 
 const lemonade_option_t& row(const lemonade_plugin_t& plugin, std::uint32_t index) {
   const auto* rows = reinterpret_cast<const char*>(plugin.options);

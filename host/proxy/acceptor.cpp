@@ -18,7 +18,7 @@ using Poco::Net::ReadableNotification;
 
 constexpr int kBatch = 32;
 constexpr std::uint64_t kPause = 100'000'000;
-constexpr std::uint64_t kQuiet = 10'000'000'000;
+constexpr std::uint64_t kComplainEvery = 10'000'000'000;
 
 }  // namespace
 
@@ -85,7 +85,7 @@ void Acceptor::handleError(int error) {
   const std::uint64_t now = nowNs();
   paused_until_ = now + kPause;
   watch(false);
-  if (complained_at_ != 0 && now - complained_at_ < kQuiet) return;
+  if (complained_at_ != 0 && now - complained_at_ < kComplainEvery) return;
   complained_at_ = now;
   const bool shortage = error == EMFILE || error == ENFILE;
   log::error("proxy", shortage ? "out of descriptors, clients wait; raise the limit (ulimit -n, LimitNOFILE)"

@@ -17,7 +17,7 @@ namespace lemonade::proxy {
 
 namespace {
 
-constexpr int kBatch = 256;
+constexpr int kEventsAtOnce = 256;
 
 // The lowest bit of a session's address says which side of it an event is about.
 constexpr std::uintptr_t kClientSide = 0;
@@ -79,8 +79,8 @@ bool EpollRelay::wait(bool has_sessions) noexcept {
     const timespec gather{0, static_cast<long>(gather_ns_)};
     (void)::nanosleep(&gather, nullptr);
   }
-  epoll_event events[kBatch];
-  const int count = ::epoll_wait(epoll_.get(), events, kBatch, has_sessions ? -1 : 0);
+  epoll_event events[kEventsAtOnce];
+  const int count = ::epoll_wait(epoll_.get(), events, kEventsAtOnce, has_sessions ? -1 : 0);
   if (count <= 0) return count < 0 && errno == EINTR;
   owner_.handleTurn(nowNs());
   bool ours = true;

@@ -6,6 +6,7 @@
 
 #include "plugin/image.h"
 #include "plugin/options.h"
+#include "plugin/text.h"
 #include "validate/check.h"
 #include "validate/guarded.h"
 #include "validate/isolation.h"
@@ -27,7 +28,7 @@ namespace lemonade::validate {
 constexpr std::size_t kExtra = 64;
 
 inline lemonade_str_t str(std::string_view text) { return {text.data(), text.size()}; }
-inline std::string_view view(lemonade_str_t text) { return {text.data, static_cast<std::size_t>(text.size)}; }
+using plugin::view;
 
 template <class Table>
 constexpr std::pair<std::uint32_t, std::string_view> kKindOf{};
