@@ -252,7 +252,7 @@ TEST_CASE("An upload that the idle timeout cuts short is a reset at the server a
   auto resumed = resume.get_future().share();
   Server server([&](Socket& client) {
     if (client.next() == End::kClosed) return;
-    resumed.wait();
+    resumed.wait_for(30s);
     try {
       (void)client.receiveAll();
       was_reset.set_value(false);
@@ -260,7 +260,7 @@ TEST_CASE("An upload that the idle timeout cuts short is a reset at the server a
       was_reset.set_value(true);
     }
   });
-  Balancer balancer(Config().set("proxy.idle_timeout", "1s").backend("a", server.address()));
+  Balancer balancer(Config().set("proxy.idle_timeout", "3s").backend("a", server.address()));
   Socket client = balancer.connect();
   REQUIRE(sendUntilStuck(client, 64 * kMiB) < 64 * kMiB);
   CHECK(client.next(10s) != End::kOpen);
