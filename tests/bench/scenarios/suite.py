@@ -20,8 +20,6 @@ def add_options(parser):
     group.add_argument("--scenario", default="abcdefgh", metavar="KEYS", help="which, as 'ac' (default: all eight)")
     group.add_argument("--contender", action="append", metavar="NAME",
                        help="who takes part; may be repeated (default: all strategies, HAProxy and nginx)")
-    group.add_argument("--seconds", type=float, metavar="N", help="length of a run (default: 15, quick: 3)")
-    group.add_argument("--rounds", type=int, default=1, metavar="N", help="runs of each, of which medians count")
     group.add_argument("--seed", type=int, default=1, metavar="N", help="of arrivals, work and order")
     group.add_argument("--work-shape", type=float, default=catalog.WORK_SHAPE, metavar="N",
                        help=f"of the gamma distribution of the work; 1 is exponential (default: {catalog.WORK_SHAPE})")
@@ -31,12 +29,12 @@ def add_options(parser):
 def main(options, root, build, out):
     """Runs what the options ask for; returns 0 where every target that could be judged holds."""
     chosen, who = _choose(options, root, build)
-    seconds = options.seconds or (3 if options.quick else 15)
+    seconds, rounds = options.seconds or (3 if options.quick else 15), options.rounds or 1
     runs = []
-    for number in range(options.rounds):
+    for number in range(rounds):
         for scenario in chosen:
             runs += _play(build, scenario, who, seconds, options, number)
-    results = {"machine": _machine(), "seconds": seconds, "rounds": options.rounds, "seed": options.seed,
+    results = {"machine": _machine(), "seconds": seconds, "rounds": rounds, "seed": options.seed,
                "work_shape": options.work_shape, "runs": runs}
     out.mkdir(parents=True, exist_ok=True)
     (out / "scenarios.json").write_text(json.dumps(results, indent=1))

@@ -26,7 +26,7 @@ def add_options(parser):
 
 def main(options, build, out):
     """Returns 0 where every target that could be judged holds."""
-    rounds, seconds = (2, 1) if options.quick else (7, 3)
+    rounds, seconds = options.rounds or (2 if options.quick else 7), options.seconds or (1 if options.quick else 3)
     samples = Samples(options.only or "", proxies.all_proxies(build))
     for number in range(rounds):
         _round(samples, number, seconds)
