@@ -63,7 +63,11 @@ class Balancer:
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen([lemonade, "lb", "--config", self.config], stderr=log, stdout=log,
                                             env={**os.environ, "LEMONADE_PREFLIGHT": "1s"})
-        self.front, self.admin = self.address_of("proxy"), self.address_of("admin")
+        try:
+            self.front, self.admin = self.address_of("proxy"), self.address_of("admin")
+        except BaseException:
+            self.end()
+            raise
 
     def text(self):
         return self.log.read_text(errors="replace")
@@ -127,11 +131,14 @@ def findings(lemonade, rows, folder, backends):
         with tempfile.TemporaryDirectory(prefix="lemonade-test-") as own:
             balancer = Balancer(lemonade, own, backends)
             wrong = None
-            while rest and wrong is None:
-                plugin, check = rest.pop(0)
-                if wrong := balancer.meet(folder / f"{plugin}.so", check):
-                    yield f"{plugin}: {wrong}"
-            if code := balancer.end():
+            try:
+                while rest and wrong is None:
+                    plugin, check = rest.pop(0)
+                    if wrong := balancer.meet(folder / f"{plugin}.so", check):
+                        yield f"{plugin}: {wrong}"
+            finally:
+                code = balancer.end()
+            if code:
                 yield f"exit code {code}"
             if wrong:
                 yield balancer.text()
