@@ -10,10 +10,10 @@
 //   out for  base_time * ejections in a row, at most max_time; each base_time without one takes back one
 //   or until where its connects failed, which is what checks can judge: as many of them passed since as take a backend
 //            up. Believed once: one that is ejected again after that serves its time
+//   never    more than max_share of the pool (but one), or the last one that is fit
 //
 // The same checks void the failed connects of a backend that was not ejected for them: strategies that remember failures
 // may have shunned it ever since, so that no traffic tells them that it is well.
-//   never    more than max_share of the pool (but one), or the last one that is fit
 //
 // Workers raise suspicions (Pool::noteFailure), control decides. Control thread only, but for the counter.
 #pragma once
