@@ -27,7 +27,7 @@ class Coalescing {
   std::uint64_t endTurn(int events) noexcept { return endTurn(nowNs(), events, threadCpuNs); }
 
  private:
-  static constexpr std::uint64_t kPeriodNs = 2'000'000;  // of which the share of busy time is taken
+  static constexpr std::uint64_t kPeriodNs = 500'000;  // of which the share of busy time is taken
   static constexpr std::uint64_t kFewest = 2;            // events that must be expected to come while they gather
 
   // On above half of the time, off below a quarter: gathering itself makes a worker less busy.
