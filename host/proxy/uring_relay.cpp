@@ -11,7 +11,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <new>
 #include <utility>
 
 namespace lemonade::proxy {
@@ -56,14 +55,15 @@ UringRelay::UringRelay(Owner& owner, Meter& meter)
       meter_(meter),
       always_ready_(ownedFd(::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")),
       ring_(std::make_unique<Ring>()),
-      buffers_(*ring_) {}
+      buffers_(*ring_),
+      options_(*ring_) {}
 
 UringRelay::~UringRelay() { ring_.reset(); }
 
 void UringRelay::attach() {
   ring_->enable();
   attached_ = true;
-  offers_options_ = offersOptions();
+  options_.probe();
 }
 
 void UringRelay::detach() noexcept {
@@ -409,35 +409,7 @@ void UringRelay::settle(Session& session) noexcept {
 
 // ---- connecting, closing ----
 
-// Since Linux 6.7, whose headers name it SOCKET_URING_OP_SETSOCKOPT.
-void UringRelay::askForOption(int fd, int level, int name, const int& value) noexcept {
-  constexpr unsigned kSetOption = 3;
-  auto& request = ring_->next();
-  request.opcode = IORING_OP_URING_CMD;
-  request.flags = IOSQE_CQE_SKIP_SUCCESS;
-  request.fd = fd;
-  request.cmd_op = kSetOption;
-  request.addr = static_cast<std::uint64_t>(name) << 32 | static_cast<std::uint32_t>(level);
-  request.file_index = sizeof(value);
-  request.addr3 = reinterpret_cast<std::uintptr_t>(&value);
-}
-
-bool UringRelay::offersOptions() noexcept {
-  const Fd probe(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const int on = 1;
-  askForOption(probe.get(), SOL_SOCKET, SO_KEEPALIVE, on);
-  ring_->submit();
-  int found = 0;
-  socklen_t size = sizeof(found);
-  return ::getsockopt(probe.get(), SOL_SOCKET, SO_KEEPALIVE, &found, &size) == 0 && found == 1;
-}
-
-void UringRelay::setOption(int fd, int level, int name, int value) noexcept try {
-  if (!offers_options_) return lemonade::proxy::setOption(fd, level, name, value);
-  askForOption(fd, level, name, *option_values_.insert(value).first);
-} catch (const std::bad_alloc&) {
-  lemonade::proxy::setOption(fd, level, name, value);
-}
+void UringRelay::setOption(int fd, int level, int name, int value) noexcept { options_.set(fd, level, name, value); }
 
 Relay::Connect UringRelay::connect(Session& session, const Address& address) noexcept {
   auto& request = ask(session, Side::kBackend, Request::kConnect, IORING_OP_CONNECT, session.backend.fd);

@@ -16,10 +16,10 @@
 #include "proxy/relay.h"
 #include "proxy/ring.h"
 #include "proxy/ring_buffers.h"
+#include "proxy/ring_options.h"
 
 #include <cstdint>
 #include <memory>
-#include <set>
 #include <vector>
 
 namespace lemonade::proxy {
@@ -85,8 +85,6 @@ class UringRelay final : public Relay {
   void settleLater(Session& session) noexcept;
   void settleAll() noexcept;
   void settle(Session& session) noexcept;
-  void askForOption(int fd, int level, int name, const int& value) noexcept;
-  bool offersOptions() noexcept;
   void askForGuests() noexcept;
   void feedStarved() noexcept;
   void cancel(const Session& session, const Endpoint& endpoint) noexcept;
@@ -98,7 +96,7 @@ class UringRelay final : public Relay {
   Fd always_ready_;  // the worker waits here at all times; its reactor has its turn when a guest of it is readable
   std::unique_ptr<Ring> ring_;
   RingBuffers buffers_;
-  std::set<int> option_values_;  // where the kernel reads them
+  RingOptions options_;
   std::vector<Visitor> visitors_;
   std::uint64_t last_number_ = 0;
   std::vector<Session*> settling_;
@@ -107,7 +105,6 @@ class UringRelay final : public Relay {
   std::uint64_t gather_ns_ = 0;  // before the next wait
   int events_ = 0;               // of the turn
   bool reactors_turn_ = false;
-  bool offers_options_ = false;  // the kernel sets options of sockets along with the rest
   bool attached_ = false;
   bool leaving_ = false;
 };
