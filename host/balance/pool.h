@@ -103,9 +103,9 @@ class Pool {
   /// Gives back the place that a pick took.
   void release(Backend& backend) noexcept;
 
-  /// A session waits for a place, until stopWaiting. After this it must look once more whether there is one.
-  void startWaiting() noexcept { waiting_.fetch_add(1); }
-  void stopWaiting() noexcept { waiting_.fetch_sub(1); }
+  /// A session queues for a place, until stopQueueing. After this it must look once more whether there is one.
+  void startQueueing() noexcept { queued_.fetch_add(1); }
+  void stopQueueing() noexcept { queued_.fetch_sub(1); }
   /// What to call when a place becomes free at a backend with a limit while somebody waits: on worker threads, must not
   /// block. Before the workers run.
   void onPlace(std::function<void()> call) { on_place_ = std::move(call); }
@@ -144,7 +144,7 @@ class Pool {
   std::atomic<std::uint32_t> eligible_{0};
   std::atomic<std::uint32_t> next_instead_{0};
   std::atomic<std::uint32_t> suspicious_{0};
-  std::atomic<std::uint32_t> waiting_{0};  // sessions that wait for a place
+  std::atomic<std::uint32_t> queued_{0};  // sessions that wait for a place at a backend
   mutable std::mutex mutex_;
   std::shared_ptr<const View::Backends> backends_;  // the pointer is guarded by mutex_
   View::Backends leaving_;                          // guarded by mutex_, changed by the control thread only

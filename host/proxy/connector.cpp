@@ -129,7 +129,7 @@ Connector::Outcome Connector::connect(Session& session, std::uint64_t now) noexc
     pool_.release(*session.target);
     session.target = nullptr;
     meter_.counters().descriptor_waits.add();
-    return Outcome::kWait;
+    return Outcome::kNoDescriptor;
   }
   ++session.attempt;
   session.attempted_at = now;

@@ -17,16 +17,16 @@ namespace lemonade::proxy {
 class Connector {
  public:
   enum class Outcome {
-    kConnecting,  ///< session.backend.fd is connecting
-    kConnected,   ///< it is connected already
-    kWait,        ///< there is no descriptor to be had: try again later
-    kQueue,       ///< all backends that would do are at their limit: begin() again when a place is free
-    kGiveUp,      ///< session.reason says why
+    kConnecting,    ///< session.backend.fd is connecting
+    kConnected,     ///< it is connected already
+    kNoDescriptor,  ///< there is none to be had: try again later
+    kQueue,         ///< all backends that would do are at their limit: begin() again when a place is free
+    kGiveUp,        ///< session.reason says why
   };
 
   Connector(std::uint32_t worker, Pool& pool, const Settings& settings, Meter& meter, Relay& relay);
 
-  /// Begins the first attempt, or goes on after a kWait or kQueue.
+  /// Begins the first attempt, or goes on after a kNoDescriptor or kQueue.
   Outcome begin(Session& session, std::uint64_t now) noexcept;
   /// The attempt under way failed with this errno: goes on with another backend.
   Outcome retry(Session& session, int error, std::uint64_t now) noexcept;

@@ -62,7 +62,7 @@ Forwarder::Flow Forwarder::forward(Session& session, Endpoint& from, Endpoint& t
     } else if (n == 0) {
       from.ended = true;
       from.readable = false;
-      if (!inward && session.waiting && !session.answered && !session.client.ended) session.turned_away = true;
+      if (!inward && session.in_exchange && !session.answered && !session.client.ended) session.turned_away = true;
     } else if (wouldBlock(errno)) {
       from.readable = false;
     } else if (errno != EINTR) {

@@ -94,7 +94,7 @@ void Meter::abandoned(Session& session, std::uint64_t now) noexcept {
 
 void Meter::beginExchange(Session& session) noexcept {
   if (session.exchanges != 0) feedback::stirred(*session.target);
-  session.waiting = true;
+  session.in_exchange = true;
   session.exchange_at = nowNs();
   feedback::exchangeStarted(*session.target, session.exchange_at);
 }
@@ -102,7 +102,7 @@ void Meter::beginExchange(Session& session) noexcept {
 void Meter::endExchange(Session& session) noexcept {
   const std::uint64_t now = nowNs();
   const std::uint64_t took = now - session.exchange_at;
-  session.waiting = false;
+  session.in_exchange = false;
   ++session.exchanges;
   session.slowest_exchange_ns = std::max(session.slowest_exchange_ns, took);
   feedback::exchangeAnswered(*session.target, session.exchange_at, now);
@@ -128,7 +128,7 @@ void Meter::countEnd(Session& session, BackendCounters& counters, std::uint64_t 
   if (reset) counters.resets.add();
   if (session.turned_away) counters.early_closes.add();
   // A reset by one that owed nothing is no failure: many servers end idle connections so.
-  if (session.turned_away || (reset && (session.waiting || !session.answered))) {
+  if (session.turned_away || (reset && (session.in_exchange || !session.answered))) {
     blameBackend(session, reset ? Backend::Failure::kReset : Backend::Failure::kClosed, now);
     auto told = event(session, LEMONADE_EVENT_ERROR, now);
     told.error = reset ? ECONNRESET : 0;
@@ -144,12 +144,12 @@ void Meter::closed(Session& session, std::uint64_t now) noexcept {
   if (session.reason == CloseReason::kNoBackend) counters_.no_backend.add();
   if (session.reason == CloseReason::kConnectFailed) counters_.connect_failed.add();
   if (session.target != nullptr) {
-    if (session.waiting)
+    if (session.in_exchange)
       feedback::exchangeDropped(*session.target, session.exchange_at);
     else if (session.exchanges != 0)
       feedback::stirred(*session.target);
     // A backend that answers a goodbye by closing in order does not hang.
-    if (session.waiting && session.reason == CloseReason::kDone && !session.turned_away)
+    if (session.in_exchange && session.reason == CloseReason::kDone && !session.turned_away)
       feedback::forgetUnanswered(*session.target);
     if (session.connected_at != 0) countEnd(session, session.target->counters(worker_), now);
     if (session.connected_at != 0 && pool_.wants(LEMONADE_EVENT_CLOSED)) {

@@ -30,12 +30,12 @@ class Meter {
   void bytesIn(Session& session, std::uint64_t size) noexcept {
     session.bytes_in += size;
     session.target->counters(worker_).bytes_in.add(size);
-    if (!session.waiting) beginExchange(session);
+    if (!session.in_exchange) beginExchange(session);
   }
   void bytesOut(Session& session, std::uint64_t size) noexcept {
     session.bytes_out += size;
     session.target->counters(worker_).bytes_out.add(size);
-    if (session.waiting) endExchange(session);
+    if (session.in_exchange) endExchange(session);
     if (!session.answered) firstAnswer(session);
   }
 

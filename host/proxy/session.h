@@ -70,12 +70,12 @@ const char* closeReasonName(CloseReason reason) noexcept;
 
 struct alignas(16) Session {
   enum class State : std::uint8_t {
-    kConnecting,  ///< the backend socket is connecting
-    kWaiting,     ///< for a descriptor to connect with
-    kQueued,      ///< for a place at a backend: all that would do are at their limit
+    kConnecting,    ///< the backend socket is connecting
+    kNoDescriptor,  ///< there was none to connect with: tries again
+    kQueued,        ///< for a place at a backend: all that would do are at their limit
     kRelaying,
-    kResetting,   ///< one side is gone; the other gets what was under way, then a reset
-    kClosed,      ///< freed at the end of the batch
+    kResetting,     ///< one side is gone; the other gets what was under way, then a reset
+    kClosed,        ///< freed at the end of the batch
   };
 
   // Links of the list the session is in, and since when.
@@ -89,9 +89,9 @@ struct alignas(16) Session {
 
   State state = State::kConnecting;
   CloseReason reason = CloseReason::kDone;
-  bool again = false;     ///< the relay has it in a list of those it comes back to
-  bool answered = false;  ///< the backend has sent something
-  bool waiting = false;   ///< an exchange is under way
+  bool again = false;        ///< the relay has it in a list of those it comes back to
+  bool answered = false;     ///< the backend has sent something
+  bool in_exchange = false;  ///< the client has asked, and nothing of an answer has come
   bool turned_away = false;  ///< the backend closed before it answered and before the client had finished
 
   Endpoint client;

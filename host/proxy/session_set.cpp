@@ -72,7 +72,7 @@ void SessionSet::proceed(Session& session, Connector::Outcome outcome) noexcept 
   switch (outcome) {
     case Connector::Outcome::kConnecting: return enter(session, Session::State::kConnecting, connecting_);
     case Connector::Outcome::kConnected: return handleConnected(session);
-    case Connector::Outcome::kWait: return enter(session, Session::State::kWaiting, waiting_);
+    case Connector::Outcome::kNoDescriptor: return enter(session, Session::State::kNoDescriptor, without_descriptor_);
     case Connector::Outcome::kQueue: return queue(session);
     case Connector::Outcome::kGiveUp:
       if (session.reason == CloseReason::kRejected) relay_->close(session, session.client, true);
@@ -86,7 +86,7 @@ void SessionSet::queue(Session& session) noexcept {
   enter(session, Session::State::kQueued, queued_, session.queued_at);
   meter_.counters().queued.add();
   meter_.counters().queued_total.add();
-  pool_.startWaiting();
+  pool_.startQueueing();
   // A place that became free since the pick has told nobody.
   servePlaces();
 }
@@ -160,7 +160,7 @@ void SessionSet::close(Session& session, CloseReason reason) noexcept {
   if (session.state == Session::State::kConnecting && reason == CloseReason::kDrain) meter_.abandoned(session, now_);
   meter_.closed(session, nowNs());
   // What is cut short must not look complete.
-  relay_->close(session, session.client, resetting || (!in_order && (session.client.isOwed() || session.waiting)));
+  relay_->close(session, session.client, resetting || (!in_order && (session.client.isOwed() || session.in_exchange)));
   relay_->close(session, session.backend, resetting || (!in_order && session.backend.isOwed()));
   if (session.target != nullptr) pool_.release(*std::exchange(session.target, nullptr));
   enter(session, Session::State::kClosed, closed_);
@@ -182,7 +182,7 @@ void SessionSet::freeClosed() noexcept {
 SessionList& SessionSet::listOf(Session::State state) noexcept {
   switch (state) {
     case Session::State::kConnecting: return connecting_;
-    case Session::State::kWaiting: return waiting_;
+    case Session::State::kNoDescriptor: return without_descriptor_;
     case Session::State::kQueued: return queued_;
     case Session::State::kRelaying: return relaying_;
     case Session::State::kResetting: return resetting_;
@@ -199,7 +199,7 @@ void SessionSet::enter(Session& session, Session::State state, SessionList& list
   listOf(session.state).remove(session);
   if (session.state == Session::State::kQueued) {
     meter_.counters().queued.subtract();
-    pool_.stopWaiting();
+    pool_.stopQueueing();
   }
   session.state = state;
   list.insert(session, since);
@@ -219,7 +219,7 @@ void SessionSet::handleDue(std::uint64_t now) noexcept {
     if (now - session->listed_at < connect_timeout) break;
     handleConnectFailed(*session, ETIMEDOUT);
   }
-  while (Session* session = waiting_.front()) {
+  while (Session* session = without_descriptor_.front()) {
     if (now - session->listed_at < kDescriptorRetry) break;
     proceed(*session, connector_.begin(*session, now));
   }
@@ -246,7 +246,7 @@ void SessionSet::handleDue(std::uint64_t now) noexcept {
 
 void SessionSet::handleDrains(std::uint64_t now) noexcept {
   while (Drain* drain = drains_.begin(now))
-    for (auto* list : {&connecting_, &waiting_, &queued_, &relaying_, &resetting_})
+    for (auto* list : {&connecting_, &without_descriptor_, &queued_, &relaying_, &resetting_})
       for (Session* session = list->front(); session != nullptr; session = session->next)
         if (drain->concerns(*session)) drains_.join(*drain, *session);
   while (Session* session = drains_.next(now)) close(*session, CloseReason::kDrain);
@@ -260,7 +260,7 @@ std::uint64_t SessionSet::nextDue() const noexcept {
     if (due == 0 || at < due) due = at;
   };
   consider(connecting_, settings_.connect_timeout_ns.load(std::memory_order_relaxed));
-  consider(waiting_, kDescriptorRetry);
+  consider(without_descriptor_, kDescriptorRetry);
   consider(queued_, settings_.queue_timeout_ns.load(std::memory_order_relaxed));
   if (const auto idle = settings_.idle_timeout_ns.load(std::memory_order_relaxed); idle != 0)
     consider(relaying_, idle + idle / 64);
@@ -273,7 +273,7 @@ std::uint64_t SessionSet::nextDue() const noexcept {
 
 void SessionSet::closeAll(CloseReason reason) noexcept {
   now_ = nowNs();
-  for (auto* list : {&connecting_, &waiting_, &queued_, &relaying_, &resetting_})
+  for (auto* list : {&connecting_, &without_descriptor_, &queued_, &relaying_, &resetting_})
     while (Session* session = list->front()) close(*session, reason);
   freeClosed();
 }

@@ -7,8 +7,8 @@
 // turn. The descriptors of the reactor are guests in this set: when one of them is ready, its guest is called, or the
 // reactor has its turn.
 //
-// Life of a session: add -> connecting (-> waiting or queued) -> relaying -> closed, or -> resetting -> closed. Each state is a list
-// ordered by time, so a timeout is looked for at the front only. Worker thread only.
+// Life of a session: add -> connecting (-> without a descriptor, or queued) -> relaying -> closed, or -> resetting ->
+// closed. Each state is a list ordered by time, so a timeout is looked for at the front only. Worker thread only.
 #pragma once
 
 #include "base/fd.h"
@@ -99,7 +99,7 @@ class SessionSet final : public Relay::Owner {
   std::uint64_t now_ = 0;  // of the turn
 
   SessionList connecting_;
-  SessionList waiting_;
+  SessionList without_descriptor_;
   SessionList queued_;
   SessionList relaying_;
   SessionList resetting_;

@@ -212,7 +212,7 @@ void UringRelay::handleReceived(Session& session, Side side, const Completion& c
   giveBack(completion);
   if (completion.result == 0) {
     from.ended = true;
-    if (side == Side::kBackend && session.waiting && !session.answered && !session.client.ended)
+    if (side == Side::kBackend && session.in_exchange && !session.answered && !session.client.ended)
       session.turned_away = true;
     watch(session, side);
     return settleLater(session);
@@ -367,7 +367,7 @@ void UringRelay::handleWatched(Session& session, Side side, const Completion& co
   if ((completion.result & POLLERR) != 0) watched.failed = true;
   switch (session.state) {
     case Session::State::kConnecting:
-    case Session::State::kWaiting:
+    case Session::State::kNoDescriptor:
     case Session::State::kQueued: return owner_.handleAbandoned(session);
     case Session::State::kRelaying: return settleLater(session);
     case Session::State::kResetting: return owner_.handleDelivery(session);

@@ -209,10 +209,10 @@ TEST_CASE_METHOD(Fixture, "Pool tells who waits when a place becomes free", "[ba
   pool.release(*pick().backend);
   CHECK(told == 0);
   const auto held = pick();
-  pool.startWaiting();
+  pool.startQueueing();
   pool.release(*held.backend);
   CHECK(told == 1);
-  pool.stopWaiting();
+  pool.stopQueueing();
   pool.release(*pick().backend);
   CHECK(told == 1);
 }
