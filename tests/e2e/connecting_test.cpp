@@ -17,6 +17,19 @@ double connectFailures(Balancer& balancer, const std::string& id) {
   return balancer.metric("lemonade_backend_connect_failures_total", {"backend=\"" + id + "\""});
 }
 
+/// A balancer whose one backend accepts when told. Its only check is over, which would take the client's place there.
+struct Late {
+  Late() { REQUIRE(eventually([&] { return balancer.metric("lemonade_health_checks_total") == 1; })); }
+
+  BlackHole backend;
+  Balancer balancer{Config()
+                        .set("runtime.workers", 1)
+                        .set("proxy.connect_timeout", "20s")
+                        .set("health.timeout", "50ms")
+                        .set("health.interval", "1h")
+                        .backend("late", backend.address())};
+};
+
 }  // namespace
 
 TEST_CASE("The connect timeout bounds only connecting and an idle client lives on", "[connecting]") {
@@ -169,19 +182,12 @@ TEST_CASE("A client that closes before the backend answered releases its pick", 
 }
 
 TEST_CASE("A client that asks and half-closes before the backend is connected gets its answer", "[connecting]") {
-  BlackHole slow;
-  Balancer balancer(Config()
-                        .set("proxy.connect_timeout", "20s")
-                        .set("health.timeout", "50ms")
-                        .set("health.interval", "1h")
-                        .backend("slow", slow.address()));
-  // The check is over before the client comes: it must not take the place in the queue.
-  REQUIRE(eventually([&] { return balancer.metric("lemonade_health_checks_total") == 1; }));
-  Socket client = balancer.connect();
+  Late late;
+  Socket client = late.balancer.connect();
   client.send("question");
   client.finishSending();
-  REQUIRE(eventually([&] { return balancer.active("slow") == 1; }));
-  Socket backend = slow.open();
+  REQUIRE(eventually([&] { return late.balancer.active("late") == 1; }));
+  Socket backend = late.backend.open();
   CHECK(backend.receiveAll(5s) == "question");  // and not only when the connect timeout wakes the worker
   backend.send("answer");
   backend.close();
@@ -189,23 +195,16 @@ TEST_CASE("A client that asks and half-closes before the backend is connected ge
 }
 
 TEST_CASE("All that a client sends before its backend is connected arrives as soon as it is", "[connecting]") {
-  BlackHole slow;
-  Balancer balancer(Config()
-                        .set("runtime.workers", 1)
-                        .set("proxy.connect_timeout", "20s")
-                        .set("health.timeout", "50ms")
-                        .set("health.interval", "1h")
-                        .backend("slow", slow.address()));
-  REQUIRE(eventually([&] { return balancer.metric("lemonade_health_checks_total") == 1; }));
-  Socket client = balancer.connect();
+  Late late;
+  Socket client = late.balancer.connect();
   // Each comes by itself, into a buffer of its own, as the head and the body of a request do.
   client.send("head ");
-  REQUIRE(eventually([&] { return balancer.active("slow") == 1; }));
+  REQUIRE(eventually([&] { return late.balancer.active("late") == 1; }));
   client.send("body ");
   REQUIRE(client.staysOpen(50ms));
   client.send("more");
   REQUIRE(client.staysOpen(50ms));
-  Socket backend = slow.open();
+  Socket backend = late.backend.open();
   CHECK(backend.receive(14, 5s) == "head body more");
 }
 
