@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -36,14 +37,31 @@ struct Told final : Relay::Owner {
   int connect_error = 0, activity = 0, misplaced = 0, ends = 0, deliveries = 0;
 };
 
-struct Fixture {
-  enum class Turns { kNeverWait, kWait };
-
-  explicit Fixture(Turns turns = Turns::kNeverWait) {
+/// A session that is relaying, and what is at its far ends.
+struct Line {
+  explicit Line(Backend& backend) {
     join(session.client, client);
     join(session.backend, server);
     session.target = &backend;
     session.state = Session::State::kRelaying;
+  }
+
+  static void join(Endpoint& endpoint, Fd& peer) {
+    int pair[2];
+    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
+    endpoint.fd = pair[0];
+    peer = Fd(pair[1]);
+  }
+
+  Session session;
+  Fd client;
+  Fd server;
+};
+
+struct Fixture {
+  enum class Turns { kNeverWait, kWait };
+
+  explicit Fixture(Turns turns = Turns::kNeverWait) {
     relay.attach();
     if (turns == Turns::kNeverWait) relay.leave();  // a turn takes in what there is
   }
@@ -53,12 +71,6 @@ struct Fixture {
     relay.detach();
   }
 
-  static void join(Endpoint& endpoint, Fd& peer) {
-    int pair[2];
-    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
-    endpoint.fd = pair[0];
-    peer = Fd(pair[1]);
-  }
   /// Turns until the condition holds.
   template <class Condition>
   bool turnUntil(Condition&& holds) {
@@ -69,11 +81,12 @@ struct Fixture {
     return holds();
   }
   /// Closes what is open; true where the kernel then lets go of the session.
-  bool finish() {
-    session.state = Session::State::kClosed;
-    relay.close(session, session.client, false);
-    relay.close(session, session.backend, false);
-    return turnUntil([this] { return relay.forget(session); });
+  bool finish() { return finish(session); }
+  bool finish(Session& ending) {
+    ending.state = Session::State::kClosed;
+    relay.close(ending, ending.client, false);
+    relay.close(ending, ending.backend, false);
+    return turnUntil([&] { return relay.forget(ending); });
   }
 
   Backend backend{{"a", "a", "127.0.0.1", 1, 0, true}, *Address::parse("127.0.0.1:80"), 80, 1};
@@ -82,9 +95,10 @@ struct Fixture {
   Meter meter{0, pool, counters};
   Told owner;
   UringRelay relay{owner, meter};
-  Session session;
-  Fd client;
-  Fd server;
+  Line line{backend};
+  Session& session = line.session;
+  Fd& client = line.client;
+  Fd& server = line.server;
 };
 
 bool offered() {
@@ -177,4 +191,24 @@ TEST_CASE("UringRelay comes back to a send that was cut short although nothing e
     if (f.session.client.owed != 0) (void)f.relay.wait(true);
   }
   CHECK(f.session.client.owed == 0);
+}
+
+TEST_CASE("UringRelay serves a session that found no buffer although others ask for all there are", "[proxy]") {
+  if (!offered()) return;
+  Fixture f;
+  std::vector<std::unique_ptr<Line>> others;
+  for (int i = 0; i < 32; ++i) {  // as many as there are buffers on offer
+    others.push_back(std::make_unique<Line>(f.backend));
+    f.relay.start(others.back()->session);
+  }
+  f.relay.start(f.session);
+  REQUIRE(::send(f.client.get(), "ask", 3, 0) == 3);
+  char bytes[3];
+  int turns = 0;
+  for (; turns < 10 && ::recv(f.server.get(), bytes, sizeof(bytes), MSG_DONTWAIT) != 3; ++turns) {
+    for (const auto& other : others) REQUIRE(::send(other->client.get(), "more", 4, 0) == 4);
+    (void)f.relay.wait(true);
+  }
+  CHECK(turns < 10);
+  for (const auto& other : others) CHECK(f.finish(other->session));
 }
