@@ -17,7 +17,9 @@ namespace lemonade::proxy {
 class RingBuffers {
  public:
   using Id = std::uint16_t;
-  static constexpr std::size_t kSize = 32 * 1024;
+  /// As much as one segment carries over loopback. With half as much the kernel spent the worker's time on sending what
+  /// the peer had waiting, in answer to each acknowledgement.
+  static constexpr std::size_t kSize = 64 * 1024;
   static constexpr std::uint16_t kGroup = 0;  ///< what requests name
 
   /// Throws std::system_error or std::bad_alloc. The kernel may use the buffers until the ring is closed: close that first.

@@ -17,8 +17,10 @@ namespace lemonade::proxy {
 
 namespace {
 
-/// So many buffers may wait for an endpoint: one is being sent while the next is filled.
+/// So many buffers may wait for an endpoint: one is being sent while the next is filled. Of full ones a second would only
+/// wait behind the first.
 constexpr std::uint8_t kMostOwed = 2;
+constexpr std::uint8_t kMostFullOwed = 1;
 
 /// A socket that is written to for the first time in a while takes so much; a longer send may well be cut short.
 constexpr std::uint32_t kSureToFit = 16 * 1024;
@@ -198,7 +200,7 @@ void UringRelay::want(Session& session, Side side) noexcept {
   Endpoint& from = endpoint(session, side);
   if (from.fd < 0 || from.receiving || from.ended || session.state == Session::State::kResetting) return;
   if (side == Side::kBackend && session.state != Session::State::kRelaying) return;
-  if (endpoint(session, other(side)).owed < kMostOwed)
+  if (endpoint(session, other(side)).owed < (from.eager ? kMostFullOwed : kMostOwed))
     receive(session, side);
   else
     watch(session, side);  // whether it breaks meanwhile
