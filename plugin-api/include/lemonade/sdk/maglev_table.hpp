@@ -13,7 +13,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <numeric>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -39,15 +39,20 @@ class MaglevTable {
     if (members.empty()) return;
     std::sort(members.begin(), members.end(), [](const Member& a, const Member& b) { return a.name < b.name; });
     size_ = sizeFor(expected);
-    places_.resize(size_ + kOverhang);
-    populate(members);
-    std::copy_n(places_.begin(), kOverhang, places_.end() - kOverhang);
+    auto places = populated(members);
+    const bool narrow = std::all_of(members.begin(), members.end(), [](const Member& member) {
+      return member.value <= std::numeric_limits<std::uint16_t>::max();
+    });
+    if (narrow)
+      narrow_.assign(places.begin(), places.end());
+    else
+      wide_ = std::move(places);
   }
 
   /// Number of places, a prime; 0 where there are no members.
   std::uint32_t size() const noexcept { return size_; }
   /// Also of the kOverhang places after the last: they are the first ones again.
-  std::uint32_t at(std::uint32_t place) const noexcept { return places_[place]; }
+  std::uint32_t at(std::uint32_t place) const noexcept { return narrow_.empty() ? wide_[place] : narrow_[place]; }
   /// Where the walk of a key begins; size() must not be 0. [worker]
   std::uint32_t placeOf(std::uint64_t hash) const noexcept {
     return static_cast<std::uint32_t>((hash >> 32) * size_ >> 32);
@@ -73,8 +78,9 @@ class MaglevTable {
     std::uint64_t weight;
   };
 
-  void populate(const std::vector<Member>& members) {
+  std::vector<std::uint32_t> populated(const std::vector<Member>& members) const {
     const auto size = size_;
+    std::vector<std::uint32_t> places(size + kOverhang);
     std::vector<Walk> walks;
     walks.reserve(members.size());
     std::uint64_t heaviest = 0;
@@ -94,8 +100,10 @@ class MaglevTable {
         walk.gained -= heaviest;
         while ((taken[walk.at / 64] >> walk.at % 64 & 1) != 0) advance(walk, size);
         taken[walk.at / 64] |= std::uint64_t{1} << walk.at % 64;
-        places_[walk.at] = walk.value;
-        if (--left == 0) return;
+        places[walk.at] = walk.value;
+        if (--left != 0) continue;
+        std::copy_n(places.begin(), kOverhang, places.end() - kOverhang);
+        return places;
       }
     }
   }
@@ -106,7 +114,9 @@ class MaglevTable {
   }
 
   std::uint32_t size_ = 0;
-  std::vector<std::uint32_t> places_;
+  // One of them holds the places: half the memory is half the cache misses of a pick.
+  std::vector<std::uint16_t> narrow_;
+  std::vector<std::uint32_t> wide_;
 };
 
 }  // namespace lemonade::sdk
