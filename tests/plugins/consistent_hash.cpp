@@ -148,3 +148,15 @@ TEST_CASE("a table for 10000 backends is made in a moment", "[strategy]") {
   INFO(taken.count());
   CHECK(taken.count() < 5);  // some 0.1 s optimised; the control thread waits for it at every flip
 }
+
+TEST_CASE("MaglevTable answers values beyond two bytes, too", "[sdk]") {
+  const auto table = [](std::uint32_t base) {
+    return MaglevTable({{"a", 1, base}, {"b", 1, base + 1}, {"c", 2, base + 2}}, 3);
+  };
+  const auto low = table(0), edge = table(65'533), high = table(65'534);
+  REQUIRE(low.size() == high.size());
+  for (std::uint32_t place = 0; place < low.size() + MaglevTable::kOverhang; ++place) {
+    REQUIRE(edge.at(place) == 65'533 + low.at(place));
+    REQUIRE(high.at(place) == 65'534 + low.at(place));
+  }
+}
