@@ -17,7 +17,7 @@ namespace lemonade::proxy {
 
 namespace {
 
-/// So many buffers may wait for an endpoint: one is being sent while the next is filled. Of full ones a second would only
+/// So many buffers may wait for an endpoint: one is being sent while the next is filled. A second full one would only
 /// wait behind the first.
 constexpr std::uint8_t kMostOwed = 2;
 constexpr std::uint8_t kMostFullOwed = 1;

@@ -4,7 +4,7 @@
 // come, so that a message costs no system call of its own.
 //
 // 1. For each direction of a session one receive is under way at most, and one send. While kMostOwed buffers wait for an
-//    endpoint, nothing more is received for it.
+//    endpoint, or a full one, nothing more is received for it.
 // 2. The kernel refers to a session in as many requests as its in_kernel says; until all are done it is not freed, and
 //    what comes back for an endpoint that is closed meanwhile is dropped.
 // 3. What an end means is decided when all of a turn has been taken in.
