@@ -8,6 +8,7 @@
 
 #include <iomanip>
 #include <map>
+#include <string>
 
 namespace lemonade::validate {
 
@@ -16,15 +17,17 @@ using log::printable;
 void printReport(std::ostream& out, const Verdict& verdict) {
   out << printable(verdict.path) << '\n';
   std::map<Grade, int> counts;
+  std::string reasons;  // once more with the verdict, where all that was skipped for it does not hide it
   for (const auto& [check, outcome] : verdict.findings) {
     ++counts[outcome.status];
+    if (isBad(outcome.status)) reasons.append(reasons.empty() ? " for " : ", ").append(check->id);
     if (outcome.status == Grade::kSkip && outcome.found == "of another kind") continue;
     out << "  " << std::left << std::setw(6) << nameOf(outcome.status) << std::setw(24) << check->id << check->shows;
     if (!outcome.found.empty()) out << ": " << printable(outcome.found);
     out << '\n';
     if (isBad(outcome.status)) out << "        mend: " << check->mend << '\n';
   }
-  out << (verdict.bad() ? "  refused:" : "  accepted:");
+  out << (verdict.bad() ? "  refused" : "  accepted") << reasons << ':';
   for (const auto& [status, count] : counts) out << ' ' << count << ' ' << nameOf(status);
   out << '\n';
 }

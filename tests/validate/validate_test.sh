@@ -88,6 +88,7 @@ refusesOtherFiles() {
   exits 1 "$VALIDATE" "$work/cut.so"
   exits 1 "$VALIDATE" "$work/text.so"
   grep -q 'fail  elf.format' "$work/out" || fail "$(cat "$work/out")"
+  tail -1 "$work/out" | grep -q '^  refused for elf.format: ' || fail "the verdict hides why: $(cat "$work/out")"
 }
 
 describes() {
