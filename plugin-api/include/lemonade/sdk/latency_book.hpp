@@ -12,8 +12,7 @@
 //     idle, and its idleness must not look like capacity. The errors are forgotten with time too, which is how it is
 //     probed;
 //   - ignorance: a backend of which nothing, or nothing new, is known is tried at once, but with two sessions until it
-//   has
-//     shown itself.
+//     has shown itself.
 // The beliefs are renewed at most once a millisecond, by whichever worker comes first; picks read the result.
 #pragma once
 
