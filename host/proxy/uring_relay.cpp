@@ -365,7 +365,11 @@ void UringRelay::watch(Session& session, Side side) noexcept {
 void UringRelay::handleWatched(Session& session, Side side, const Completion& completion) noexcept {
   Endpoint& watched = endpoint(session, side);
   watched.watched = (completion.flags & IORING_CQE_F_MORE) != 0;
-  if (completion.result < 0 || (completion.result & (POLLERR | POLLHUP)) == 0) return;
+  if (completion.result < 0) return;
+  if ((completion.result & (POLLERR | POLLHUP)) == 0) {
+    if (!watched.watched) watch(session, side);  // the kernel had no place to tell us more than once
+    return;
+  }
   if ((completion.result & POLLERR) != 0) watched.failed = true;
   switch (session.state) {
     case Session::State::kConnecting:
