@@ -4,7 +4,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#include <Poco/NObserver.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -14,16 +13,11 @@ namespace lemonade::proxy {
 
 namespace {
 
-using Poco::Net::ReadableNotification;
-
 constexpr int kBatch = 32;
 constexpr std::uint64_t kPause = 100'000'000;
 constexpr std::uint64_t kComplainEvery = 10'000'000'000;
 
 }  // namespace
-
-Acceptor::Source::Source(Acceptor& owner, std::shared_ptr<const Listener> from)
-    : acceptor(owner), listener(std::move(from)), socket(listener->fd()) {}
 
 void Acceptor::listen(std::shared_ptr<const Listener> listener) {
   auto& source = *sources_.emplace_back(std::make_unique<Source>(*this, std::move(listener)));
@@ -44,8 +38,6 @@ void Acceptor::unlisten(const Listener& listener) {
 }
 
 void Acceptor::watch(Source& source, bool on) {
-  const Poco::NObserver<Source, ReadableNotification> observer(source, &Source::onReadable);
-  on ? reactor_.addEventHandler(source.socket, observer) : reactor_.removeEventHandler(source.socket, observer);
   on ? sessions_.addGuest(source.listener->fd(), &source) : sessions_.removeGuest(source.listener->fd());
 }
 
@@ -114,6 +106,10 @@ void Acceptor::leave() {
   sources_.clear();
   paused_until_ = 0;
   watching_ = true;
+}
+
+void Acceptor::look() {
+  for (std::size_t i = 0; watching_ && i < sources_.size(); ++i) accept(*sources_[i]);
 }
 
 void Acceptor::stop() {

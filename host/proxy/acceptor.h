@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// Accepts clients for one worker. All workers share each listening socket; each watches it in its own reactor and accepts
-// in small batches. Without a free place, or without descriptors, it stops watching instead of spinning, and goes on when
-// told that there is room or when the pause is over. Worker thread only, but for listen().
+// Accepts clients for one worker. All workers share each listening socket, and the kernel wakes one of those that wait,
+// in turn; it accepts all that have come, in small batches. Without a free place, or without descriptors, it stops
+// watching instead of spinning, and goes on when told that there is room or when the pause is over. Worker thread only,
+// but for listen().
 #pragma once
 
-#include "base/borrowed_socket.h"
 #include "proxy/admission.h"
 #include "proxy/listener.h"
 #include "proxy/session_set.h"
-
-#include <Poco/AutoPtr.h>
-#include <Poco/Net/SocketNotification.h>
-#include <Poco/Net/SocketReactor.h>
 
 #include <cstdint>
 #include <memory>
@@ -22,13 +18,13 @@ namespace lemonade::proxy {
 
 class Acceptor {
  public:
-  Acceptor(Poco::Net::SocketReactor& reactor, SessionSet& sessions, Admission& admission, ProxyCounters& counters)
-      : reactor_(reactor), sessions_(sessions), admission_(admission), counters_(counters) {}
+  Acceptor(SessionSet& sessions, Admission& admission, ProxyCounters& counters)
+      : sessions_(sessions), admission_(admission), counters_(counters) {}
   ~Acceptor() { stop(); }
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
 
-  /// Begins to accept from a listener. Before the reactor runs, or on its thread.
+  /// Begins to accept from a listener. Before the thread runs, or on it.
   void listen(std::shared_ptr<const Listener> listener);
   /// Takes in the clients that have already connected to a listener, as far as there are places, and lets go of it.
   void unlisten(const Listener& listener);
@@ -42,18 +38,19 @@ class Acceptor {
 
   /// Lets go of all listeners, in the same way.
   void stop();
-  /// Lets go of all listeners and leaves the clients that wait there to the other workers.
+  /// Lets go of all listeners and leaves the clients that wait there to the other workers, which must look(): the kernel
+  /// may have told nobody else of them.
   void leave();
+  /// Takes in the clients that wait.
+  void look();
 
  private:
   struct Source final : Guest {
-    Source(Acceptor& owner, std::shared_ptr<const Listener> listener);
-    void onReadable(const Poco::AutoPtr<Poco::Net::ReadableNotification>&) { handleReadable(); }
+    Source(Acceptor& owner, std::shared_ptr<const Listener> from) : acceptor(owner), listener(std::move(from)) {}
     void handleReadable() override { acceptor.accept(*this); }
 
     Acceptor& acceptor;
     const std::shared_ptr<const Listener> listener;
-    BorrowedSocket socket;
   };
 
   void accept(const Source& source);
@@ -63,7 +60,6 @@ class Acceptor {
   void watch(bool on);
   void pauseForRoom();
 
-  Poco::Net::SocketReactor& reactor_;
   SessionSet& sessions_;
   Admission& admission_;
   ProxyCounters& counters_;

@@ -18,6 +18,7 @@ namespace lemonade::proxy {
 namespace {
 
 constexpr int kEventsAtOnce = 256;
+constexpr int kWatchAgainMs = 100;  // what there was no memory for
 
 // The lowest bit of a session's address says which side of it an event is about.
 constexpr std::uintptr_t kClientSide = 0;
@@ -33,12 +34,12 @@ void remember(Endpoint& endpoint, std::uint32_t events) noexcept {
   if ((events & EPOLLERR) != 0) endpoint.failed = true;
 }
 
-void watchForInput(int epoll_fd, int fd) {
+/// False where memory is out.
+bool watchForInput(int epoll_fd, int fd, std::uint32_t how = 0) noexcept {
   epoll_event event{};
-  event.events = EPOLLIN;
+  event.events = EPOLLIN | how;
   event.data.u64 = kNoSession | static_cast<std::uint64_t>(fd);
-  if (::epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0)
-    throw std::system_error(errno, std::generic_category(), "epoll_ctl");
+  return ::epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
 }  // namespace
@@ -48,17 +49,28 @@ EpollRelay::EpollRelay(Owner& owner, Meter& meter)
       forwarder_(buffers_, meter),
       epoll_(ownedFd(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
       again_fd_(ownedFd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")) {
-  watchForInput(epoll_.get(), again_fd_.get());
+  if (!watchForInput(epoll_.get(), again_fd_.get()))
+    throw std::system_error(errno, std::generic_category(), "epoll_ctl");
 }
 
 void EpollRelay::addGuest(int fd, Guest* guest) {
-  watchForInput(epoll_.get(), fd);
-  guests_[fd] = guest;
+  visitors_[fd] = {guest, false};
+  watchGuests();
 }
 
 void EpollRelay::removeGuest(int fd) noexcept {
-  guests_.erase(fd);
+  visitors_.erase(fd);
   (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+}
+
+// At the end of the workers that wait for them.
+void EpollRelay::watchGuests() noexcept {
+  all_watched_ = true;
+  for (auto& [fd, visitor] : visitors_) {
+    const std::uint32_t wake_one = EPOLLEXCLUSIVE;
+    if (!visitor.watched) visitor.watched = watchForInput(epoll_.get(), fd, visitor.guest != nullptr ? wake_one : 0);
+    all_watched_ = all_watched_ && visitor.watched;
+  }
 }
 
 bool EpollRelay::watch(Session& session, Endpoint& endpoint, std::uintptr_t side) noexcept {
@@ -74,19 +86,22 @@ void EpollRelay::unwatch(const Endpoint& endpoint) noexcept {
   (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, endpoint.fd, nullptr);
 }
 
-bool EpollRelay::wait(bool has_sessions) noexcept {
-  if (gather_ns_ != 0 && has_sessions) {
+bool EpollRelay::wait() noexcept {
+  if (gather_ns_ != 0) {
     const timespec gather{0, static_cast<long>(gather_ns_)};
     (void)::nanosleep(&gather, nullptr);
   }
   epoll_event events[kEventsAtOnce];
-  const int count = ::epoll_wait(epoll_.get(), events, kEventsAtOnce, has_sessions ? -1 : 0);
-  if (count <= 0) return count < 0 && errno == EINTR;
+  const int longest = leaving_ ? 0 : all_watched_ ? -1 : kWatchAgainMs;
+  const int count = ::epoll_wait(epoll_.get(), events, kEventsAtOnce, longest);
+  if (count == 0) watchGuests();
+  if (count <= 0) return !leaving_ && (count == 0 || errno == EINTR);
   owner_.handleTurn(nowNs());
   bool ours = true;
   in_turn_ = true;
   for (int i = 0; i < count; ++i) ours = handleEvent(events[i]) && ours;
   in_turn_ = false;
+  if (!all_watched_) watchGuests();
   gather_ns_ = coalescing_.endTurn(count);
   return ours;
 }
@@ -104,10 +119,14 @@ bool EpollRelay::handleGuest(int fd) noexcept {
     runAgain();
     return true;
   }
-  const auto found = guests_.find(fd);
-  if (found == guests_.end()) return true;  // removed in this very turn
-  if (found->second == nullptr) return false;
-  found->second->handleReadable();
+  const auto found = visitors_.find(fd);
+  if (found == visitors_.end()) return true;  // removed in this very turn
+  Guest* const guest = found->second.guest;
+  if (guest == nullptr) return false;
+  // The kernel would go on waking whoever of the waiting workers came first.
+  (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+  all_watched_ = found->second.watched = false;
+  guest->handleReadable();
   return true;
 }
 

@@ -25,9 +25,10 @@ class EpollRelay final : public Relay {
   EpollRelay(Owner& owner, Meter& meter);
 
   int fd() const noexcept override { return epoll_.get(); }
+  void leave() noexcept override { leaving_ = true; }
   void addGuest(int fd, Guest* guest) override;
   void removeGuest(int fd) noexcept override;
-  bool wait(bool has_sessions) noexcept override;
+  bool wait() noexcept override;
 
   bool watchClient(Session& session) noexcept override;
   void setOption(int fd, int level, int name, int value) noexcept override;
@@ -39,6 +40,12 @@ class EpollRelay final : public Relay {
   bool forget(Session& session) noexcept override;
 
  private:
+  struct Visitor {
+    Guest* guest;
+    bool watched;
+  };
+
+  void watchGuests() noexcept;
   bool handleEvent(const epoll_event& event) noexcept;
   bool handleGuest(int fd) noexcept;
   void handleSessionEvent(Session& session, bool of_backend, std::uint32_t events) noexcept;
@@ -53,12 +60,14 @@ class EpollRelay final : public Relay {
   Forwarder forwarder_;
   Fd epoll_;
   Fd again_fd_;  // readable while again_ has sessions
-  std::map<int, Guest*> guests_;
+  std::map<int, Visitor> visitors_;
   std::vector<Session*> again_;    // with bytes left to move
   std::vector<Session*> running_;  // those whose turn it is, within runAgain
   Coalescing coalescing_;
   std::uint64_t gather_ns_ = 0;  // before the next wait
   bool in_turn_ = false;         // events of one wait are being handled
+  bool all_watched_ = true;      // the visitors
+  bool leaving_ = false;
 };
 
 }  // namespace lemonade::proxy

@@ -131,6 +131,7 @@ void Proxy::setWorkers(std::uint32_t count, DrainTime time) {
     worker.acceptor().leave();
     worker.sessionSet().drains().add(std::nullopt, time);
   });
+  if (count < before) runOn(0, count, [](Worker& worker) { worker.acceptor().look(); });
 }
 
 std::size_t Proxy::reap() {

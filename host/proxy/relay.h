@@ -58,12 +58,13 @@ class Relay {
   virtual void leave() noexcept {}
   virtual void detach() noexcept {}
 
-  /// Watches a descriptor until removeGuest. Without a guest to call, it is the reactor's turn when it is readable.
+  /// Watches a descriptor until removeGuest. With a guest to call, it is one that all workers watch: the kernel wakes one of
+  /// those that wait, in turn. Without, it is the reactor's turn when it is readable.
   virtual void addGuest(int fd, Guest* guest) = 0;
   virtual void removeGuest(int fd) noexcept = 0;
 
-  /// Waits until something is ready and handles it. Without sessions it need not wait. False where it is the reactor's turn.
-  virtual bool wait(bool has_sessions) noexcept = 0;
+  /// Waits until something is ready and handles it. False where it is the reactor's turn.
+  virtual bool wait() noexcept = 0;
 
   /// Begins to look after a client; false where memory is out.
   virtual bool watchClient(Session& session) noexcept = 0;

@@ -62,7 +62,7 @@ void SessionSet::add(Fd client, const Address& address, std::uint16_t local_port
 }
 
 bool SessionSet::handleReady() noexcept {
-  const bool ours = relay_->wait(size_ != 0);
+  const bool ours = relay_->wait();
   freeClosed();
   return ours;
 }

@@ -3,9 +3,9 @@
 // All sessions of one worker: what becomes of each, and by when. Their bytes are moved by a relay, whose one descriptor in
 // the worker's reactor stands for thousands of connections.
 //
-// While it has sessions the worker waits here rather than in its reactor, which costs a poll and a dispatch for each
-// turn. The descriptors of the reactor are guests in this set: when one of them is ready, its guest is called, or the
-// reactor has its turn.
+// The worker waits here rather than in its reactor, which costs a poll and a dispatch for each turn. The listeners, and
+// the descriptors of the reactor, are guests in this set: when one of them is ready, its guest is called, or the reactor
+// has its turn.
 //
 // Life of a session: add -> connecting (-> without a descriptor, or queued) -> relaying -> closed, or -> resetting ->
 // closed. Each state is a list ordered by time, so a timeout is looked for at the front only. Worker thread only.

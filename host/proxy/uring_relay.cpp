@@ -5,6 +5,7 @@
 #include "proxy/socket_state.h"
 
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -92,7 +93,9 @@ void UringRelay::askForGuests() noexcept {
   for (auto& visitor : visitors_) {
     if (std::exchange(visitor.asked, true)) continue;
     auto& request = ring_->next();
-    ::io_uring_prep_poll_add(&request, visitor.fd, POLLIN);
+    // Who has been woken has left the kernel's queue, and comes in at its end: workers take turns.
+    const unsigned wake_one = EPOLLEXCLUSIVE;
+    ::io_uring_prep_poll_add(&request, visitor.fd, POLLIN | (visitor.guest != nullptr ? wake_one : 0));
     request.user_data = (visitor.number << kNumberShift) | (std::uint64_t(Request::kGuest) << kRequestShift);
   }
 }
@@ -109,7 +112,7 @@ void UringRelay::handleGuest(std::uint64_t number) noexcept {
     found->guest->handleReadable();
 }
 
-bool UringRelay::wait(bool) noexcept {
+bool UringRelay::wait() noexcept {
   askForGuests();
   feedStarved();
   (void)buffers_.offer(0);

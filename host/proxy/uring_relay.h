@@ -37,7 +37,7 @@ class UringRelay final : public Relay {
 
   void addGuest(int fd, Guest* guest) override;
   void removeGuest(int fd) noexcept override;
-  bool wait(bool has_sessions) noexcept override;
+  bool wait() noexcept override;
 
   bool watchClient(Session& session) noexcept override;
   void setOption(int fd, int level, int name, int value) noexcept override;
@@ -93,7 +93,7 @@ class UringRelay final : public Relay {
 
   Owner& owner_;
   Meter& meter_;
-  Fd always_ready_;  // the worker waits here at all times; its reactor has its turn when a guest of it is readable
+  Fd always_ready_;  // the worker waits here; its reactor has its turn when a guest of it is readable
   std::unique_ptr<Ring> ring_;
   RingBuffers buffers_;
   RingOptions options_;

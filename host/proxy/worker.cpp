@@ -38,7 +38,7 @@ Worker::Worker(std::uint32_t index, RelayKind relay, Seat& seat, Pool& pool, con
       timer_fd_(ownedFd(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create")),
       reactor_(pool.quiescence(), index),
       sessions_(index, relay, pool, settings, admission, seat.counters),
-      acceptor_(reactor_, sessions_, admission, seat.counters),
+      acceptor_(sessions_, admission, seat.counters),
       sessions_socket_(sessions_.fd()),
       timer_socket_(timer_fd_.get()),
       wake_socket_(seat.wake_fd.get()),

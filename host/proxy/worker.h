@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A worker: one thread, one Poco SocketReactor, and in it just a few descriptors: the listeners, the session set that
-// stands for all connections, a timer, and an eventfd by which others reach it.
+// A worker: one thread, one Poco SocketReactor, and in it just a few descriptors: the session set that stands for all
+// connections and for the listeners, a timer, and an eventfd by which others reach it.
 #pragma once
 
 #include "base/borrowed_socket.h"
@@ -9,6 +9,8 @@
 #include "proxy/acceptor.h"
 #include "proxy/session_set.h"
 
+#include <Poco/AutoPtr.h>
+#include <Poco/Net/SocketNotification.h>
 #include <Poco/Net/SocketReactor.h>
 #include <Poco/Runnable.h>
 #include <Poco/Thread.h>

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// runtime.workers reloads: more workers begin to serve; of fewer, those that are too many drain and end.
+// Workers share the clients; runtime.workers reloads: more workers begin to serve; of fewer, those that are too many drain
+// and end.
 #include "support/balancer.h"
 #include "support/server.h"
 
 #include <Poco/JSON/Array.h>
 
+#include <algorithm>
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <filesystem>
@@ -40,10 +42,7 @@ struct Served {
   /// Adds clients, each of them served, until each of so many workers has one.
   void fill(std::size_t workers) {
     REQUIRE(eventually([&] {
-      for (int i = 0; i < 4; ++i) {
-        clients.push_back(balancer.connect());
-        ask(clients.back());
-      }
+      add(4);
       const auto now = sessions();
       return now.size() == workers && std::count(now.begin(), now.end(), 0) == 0;
     }));
@@ -52,16 +51,34 @@ struct Served {
     client.send("hello");
     REQUIRE(client.receive(5) == "hello");
   }
-  /// Threads of workers that the process has.
-  int threads() {
-    int count = 0;
+  /// Connects one client after the other, each of them served.
+  void add(int count) {
+    for (int i = 0; i < count; ++i) ask(clients.emplace_back(balancer.connect()));
+  }
+  /// Calls visit with the folder in /proc of each thread of a worker that the process has.
+  template <class Visit>
+  void forEachThread(Visit&& visit) {
     for (const auto& task :
          std::filesystem::directory_iterator("/proc/" + std::to_string(balancer.process().pid()) + "/task")) {
       std::string name;
       std::getline(std::ifstream(task.path() / "comm"), name);
-      count += name.rfind("worker-", 0) == 0 ? 1 : 0;
+      if (name.rfind("worker-", 0) == 0) visit(task.path());
     }
+  }
+  int threads() {
+    int count = 0;
+    forEachThread([&](const auto&) { ++count; });
     return count;
+  }
+  /// How often workers have been woken, all of them together.
+  int wakeUps() {
+    int sum = 0;
+    forEachThread([&](const auto& folder) {
+      std::ifstream status(folder / "status");
+      for (std::string word; status >> word;)
+        if (int count = 0; word == "voluntary_ctxt_switches:" && status >> count) sum += count;
+    });
+    return sum;
   }
 
   const int drain_millis;
@@ -71,6 +88,23 @@ struct Served {
 };
 
 }  // namespace
+
+TEST_CASE("Clients that come one by one are shared by the workers evenly", "[workers]") {
+  Served s(4);
+  s.add(80);
+  const auto sessions = s.sessions();
+  CAPTURE(sessions);
+  CHECK(*std::min_element(sessions.begin(), sessions.end()) >= 15);
+}
+
+TEST_CASE("A client wakes the one worker that serves it", "[workers]") {
+  constexpr int kClients = 50, kWorkers = 16;
+  Served s(kWorkers);
+  s.fill(kWorkers);
+  const int before = s.wakeUps();
+  s.add(kClients);
+  CHECK(s.wakeUps() - before < kClients * kWorkers / 2);
+}
 
 TEST_CASE("More workers serve after a reload and of fewer the last ones end with their last session", "[workers]") {
   Served s(1);

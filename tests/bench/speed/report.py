@@ -45,7 +45,7 @@ def judge(samples, picks):
     """(text, whether it holds) of each target."""
     for name in samples:
         if "unpinned" in name:
-            continue  # two workers, the load and the backend share the cores: shown, not judged
+            continue  # workers, the load and the backend share the cores: shown, not judged
         if name.startswith("request") or name == "connection":
             yield _ratio(samples, name, "cpu_us", ["nginx"], 0.9)
             yield _ratio(samples, name, "cpu_us", ["HAProxy"], 0.85)

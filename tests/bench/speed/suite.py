@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Speed: what a request, a connection, a MiB and an idle connection cost each proxy. All proxies of a round are up at once
 and are measured in turn, for a moment each, so that drift of this machine falls on all of them: first with one worker on a
-core of its own and the load on another, then with two workers wherever the kernel puts them."""
+core of its own and the load on another, then with two and with many workers wherever the kernel puts them."""
 import contextlib
 import json
 import pathlib
@@ -92,6 +92,8 @@ def _round(samples, number, seconds):
     with _stand(turn, 2) as targets:
         samples.take("request, two workers unpinned", targets, turn, measures.request_cpu, seconds, 64)
         samples.take("connection, two workers unpinned", targets, turn, measures.connection_cpu, seconds)
+    with _stand(turn, 16) as targets:  # more than there are cores: most have nothing to do
+        samples.take("connection one by one, 16 workers unpinned", targets, turn, measures.connection_cpu, seconds, 0, 1)
 
 
 @contextlib.contextmanager

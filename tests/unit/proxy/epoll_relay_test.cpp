@@ -46,7 +46,7 @@ TEST_CASE("EpollRelay lets go of a session only when no event of the turn can be
   Curious guest(relay, session);
   const Fd ready(::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC));
   relay.addGuest(ready.get(), &guest);
-  CHECK(relay.wait(true));
+  CHECK(relay.wait());
   CHECK_FALSE(guest.let_go);
   CHECK(relay.forget(session));
   relay.removeGuest(ready.get());

@@ -76,7 +76,7 @@ struct Fixture {
   bool turnUntil(Condition&& holds) {
     for (int turn = 0; turn < kTurns; ++turn) {
       if (holds()) return true;
-      (void)relay.wait(true);
+      (void)relay.wait();
     }
     return holds();
   }
@@ -182,13 +182,13 @@ TEST_CASE("UringRelay comes back to a send that was cut short although nothing e
   while (::send(f.session.client.fd, piece.data(), piece.size(), MSG_DONTWAIT) > 0) {
   }
   REQUIRE(::send(f.server.get(), "last", 4, 0) == 4);
-  while (f.session.client.owed == 0) (void)f.relay.wait(true);
-  (void)f.relay.wait(true);  // the client's socket is full, and nobody is there to say more
+  while (f.session.client.owed == 0) (void)f.relay.wait();
+  (void)f.relay.wait();  // the client's socket is full, and nobody is there to say more
   std::string received;
   char bytes[4096];
   while (received.size() < 4 || received.substr(received.size() - 4) != "last") {
     for (ssize_t n; (n = ::recv(f.client.get(), bytes, sizeof(bytes), MSG_DONTWAIT)) > 0;) received.append(bytes, n);
-    if (f.session.client.owed != 0) (void)f.relay.wait(true);
+    if (f.session.client.owed != 0) (void)f.relay.wait();
   }
   CHECK(f.session.client.owed == 0);
 }
@@ -207,7 +207,7 @@ TEST_CASE("UringRelay serves a session that found no buffer although others ask 
   int turns = 0;
   for (; turns < 10 && ::recv(f.server.get(), bytes, sizeof(bytes), MSG_DONTWAIT) != 3; ++turns) {
     for (const auto& other : others) REQUIRE(::send(other->client.get(), "more", 4, 0) == 4);
-    (void)f.relay.wait(true);
+    (void)f.relay.wait();
   }
   CHECK(turns < 10);
   for (const auto& other : others) CHECK(f.finish(other->session));
