@@ -204,8 +204,9 @@ TEST_CASE("The documented scripts follow a real PostgreSQL", "[checkers]") {
 TEST_CASE("The documented script tells a PostgreSQL that is full", "[checkers]") {
   if (!Postgres::programs()) return skip("PostgreSQL is not installed");
   // What a full server says, word for word.
-  const std::string full(
-      "E\0\0\0\x47SFATAL\0VFATAL\0C53300\0Msorry, too many clients already\0Fproc.c\0L361\0RInitProcess\0\0", 90);
+  constexpr char kFull[] =
+      "E\0\0\0\x55SFATAL\0VFATAL\0C53300\0Msorry, too many clients already\0Fproc.c\0L361\0RInitProcess\0";
+  const std::string full(kFull, sizeof(kFull));  // ends with a zero of its own
   Server server([&](Socket& client) {
     client.receive(21);
     client.send(full);

@@ -7,12 +7,21 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <memory>
+#include <vector>
 
 using namespace lemonade;
 using namespace lemonade::plugin;
 namespace fs = std::filesystem;
 
 namespace {
+
+/// A new object, kept until the process ends, as host handles demand.
+template <class T>
+T& keep() {
+  static auto& kept = *new std::vector<std::unique_ptr<T>>;
+  return *kept.emplace_back(std::make_unique<T>());
+}
 
 struct Fixture {
   Fixture() {
@@ -26,9 +35,8 @@ struct Fixture {
   ~Fixture() { fs::remove_all(directory); }
 
   fs::path directory;
-  // Kept until the process ends, as host handles demand.
-  ControlLoop& loop = *new ControlLoop;
-  MetricCells& cells = *new MetricCells;
+  ControlLoop& loop = keep<ControlLoop>();
+  MetricCells& cells = keep<MetricCells>();
   Loader loader{loop, cells, ""};
   std::vector<OptionProblem> problems;
 };
