@@ -190,7 +190,7 @@ void Pool::release(Backend& backend) noexcept {
   const bool limited = backend.maxConnections() != 0;
   feedback::release(backend);
   if (!limited) return;
-  if (queued_.fetch_add(0) != 0) on_place_();
+  if (queued_.fetch_add(0) != 0) on_place_(0);
 }
 
 void Pool::noteFailure(Backend& backend) noexcept {

@@ -107,8 +107,11 @@ class Pool {
   void startQueueing() noexcept { queued_.fetch_add(1); }
   void stopQueueing() noexcept { queued_.fetch_sub(1); }
   /// What to call when a place becomes free at a backend with a limit while somebody waits: on worker threads, must not
-  /// block. Before the workers run.
-  void onPlace(std::function<void()> call) { on_place_ = std::move(call); }
+  /// block. It offers the place to the one that waits longest of those that wait since later than the time given, in
+  /// monotonic nanoseconds. Before the workers run.
+  void onPlace(std::function<void(std::uint64_t)> call) { on_place_ = std::move(call); }
+  /// The one that waits since then has no use for a place that it was offered.
+  void passPlaceOn(std::uint64_t since) const { on_place_(since); }
 
   /// A session of this backend failed: it raises suspicion where that makes one failure too many.
   void noteFailure(Backend& backend) noexcept;
@@ -136,7 +139,7 @@ class Pool {
   bool panic_ = false;
 
   // Constant once the workers run.
-  std::function<void()> on_place_ = [] {};
+  std::function<void(std::uint64_t)> on_place_ = [](std::uint64_t) {};
   std::function<void()> on_suspicion_ = [] {};
 
   // Any thread.

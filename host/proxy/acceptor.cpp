@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace lemonade::proxy {
 
@@ -73,7 +74,7 @@ bool Acceptor::acceptOne(const Source& source) {
 }
 
 void Acceptor::handleError(int error) {
-  counters_.accept_errors.add();
+  seat_.counters.accept_errors.add();
   const std::uint64_t now = nowNs();
   paused_until_ = now + kPause;
   watch(false);
@@ -85,14 +86,25 @@ void Acceptor::handleError(int error) {
              {{"error", std::strerror(error)}, {"sessions", std::to_string(sessions_.size())}});
 }
 
-void Acceptor::pauseForRoom() {
-  watch(false);
-  // A place that became free before the watch ended has woken nobody.
-  if (admission_.hasRoom()) watch(true);
+void Acceptor::want(bool room) {
+  if (room != std::exchange(wanting_, room)) room ? admission_.startWanting() : admission_.stopWanting();
+  seat_.wants_room.store(room);
 }
 
+void Acceptor::pauseForRoom() {
+  watch(false);
+  want(true);
+  // A place that became free before that has told nobody.
+  if (admission_.hasRoom()) seat_.wake();
+}
+
+// Under load the room is for one client: there is nothing to watch for.
 void Acceptor::resume() {
-  if (paused_until_ == 0 && !sources_.empty() && admission_.hasRoom()) watch(true);
+  if (watching_ || paused_until_ != 0) return;
+  if (!admission_.hasRoom()) return pauseForRoom();
+  want(false);
+  for (std::size_t i = 0; i < sources_.size() && !wanting_ && paused_until_ == 0; ++i) accept(*sources_[i]);
+  if (!wanting_ && paused_until_ == 0) watch(true);
 }
 
 void Acceptor::handleDue(std::uint64_t now) {
@@ -104,17 +116,24 @@ void Acceptor::handleDue(std::uint64_t now) {
 void Acceptor::leave() {
   watch(false);
   sources_.clear();
-  paused_until_ = 0;
-  watching_ = true;
+  reset();
 }
 
 void Acceptor::look() {
   for (std::size_t i = 0; watching_ && i < sources_.size(); ++i) accept(*sources_[i]);
+  resume();
 }
 
 void Acceptor::stop() {
   while (!sources_.empty()) unlisten(*sources_.back()->listener);
+  reset();
+}
+
+// Without listeners it wants nothing.
+void Acceptor::reset() {
+  want(false);
   paused_until_ = 0;
+  watching_ = true;
 }
 
 }  // namespace lemonade::proxy

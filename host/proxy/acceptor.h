@@ -8,6 +8,7 @@
 
 #include "proxy/admission.h"
 #include "proxy/listener.h"
+#include "proxy/seat.h"
 #include "proxy/session_set.h"
 
 #include <cstdint>
@@ -18,8 +19,8 @@ namespace lemonade::proxy {
 
 class Acceptor {
  public:
-  Acceptor(SessionSet& sessions, Admission& admission, ProxyCounters& counters)
-      : sessions_(sessions), admission_(admission), counters_(counters) {}
+  Acceptor(SessionSet& sessions, Admission& admission, Seat& seat)
+      : sessions_(sessions), admission_(admission), seat_(seat) {}
   ~Acceptor() { stop(); }
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
@@ -58,13 +59,16 @@ class Acceptor {
   void handleError(int error);
   void watch(Source& source, bool on);
   void watch(bool on);
+  void reset();
+  void want(bool room);
   void pauseForRoom();
 
   SessionSet& sessions_;
   Admission& admission_;
-  ProxyCounters& counters_;
+  Seat& seat_;
   std::vector<std::unique_ptr<Source>> sources_;
   bool watching_ = true;
+  bool wanting_ = false;  // room: the admission counts it
   std::uint64_t paused_until_ = 0;
   std::uint64_t complained_at_ = 0;
 };

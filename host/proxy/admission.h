@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Holds max_connections exactly, over all workers: a place is taken before accept, so the clients that are too many wait in
-// the kernel's queue. Workers that find no place stop watching their listeners and are woken when one becomes free.
+// the kernel's queue. Workers that find no place stop watching their listeners and want room; each place that becomes free
+// wakes one of them.
 #pragma once
 
 #include <atomic>
@@ -14,7 +15,7 @@ class Admission {
  public:
   explicit Admission(std::uint32_t limit) : limit_(limit) {}
 
-  /// What to call when a place becomes free after there was none, and when the last place is given back while
+  /// What to call when a place becomes free while somebody wants it, and when the last place is given back while
   /// notifyWhenEmpty is on. Before the workers run; both are called from worker threads and must not block.
   void onRoom(std::function<void()> call) { on_room_ = std::move(call); }
   void onEmpty(std::function<void()> call) { on_empty_ = std::move(call); }
@@ -31,9 +32,14 @@ class Admission {
   /// Gives a place back. Worker threads.
   void leave() noexcept {
     const std::uint32_t before = taken_.fetch_sub(1);
-    if (before >= limit_.load(std::memory_order_relaxed)) on_room_();
+    if (wanting_.load() != 0) on_room_();
     if (before == 1 && notify_empty_.load()) on_empty_();
   }
+
+  /// One more, or one less, who found no place and is to be told. Who begins to want looks once more whether there is room
+  /// after that. Worker threads.
+  void startWanting() noexcept { wanting_.fetch_add(1); }
+  void stopWanting() noexcept { wanting_.fetch_sub(1); }
 
   bool hasRoom() const noexcept { return taken_.load() < limit_.load(std::memory_order_relaxed); }
   std::uint32_t taken() const noexcept { return taken_.load(); }
@@ -53,6 +59,7 @@ class Admission {
   std::function<void()> on_room_ = [] {};
   std::function<void()> on_empty_ = [] {};
   alignas(64) std::atomic<std::uint32_t> taken_{0};
+  std::atomic<std::uint32_t> wanting_{0};
 };
 
 }  // namespace lemonade::proxy

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <system_error>
@@ -51,11 +52,8 @@ class Done {
 
 Proxy::Proxy(Pool& pool, RelayKind relay, std::uint32_t max_connections)
     : pool_(pool), relay_(relay), admission_(max_connections) {
-  admission_.onRoom([this] { wake(); });
-  pool_.onPlace([this] {
-    for (std::uint32_t i = 0; i < seats_.size(); ++i)
-      if (seats_[i].counters.queued.value() != 0) seats_[i].wake();
-  });
+  admission_.onRoom([this] { offerRoom(); });
+  pool_.onPlace([this](std::uint64_t after) { offerPlace(after); });
   admission_.onEmpty([this] {
     if (empty_) empty_();
   });
@@ -183,6 +181,29 @@ bool Proxy::stop() {
 
 void Proxy::wake() noexcept {
   for (std::uint32_t i = 0; i < seats_.size(); ++i) seats_[i].wake();
+}
+
+// To one of the workers that want it, in turn. Who takes it and finds nobody waiting gives it back: it goes to the next.
+void Proxy::offerRoom() noexcept {
+  const std::uint32_t first = next_offered_.fetch_add(1, std::memory_order_relaxed);
+  for (std::uint32_t n = 0; n < seats_.size(); ++n)
+    if (Seat& seat = seats_[(first + n) % seats_.size()]; seat.wants_room.exchange(false)) return seat.wake();
+}
+
+// To the worker whose session waits longest, of those that wait since after that time and have not been rung for already.
+// The flag is written in any case: whoever had it set will look after this.
+void Proxy::offerPlace(std::uint64_t after) noexcept {
+  for (Seat* longest = nullptr;; longest = nullptr) {
+    std::uint64_t since = std::numeric_limits<std::uint64_t>::max();
+    for (std::uint32_t i = 0; i < seats_.size(); ++i)
+      if (const std::uint64_t its = seats_[i].queued_since.load(); its > after && its < since) {
+        since = its;
+        longest = &seats_[i];
+      }
+    if (longest == nullptr) return;
+    if (!longest->place_offered.exchange(true)) return longest->wake();
+    after = since;
+  }
 }
 
 std::vector<const ProxyCounters*> Proxy::counters() const {

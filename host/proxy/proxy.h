@@ -75,6 +75,8 @@ class Proxy {
   /// Runs task on the workers from index `from` up to `to` that run; true when all have run it, false where one does not
   /// come to it within a few seconds. Copies of the task live until then.
   bool runOn(std::uint32_t from, std::uint32_t to, const std::function<void(Worker&)>& task);
+  void offerRoom() noexcept;
+  void offerPlace(std::uint64_t after) noexcept;
   std::uint32_t most() const noexcept { return static_cast<std::uint32_t>(workers_.size()); }
 
   Pool& pool_;
@@ -84,6 +86,7 @@ class Proxy {
   Listeners listeners_;
   PerWorker<Seat> seats_;
   std::atomic<std::uint32_t> serving_{0};         // written by control
+  std::atomic<std::uint32_t> next_offered_{0};    // any worker
   std::vector<std::unique_ptr<Worker>> workers_;  // null where one has ended; from serving_ on they take no clients
   std::function<void()> empty_;
   bool started_ = false;

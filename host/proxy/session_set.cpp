@@ -18,11 +18,12 @@ constexpr std::uint64_t kResetLimit = 5'000'000'000;
 }  // namespace
 
 SessionSet::SessionSet(std::uint32_t worker, RelayKind relay, Pool& pool, const Settings& settings,
-                       Admission& admission, ProxyCounters& counters)
+                       Admission& admission, Seat& seat)
     : settings_(settings),
       pool_(pool),
       admission_(admission),
-      meter_(worker, pool, counters),
+      seat_(seat),
+      meter_(worker, pool, seat.counters),
       relay_(makeRelay(relay, *this, meter_)),
       connector_(worker, pool, settings, meter_, *relay_) {}
 
@@ -88,7 +89,7 @@ void SessionSet::queue(Session& session) noexcept {
   meter_.counters().queued_total.add();
   pool_.startQueueing();
   // A place that became free since the pick has told nobody.
-  servePlaces();
+  (void)servePlaces();
 }
 
 void SessionSet::leaveQueue(Session& session) noexcept {
@@ -96,22 +97,29 @@ void SessionSet::leaveQueue(Session& session) noexcept {
   close(session, CloseReason::kQueueTimeout);
 }
 
-void SessionSet::servePlaces() noexcept {
+// False where none of them may have the places that there are: each has failed somewhere, and waits for fewer backends.
+bool SessionSet::servePlaces() noexcept {
+  bool served = false;
   for (Session *session = queued_.front(), *next = nullptr; session != nullptr; session = next) {
     next = session->next;
     const auto outcome = connector_.begin(*session, now_);
-    if (outcome != Connector::Outcome::kQueue)
+    if (outcome != Connector::Outcome::kQueue) {
       proceed(*session, outcome);
-    else if (session->tried.get().empty())
-      return;  // one that has failed somewhere waits for fewer backends than those behind it
+      served = true;
+    } else if (session->tried.get().empty()) {
+      return true;
+    }
   }
+  return served;
 }
 
 void SessionSet::handlePlaces() noexcept {
-  if (queued_.empty()) return;
+  const bool offered = seat_.place_offered.exchange(false);
+  const std::uint64_t since = seat_.queued_since.load();
   now_ = nowNs();
-  servePlaces();
+  const bool taken = servePlaces();
   freeClosed();
+  if (offered && !taken) pool_.passPlaceOn(since);
 }
 
 void SessionSet::handleConnectFailed(Session& session, int error) noexcept {
@@ -197,12 +205,14 @@ void SessionSet::enter(Session& session, Session::State state, SessionList& list
 
 void SessionSet::enter(Session& session, Session::State state, SessionList& list, std::uint64_t since) noexcept {
   listOf(session.state).remove(session);
-  if (session.state == Session::State::kQueued) {
-    meter_.counters().queued.subtract();
-    pool_.stopQueueing();
-  }
+  const bool was_queued = session.state == Session::State::kQueued;
   session.state = state;
   list.insert(session, since);
+  if (was_queued || state == Session::State::kQueued)
+    seat_.queued_since.store(queued_.empty() ? 0 : queued_.front()->queued_at);
+  if (!was_queued) return;
+  meter_.counters().queued.subtract();
+  pool_.stopQueueing();
 }
 
 // A session is listed anew only a 64th of the timeout after it last was: that much later it may be closed, never earlier.

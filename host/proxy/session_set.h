@@ -17,6 +17,7 @@
 #include "proxy/drains.h"
 #include "proxy/meter.h"
 #include "proxy/relays.h"
+#include "proxy/seat.h"
 #include "proxy/session.h"
 #include "proxy/settings.h"
 
@@ -28,7 +29,7 @@ namespace lemonade::proxy {
 class SessionSet final : public Relay::Owner {
  public:
   SessionSet(std::uint32_t worker, RelayKind relay, Pool& pool, const Settings& settings, Admission& admission,
-             ProxyCounters& counters);
+             Seat& seat);
   /// Closes every session.
   ~SessionSet();
   SessionSet(const SessionSet&) = delete;
@@ -79,7 +80,7 @@ class SessionSet final : public Relay::Owner {
   void proceed(Session& session, Connector::Outcome outcome) noexcept;
   void queue(Session& session) noexcept;
   void leaveQueue(Session& session) noexcept;
-  void servePlaces() noexcept;
+  bool servePlaces() noexcept;
   void reset(Session& session, CloseReason reason) noexcept;
   bool finishReset(Session& session, std::uint64_t now) noexcept;
   void close(Session& session, CloseReason reason) noexcept;
@@ -92,6 +93,7 @@ class SessionSet final : public Relay::Owner {
   const Settings& settings_;
   Pool& pool_;
   Admission& admission_;
+  Seat& seat_;
   Meter meter_;
   std::unique_ptr<Relay> relay_;
   Connector connector_;

@@ -26,10 +26,6 @@ using Observer = Poco::NObserver<Worker, ReadableNotification>;
 Worker::Reactor::Reactor(Quiescence& quiescence, std::uint32_t worker)
     : SocketReactor(Poco::Timespan(Poco::Timespan::DAYS)), quiescence_(quiescence), worker_(worker) {}
 
-Seat::Seat() : wake_fd(ownedFd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")) {}
-
-void Seat::wake() noexcept { (void)::eventfd_write(wake_fd.get(), 1); }
-
 Worker::Worker(std::uint32_t index, RelayKind relay, Seat& seat, Pool& pool, const Settings& settings,
                Admission& admission)
     : index_(index),
@@ -37,8 +33,8 @@ Worker::Worker(std::uint32_t index, RelayKind relay, Seat& seat, Pool& pool, con
       pool_(pool),
       timer_fd_(ownedFd(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create")),
       reactor_(pool.quiescence(), index),
-      sessions_(index, relay, pool, settings, admission, seat.counters),
-      acceptor_(sessions_, admission, seat.counters),
+      sessions_(index, relay, pool, settings, admission, seat),
+      acceptor_(sessions_, admission, seat),
       sessions_socket_(sessions_.fd()),
       timer_socket_(timer_fd_.get()),
       wake_socket_(seat.wake_fd.get()),

@@ -7,6 +7,7 @@
 #include "base/borrowed_socket.h"
 #include "base/fd.h"
 #include "proxy/acceptor.h"
+#include "proxy/seat.h"
 #include "proxy/session_set.h"
 
 #include <Poco/AutoPtr.h>
@@ -22,17 +23,6 @@
 #include <vector>
 
 namespace lemonade::proxy {
-
-/// What stays of a worker when its thread has ended: any thread may read it and ring.
-struct Seat {
-  Seat();
-  /// Has the worker look again whether there is room for clients and at backends, and pass a quiescent point. Never
-  /// blocks.
-  void wake() noexcept;
-
-  ProxyCounters counters;
-  Fd wake_fd;
-};
 
 class Worker : public Poco::Runnable {
  public:

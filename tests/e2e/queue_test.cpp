@@ -28,11 +28,13 @@ bool queued(Balancer& balancer, int count) {
 }  // namespace
 
 TEST_CASE("Clients wait for a place at a full backend and are served in the order they came", "[queue]") {
+  const int workers = GENERATE(1, 4);
+  CAPTURE(workers);
   Server server(named("a"));
-  Balancer balancer(full(server).set("runtime.workers", 1));
+  Balancer balancer(full(server).set("runtime.workers", workers));
   Socket holder = holding(balancer);
   std::vector<Socket> waiting;
-  for (int i = 0; i < 4; ++i) {
+  for (int i = 0; i < 8; ++i) {
     waiting.push_back(balancer.connect());
     REQUIRE(queued(balancer, i + 1));
   }
@@ -44,7 +46,7 @@ TEST_CASE("Clients wait for a place at a full backend and are served in the orde
     next.close();
   }
   CHECK(queued(balancer, 0));
-  CHECK(balancer.metric("lemonade_proxy_queued_total") == 4);
+  CHECK(balancer.metric("lemonade_proxy_queued_total") == 8);
 }
 
 TEST_CASE("A place that one worker frees serves a client that waits at another", "[queue]") {

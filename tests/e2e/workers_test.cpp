@@ -19,11 +19,26 @@ namespace {
 
 struct Served {
   explicit Served(int workers, int millis = 60'000) : drain_millis(millis), balancer(with(workers)) {}
+  explicit Served(const Config& config) : drain_millis(0), balancer(config) {}
 
   Config with(int workers) const {
     Config config;
     config.set("runtime.workers", workers).set("runtime.drain_timeout_millis", drain_millis);
     return config.backend("a", server.address());
+  }
+  /// How often workers are woken for a client, on average, while several at a time come and go.
+  double wakeUpsOfEach() {
+    constexpr int kAtOnce = 24, kEach = 20;
+    std::atomic<int> answered{0};
+    const int before = wakeUps();
+    std::vector<std::thread> threads;
+    for (int i = 0; i < kAtOnce; ++i)
+      threads.emplace_back([&] {
+        for (int n = 0; n < kEach; ++n) answered += balancer.ask() == "a" ? 1 : 0;
+      });
+    for (auto& thread : threads) thread.join();
+    CHECK(answered == kAtOnce * kEach);
+    return static_cast<double>(wakeUps() - before) / (kAtOnce * kEach);
   }
   void reload(int workers) {
     balancer.folder().write("lemonade.toml", with(workers).text());
@@ -106,6 +121,19 @@ TEST_CASE("A client wakes the one worker that serves it", "[workers]") {
   CHECK(s.wakeUps() - before < kClients * kWorkers / 2);
 }
 
+TEST_CASE("A place for a client wakes one of the workers that want it", "[workers]") {
+  Server server(named("a"));
+  Served s(Config().set("runtime.workers", 16).set("proxy.max_connections", 3).backend("a", server.address()));
+  CHECK(s.wakeUpsOfEach() < 6);
+}
+
+TEST_CASE("A place at a backend wakes the worker of the client that waits longest", "[workers]") {
+  Server server(named("a"));
+  Served s(Config().set("runtime.workers", 16).backend("a", server.address(), "max_connections = 3"));
+  CHECK(s.wakeUpsOfEach() < 6);
+  CHECK(s.balancer.metric("lemonade_proxy_queued_total") > 0);
+}
+
 TEST_CASE("More workers serve after a reload and of fewer the last ones end with their last session", "[workers]") {
   Served s(1);
   s.fill(1);
@@ -143,11 +171,11 @@ TEST_CASE("Sessions of a worker that is too many are closed within the drain tim
 }
 
 TEST_CASE("A worker that is wanted again while it drains keeps its sessions", "[workers][drain]") {
-  Served s(2, 700);
+  Served s(2, static_cast<int>(700 * timeFactor()));
   s.fill(2);
   s.reload(1);
   s.reload(2);
-  CHECK(s.clients[0].staysOpen(1000ms));
+  CHECK(s.clients[0].staysOpen(std::chrono::milliseconds(s.drain_millis + 300)));
   for (auto& client : s.clients) Served::ask(client);
   CHECK(s.balancer.metric("lemonade_proxy_drain_closed_total") == 0);
   s.fill(2);

@@ -203,7 +203,7 @@ TEST_CASE_METHOD(Fixture, "Pool::pick says where a backend is full that would do
 
 TEST_CASE_METHOD(Fixture, "Pool tells who waits when a place becomes free", "[balance]") {
   int told = 0;
-  pool.onPlace([&] { ++told; });
+  pool.onPlace([&](std::uint64_t) { ++told; });
   backends[0]->apply({"a", "a", "127.0.0.1", 1, 1, true});
   pool.publish();
   pool.release(*pick().backend);

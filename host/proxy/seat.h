@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+//
+// What stays of a worker when its thread has ended: any thread may read it and ring.
+#pragma once
+
+#include "balance/counters.h"
+#include "base/fd.h"
+
+#include <atomic>
+#include <cstdint>
+
+namespace lemonade::proxy {
+
+struct Seat {
+  Seat();
+  /// Has the worker look again whether there is room for clients and at backends, and pass a quiescent point. Never
+  /// blocks.
+  void wake() noexcept;
+
+  ProxyCounters counters;
+  /// For a client, and nobody has rung since: who rings for that takes it away.
+  std::atomic<bool> wants_room{false};
+  /// Since when the session waits that waits longest for a place at a backend, monotonic nanoseconds; 0: none does.
+  std::atomic<std::uint64_t> queued_since{0};
+  /// Somebody has rung for such a place and the worker has not looked yet.
+  std::atomic<bool> place_offered{false};
+  Fd wake_fd;
+};
+
+}  // namespace lemonade::proxy
