@@ -98,12 +98,13 @@ void Acceptor::pauseForRoom() {
   if (admission_.hasRoom()) seat_.wake();
 }
 
-// Under load the room is for one client: there is nothing to watch for.
+// Under load the room is for one client, from each listener in turn, and there is nothing to watch for.
 void Acceptor::resume() {
   if (watching_ || paused_until_ != 0) return;
   if (!admission_.hasRoom()) return pauseForRoom();
   want(false);
-  for (std::size_t i = 0; i < sources_.size() && !wanting_ && paused_until_ == 0; ++i) accept(*sources_[i]);
+  for (std::size_t n = 0; n < sources_.size() && !wanting_ && paused_until_ == 0; ++n)
+    accept(*sources_[next_source_++ % sources_.size()]);
   if (!wanting_ && paused_until_ == 0) watch(true);
 }
 

@@ -11,6 +11,7 @@
 #include "proxy/seat.h"
 #include "proxy/session_set.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -67,6 +68,7 @@ class Acceptor {
   Admission& admission_;
   Seat& seat_;
   std::vector<std::unique_ptr<Source>> sources_;
+  std::size_t next_source_ = 0;
   bool watching_ = true;
   bool wanting_ = false;  // room: the admission counts it
   std::uint64_t paused_until_ = 0;

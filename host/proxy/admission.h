@@ -32,7 +32,7 @@ class Admission {
   /// Gives a place back. Worker threads.
   void leave() noexcept {
     const std::uint32_t before = taken_.fetch_sub(1);
-    if (wanting_.load() != 0) on_room_();
+    if (wanting_.load() != 0 && before <= limit_.load()) on_room_();
     if (before == 1 && notify_empty_.load()) on_empty_();
   }
 

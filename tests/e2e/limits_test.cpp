@@ -113,6 +113,32 @@ TEST_CASE("max_connections holds exactly under a storm of short connections", "[
   CHECK(eventually([&] { return balancer.metric("lemonade_proxy_sessions") == 0; }));
 }
 
+TEST_CASE("With max_connections reached clients of every listener have their turn", "[limits]") {
+  Server server(named("a"));
+  Balancer balancer(Config()
+                        .set("runtime.workers", 1)
+                        .set("proxy.max_connections", 1)
+                        .raw("proxy.listen_address", "[\"127.0.0.1:0\", \"127.0.0.2:0\"]")
+                        .backend("a", server.address()));
+  std::atomic<bool> done{false};
+  std::vector<std::future<int>> crowd;
+  for (int i = 0; i < 6; ++i)
+    crowd.push_back(std::async(std::launch::async, [&] {
+      int answered = 0;
+      for (; !done; ++answered)
+        if (balancer.connect(0).receiveLine() != "a") break;
+      return answered;
+    }));
+  const Stopwatch watch;
+  for (int i = 0; i < 50; ++i) CHECK(balancer.connect(1).receiveLine() == "a");
+  const auto took = watch.elapsed();
+  done = true;
+  int answered = 0;
+  for (auto& client : crowd) answered += client.get();
+  CAPTURE(took.count());
+  CHECK(answered < 50 * 20);  // about as many as here, not all that there is room for
+}
+
 TEST_CASE("A backend's max_connections holds and the rest goes elsewhere or is closed", "[limits]") {
   Server a(named("a")), b(named("b"));
   Balancer balancer(Config()
