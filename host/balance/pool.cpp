@@ -174,6 +174,17 @@ bool Pool::pickFrom(const View& view, const View::Tier& tier, lemonade_connectio
   return false;
 }
 
+bool Pool::hasPlace() const noexcept {
+  const View* view = current_.load(std::memory_order_acquire);
+  if (view == nullptr) return false;
+  for (const auto& tier : view->tiers())
+    for (std::uint32_t i = 0; i < tier.get().eligible_count; ++i) {
+      const Backend& backend = view->backend(tier.get().eligible[i]);
+      if (const std::uint32_t most = backend.maxConnections(); most != 0 && backend.active() < most) return true;
+    }
+  return false;
+}
+
 std::uint32_t Pool::pickInstead(const View::Tier& tier, const lemonade_connection_t& connection) noexcept {
   const auto& backends = tier.get();
   const std::uint32_t start = next_instead_.fetch_add(1, std::memory_order_relaxed);

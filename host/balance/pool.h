@@ -110,6 +110,8 @@ class Pool {
   /// block. It offers the place to the one that waits longest of those that wait since later than the time given, in
   /// monotonic nanoseconds. Before the workers run.
   void onPlace(std::function<void(std::uint64_t)> call) { on_place_ = std::move(call); }
+  /// True where an eligible backend with a limit is below it. Worker threads.
+  bool hasPlace() const noexcept;
   /// The one that waits since then has no use for a place that it was offered.
   void passPlaceOn(std::uint64_t since) const { on_place_(since); }
 

@@ -41,7 +41,7 @@ class Admission {
   void startWanting() noexcept { wanting_.fetch_add(1); }
   void stopWanting() noexcept { wanting_.fetch_sub(1); }
 
-  bool hasRoom() const noexcept { return taken_.load() < limit_.load(std::memory_order_relaxed); }
+  bool hasRoom() const noexcept { return taken_.load() < limit_.load(); }
   std::uint32_t taken() const noexcept { return taken_.load(); }
   std::uint32_t limit() const noexcept { return limit_.load(std::memory_order_relaxed); }
 

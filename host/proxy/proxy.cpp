@@ -186,12 +186,12 @@ void Proxy::wake() noexcept {
 // To one of the workers that want it, in turn. Who takes it and finds nobody waiting gives it back: it goes to the next.
 void Proxy::offerRoom() noexcept {
   const std::uint32_t first = next_offered_.fetch_add(1, std::memory_order_relaxed);
-  for (std::uint32_t n = 0; n < seats_.size(); ++n)
-    if (Seat& seat = seats_[(first + n) % seats_.size()]; seat.wants_room.exchange(false)) return seat.wake();
+  const std::uint32_t count = seats_.size();  // which a reload may raise
+  for (std::uint32_t n = 0; n < count; ++n)
+    if (Seat& seat = seats_[(first + n) % count]; seat.wants_room.exchange(false)) return seat.wake();
 }
 
 // To the worker whose session waits longest, of those that wait since after that time and have not been rung for already.
-// The flag is written in any case: whoever had it set will look after this.
 void Proxy::offerPlace(std::uint64_t after) noexcept {
   for (Seat* longest = nullptr;; longest = nullptr) {
     std::uint64_t since = std::numeric_limits<std::uint64_t>::max();
@@ -201,8 +201,10 @@ void Proxy::offerPlace(std::uint64_t after) noexcept {
         longest = &seats_[i];
       }
     if (longest == nullptr) return;
-    if (!longest->place_offered.exchange(true)) return longest->wake();
-    after = since;
+    std::uint64_t nothing = 0;
+    if (longest->place_offered.compare_exchange_strong(nothing, since)) return longest->wake();
+    // Written also where it stays as it is: whoever was rung for before will look after this, and see the place.
+    if (longest->place_offered.fetch_add(0) != 0) after = since;
   }
 }
 

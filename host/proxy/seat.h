@@ -22,8 +22,9 @@ struct Seat {
   std::atomic<bool> wants_room{false};
   /// Since when the session waits that waits longest for a place at a backend, monotonic nanoseconds; 0: none does.
   std::atomic<std::uint64_t> queued_since{0};
-  /// Somebody has rung for such a place and the worker has not looked yet.
-  std::atomic<bool> place_offered{false};
+  /// Somebody has rung for such a place, for the session that waited longest then, which queued at this time; 0: nobody
+  /// since the worker looked.
+  std::atomic<std::uint64_t> place_offered{0};
   Fd wake_fd;
 };
 

@@ -97,29 +97,29 @@ void SessionSet::leaveQueue(Session& session) noexcept {
   close(session, CloseReason::kQueueTimeout);
 }
 
-// False where none of them may have the places that there are: each has failed somewhere, and waits for fewer backends.
+// True where one of them took a place.
 bool SessionSet::servePlaces() noexcept {
   bool served = false;
   for (Session *session = queued_.front(), *next = nullptr; session != nullptr; session = next) {
     next = session->next;
     const auto outcome = connector_.begin(*session, now_);
     if (outcome != Connector::Outcome::kQueue) {
+      served = served || session->target != nullptr;
       proceed(*session, outcome);
-      served = true;
     } else if (session->tried.get().empty()) {
-      return true;
+      break;  // one that has failed somewhere waits for fewer backends than those behind it
     }
   }
   return served;
 }
 
 void SessionSet::handlePlaces() noexcept {
-  const bool offered = seat_.place_offered.exchange(false);
-  const std::uint64_t since = seat_.queued_since.load();
+  const std::uint64_t offered = seat_.place_offered.exchange(0);
   now_ = nowNs();
-  const bool taken = servePlaces();
+  const bool served = servePlaces();
   freeClosed();
-  if (offered && !taken) pool_.passPlaceOn(since);
+  // Whoever it was for may have left, have failed there before, or be kept for another backend by the strategy.
+  if (offered != 0 && !served && pool_.hasPlace()) pool_.passPlaceOn(offered);
 }
 
 void SessionSet::handleConnectFailed(Session& session, int error) noexcept {

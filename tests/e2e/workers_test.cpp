@@ -109,7 +109,7 @@ TEST_CASE("Clients that come one by one are shared by the workers evenly", "[wor
   s.add(80);
   const auto sessions = s.sessions();
   CAPTURE(sessions);
-  CHECK(*std::min_element(sessions.begin(), sessions.end()) >= 15);
+  CHECK(*std::min_element(sessions.begin(), sessions.end()) >= 8);
 }
 
 TEST_CASE("A client wakes the one worker that serves it", "[workers]") {
