@@ -243,16 +243,17 @@ TEST_CASE("With source ports used up the log says so and another backend is trie
 
 TEST_CASE("An idle session is closed after the idle timeout and never where it is zero", "[limits]") {
   Server server(echo());
-  const auto idle = [&](const char* timeout) {
+  const auto idle = [&](const std::string& timeout) {
     return Config().set("proxy.idle_timeout", timeout).backend("a", server.address());
   };
 
   SECTION("300ms") {
-    Balancer balancer(idle("300ms"));
+    const Millis timeout(static_cast<long>(300 * timeFactor()));
+    Balancer balancer(idle(std::to_string(timeout.count()) + "ms"));
     Socket client = balancer.connect();
     // Bytes keep it alive for longer than the timeout.
     const Stopwatch watch;
-    while (watch.elapsed() < 900ms) {
+    while (watch.elapsed() < 3 * timeout) {
       client.send("x");
       REQUIRE(client.receive(1) == "x");
       REQUIRE(client.staysOpen(50ms));
