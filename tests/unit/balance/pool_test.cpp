@@ -217,6 +217,22 @@ TEST_CASE_METHOD(Fixture, "Pool tells who waits when a place becomes free", "[ba
   CHECK(told == 1);
 }
 
+TEST_CASE_METHOD(Fixture, "Pool passes a place on from whom it was offered to", "[balance]") {
+  std::vector<std::uint64_t> offers;
+  pool.onPlace([&](std::uint64_t after) { offers.push_back(after); });
+  for (const auto& backend : backends) backend->apply({backend->id(), backend->id(), "127.0.0.1", 1, 1, true});
+  pool.publish();
+  CHECK(pool.hasPlace());
+  const auto held = pick();
+  for (std::size_t i = 1; i < backends.size(); ++i) (void)pick();
+  CHECK_FALSE(pool.hasPlace());
+  pool.startQueueing();
+  pool.release(*held.backend);
+  CHECK(pool.hasPlace());
+  pool.passPlaceOn(7);
+  CHECK(offers == std::vector<std::uint64_t>{0, 7});
+}
+
 TEST_CASE_METHOD(Fixture, "Pool raises a suspicion once until control takes it", "[balance]") {
   int raised = 0;
   pool.onSuspicion([&] { ++raised; });
