@@ -23,9 +23,9 @@ void raiseDescriptorLimit(std::uint32_t max_connections, std::size_t backends) {
   (void)::setrlimit(RLIMIT_NOFILE, &allowed);
   if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < needed)
     log::warning("app", "the descriptor limit is below what max_connections needs; beyond it clients will wait",
-                 {{"limit", std::to_string(limit.rlim_cur)},
-                  {"needed", std::to_string(needed)},
-                  {"max_connections", std::to_string(max_connections)},
+                 {{"limit", limit.rlim_cur},
+                  {"needed", needed},
+                  {"max_connections", max_connections},
                   {"mend", "ulimit -n or LimitNOFILE=" + std::to_string(needed)}});
 }
 

@@ -74,10 +74,10 @@ Status LoadBalancer::start() {
     if (status = commit(*preparation_); !status) return;
     proxy_.start();
     log::info("app", "ready",
-              {{"backends", std::to_string(pool_.backends()->size())},
-               {"eligible", std::to_string(pool_.eligibleCount())},
+              {{"backends", pool_.backends()->size()},
+               {"eligible", pool_.eligibleCount()},
                {"strategy", config_.strategy.id},
-               {"workers", std::to_string(proxy_.serving())}});
+               {"workers", proxy_.serving()}});
   });
   discard(*preparation_, loop_);
   return status;
@@ -113,7 +113,7 @@ void LoadBalancer::onBackends(const View::Backends& backends) {
       log::info("app", "a backend drains",
                 {{"backend", backend->id()},
                  {"address", backend->addressText()},
-                 {"sessions", std::to_string(backend->active())}});
+                 {"sessions", backend->active()}});
 }
 
 void LoadBalancer::onChecked(const std::shared_ptr<Backend>& backend) {
@@ -190,17 +190,17 @@ void LoadBalancer::onSignal(int signal) {
     return;
   }
   if (!draining_.exchange(true)) return beginDrain(name.c_str());
-  log::warning("app", "stopping at once", {{"signal", name}, {"sessions", std::to_string(proxy_.sessions())}});
+  log::warning("app", "stopping at once", {{"signal", name}, {"sessions", proxy_.sessions()}});
   endDrain();
 }
 
 void LoadBalancer::beginDrain(const char* signal) {
-  log::info("app", "stopping", {{"signal", signal}, {"sessions", std::to_string(proxy_.sessions())}});
+  log::info("app", "stopping", {{"signal", signal}, {"sessions", proxy_.sessions()}});
   stop_deadline_ns_ = nowNs() + ns(config_.runtime.accept_timeout);
   const Duration patience = std::min(config_.runtime.drain_timeout, config_.runtime.accept_timeout);
   drain_timer_ = loop_.after(patience / 5 * 4, [this, patience] {
     log::warning("app", "the drain timeout is nearly over, closing what is left",
-                 {{"sessions", std::to_string(proxy_.sessions())}});
+                 {{"sessions", proxy_.sessions()}});
     drain_timer_ = loop_.after(patience / 5, [this] { endDrain(); });
   });
   proxy_.drain(proxy::drainTime(patience), [this] { loop_.post([this] { endDrain(); }); });

@@ -92,8 +92,8 @@ Reloaded LoadBalancer::reload(const std::string& reason) {
   reloads_applied_.fetch_add(1);
   log::info("config", "reloaded",
             {{"reason", reason},
-             {"generation", std::to_string(generation_.load())},
-             {"took_ms", std::to_string((nowNs() - began_ns) / 1'000'000)}});
+             {"generation", generation_.load()},
+             {"took_ms", (nowNs() - began_ns) / 1'000'000}});
   return {true, std::move(lines)};
 }
 

@@ -39,7 +39,7 @@ int serve(worker::WorkerOptions options, Signals& signals) {
   }
   const int signal = signals.wait();
   log::info("worker", "stopping",
-            {{"signal", std::string("SIG") + ::sigabbrev_np(signal)}, {"requests", std::to_string(worker.requests())}});
+            {{"signal", std::string("SIG") + ::sigabbrev_np(signal)}, {"requests", worker.requests()}});
   worker.stop();
   log::stop();
   return kSuccess;

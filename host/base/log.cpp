@@ -129,11 +129,15 @@ bool enabled(std::string_view component, Level level) noexcept {
   return level <= (own != levels.components.end() ? own->second : levels.all);
 }
 
-void write(Level level, std::string_view component, std::string_view message, std::initializer_list<Field> fields) {
+void write(Level level, std::string_view component, std::string_view message, std::span<const Field> fields) noexcept {
   if (!enabled(component, level)) return;
   auto& log = state();
-  const Event event{microsecondsNow(), level, component, message, {fields.begin(), fields.size()}};
-  log.logger->log(Poco::Message(std::string(component), formatLine(event, log.format.load()), priorityOf(level)));
+  try {
+    const Event event{microsecondsNow(), level, component, message, fields};
+    log.logger->log(Poco::Message(std::string(component), formatLine(event, log.format.load()), priorityOf(level)));
+  } catch (...) {
+    log.channel->drop();
+  }
 }
 
 std::uint64_t dropped() noexcept { return state().channel->dropped(); }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <system_error>
 #include <utility>
 
 namespace lemonade::log {
@@ -40,7 +41,9 @@ void writeDirectly(int fd, std::string_view line) {
 BoundedChannel::BoundedChannel(int fd, Notice notice) : BoundedChannel(fd, std::move(notice), Limits{}) {}
 
 BoundedChannel::BoundedChannel(int fd, Notice notice, Limits limits)
-    : fd_(fd), notice_(std::move(notice)), limits_(limits) {}
+    : fd_(fd), notice_(std::move(notice)), limits_(limits) {
+  chunk_.reserve(PIPE_BUF);
+}
 
 BoundedChannel::~BoundedChannel() { BoundedChannel::close(); }
 
@@ -48,7 +51,6 @@ void BoundedChannel::open() {
   if (writer_.joinable()) return;
   {
     const std::lock_guard lock(mutex_);
-    running_ = true;
     closing_ = false;
   }
   // The writer takes no signals: those that end the process belong to the control thread, and a log whose reader went
@@ -56,8 +58,15 @@ void BoundedChannel::open() {
   sigset_t all, before;
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  writer_ = std::thread([this] { run(); });
+  try {
+    writer_ = std::thread([this] { run(); });
+  } catch (const std::system_error& error) {
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    throw std::system_error(error.code(), "cannot start the thread of the log");
+  }
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  const std::lock_guard lock(mutex_);
+  running_ = true;
 }
 
 void BoundedChannel::close() {
@@ -80,19 +89,19 @@ bool BoundedChannel::enqueue(const std::string& line) {
   const std::lock_guard lock(mutex_);
   if (!running_) return false;
   if (queue_.size() >= limits_.lines || queued_bytes_ + line.size() > limits_.bytes) {
-    dropped_.fetch_add(1, std::memory_order_relaxed);
+    drop();
     return true;
   }
-  queued_bytes_ += line.size();
   queue_.push_back(line);
+  queued_bytes_ += line.size();
   if (queue_.size() == 1) changed_.notify_one();
   return true;
 }
 
+// Whatever it has to do can be done without memory: an exception would end the process.
 void BoundedChannel::run() {
-  std::deque<std::string> lines;
-  while (takeQueue(lines)) {
-    if (writeLines(lines)) continue;
+  while (takeQueue()) {
+    if (writeLines()) continue;
     const std::lock_guard lock(mutex_);
     dropped_.fetch_add(queue_.size(), std::memory_order_relaxed);
     queue_.clear();
@@ -103,32 +112,40 @@ void BoundedChannel::run() {
 }
 
 /// Waits for lines; false where the channel closes and all is written.
-bool BoundedChannel::takeQueue(std::deque<std::string>& lines) {
+bool BoundedChannel::takeQueue() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return !queue_.empty() || closing_; });
   const auto lost = dropped() - announced_;
   running_ = !queue_.empty() || lost > 0;
   if (!running_) return false;
-  lines.clear();
-  lines.swap(queue_);
+  lines_.clear();
+  lines_.swap(queue_);
   queued_bytes_ = 0;
-  announced_ += lost;
-  if (lost > 0) lines.push_back(notice_(lost));
+  if (lost > 0) announceLoss(lost);
   return true;
+}
+
+// Later, where there is no memory for it, and never where the channel closes meanwhile.
+void BoundedChannel::announceLoss(std::uint64_t lost) noexcept try {
+  lines_.push_back(notice_(lost));
+  announced_ += lost;
+} catch (...) {
+  if (closing_) announced_ += lost;
 }
 
 /// Whole lines together, as many as a pipe that is ready takes without blocking and without mixing them with another
 /// process's: PIPE_BUF bytes. A longer line goes out in pieces. False where close() lost patience with the reader.
-bool BoundedChannel::writeLines(const std::deque<std::string>& lines) {
-  std::string chunk;
-  for (auto next = lines.begin(); next != lines.end();) {
-    const auto first = next;
-    chunk.clear();
-    do {
-      chunk += *next++;
-    } while (next != lines.end() && chunk.size() + next->size() <= PIPE_BUF);
-    if (!writeChunk(chunk)) {
-      dropped_.fetch_add(static_cast<std::uint64_t>(lines.end() - first), std::memory_order_relaxed);
+bool BoundedChannel::writeLines() {
+  for (auto next = lines_.begin(); next != lines_.end();) {
+    const auto first = next++;
+    std::string_view text = *first;
+    if (next != lines_.end() && text.size() + next->size() <= PIPE_BUF) {
+      chunk_ = text;
+      while (next != lines_.end() && chunk_.size() + next->size() <= PIPE_BUF) chunk_ += *next++;
+      text = chunk_;
+    }
+    if (!writeChunk(text)) {
+      dropped_.fetch_add(static_cast<std::uint64_t>(lines_.end() - first), std::memory_order_relaxed);
       return false;
     }
   }

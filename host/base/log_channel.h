@@ -47,6 +47,8 @@ class BoundedChannel : public Poco::Channel {
   /// Queues one line, or drops it where the queue is full.
   void log(const Poco::Message& message) override;
 
+  /// Counts a line that was dropped before it came here. Any thread.
+  void drop() noexcept { dropped_.fetch_add(1, std::memory_order_relaxed); }
   /// Lines dropped since construction.
   std::uint64_t dropped() const noexcept { return dropped_.load(std::memory_order_relaxed); }
 
@@ -56,8 +58,9 @@ class BoundedChannel : public Poco::Channel {
  private:
   bool enqueue(const std::string& line);
   void run();
-  bool takeQueue(std::deque<std::string>& lines);
-  bool writeLines(const std::deque<std::string>& lines);
+  bool takeQueue();
+  void announceLoss(std::uint64_t lost) noexcept;
+  bool writeLines();
   bool writeChunk(std::string_view chunk);
 
   const int fd_;
@@ -65,6 +68,8 @@ class BoundedChannel : public Poco::Channel {
   const Limits limits_;
   std::atomic<std::uint64_t> dropped_{0};
   std::thread writer_;  // of open() and close()
+  std::deque<std::string> lines_;  // of the writer, with the next: what it needs is there before its thread is
+  std::string chunk_;
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;

@@ -8,6 +8,9 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cmath>
+#include <iterator>
 #include <sstream>
 
 namespace lemonade::log {
@@ -15,6 +18,7 @@ namespace {
 
 constexpr std::array<std::string_view, 4> kLevelNames = {"ERROR", "WARN", "INFO", "DEBUG"};
 constexpr std::array<std::string_view, 4> kFixedNames = {"time", "level", "component", "message"};
+constexpr int kMostPlaces = 17;
 constexpr std::string_view kReplacementCharacter = "\xEF\xBF\xBD";
 
 std::string timeText(std::int64_t unix_us) {
@@ -70,7 +74,7 @@ void appendEscaped(std::string& line, std::string_view text, bool quoted) {
   }
 }
 
-void appendValue(std::string& line, std::string_view value) {
+void appendText(std::string& line, std::string_view value) {
   const bool plain = !value.empty() && std::all_of(value.begin(), value.end(), [](unsigned char c) {
     return c > ' ' && c < 0x7f && c != '"' && c != '\\' && c != '=';
   });
@@ -81,6 +85,40 @@ void appendValue(std::string& line, std::string_view value) {
   line += '"';
   appendEscaped(line, value, true);
   line += '"';
+}
+
+template <class... Format>
+void appendNumber(std::string& line, auto number, Format... format) {
+  char digits[400];  // the largest double has 309 before the point
+  const auto end = std::to_chars(std::begin(digits), std::end(digits), number, format...);
+  line.append(digits, end.ptr);
+}
+
+void appendValue(std::string& line, const Value& value) {
+  if (const auto* text = std::get_if<std::string_view>(&value.get())) return appendText(line, *text);
+  if (const auto* truth = std::get_if<bool>(&value.get())) {
+    line += *truth ? "true" : "false";
+  } else if (const auto* number = std::get_if<std::int64_t>(&value.get())) {
+    appendNumber(line, *number);
+  } else if (const auto* count = std::get_if<std::uint64_t>(&value.get())) {
+    appendNumber(line, *count);
+  } else if (const auto* decimal = std::get_if<Decimal>(&value.get())) {
+    appendNumber(line, decimal->number, std::chars_format::fixed, std::min(decimal->places, kMostPlaces));
+  }
+}
+
+// JSON knows numbers as they are written, but none that are not finite.
+Poco::Dynamic::Var jsonValue(const Value& value) {
+  if (const auto* text = std::get_if<std::string_view>(&value.get())) return validUtf8(*text);
+  if (const auto* truth = std::get_if<bool>(&value.get())) return *truth;
+  if (const auto* number = std::get_if<std::int64_t>(&value.get())) return Poco::Int64{*number};
+  if (const auto* count = std::get_if<std::uint64_t>(&value.get())) return Poco::UInt64{*count};
+  std::string spelled;
+  appendValue(spelled, value);
+  if (!std::isfinite(std::get<Decimal>(value.get()).number)) return spelled;
+  double rounded = 0;
+  (void)std::from_chars(spelled.data(), spelled.data() + spelled.size(), rounded);
+  return rounded;
 }
 
 std::string formatText(const Event& event) {
@@ -110,7 +148,7 @@ std::string formatJson(const Event& event) {
   for (const auto& field : event.fields) {
     auto name = validUtf8(field.name);
     if (std::find(kFixedNames.begin(), kFixedNames.end(), name) != kFixedNames.end()) name += '_';
-    object.set(name, validUtf8(field.value));
+    object.set(name, jsonValue(field.value));
   }
   std::ostringstream line;
   object.stringify(line);

@@ -24,10 +24,10 @@ struct Event {
 
 /// The event as one line, its newline included.
 ///   text: 2026-11-23T15:40:00.123456Z INFO health: backend is down backend=web-1 reason="connection refused"
-///   JSON: {"time":"...","level":"INFO","component":"health","message":"backend is down","backend":"web-1",...}
+///   JSON: {"time":"...","level":"INFO","component":"app","message":"a backend drains","backend":"web-1","sessions":3}
 /// In text, values that are empty or hold spaces, quotes or the like are quoted; control characters and bytes that are
-/// not UTF-8 are escaped as \n, \t or \xNN. In JSON such bytes become U+FFFD, and a field that has the name of one of
-/// the four fixed ones gets a "_" appended.
+/// not UTF-8 are escaped as \n, \t or \xNN. In JSON such bytes become U+FFFD, what was handed over as a number or a bool
+/// stands without quotes, and a field that has the name of one of the four fixed ones gets a "_" appended.
 std::string formatLine(const Event& event, Format format);
 
 /// Text that somebody else chose, as a line of the log has it: one line of valid UTF-8 without control characters, which

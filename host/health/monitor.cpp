@@ -43,7 +43,7 @@ void logCheck(const Backend& backend, bool passed, const Probe& probe) {
   log::debug("health", passed ? "check passed" : "check failed",
              {{"backend", backend.id()},
               {"address", backend.addressText()},
-              {"took_us", std::to_string((nowNs() - probe.startedNs()) / 1'000)},
+              {"took_us", (nowNs() - probe.startedNs()) / 1'000},
               {"reason", probe.reason()}});
 }
 
@@ -264,7 +264,7 @@ void Monitor::putOff(Watched& watched) {
   put_off_logged_ns_ = now;
   log::warning("health", "checks are put off, this host lacks what they need",
                {{"reason", watched.probe.reason()},
-                {"checks", std::to_string(std::exchange(put_off_unlogged_, 0))},
+                {"checks", std::exchange(put_off_unlogged_, 0)},
                 {"backend", watched.backend->id()}});
 }
 

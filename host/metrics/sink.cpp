@@ -213,7 +213,7 @@ void Sink::failed(const std::string& what) {
     error_logged_ns_ = now;
     unlogged = std::exchange(errors_unlogged_, 0);
   }
-  log::warning("metrics", "sink failed", {{"sink", id_}, {"reason", what}, {"unlogged", std::to_string(unlogged)}});
+  log::warning("metrics", "sink failed", {{"sink", id_}, {"reason", what}, {"unlogged", unlogged}});
 }
 
 }  // namespace lemonade::metrics

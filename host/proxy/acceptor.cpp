@@ -83,7 +83,7 @@ void Acceptor::handleError(int error) {
   const bool shortage = error == EMFILE || error == ENFILE;
   log::error("proxy", shortage ? "out of descriptors, clients wait; raise the limit (ulimit -n, LimitNOFILE)"
                                : "cannot accept clients, trying again",
-             {{"error", std::strerror(error)}, {"sessions", std::to_string(sessions_.size())}});
+             {{"error", std::strerror(error)}, {"sessions", sessions_.size()}});
 }
 
 void Acceptor::want(bool room) {

@@ -116,8 +116,8 @@ void Connector::reportSlow(const Picked& picked, std::uint64_t took, std::uint64
   slow_logged_at_ = now;
   log::warning("proxy", "a pick took over 100 ms, and everything else of its worker waited",
                {{"strategy", picked.asked->id},
-                {"generation", std::to_string(picked.asked->generation)},
-                {"took_ms", std::to_string(took / 1'000'000)}});
+                {"generation", picked.asked->generation},
+                {"took_ms", took / 1'000'000}});
 }
 
 // kGiveUp means that this attempt failed at once, with errno.

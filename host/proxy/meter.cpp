@@ -7,19 +7,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 
 namespace lemonade::proxy {
-
-namespace {
-
-std::string milliseconds(std::uint64_t ns) {
-  char text[32];
-  std::snprintf(text, sizeof(text), "%.3f", static_cast<double>(ns) / 1e6);
-  return text;
-}
-
-}  // namespace
 
 const char* closeReasonName(CloseReason reason) noexcept {
   switch (reason) {
@@ -170,13 +159,13 @@ void Meter::writeAccessLog(const Session& session, std::uint64_t now) const noex
              {{"client", session.client_address.text()},
               {"backend", session.target != nullptr ? session.target->id() : "-"},
               {"backend_address", session.target != nullptr ? session.target->addressText() : "-"},
-              {"attempts", std::to_string(session.attempt)},
-              {"bytes_in", std::to_string(session.bytes_in)},
-              {"bytes_out", std::to_string(session.bytes_out)},
-              {"exchanges", std::to_string(session.exchanges)},
-              {"connect_ms", milliseconds(connect_ns)},
-              {"slowest_exchange_ms", milliseconds(session.slowest_exchange_ns)},
-              {"duration_ms", milliseconds(now - session.accepted_at)},
+              {"attempts", session.attempt},
+              {"bytes_in", session.bytes_in},
+              {"bytes_out", session.bytes_out},
+              {"exchanges", session.exchanges},
+              {"connect_ms", log::milliseconds(connect_ns)},
+              {"slowest_exchange_ms", log::milliseconds(session.slowest_exchange_ns)},
+              {"duration_ms", log::milliseconds(now - session.accepted_at)},
               {"reason", closeReasonName(session.reason)}});
 } catch (...) {
   // A line that cannot be composed for want of memory is lost.

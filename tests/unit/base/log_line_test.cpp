@@ -6,6 +6,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <cmath>
 #include <vector>
 
 using namespace lemonade;
@@ -49,9 +50,30 @@ TEST_CASE("Bytes that are no UTF-8 are escaped", "[log]") {
 }
 
 TEST_CASE("A JSON line is one object with the fields in their order", "[log]") {
-  CHECK(lineOf("backend is down", {{"backend", "web-1"}, {"attempts", "2"}}, Format::kJson) ==
+  CHECK(lineOf("backend is down", {{"backend", "web-1"}, {"attempts", 2U}}, Format::kJson) ==
         "{\"time\":\"2026-11-23T15:40:00.123456Z\",\"level\":\"INFO\",\"component\":\"health\","
-        "\"message\":\"backend is down\",\"backend\":\"web-1\",\"attempts\":\"2\"}\n");
+        "\"message\":\"backend is down\",\"backend\":\"web-1\",\"attempts\":2}\n");
+}
+
+TEST_CASE("Numbers and truths are written as such in JSON and plain in text", "[log]") {
+  const std::vector<Field> fields = {{"id", "7"},
+                                     {"least", std::int64_t{-9'223'372'036'854'775'807 - 1}},
+                                     {"most", std::uint64_t{18'446'744'073'709'551'615U}},
+                                     {"took_ms", log::milliseconds(1'234'567)},
+                                     {"whole", Decimal{2, 1}},
+                                     {"on", true},
+                                     {"off", false}};
+  CHECK_THAT(lineOf("m", fields, Format::kJson),
+             Catch::EndsWith("\"id\":\"7\",\"least\":-9223372036854775808,\"most\":18446744073709551615,"
+                             "\"took_ms\":1.235,\"whole\":2,\"on\":true,\"off\":false}\n"));
+  CHECK_THAT(lineOf("m", fields),
+             Catch::EndsWith(" id=7 least=-9223372036854775808 most=18446744073709551615 took_ms=1.235 whole=2.0 on=true "
+                             "off=false\n"));
+}
+
+TEST_CASE("A number that JSON cannot spell is text there", "[log]") {
+  const std::vector<Field> fields = {{"none", Decimal{std::nan(""), 1}}, {"most", Decimal{HUGE_VAL, 1}}};
+  CHECK_THAT(lineOf("m", fields, Format::kJson), Catch::EndsWith("\"none\":\"nan\",\"most\":\"inf\"}\n"));
 }
 
 TEST_CASE("A JSON line stays valid whatever the values hold", "[log]") {
