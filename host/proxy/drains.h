@@ -11,8 +11,6 @@
 #include "base/clock.h"
 #include "proxy/session.h"
 
-#include <boost/intrusive/list.hpp>
-
 #include <cstdint>
 #include <list>
 #include <optional>

@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <ctime>
 #include <system_error>
@@ -54,21 +55,21 @@ EpollRelay::EpollRelay(Owner& owner, Meter& meter)
 }
 
 void EpollRelay::addGuest(int fd, Guest* guest) {
-  visitors_[fd] = {guest, false};
+  visitors_.push_back({fd, guest, false});
   watchGuests();
 }
 
 void EpollRelay::removeGuest(int fd) noexcept {
-  visitors_.erase(fd);
+  std::erase_if(visitors_, [fd](const auto& visitor) { return visitor.fd == fd; });
   (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
 }
 
 // At the end of the workers that wait for them.
 void EpollRelay::watchGuests() noexcept {
   all_watched_ = true;
-  for (auto& [fd, visitor] : visitors_) {
-    const std::uint32_t wake_one = EPOLLEXCLUSIVE;
-    if (!visitor.watched) visitor.watched = watchForInput(epoll_.get(), fd, visitor.guest != nullptr ? wake_one : 0);
+  for (auto& visitor : visitors_) {
+    const std::uint32_t how = visitor.guest != nullptr ? std::uint32_t{EPOLLEXCLUSIVE} : 0;
+    if (!visitor.watched) visitor.watched = watchForInput(epoll_.get(), visitor.fd, how);
     all_watched_ = all_watched_ && visitor.watched;
   }
 }
@@ -119,13 +120,13 @@ bool EpollRelay::handleGuest(int fd) noexcept {
     runAgain();
     return true;
   }
-  const auto found = visitors_.find(fd);
+  const auto found = std::find_if(visitors_.begin(), visitors_.end(), [fd](const auto& one) { return one.fd == fd; });
   if (found == visitors_.end()) return true;  // removed in this very turn
-  Guest* const guest = found->second.guest;
+  Guest* const guest = found->guest;
   if (guest == nullptr) return false;
   // The kernel would go on waking whoever of the waiting workers came first.
   (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
-  all_watched_ = found->second.watched = false;
+  all_watched_ = found->watched = false;
   guest->handleReadable();
   return true;
 }
@@ -178,8 +179,8 @@ void EpollRelay::run(Session& session) noexcept {
   switch (forwarder_.run(session)) {
     case Forwarder::Outcome::kMore:
       if (!std::exchange(session.again, true)) {
-        again_.push_back(&session);
-        if (again_.size() == 1) (void)::eventfd_write(again_fd_.get(), 1);
+        if (again_.empty()) (void)::eventfd_write(again_fd_.get(), 1);
+        again_.push_back(session);
       }
       [[fallthrough]];
     case Forwarder::Outcome::kOpen: return owner_.handleActivity(session);
@@ -194,11 +195,12 @@ void EpollRelay::runAgain() noexcept {
   eventfd_t ignored;
   (void)::eventfd_read(again_fd_.get(), &ignored);
   running_.swap(again_);
-  for (auto* session : running_) {
-    session->again = false;
-    if (session->state == Session::State::kRelaying) run(*session);
+  while (!running_.empty()) {
+    Session& session = running_.front();
+    running_.pop_front();
+    session.again = false;
+    if (session.state == Session::State::kRelaying) run(session);
   }
-  running_.clear();
 }
 
 bool EpollRelay::isDelivered(Endpoint& endpoint) noexcept {
@@ -215,7 +217,7 @@ void EpollRelay::close(Session&, Endpoint& endpoint, bool reset) noexcept {
 
 bool EpollRelay::forget(Session& session) noexcept {
   if (in_turn_) return false;  // a later event of the turn may be about it
-  if (session.again) std::erase(again_, &session);
+  if (std::exchange(session.again, false)) again_.erase(again_.iterator_to(session));
   return true;
 }
 

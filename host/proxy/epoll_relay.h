@@ -12,7 +12,6 @@
 #include "proxy/relay.h"
 
 #include <cstdint>
-#include <map>
 #include <vector>
 
 struct epoll_event;
@@ -41,6 +40,7 @@ class EpollRelay final : public Relay {
 
  private:
   struct Visitor {
+    int fd;
     Guest* guest;
     bool watched;
   };
@@ -60,9 +60,9 @@ class EpollRelay final : public Relay {
   Forwarder forwarder_;
   Fd epoll_;
   Fd again_fd_;  // readable while again_ has sessions
-  std::map<int, Visitor> visitors_;
-  std::vector<Session*> again_;    // with bytes left to move
-  std::vector<Session*> running_;  // those whose turn it is, within runAgain
+  std::vector<Visitor> visitors_;
+  SessionQueue<&Session::again_hook> again_;    // with bytes left to move
+  SessionQueue<&Session::again_hook> running_;  // those whose turn it is, within runAgain
   Coalescing coalescing_;
   std::uint64_t gather_ns_ = 0;  // before the next wait
   bool in_turn_ = false;         // events of one wait are being handled

@@ -62,6 +62,7 @@ io_uring_sqe& Ring::next() noexcept {
 // What completes at once may have been cut short, and nothing else may happen that would make us look. One timer serves
 // for all that do so while it runs: one for each wait would cost more than the wait.
 void Ring::lookAgainSoon() noexcept {
+  if (looks_again_) return;
   static __kernel_timespec soon{0, 20'000'000};
   auto& request = next();
   ::io_uring_prep_timeout(&request, &soon, 0, 0);
@@ -70,7 +71,7 @@ void Ring::lookAgainSoon() noexcept {
 }
 
 void Ring::wait(std::uint64_t gather_ns, unsigned enough) noexcept {
-  if (at_once_ != 0 && !looks_again_) lookAgainSoon();
+  if (at_once_ != 0) lookAgainSoon();
   if (gather_ns != 0 && (ring_.features & kFeatureMinimumWait) == 0) {
     submit();
     const timespec gather{0, static_cast<long>(gather_ns)};
@@ -97,8 +98,12 @@ void Ring::enter(unsigned wait_for, std::uint64_t gather_ns) noexcept {
   argument.minimum_us = static_cast<std::uint32_t>(gather_ns / 1'000);
   unsigned flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
   if (ring_.enter_ring_fd != ring_.ring_fd) flags |= IORING_ENTER_REGISTERED_RING;
-  (void)::io_uring_enter2(static_cast<unsigned>(ring_.enter_ring_fd), flush(), wait_for, flags,
-                          reinterpret_cast<sigset_t*>(&argument), sizeof(argument));
+  const int taken = ::io_uring_enter2(static_cast<unsigned>(ring_.enter_ring_fd), flush(), wait_for, flags,
+                                      reinterpret_cast<sigset_t*>(&argument), sizeof(argument));
+  // What the kernel did not take, for want of memory, it is asked again; not as fast as this thread can.
+  if (taken >= 0 || taken == -EINTR) return;
+  const timespec moment{0, 1'000'000};
+  (void)::nanosleep(&moment, nullptr);
 }
 
 }  // namespace lemonade::proxy

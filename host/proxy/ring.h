@@ -39,6 +39,9 @@ class Ring {
   /// came of it within 20 ms.
   void expectAtOnce() noexcept { ++at_once_; }
 
+  /// The next wait, or the one under way, comes back within 20 ms.
+  void lookAgainSoon() noexcept;
+
   /// Hands over everything and waits until something is done besides what completes at once; with gather_ns, that long
   /// for up to `enough` more. Comes back without where a signal arrives.
   void wait(std::uint64_t gather_ns, unsigned enough) noexcept;
@@ -60,7 +63,6 @@ class Ring {
  private:
   static constexpr std::uint64_t kLookAgain = ~std::uint64_t{0};
 
-  void lookAgainSoon() noexcept;
   unsigned flush() noexcept;
   void enter(unsigned wait_for, std::uint64_t gather_ns) noexcept;
 

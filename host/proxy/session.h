@@ -9,7 +9,7 @@
 
 #include <lemonade/strategy.h>
 
-#include <boost/intrusive/list_hook.hpp>
+#include <boost/intrusive/list.hpp>
 
 #include <cstdint>
 #include <memory>
@@ -87,9 +87,13 @@ struct alignas(16) Session {
   Drain* drain = nullptr;
   boost::intrusive::list_member_hook<> drain_hook;
 
+  // Its places in the queues of its relay.
+  boost::intrusive::list_member_hook<> again_hook;
+  boost::intrusive::list_member_hook<> starved_hook;
+
   State state = State::kConnecting;
   CloseReason reason = CloseReason::kDone;
-  bool again = false;        ///< the relay has it in a list of those it comes back to
+  bool again = false;        ///< the relay has it in the queue of those it comes back to
   bool answered = false;     ///< the backend has sent something
   bool in_exchange = false;  ///< the client has asked, and nothing of an answer has come
   bool turned_away = false;  ///< the backend closed before it answered and before the client had finished
@@ -121,6 +125,13 @@ struct alignas(16) Session {
   std::uint64_t bytes_in = 0;
   std::uint64_t bytes_out = 0;
 };
+
+/// Sessions that a relay comes back to, in the order of their coming, linked by one of their hooks. Allocates nothing.
+/// Worker thread only.
+template <boost::intrusive::list_member_hook<> Session::*hook>
+using SessionQueue =
+    boost::intrusive::list<Session, boost::intrusive::member_hook<Session, boost::intrusive::list_member_hook<>, hook>,
+                           boost::intrusive::constant_time_size<false>>;
 
 /// A list of sessions in the order of listed_at; O(1) at its ends, allocates nothing. Worker thread only.
 class SessionList {

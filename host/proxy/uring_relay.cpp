@@ -224,8 +224,9 @@ void UringRelay::handleReceived(Session& session, Side side, const Completion& c
   }
   if (completion.result == -ENOBUFS) {
     from.receiving = from.starved = true;
+    if (session.starved_hook.is_linked()) return;
     ++session.in_kernel;
-    starved_.push_back(&session);
+    starved_.push_back(session);
   } else if (completion.result == -EINTR || completion.result == -EAGAIN || completion.result == -ECANCELED) {
     from.eager = false;
     want(session, side);
@@ -264,17 +265,26 @@ void UringRelay::handleReceiveFailed(Session& session, Side side) noexcept {
   owner_.handleEnd(session, side == Side::kClient ? CloseReason::kClientReset : CloseReason::kBackendReset);
 }
 
-// Each gets a buffer of its own: those that were just served have asked again before it, and may take all others.
+// Each gets a buffer of its own: those that were just served have asked again before it, and may take all others. Where
+// there is no memory for any, they wait for what others give back, or for a moment.
 void UringRelay::feedStarved() noexcept {
-  if (starved_.empty() || !buffers_.offer(static_cast<unsigned>(starved_.size()))) return;
-  std::vector<Session*> fed;
-  fed.swap(starved_);
-  for (auto* session : fed) {
-    --session->in_kernel;
+  const auto isStarved = [](const Endpoint& from) { return from.receiving && from.fd >= 0 && from.starved; };
+  unsigned wanted = 0;
+  starved_.remove_and_dispose_if(
+      [&](const Session& session) { return !isStarved(session.client) && !isStarved(session.backend); },
+      [](Session* session) { --session->in_kernel; });
+  for (const Session& session : starved_)
+    wanted += (isStarved(session.client) ? 1U : 0U) + (isStarved(session.backend) ? 1U : 0U);
+  if (wanted == 0) return;
+  if (!buffers_.offer(wanted)) return ring_->lookAgainSoon();
+  while (!starved_.empty()) {
+    Session& session = starved_.front();
+    starved_.pop_front();
+    --session.in_kernel;
     for (const Side side : {Side::kClient, Side::kBackend})
-      if (Endpoint& from = endpoint(*session, side); from.receiving && from.fd >= 0 && from.starved) {
+      if (Endpoint& from = endpoint(session, side); isStarved(from)) {
         from.receiving = from.starved = false;
-        want(*session, side);
+        want(session, side);
       }
   }
 }
@@ -386,15 +396,16 @@ void UringRelay::handleWatched(Session& session, Side side, const Completion& co
 
 void UringRelay::settleLater(Session& session) noexcept {
   if (session.state != Session::State::kRelaying || std::exchange(session.again, true)) return;
-  settling_.push_back(&session);
+  settling_.push_back(session);
 }
 
 void UringRelay::settleAll() noexcept {
-  for (auto* session : settling_) {
-    session->again = false;
-    if (session->state == Session::State::kRelaying) settle(*session);
+  while (!settling_.empty()) {
+    Session& session = settling_.front();
+    settling_.pop_front();
+    session.again = false;
+    if (session.state == Session::State::kRelaying) settle(session);
   }
-  settling_.clear();
 }
 
 // Passes ends on, and tells when there is no more to relay.
@@ -479,8 +490,7 @@ void UringRelay::close(Session& session, Endpoint& endpoint, bool reset) noexcep
 }
 
 bool UringRelay::forget(Session& session) noexcept {
-  if (session.again) std::erase(settling_, &session);
-  session.again = false;
+  if (std::exchange(session.again, false)) settling_.erase(settling_.iterator_to(session));
   return session.in_kernel == 0 || !attached_;
 }
 

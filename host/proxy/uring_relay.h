@@ -99,8 +99,8 @@ class UringRelay final : public Relay {
   RingOptions options_;
   std::vector<Visitor> visitors_;
   std::uint64_t last_number_ = 0;
-  std::vector<Session*> settling_;
-  std::vector<Session*> starved_;  // found no buffer on offer; in_kernel counts this, too
+  SessionQueue<&Session::again_hook> settling_;
+  SessionQueue<&Session::starved_hook> starved_;  // found no buffer on offer; in_kernel counts this, too
   Coalescing coalescing_;
   std::uint64_t gather_ns_ = 0;  // before the next wait
   int events_ = 0;               // of the turn
