@@ -66,12 +66,12 @@ LoadBalancer::~LoadBalancer() {
 // ---- starting ------------------------------------------------------------------------------------------------------
 
 Status LoadBalancer::start() {
-  Status status = success();
+  Status status = Error{"cannot start for want of memory"};
   // Before the admin listener answers, which asks it for reloads.
   watcher_ = std::make_unique<Watcher>(input_.file, preparation_->seen,
                                        [this](const auto& reason) { return reloadAndRemember(reason); });
   loop_.run([&] {
-    if (status = commit(*preparation_); !status) return;
+    if (status = commitOrSay(*preparation_); !status) return;
     proxy_.start();
     log::info("app", "ready",
               {{"backends", pool_.backends()->size()},
@@ -171,9 +171,17 @@ void LoadBalancer::reclaimSoon(Duration delay) {
   });
 }
 
+Reloaded LoadBalancer::reloadOrSay(const std::string& reason) try {
+  return reload(reason);
+} catch (const std::exception& e) {
+  log::error("config", "reload refused, the running configuration stays", {{"reason", reason}, {"error", e.what()}});
+  reloads_failed_.fetch_add(1);
+  return {false, {e.what()}};
+}
+
 Reloaded LoadBalancer::reloadAndRemember(const std::string& reason) {
   const std::uint64_t began_ns = nowNs(), began_unix_ns = unixNs(), before = generation_.load();
-  auto reloaded = reload(reason);
+  auto reloaded = reloadOrSay(reason);
   const std::uint64_t after = generation_.load();
   const char* result = !reloaded.applied ? "failed" : after == before ? "unchanged" : "applied";
   const std::lock_guard lock(shown_mutex_);
@@ -203,7 +211,13 @@ void LoadBalancer::beginDrain(const char* signal) {
                  {{"sessions", proxy_.sessions()}});
     drain_timer_ = loop_.after(patience / 5, [this] { endDrain(); });
   });
-  proxy_.drain(proxy::drainTime(patience), [this] { loop_.post([this] { endDrain(); }); });
+  proxy_.drain(proxy::drainTime(patience), [this] {
+    try {
+      loop_.post([this] { endDrain(); });
+    } catch (const std::bad_alloc&) {
+      // Then the drain ends by its timer.
+    }
+  });
 }
 
 void LoadBalancer::endDrain() {
@@ -216,20 +230,20 @@ void LoadBalancer::run() { drained_.get_future().wait(); }
 
 bool LoadBalancer::stop() {
   watcher_->stop();
-  bool clean = true;
+  bool clean = false;  // also where it cannot be told for want of memory
   loop_.run([&] {
     membership_.stop();
-    clean = proxy_.stop();
-    if (!clean) return;
+    if (!proxy_.stop()) return;
     const std::uint64_t background = nowNs() + ns(config_.runtime.background_timeout);
     const std::uint64_t deadline = stop_deadline_ns_ != 0 ? std::min(stop_deadline_ns_, background) : background;
     monitor_.stop();
     ejector_.stop();
     checker_.reset();
-    if (admin_ != nullptr) clean = admin_->stop(until(deadline));
+    const bool answered = admin_ == nullptr || admin_->stop(until(deadline));
     sinks_.clear();
-    clean = publisher_.stop(until(deadline)) && clean;
+    const bool pushed = publisher_.stop(until(deadline));
     pool_.clear();
+    clean = answered && pushed;
   });
   log::info("app", "stopped");
   return clean;

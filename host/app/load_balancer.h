@@ -51,11 +51,13 @@ class LoadBalancer {
 
  private:
   // Starting
+  Status commitOrSay(Preparation& preparation);
   Status commit(Preparation& preparation);
   std::shared_ptr<admin::Server> makeAdmin();
 
   // Reloading; see reload.cpp
   Reloaded reload(const std::string& reason);
+  Reloaded reloadOrSay(const std::string& reason);
   Reloaded reloadAndRemember(const std::string& reason);
   Running running() const;
   void applySettings(const config::Config& config);

@@ -82,7 +82,7 @@ Reloaded LoadBalancer::reload(const std::string& reason) {
   }
   Status status = Error{"the balancer is stopping"};
   loop_.run([&] {
-    if (!draining_.load()) status = commit(preparation);
+    if (!draining_.load()) status = commitOrSay(preparation);
   });
   if (!status) {
     log::error("config", status.error().message);
@@ -105,6 +105,21 @@ Running LoadBalancer::running() const {
   running.export_state = [this] { return pool_.strategy()->exportState(); };
   for (const auto& [id, sink] : sinks_) running.sink_hashes[id] = sink->info().hash;
   return running;
+}
+
+// Control thread. Where memory or a thread cannot be had in the middle of it, what was taken over stays, and the next
+// reload takes over everything once more.
+Status LoadBalancer::commitOrSay(Preparation& preparation) {
+  config::Config before = config_;
+  Status status = success();
+  try {
+    status = commit(preparation);
+  } catch (const std::exception& e) {
+    config_ = std::move(before);
+    status = Error{std::string("cannot take over the whole configuration: ") + e.what() + "; reload once more"};
+  }
+  if (!status) (void)proxy_.reap();
+  return status;
 }
 
 // Control thread. Everything that can fail comes before the line; nothing has changed until then.
@@ -131,7 +146,7 @@ Status LoadBalancer::commit(Preparation& preparation) {
     if (admin != nullptr)
       if (auto started = admin->start(config.admin->address); !started) return started;
   }
-  // ---- from here on nothing fails ----
+  // ---- from here on nothing fails, unless memory is out ----
   config_ = config;
   applySettings(config);
   pool_.setStrategy(std::move(strategy));

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "config/environment.h"
 
+#include <Poco/Exception.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -86,7 +87,8 @@ int runGuarded(const LoadBalancerArguments& arguments, std::uint64_t started_ns)
 int runLoadBalancer(const LoadBalancerArguments& arguments) try {
   return runGuarded(arguments, nowNs());
 } catch (const std::exception& e) {
-  log::error("app", "cannot go on", {{"error", e.what()}});
+  const auto* poco = dynamic_cast<const Poco::Exception*>(&e);
+  log::error("app", "cannot go on", {{"error", poco != nullptr ? poco->displayText() : e.what()}});
   log::stop();
   return kRuntimeError;
 }

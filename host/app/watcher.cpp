@@ -94,23 +94,42 @@ void Watcher::run() {
     const auto interval = interval_;
     changed_.wait_for(lock, interval, [&] { return stopping_ || requested_ || interval_ != interval; });
     if (stopping_) break;
-    const auto directories = directories_;
     const auto request = std::exchange(requested_, std::nullopt);
     std::promise<Reloaded> promise = std::move(promise_);
     lock.unlock();
-    std::optional<Sight> seen;
-    if (request || look(directories) != known_) seen = settled(directories);
-    if (seen && (request || *seen != known_)) {
-      known_ = *seen;
-      Reloaded reloaded = reload_(request.value_or("changed files"));
-      if (request) promise.set_value(std::move(reloaded));
-    }
+    auto answer = answerTo(request);
+    if (request) promise.set_value(std::move(answer));
     lock.lock();
-    if (seen || !request) continue;
-    if (!stopping_) log::warning("config", kBusy, {{"reason", *request}});
-    promise.set_value(stopping_ ? kStopping : Reloaded{false, {kBusy}});
   }
   if (requested_) promise_.set_value(kStopping);
+}
+
+// What it cannot look at or reload for want of memory it comes to at its next turn.
+Reloaded Watcher::answerTo(const std::optional<std::string>& request) noexcept {
+  try {
+    return reloadWhereChanged(request);
+  } catch (const std::exception& e) {
+    log::error("config", "cannot look whether there is anything to reload", {{"error", e.what()}});
+  }
+  return {};
+}
+
+Reloaded Watcher::reloadWhereChanged(const std::optional<std::string>& request) {
+  std::vector<std::string> directories;
+  {
+    const std::lock_guard lock(mutex_);
+    directories = directories_;
+  }
+  if (!request && look(directories) == known_) return {};
+  auto seen = settled(directories);
+  if (!seen) {
+    const std::lock_guard lock(mutex_);
+    if (request && !stopping_) log::warning("config", kBusy, {{"reason", *request}});
+    return stopping_ ? kStopping : Reloaded{false, {kBusy}};
+  }
+  if (!request && *seen == known_) return {};
+  known_ = std::move(*seen);
+  return reload_(request.value_or("changed files"));
 }
 
 }  // namespace lemonade::app

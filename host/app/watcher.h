@@ -51,6 +51,8 @@ class Watcher {
   Sight look(const std::vector<std::string>& directories) const;
   std::optional<Sight> settled(const std::vector<std::string>& directories);
   void run();
+  Reloaded answerTo(const std::optional<std::string>& request) noexcept;
+  Reloaded reloadWhereChanged(const std::optional<std::string>& request);
 
   const std::optional<std::string> file_;
   const Reload reload_;

@@ -26,7 +26,7 @@ class PerWorker {
 
   /// Adds fresh ones until there are `size`. One thread at a time, usually control; the worker begins to run afterwards.
   void grow(std::uint32_t size) {
-    if (owned_.size() >= size) return;
+    if (this->size() >= size) return;
     while (owned_.size() < size) owned_.push_back(std::make_unique<T>());
     publish();
   }
@@ -39,8 +39,8 @@ class PerWorker {
   void publish() {
     auto table = std::make_unique<Table>();
     for (const auto& one : owned_) table->push_back(one.get());
-    current_.store(table.get(), std::memory_order_release);
     tables_.push_back(std::move(table));
+    current_.store(tables_.back().get(), std::memory_order_release);
   }
 
   // The growing thread only. Old tables stay, somebody may be reading them: there are as many as growths.

@@ -48,7 +48,7 @@ class Reactor : public Poco::Net::SocketReactor {
 
 /// Runs a task and survives it.
 void guarded(const ControlLoop::Task& task) noexcept try { task(); } catch (const Poco::Exception& e) {
-  log::error("app", "a control task failed", {{"error", e.displayText()}});
+  log::error("app", "a control task failed", {{"error", e.message().empty() ? e.name() : e.message()}});
 } catch (const std::exception& e) {
   log::error("app", "a control task failed", {{"error", e.what()}});
 } catch (...) {
@@ -111,6 +111,7 @@ class ControlLoop::Impl : public Poco::Runnable {
   bool stopping() const;
   void runPosted();
   void runTimers();
+  void forget(std::map<TimerKey, Timer>::node_type timer);
   void arm();
 
   // Constant after construction.
@@ -125,10 +126,14 @@ class ControlLoop::Impl : public Poco::Runnable {
   Reactor reactor_;
   std::unordered_map<int, std::shared_ptr<Watch>> watches_;
   std::map<TimerKey, Timer> timers_;
-  std::unordered_map<TimerId, std::uint64_t> due_;  // of each live timer, also of the one that runs
+  std::map<TimerId, std::uint64_t> due_;  // of each live timer, also of the one that runs
   TimerId last_timer_ = 0;
   std::uint64_t armed_for_ = 0;  // 0: not armed
   bool running_timers_ = false;
+  std::vector<Task> running_;  // what runs of those posted; it and posted_ keep the memory they once had
+  // Timers that are no more: later ones take their memory, so that whoever has one can have the next without any.
+  std::map<TimerKey, Timer> spare_timers_;
+  std::map<TimerId, std::uint64_t> spare_due_;
 
   mutable std::mutex mutex_;  // guards what follows
   std::vector<Task> posted_;
@@ -143,7 +148,12 @@ ControlLoop::Impl::Impl()
 }
 
 void ControlLoop::Impl::start() {
-  thread_.start(*this);
+  try {
+    thread_.start(*this);
+  } catch (const Poco::SystemException& e) {
+    throw std::runtime_error("cannot start the control thread: " + e.message() +
+                             "; raise what limits memory and threads (ulimit -a)");
+  }
   started_ = true;
 }
 
@@ -221,33 +231,52 @@ bool ControlLoop::Impl::run(Task task) {
 void ControlLoop::Impl::runPosted() {
   std::uint64_t count = 0;
   [[maybe_unused]] const auto got = ::read(wake_fd_.get(), &count, sizeof(count));
-  std::vector<Task> tasks;
   {
     std::lock_guard lock(mutex_);
-    tasks.swap(posted_);
+    running_.swap(posted_);
   }
-  for (auto& task : tasks) {
+  for (auto& task : running_) {
     if (stopping()) break;
     guarded(task);
     task = nullptr;
   }
+  running_.clear();
   if (stopping()) reactor_.stop();
 }
 
 ControlLoop::TimerId ControlLoop::Impl::addTimer(std::uint64_t due, Duration interval, Task task) {
   const auto id = ++last_timer_;
-  timers_.emplace(TimerKey{due, id}, Timer{static_cast<std::uint64_t>(interval.count()), std::move(task)});
-  due_.emplace(id, due);
+  // Both or none, and the second cannot fail.
+  if (spare_timers_.empty()) spare_timers_.emplace(TimerKey{due, id}, Timer{});
+  if (spare_due_.empty()) {
+    due_.emplace(id, due);
+  } else {
+    auto entry = spare_due_.extract(spare_due_.begin());
+    entry.key() = id;
+    entry.mapped() = due;
+    due_.insert(std::move(entry));
+  }
+  auto timer = spare_timers_.extract(spare_timers_.begin());
+  timer.key() = TimerKey{due, id};
+  timer.mapped() = {static_cast<std::uint64_t>(interval.count()), std::move(task)};
+  timers_.insert(std::move(timer));
   arm();
   return id;
+}
+
+// Its task goes last: what that owns may cancel other timers.
+void ControlLoop::Impl::forget(std::map<TimerKey, Timer>::node_type timer) {
+  spare_due_.insert(due_.extract(timer.key().second));
+  const Task ended = std::exchange(timer.mapped().task, nullptr);
+  spare_timers_.insert(std::move(timer));
 }
 
 void ControlLoop::Impl::cancel(TimerId id) {
   const auto found = due_.find(id);
   if (found == due_.end()) return;
-  // The task goes last: what it owns may cancel other timers. The timerfd stays armed and finds nothing to do.
-  const auto timer = timers_.extract(TimerKey{found->second, id});
-  due_.erase(found);
+  // The timerfd stays armed and finds nothing to do.
+  auto timer = timers_.extract(TimerKey{found->second, id});
+  timer.empty() ? void(spare_due_.insert(due_.extract(found))) : forget(std::move(timer));
 }
 
 void ControlLoop::Impl::runTimers() {
@@ -260,10 +289,18 @@ void ControlLoop::Impl::runTimers() {
     auto timer = timers_.extract(timers_.begin());
     const auto [due, id] = timer.key();
     const auto interval = timer.mapped().interval_ns;
-    if (interval == 0) due_.erase(id);
+    if (interval == 0) {
+      const Task task = std::exchange(timer.mapped().task, nullptr);
+      forget(std::move(timer));
+      guarded(task);
+      continue;
+    }
     guarded(timer.mapped().task);
     const auto alive = due_.find(id);
-    if (interval == 0 || alive == due_.end()) continue;
+    if (alive == due_.end()) {
+      forget(std::move(timer));
+      continue;
+    }
     // A beat that was missed is not made up for.
     alive->second = std::max(due + interval, nowNs());
     timer.key().first = alive->second;

@@ -4,6 +4,8 @@
 #include "metrics/publisher.h"
 
 #include <algorithm>
+#include <exception>
+#include <new>
 
 #include "base/log.h"
 
@@ -15,6 +17,8 @@ namespace {
 void addFrom(const Source& source, SnapshotBuilder& builder) {
   try {
     source(builder);
+  } catch (const std::bad_alloc&) {
+    throw;  // half of what there is would mislead
   } catch (const std::exception& e) {
     log::error("metrics", "a source of metrics failed", {{"reason", e.what()}});
   }
@@ -127,12 +131,17 @@ void Publisher::tick() {
     // Due times keep their rhythm; those that passed while a snapshot was made are skipped.
     const auto interval_ns = static_cast<std::uint64_t>(interval_.count());
     last_ns += (nowNs() - last_ns) / interval_ns * interval_ns;
-    const auto sinks = sinks_;
     lock.unlock();
-    const auto current = snapshot();
-    for (const auto& sink : sinks) sink->push(current);
+    push();
     lock.lock();
   }
+}
+
+void Publisher::push() const noexcept try {
+  const auto current = snapshot();
+  for (const auto& sink : sinks()) sink->push(current);
+} catch (const std::exception& e) {
+  log::error("metrics", "a snapshot is left out", {{"reason", e.what()}});
 }
 
 void Publisher::addOwnFamilies(SnapshotBuilder& builder) const {

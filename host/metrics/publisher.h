@@ -51,6 +51,7 @@ class Publisher {
   using SinkList = std::vector<std::shared_ptr<Sink>>;
 
   void tick();
+  void push() const noexcept;
   void addOwnFamilies(SnapshotBuilder& builder) const;
   SinkList sinks() const;
 

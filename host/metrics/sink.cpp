@@ -38,10 +38,19 @@ lemonade_str_t borrow(std::string_view text) noexcept { return {text.data(), tex
 void Undertaker::bury(SinkHandle handle) {
   static auto& left_behind = *new std::vector<SinkHandle>;  // never destroyed, and no leak to a leak checker
   const std::lock_guard lock(mutex_);
-  if (post_)
-    post_([handle = std::move(handle)]() mutable { handle.reset(); });
-  else
-    left_behind.push_back(std::move(handle));
+  std::shared_ptr<SinkHandle> grave;
+  try {
+    grave = std::make_shared<SinkHandle>();
+    std::function<void()> task = [grave] { grave->reset(); };
+    if (!post_) return left_behind.push_back(std::move(handle));
+    grave->swap(handle);
+    post_(std::move(task));
+  } catch (const std::bad_alloc&) {
+    // Nobody may destroy it here: where there is no memory to hand it on, it stays for ever.
+    if (handle == nullptr) grave->swap(handle);
+    alignas(SinkHandle) unsigned char forgotten[sizeof(SinkHandle)];
+    new (forgotten) SinkHandle(std::move(handle));
+  }
 }
 
 void Undertaker::close() {
@@ -67,15 +76,16 @@ Sink::~Sink() {
 void Sink::start() {
   if (!pushes() && !hearsHealth()) return;
   const std::lock_guard lock(mutex_);
-  running_ = true;
   // Detached, because a thread that hangs in a plugin cannot be joined; awaitEnd() waits for those that do not.
-  std::thread([self = shared_from_this()]() mutable {
+  std::thread thread([self = shared_from_this()]() mutable {
     self->run();
     const auto sink = std::move(self);
     const std::lock_guard ended(sink->mutex_);
     sink->running_ = false;
     sink->changed_.notify_all();
-  }).detach();
+  });
+  running_ = true;
+  thread.detach();
 }
 
 void Sink::configure(const SinkLimits& limits) {
@@ -166,10 +176,12 @@ void Sink::deliver(const HealthEvent& event) {
   table().health_event(handle_->self(), &raw);
 }
 
-void Sink::deliver(const Snapshot& snapshot, std::uint64_t deadline_ns) {
+void Sink::deliver(const Snapshot& snapshot, std::uint64_t deadline_ns) noexcept try {
   auto error = plugin::emptyError();
   if (table().flush(handle_->self(), &snapshot.raw(), deadline_ns, &error) != LEMONADE_OK)
     failed(plugin::describe(error));
+} catch (const std::bad_alloc&) {
+  ++counters_->errors;
 }
 
 Result<Rendered> Sink::render(const Snapshot& snapshot, std::string_view accept) {
@@ -178,11 +190,16 @@ Result<Rendered> Sink::render(const Snapshot& snapshot, std::string_view accept)
     if (!handle_) return Error{"metrics sink " + id_ + " has been stopped"};
     ++rendering_;
   }
-  auto rendered = renderUnguarded(snapshot, accept);
-  const std::lock_guard lock(mutex_);
-  --rendering_;
-  changed_.notify_all();
-  return rendered;
+  struct Rendering {
+    Sink& sink;
+    ~Rendering() {
+      const std::lock_guard lock(sink.mutex_);
+      --sink.rendering_;
+      sink.changed_.notify_all();
+    }
+  };
+  const Rendering rendering{*this};
+  return renderUnguarded(snapshot, accept);
 }
 
 Result<Rendered> Sink::renderUnguarded(const Snapshot& snapshot, std::string_view accept) {

@@ -111,7 +111,7 @@ class Sink : public std::enable_shared_from_this<Sink> {
   const lemonade_metrics_sink_t& table() const noexcept { return handle_->table(); }
   void run();
   void deliver(const HealthEvent& event);
-  void deliver(const Snapshot& snapshot, std::uint64_t deadline_ns);
+  void deliver(const Snapshot& snapshot, std::uint64_t deadline_ns) noexcept;
   Result<Rendered> renderUnguarded(const Snapshot& snapshot, std::string_view accept);
   void failed(const std::string& what);
   bool idle() const noexcept { return !running_ && rendering_ == 0; }

@@ -21,8 +21,12 @@ constexpr std::uint64_t kComplainEvery = 10'000'000'000;
 }  // namespace
 
 void Acceptor::listen(std::shared_ptr<const Listener> listener) {
-  auto& source = *sources_.emplace_back(std::make_unique<Source>(*this, std::move(listener)));
-  if (watching_) watch(source, true);
+  for (const auto& source : sources_)
+    if (source->listener == listener) return;
+  auto source = std::make_unique<Source>(*this, std::move(listener));
+  sources_.reserve(sources_.size() + 1);
+  if (watching_) watch(*source, true);
+  sources_.push_back(std::move(source));
 }
 
 void Acceptor::unlisten(const Listener& listener) {

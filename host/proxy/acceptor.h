@@ -2,8 +2,7 @@
 //
 // Accepts clients for one worker. All workers share each listening socket, and the kernel wakes one of those that wait,
 // in turn; it accepts all that have come, in small batches. Without a free place, or without descriptors, it stops
-// watching instead of spinning, and goes on when told that there is room or when the pause is over. Worker thread only,
-// but for listen().
+// watching instead of spinning, and goes on when told that there is room or when the pause is over. Worker thread only.
 #pragma once
 
 #include "proxy/admission.h"
@@ -26,7 +25,7 @@ class Acceptor {
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
 
-  /// Begins to accept from a listener. Before the thread runs, or on it.
+  /// Begins to accept from a listener, unless it does already. Throws std::bad_alloc, and has then done nothing.
   void listen(std::shared_ptr<const Listener> listener);
   /// Takes in the clients that have already connected to a listener, as far as there are places, and lets go of it.
   void unlisten(const Listener& listener);

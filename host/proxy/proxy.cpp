@@ -9,6 +9,7 @@
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -21,7 +22,7 @@ using namespace std::chrono_literals;
 /// How long a worker may take to come to a task: it is never longer away than what one batch of events takes.
 constexpr auto kPatience = 2s;
 
-/// Counts tasks that have ended, whichever way.
+/// Counts tasks that have ended.
 class Done {
  public:
   explicit Done(std::size_t tasks) : left_(tasks) {}
@@ -32,21 +33,22 @@ class Done {
     return ended_.wait_for(lock, patience, [this] { return left_ == 0; });
   }
 
-  struct Guard {
-    explicit Guard(Done& counted) : done(counted) {}
-    ~Guard() {
-      const std::lock_guard lock(done.mutex_);
-      --done.left_;
-      done.ended_.notify_one();
-    }
-    Done& done;
-  };
+  void count() {
+    const std::lock_guard lock(mutex_);
+    --left_;
+    ended_.notify_one();
+  }
 
  private:
   std::mutex mutex_;
   std::condition_variable ended_;
   std::size_t left_;
 };
+
+Error cannotMake(std::uint32_t workers, const std::string& why) {
+  return {"cannot make " + std::to_string(workers) + " workers: " + why +
+          "; lower runtime.workers, or raise what limits memory, threads or descriptors (ulimit -a)"};
+}
 
 }  // namespace
 
@@ -106,24 +108,27 @@ void Proxy::tuneListeners(std::uint32_t backlog) const noexcept {
 Status Proxy::prepareWorkers(std::uint32_t count) try {
   seats_.grow(count);
   if (count > most()) workers_.resize(count);
-  for (std::uint32_t i = 0; i < count; ++i)
-    if (workers_[i] == nullptr) workers_[i] = std::make_unique<Worker>(i, relay_, seats_[i], pool_, settings_, admission_);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    if (workers_[i] != nullptr) continue;
+    auto worker = std::make_unique<Worker>(i, relay_, seats_[i], pool_, settings_, admission_);
+    if (const Status started = worker->start(); !started) return cannotMake(count, started.error().message);
+    workers_[i] = std::move(worker);
+  }
   return success();
 } catch (const std::system_error& error) {
-  return Error{"cannot make " + std::to_string(count) + " workers: " + error.what()};
+  return cannotMake(count, error.what());
+} catch (const std::bad_alloc&) {
+  return cannotMake(count, "out of memory");
 }
 
 void Proxy::setWorkers(std::uint32_t count, DrainTime time) {
   const std::uint32_t before = serving_.exchange(count);
   if (!started_) return;
-  for (std::uint32_t i = before; i < count; ++i)
-    if (!workers_[i]->started())
-      workers_[i]->start(listeners_);
-    else
-      runOn(i, i + 1, [listeners = listeners_](Worker& worker) {
-        worker.sessionSet().drains().remove(std::nullopt);
-        for (const auto& listener : listeners) worker.acceptor().listen(listener);
-      });
+  if (count > before)
+    runOn(before, count, [listeners = listeners_](Worker& worker) {
+      worker.sessionSet().drains().remove(std::nullopt);
+      for (const auto& listener : listeners) worker.acceptor().listen(listener);
+    });
   // Before it is known how many sessions are left, the last client must be in.
   runOn(count, before, [time](Worker& worker) {
     worker.acceptor().leave();
@@ -143,7 +148,9 @@ std::size_t Proxy::reap() {
 
 void Proxy::start() {
   started_ = true;
-  for (std::uint32_t i = 0; i < serving(); ++i) workers_[i]->start(listeners_);
+  runOn(0, serving(), [listeners = listeners_](Worker& worker) {
+    for (const auto& listener : listeners) worker.acceptor().listen(listener);
+  });
 }
 
 void Proxy::drain(const std::vector<std::shared_ptr<Backend>>& backends, DrainTime time, Drain::Because because) {
@@ -222,8 +229,8 @@ bool Proxy::runOn(std::uint32_t from, std::uint32_t to, const std::function<void
   const auto done = std::make_shared<Done>(running.size());
   for (auto* worker : running)
     worker->post([task, done](Worker& self) {
-      const Done::Guard guard(*done);
       task(self);
+      done->count();
     });
   if (done->wait(kPatience)) return true;
   log::error("proxy", "a worker does not come back from what it does; is a pick of the strategy stuck?");

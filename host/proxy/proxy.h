@@ -40,7 +40,8 @@ class Proxy {
   /// Brings backlog and keep-alive of the sockets that listen up to the settings.
   void tuneListeners(std::uint32_t backlog) const noexcept;
 
-  /// Makes what so many workers need, where there is less, so that setWorkers cannot fail. The pool has room for them.
+  /// Makes so many workers and starts their threads, where there are less. They take no clients before start() or
+  /// setWorkers(); reap() ends those that come to nothing. The pool has room for them.
   Status prepareWorkers(std::uint32_t count);
   /// Has so many workers serve. Those that are too many take no more clients; their sessions end in time, and then reap()
   /// ends them.
@@ -48,7 +49,7 @@ class Proxy {
   /// Ends workers that do not serve and have no sessions; returns how many are left to end.
   std::size_t reap();
 
-  /// Starts the workers.
+  /// Has the workers take clients.
   void start();
 
   /// Ends the sessions of backends that left or are down, which no pick may give out any more, in time.

@@ -2,7 +2,9 @@
 #include "proxy/worker.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 
+#include <Poco/Exception.h>
 #include <Poco/NObserver.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
@@ -10,13 +12,16 @@
 #include <sys/timerfd.h>
 
 #include <algorithm>
-#include <cerrno>
+#include <exception>
+#include <new>
 #include <system_error>
 #include <utility>
 
 namespace lemonade::proxy {
 
 namespace {
+
+constexpr std::uint64_t kRetryAfter = 10'000'000;
 
 using Poco::Net::ReadableNotification;
 using Observer = Poco::NObserver<Worker, ReadableNotification>;
@@ -54,27 +59,54 @@ Worker::~Worker() {
   reactor_.removeEventHandler(wake_socket_, Observer(*this, &Worker::onWake));
 }
 
-void Worker::start(const std::vector<std::shared_ptr<const Listener>>& listeners) {
-  for (const auto& listener : listeners) acceptor_.listen(listener);
+Status Worker::start() {
   pool_.quiescence().setOnline(index_);
-  thread_.start(*this);
-  started_ = true;
+  try {
+    thread_.start(*this);
+    begun_.acquire();
+    if (obstacle_.empty()) {
+      started_ = true;
+      return success();
+    }
+    thread_.join();
+  } catch (const Poco::Exception& error) {
+    obstacle_ = error.displayText();
+  }
+  pool_.quiescence().setOffline(index_);
+  return Error{obstacle_};
 }
 
 void Worker::run() {
   (void)::pthread_setname_np(::pthread_self(), thread_.name().c_str());  // what top -H shows
   (void)::prctl(PR_SET_TIMERSLACK, 1'000UL);                             // coalescing.h counts in microseconds
-  sessions_.attach();
-  reactor_.run();
+  const bool able = attach();
+  begun_.release();
+  if (able) reactor_.run();
   sessions_.detach();
 }
 
-void Worker::stop() {
+bool Worker::attach() noexcept {
+  obstacle_ = "out of memory";  // so short that it needs none
+  try {
+    sessions_.attach();
+    obstacle_.clear();
+  } catch (const std::system_error& error) {
+    describe(error);
+  } catch (...) {
+  }
+  return obstacle_.empty();
+}
+
+void Worker::describe(const std::system_error& error) noexcept try {
+  obstacle_ = error.what();
+} catch (const std::bad_alloc&) {
+  // It stays what it is.
+}
+
+void Worker::stop() noexcept {
   if (!std::exchange(started_, false)) return;
-  post([](Worker& self) {
-    self.reactor_.stop();
-    self.sessions_.leave();
-  });
+  stopping_.store(true);
+  seat_.wake();
   thread_.join();
   pool_.quiescence().setOffline(index_);
 }
@@ -92,15 +124,36 @@ void Worker::onWake(const Poco::AutoPtr<ReadableNotification>&) {
   (void)::eventfd_read(seat_.wake_fd.get(), &ignored);
   // What was retired since this turn began has had its wake-up swallowed by that read.
   pool_.quiescence().announce(index_);
-  std::vector<std::function<void(Worker&)>> tasks;
-  {
-    const std::lock_guard lock(mutex_);
-    tasks.swap(tasks_);
+  runTasks();
+  if (stopping_.load()) {
+    reactor_.stop();
+    sessions_.leave();
   }
-  for (auto& task : tasks) task(*this);
   sessions_.handlePlaces();
   acceptor_.resume();
   arm();
+}
+
+void Worker::runTasks() noexcept {
+  retry_at_ = 0;
+  for (;;) {
+    if (next_ == running_.size()) {
+      running_.clear();
+      next_ = 0;
+      const std::lock_guard lock(mutex_);
+      if (tasks_.empty()) return;
+      running_.swap(tasks_);
+    }
+    try {
+      running_[next_](*this);
+    } catch (const std::bad_alloc&) {
+      retry_at_ = nowNs() + kRetryAfter;
+      return;
+    } catch (const std::exception& error) {
+      log::error("proxy", "a task of a worker failed", {{"error", error.what()}});
+    }
+    running_[next_++] = nullptr;
+  }
 }
 
 void Worker::onSessions(const Poco::AutoPtr<ReadableNotification>&) {
@@ -116,6 +169,7 @@ void Worker::onTimer(const Poco::AutoPtr<ReadableNotification>&) {
   [[maybe_unused]] const auto expirations = ::read(timer_fd_.get(), &ignored, sizeof(ignored));
   armed_for_ = 0;
   const std::uint64_t now = nowNs();
+  if (retry_at_ != 0 && retry_at_ <= now) runTasks();
   sessions_.handleDue(now);
   acceptor_.handleDue(now);
   arm();
@@ -124,7 +178,8 @@ void Worker::onTimer(const Poco::AutoPtr<ReadableNotification>&) {
 // A timer that is armed too early costs one look when it fires; so it is only ever set for an earlier time.
 void Worker::arm() {
   std::uint64_t due = sessions_.nextDue();
-  if (const std::uint64_t other = acceptor_.nextDue(); other != 0 && (due == 0 || other < due)) due = other;
+  for (const std::uint64_t other : {acceptor_.nextDue(), retry_at_})
+    if (other != 0 && (due == 0 || other < due)) due = other;
   if (due == 0 || (armed_for_ != 0 && armed_for_ <= due)) return;
   armed_for_ = due;
   itimerspec when{};

@@ -6,6 +6,7 @@
 
 #include "base/borrowed_socket.h"
 #include "base/fd.h"
+#include "base/result.h"
 #include "proxy/acceptor.h"
 #include "proxy/seat.h"
 #include "proxy/session_set.h"
@@ -20,6 +21,9 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <semaphore>
+#include <string>
+#include <system_error>
 #include <vector>
 
 namespace lemonade::proxy {
@@ -34,12 +38,14 @@ class Worker : public Poco::Runnable {
   /// Sessions now; a worker without listeners gets no more.
   std::uint64_t sessions() const noexcept { return seat_.counters.sessions.value(); }
 
-  /// Starts the thread. Control thread, as the rest.
-  void start(const std::vector<std::shared_ptr<const Listener>>& listeners);
-  void stop();
+  /// Starts the thread, which takes no clients until it is told of listeners. Fails, and leaves no thread behind, where
+  /// there is no memory for it or for what its relay needs. Control thread, as the rest.
+  Status start();
+  void stop() noexcept;
   bool started() const noexcept { return started_; }
 
-  /// Runs task soon on the worker's thread. Any thread.
+  /// Runs task soon on the worker's thread, in the order of posting. One that finds no memory is run again a moment later,
+  /// and so must be able to. Any thread.
   void post(std::function<void(Worker&)> task);
 
   // For posted tasks.
@@ -66,6 +72,9 @@ class Worker : public Poco::Runnable {
   void onSessions(const Poco::AutoPtr<Poco::Net::ReadableNotification>&);
   void onTimer(const Poco::AutoPtr<Poco::Net::ReadableNotification>&);
   void onWake(const Poco::AutoPtr<Poco::Net::ReadableNotification>&);
+  bool attach() noexcept;
+  void describe(const std::system_error& error) noexcept;
+  void runTasks() noexcept;
   void arm();
 
   const std::uint32_t index_;
@@ -79,9 +88,15 @@ class Worker : public Poco::Runnable {
   BorrowedSocket timer_socket_;
   BorrowedSocket wake_socket_;
   std::uint64_t armed_for_ = 0;  // 0: not armed
+  std::vector<std::function<void(Worker&)>> running_;
+  std::size_t next_ = 0;          // of running_
+  std::uint64_t retry_at_ = 0;    // running_ goes on then; 0: nothing is left of it
 
   Poco::Thread thread_;
   bool started_ = false;
+  std::atomic<bool> stopping_{false};
+  std::string obstacle_;                  // why the thread cannot work; written by it before begun_
+  std::binary_semaphore begun_{0};
 
   std::mutex mutex_;  // guards tasks_
   std::vector<std::function<void(Worker&)>> tasks_;
