@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What differs between two configurations, for the log of a reload: one line each.
+// What differs between two configurations: one line each, for the log of a reload, and no line where there is nothing to reload.
 #pragma once
 
 #include "config/config.h"
@@ -13,8 +13,5 @@ namespace lemonade::app {
 /// One line for each key, backend, plugin or listener that differs, such as "backend web-1: weight 1 -> 5". Secrets do
 /// not appear: options of plugins are named without their values.
 std::vector<std::string> differences(const config::Config& before, const config::Config& after);
-
-/// True where both choose the same plugin with the same options.
-bool sameChoice(const config::PluginChoice& a, const config::PluginChoice& b);
 
 }  // namespace lemonade::app

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "app/preparation.h"
 
-#include "app/difference.h"
 #include "app/plugin_paths.h"
 #include "app/preflight.h"
+#include "config/change.h"
 
 #include <sched.h>
 
@@ -67,7 +67,7 @@ class Stays {
  private:
   bool same(const config::PluginChoice& asked, const config::PluginChoice& runs, const std::string& hash) const {
     const auto found = catalog_.plugins.find(asked.id);
-    return found != catalog_.plugins.end() && found->second.hash == hash && sameChoice(asked, runs);
+    return found != catalog_.plugins.end() && found->second.hash == hash && config::sameChoice(asked, runs);
   }
 
   const Running* running_;

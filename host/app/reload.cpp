@@ -6,6 +6,7 @@
 #include "app/difference.h"
 #include "app/load_balancer.h"
 #include "base/log.h"
+#include "config/change.h"
 
 #include <algorithm>
 
@@ -47,9 +48,9 @@ std::string addressOf(const config::Config& config) { return config.admin ? conf
 std::vector<std::string> changes(const Running& running, const Preparation& preparation) {
   auto lines = differences(running.config, preparation.config);
   const auto& now = preparation.config;
-  if (preparation.strategy && sameChoice(running.config.strategy, now.strategy))
+  if (preparation.strategy && config::sameChoice(running.config.strategy, now.strategy))
     lines.push_back("strategy " + now.strategy.id + ": new code, version " + preparation.strategy->info().version);
-  if (preparation.checker && sameChoice(running.config.health.checker, now.health.checker))
+  if (preparation.checker && config::sameChoice(running.config.health.checker, now.health.checker))
     lines.push_back("health.checker " + now.health.checker.id + ": new code, version " +
                     preparation.checker->info().version);
   for (const auto& sink : preparation.sinks)

@@ -60,6 +60,8 @@ struct Field {
 struct Levels {
   Level all = Level::kInfo;
   std::map<std::string, Level, std::less<>> components;
+
+  bool operator==(const Levels&) const = default;
 };
 
 /// Parses "info", "warn,health=debug" and RUST_LOG's spelling: error, warn(ing), info, debug, trace (as debug), off (as

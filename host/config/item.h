@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// One value that was said, by the file or by a variable, and the readers that check it and put it where it belongs.
-// A reader that refuses a value reports it and leaves the target as it was.
+// One value that was said, by the file or by a variable, and the fields that check it, put it where it belongs and tell
+// how it changed. A reader that refuses a value reports it and leaves the target as it was.
 #pragma once
 
+#include "config/change.h"
 #include "config/duration.h"
 #include "config/finding.h"
 
@@ -33,17 +34,32 @@ Source sourceOf(const std::string& file, const toml::source_region& region);
 template <class Target>
 using Read = std::function<void(const Item&, Target&)>;
 
+/// What a key is for: how its value is read into Target, and how it changes in a Whole, which is what is read in the
+/// end.
+template <class Target, class Whole = Target>
+struct Field {
+  Read<Target> read;
+  Changes<Whole> changes;
+};
+
+/// A field whose value is a member, or what a function makes of the target.
+template <class Target, class Projection>
+Field<Target> field(Projection projection, Read<Target> read) {
+  return {std::move(read), changesOf<Target>(projection)};
+}
+
 /// A key that a table takes, and what becomes of its value.
-template <class Target>
+template <class Target, class Whole = Target>
 struct Key {
   std::string section;
   std::string name;
-  Read<Target> read;
+  Field<Target, Whole> field;
 
   std::string path() const { return section + "." + name; }
 };
 
-/// The value where it is of the kind and in the range; otherwise nothing, and it has been reported. Ranges are inclusive.
+/// The value where it is of the kind and in the range; otherwise nothing, and it has been reported. Ranges are
+/// inclusive.
 std::optional<std::uint32_t> integerOf(const Item& item, std::uint32_t minimum, std::uint32_t maximum);
 std::optional<Duration> durationOf(const Item& item, Duration minimum, Duration maximum);
 /// Integers are numbers too.
@@ -53,31 +69,31 @@ std::optional<bool> booleanOf(const Item& item);
 std::optional<std::string> textOf(const Item& item, const std::string& mend);
 
 template <class Target>
-Read<Target> integer(std::uint32_t Target::*member, std::uint32_t minimum, std::uint32_t maximum) {
-  return [=](const Item& item, Target& target) {
+Field<Target> integer(std::uint32_t Target::*member, std::uint32_t minimum, std::uint32_t maximum) {
+  return field<Target>(member, [=](const Item& item, Target& target) {
     if (const auto value = integerOf(item, minimum, maximum)) target.*member = *value;
-  };
+  });
 }
 
 template <class Target>
-Read<Target> duration(Duration Target::*member, Duration minimum, Duration maximum) {
-  return [=](const Item& item, Target& target) {
+Field<Target> duration(Duration Target::*member, Duration minimum, Duration maximum) {
+  return field<Target>(member, [=](const Item& item, Target& target) {
     if (const auto value = durationOf(item, minimum, maximum)) target.*member = *value;
-  };
+  });
 }
 
 template <class Target>
-Read<Target> number(double Target::*member, double minimum, double maximum) {
-  return [=](const Item& item, Target& target) {
+Field<Target> number(double Target::*member, double minimum, double maximum) {
+  return field<Target>(member, [=](const Item& item, Target& target) {
     if (const auto value = numberOf(item, minimum, maximum)) target.*member = *value;
-  };
+  });
 }
 
 template <class Target>
-Read<Target> boolean(bool Target::*member) {
-  return [=](const Item& item, Target& target) {
+Field<Target> boolean(bool Target::*member) {
+  return field<Target>(member, [=](const Item& item, Target& target) {
     if (const auto value = booleanOf(item)) target.*member = *value;
-  };
+  });
 }
 
 }  // namespace lemonade::config

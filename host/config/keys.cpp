@@ -20,31 +20,38 @@ constexpr Duration kShortest = 10ms;             // of what is done again and ag
 constexpr Duration kDefaultKeepalive = 60s;      // of tcp_keepalive = true
 constexpr Duration kLongestKeepalive = 32'767s;  // MAX_TCP_KEEPIDLE of Linux, include/net/tcp.h
 
-/// Lets the reader of a section's struct read into the whole configuration.
+/// What a key of the configuration is for.
+using ConfigField = Field<Draft, Config>;
+
+/// Lets the field of a section's struct stand in the whole configuration.
 template <class Section>
-Read<Draft> of(Section Config::*section, Read<Section> read) {
-  return [section, read = std::move(read)](const Item& item, Draft& draft) { read(item, draft.config.*section); };
+ConfigField of(Section Config::*section, Field<Section> field) {
+  return {
+      [section, read = std::move(field.read)](const Item& item, Draft& draft) { read(item, draft.config.*section); },
+      [section, changes = std::move(field.changes)](const auto& name, const auto& before, const auto& after) {
+        return changes(name, before.*section, after.*section);
+      }};
 }
 
 std::optional<std::string> pluginId(const Item& item) {
   return textOf(item, "give the id of a plugin, such as \"round_robin\"");
 }
 
-template <PluginChoice Config::*Choice>
-void readChoice(const Item& item, Draft& draft) {
+void readStrategy(const Item& item, Draft& draft) {
   if (auto id = pluginId(item)) {
-    (draft.config.*Choice).id = std::move(*id);
-    (draft.config.*Choice).source = item.source;
+    draft.config.strategy.id = std::move(*id);
+    draft.config.strategy.source = item.source;
   }
 }
 
 /// A duration that takes the place of another one, or 0 to leave that alone.
-template <Duration Health::*Value>
-void readReplacement(const Item& item, Health& health) {
-  const auto value = durationOf(item, 0s, kDay);
-  if (!value) return;
-  if (*value != 0s && *value < kShortest) return item.refuse("give at least 10ms, or \"0s\" for the default");
-  health.*Value = *value;
+Field<Health> replacement(Duration Health::*member) {
+  return field<Health>(member, [member](const Item& item, Health& health) {
+    const auto value = durationOf(item, 0s, kDay);
+    if (!value) return;
+    if (*value != 0s && *value < kShortest) return item.refuse("give at least 10ms, or \"0s\" for the default");
+    health.*member = *value;
+  });
 }
 
 void readChecker(const Item& item, Health& health) {
@@ -221,21 +228,74 @@ void readBackendAddress(const Item& item, Backend& backend) {
   backend.port = address.value().port;
 }
 
-std::vector<Key<Draft>> makeConfigKeys() {
-  const auto runtime = [](const char* name, Read<Runtime> read) {
-    return Key<Draft>{"runtime", name, of(&Config::runtime, std::move(read))};
+// ---- what differs --------------------------------------------------------------------------------------------------
+
+std::vector<std::string> listenAddresses(const Proxy& proxy) {
+  std::vector<std::string> addresses;
+  for (const auto& listen : proxy.listen) addresses.push_back(listen.address);
+  return addresses;
+}
+
+std::vector<std::string> sinkIds(const Metrics& metrics) {
+  std::vector<std::string> ids;
+  for (const auto& sink : metrics.sinks) ids.push_back(sink.id);
+  return ids;
+}
+
+std::string adminAddress(const Config& config) { return config.admin ? config.admin->address : ""; }
+
+std::string backendAddress(const Backend& backend) {
+  const bool brackets = backend.host.find(':') != std::string::npos;
+  return (brackets ? "[" + backend.host + "]" : backend.host) + ":" + std::to_string(backend.port);
+}
+
+std::vector<std::string> changesOfStrategy(const std::string&, const Config& before, const Config& after) {
+  return changesOf<PluginChoice>(&PluginChoice::id)("strategy", before.strategy, after.strategy);
+}
+
+std::vector<std::string> changesOfStrategyOptions(const std::string&, const Config& before, const Config& after) {
+  return changesOfOptions("strategy", before.strategy, after.strategy);
+}
+
+std::vector<std::string> changesOfChecker(const std::string& name, const Health& before, const Health& after) {
+  return changesOf<PluginChoice>(&PluginChoice::id)(name, before.checker, after.checker);
+}
+
+std::vector<std::string> changesOfCheckerOptions(const std::string&, const Health& before, const Health& after) {
+  return changesOfOptions("health.checker", before.checker, after.checker);
+}
+
+std::vector<std::string> changesOfSinkOptions(const std::string&, const Config& before, const Config& after) {
+  std::vector<std::string> lines;
+  for (const auto& sink : after.metrics.sinks)
+    for (const auto& known : before.metrics.sinks) {
+      auto changes = changesOfOptions("sink", known, sink);
+      lines.insert(lines.end(), changes.begin(), changes.end());
+    }
+  return lines;
+}
+
+Field<Proxy> atStart(Field<Proxy> field) {
+  return {std::move(field.read), remarked(std::move(field.changes), ", from the next start on")};
+}
+
+// ---- the keys ------------------------------------------------------------------------------------------------------
+
+std::vector<ConfigKey> makeConfigKeys() {
+  const auto runtime = [](const char* name, Field<Runtime> field) {
+    return ConfigKey{"runtime", name, of(&Config::runtime, std::move(field))};
   };
-  const auto proxy = [](const char* name, Read<Proxy> read) {
-    return Key<Draft>{"proxy", name, of(&Config::proxy, std::move(read))};
+  const auto proxy = [](const char* name, Field<Proxy> field) {
+    return ConfigKey{"proxy", name, of(&Config::proxy, std::move(field))};
   };
-  const auto health = [](const char* name, Read<Health> read) {
-    return Key<Draft>{"health", name, of(&Config::health, std::move(read))};
+  const auto health = [](const char* name, Field<Health> field) {
+    return ConfigKey{"health", name, of(&Config::health, std::move(field))};
   };
-  const auto ejection = [](const char* name, Read<Ejection> read) {
-    return Key<Draft>{"ejection", name, of(&Config::ejection, std::move(read))};
+  const auto ejection = [](const char* name, Field<Ejection> field) {
+    return ConfigKey{"ejection", name, of(&Config::ejection, std::move(field))};
   };
-  const auto metrics = [](const char* name, Read<Metrics> read) {
-    return Key<Draft>{"metrics", name, of(&Config::metrics, std::move(read))};
+  const auto metrics = [](const char* name, Field<Metrics> field) {
+    return ConfigKey{"metrics", name, of(&Config::metrics, std::move(field))};
   };
   return {
       runtime("workers", integer(&Runtime::workers, 0, kMaxWorkers)),
@@ -245,22 +305,22 @@ std::vector<Key<Draft>> makeConfigKeys() {
       runtime("background_timeout_millis", duration(&Runtime::background_timeout, 0s, kDay)),
       runtime("accept_timeout_millis", duration(&Runtime::accept_timeout, 0s, kDay)),
       runtime("config_watch_interval_millis", duration(&Runtime::config_watch_interval, kShortest, kDay)),
-      proxy("listen_address", readListen),
+      proxy("listen_address", field<Proxy>(listenAddresses, readListen)),
       proxy("backlog", integer(&Proxy::backlog, 1, 65'535)),
       proxy("max_connections", integer(&Proxy::max_connections, 1, kMaxConnections)),
       proxy("connect_timeout", duration(&Proxy::connect_timeout, 1ms, 1h)),
       proxy("idle_timeout", duration(&Proxy::idle_timeout, 0s, 30 * kDay)),
-      proxy("tcp_keepalive", readKeepalive),
+      proxy("tcp_keepalive", field<Proxy>(&Proxy::tcp_keepalive, readKeepalive)),
       proxy("retries", integer(&Proxy::retries, 0, 15)),
       proxy("resolve_interval", duration(&Proxy::resolve_interval, kShortest, kDay)),
       proxy("queue_timeout", duration(&Proxy::queue_timeout, 0s, 1h)),
-      proxy("relay", readRelay),
-      {"strategy", "algorithm", readChoice<&Config::strategy>},
-      {"strategy", "options", readStrategyOptions},
-      health("checker", readChecker),
+      proxy("relay", atStart(field<Proxy>(&Proxy::relay, readRelay))),
+      {"strategy", "algorithm", {readStrategy, changesOfStrategy}},
+      {"strategy", "options", {readStrategyOptions, changesOfStrategyOptions}},
+      health("checker", {readChecker, changesOfChecker}),
       health("interval", duration(&Health::interval, kShortest, kDay)),
-      health("fast_interval", readReplacement<&Health::fast_interval>),
-      health("down_interval", readReplacement<&Health::down_interval>),
+      health("fast_interval", replacement(&Health::fast_interval)),
+      health("down_interval", replacement(&Health::down_interval)),
       health("timeout", duration(&Health::timeout, 1ms, 1h)),
       health("rise", integer(&Health::rise, 1, 1'000)),
       health("fall", integer(&Health::fall, 1, 1'000)),
@@ -268,7 +328,7 @@ std::vector<Key<Draft>> makeConfigKeys() {
       health("slow_start_aggression", number(&Health::slow_start_aggression, 0.1, 100)),
       health("panic_threshold", number(&Health::panic_threshold, 0, 1)),
       health("close_sessions_when_down", boolean(&Health::close_sessions_when_down)),
-      health("options", readCheckerOptions),
+      health("options", {readCheckerOptions, changesOfCheckerOptions}),
       ejection("enabled", boolean(&Ejection::enabled)),
       ejection("consecutive_failures", integer(&Ejection::consecutive_failures, 1, 1'000'000)),
       ejection("base_time", duration(&Ejection::base_time, 1ms, 1h)),
@@ -276,28 +336,28 @@ std::vector<Key<Draft>> makeConfigKeys() {
       ejection("max_share", number(&Ejection::max_share, 0, 1)),
       ejection("unanswered_timeout", duration(&Ejection::unanswered_timeout, kShortest, 1h)),
       metrics("interval", duration(&Metrics::interval, kShortest, kDay)),
-      metrics("sinks", readSinks),
-      {"metrics", "options", readSinkOptions},
-      {"admin", "listen_address", readAdmin},
-      {"plugins", "directories", readDirectories},
-      {"plugins", "cache_directory", readCacheDirectory},
-      {"log", "level", readLevel},
-      {"log", "format", readFormat},
+      metrics("sinks", field<Metrics>(sinkIds, readSinks)),
+      {"metrics", "options", {readSinkOptions, changesOfSinkOptions}},
+      {"admin", "listen_address", {readAdmin, changesOf<Config>(adminAddress)}},
+      {"plugins", "directories", {readDirectories, changesOf<Config>(&Config::plugin_directories)}},
+      {"plugins", "cache_directory", {readCacheDirectory, changesOf<Config>(&Config::plugin_cache_directory)}},
+      {"log", "level", {readLevel, changesOf<Config>(&Config::log_levels)}},
+      {"log", "format", {readFormat, changesOf<Config>(&Config::log_format)}},
   };
 }
 
 }  // namespace
 
-const std::vector<Key<Draft>>& configKeys() {
-  static const auto& keys = *new std::vector<Key<Draft>>(makeConfigKeys());
+const std::vector<ConfigKey>& configKeys() {
+  static const auto& keys = *new std::vector<ConfigKey>(makeConfigKeys());
   return keys;
 }
 
-const std::vector<Key<Backend>>& backendKeys() {
-  static const auto& keys = *new std::vector<Key<Backend>>{
-      {"backends", "id", readBackendId},
-      {"backends", "name", readBackendName},
-      {"backends", "address", readBackendAddress},
+const std::vector<BackendKey>& backendKeys() {
+  static const auto& keys = *new std::vector<BackendKey>{
+      {"backends", "id", field<Backend>(&Backend::id, readBackendId)},
+      {"backends", "name", field<Backend>(&Backend::name, readBackendName)},
+      {"backends", "address", field<Backend>(backendAddress, readBackendAddress)},
       {"backends", "weight", integer(&Backend::weight, 0, kMaxWeight)},
       {"backends", "max_connections", integer(&Backend::max_connections, 0, kMaxConnections)},
       {"backends", "enabled", boolean(&Backend::enabled)},
@@ -306,9 +366,9 @@ const std::vector<Key<Backend>>& backendKeys() {
   return keys;
 }
 
-const Key<Draft>& configKey(std::string_view path) {
+const ConfigKey& configKey(std::string_view path) {
   return *std::find_if(configKeys().begin(), configKeys().end(),
-                       [path](const Key<Draft>& key) { return key.path() == path; });
+                       [path](const ConfigKey& key) { return key.path() == path; });
 }
 
 std::vector<std::string> knownPaths() {

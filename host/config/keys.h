@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Every key of the configuration, one line each: where it stands, what it takes, in which range, and where it goes.
+// Every key of the configuration, one line each: where it stands, what it takes, in which range, where it goes, and with
+// that how it changes.
 #pragma once
 
 #include "config/item.h"
@@ -25,13 +26,16 @@ struct Draft {
   std::map<std::string, SinkOptions> sink_options;  ///< [metrics.options.*] by sink
 };
 
+using ConfigKey = Key<Draft, Config>;
+using BackendKey = Key<Backend>;
+
 /// The keys of the tables, in the order in which documentation lists them. Live as long as the process; any thread.
-const std::vector<Key<Draft>>& configKeys();
+const std::vector<ConfigKey>& configKeys();
 /// The keys of each [[backends]].
-const std::vector<Key<Backend>>& backendKeys();
+const std::vector<BackendKey>& backendKeys();
 
 /// The key of this path; it exists.
-const Key<Draft>& configKey(std::string_view path);
+const ConfigKey& configKey(std::string_view path);
 
 /// Every key by its path, those of the backends included: "proxy.backlog", "backends.weight".
 std::vector<std::string> knownPaths();

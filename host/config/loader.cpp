@@ -58,8 +58,8 @@ class TreeReader {
  private:
   Source at(const toml::node& node) const { return sourceOf(file_, node.source()); }
 
-  void readKey(const Key<Draft>& key, const toml::node& node) {
-    key.read({key.path(), node, at(node), findings_}, draft_);
+  void readKey(const ConfigKey& key, const toml::node& node) {
+    key.field.read({key.path(), node, at(node), findings_}, draft_);
     draft_.said[key.path()] = at(node);
   }
 
@@ -89,7 +89,7 @@ class TreeReader {
     Backend backend;
     backend.source = backend.address_source = at(table);
     eachKnownKey(file_, "backends", table, backendKeys(), findings_, [&](const auto& key, const auto& value) {
-      key.read({key.path(), value, at(value), findings_}, backend);
+      key.field.read({key.path(), value, at(value), findings_}, backend);
     });
     if (!table.contains("address")) findings_.error(backend.source, "a backend has no address; give \"host:port\"");
     draft_.config.backends.push_back(std::move(backend));

@@ -28,19 +28,19 @@ std::unique_ptr<toml::node> nodeOf(Form form, const std::string& text);
 std::vector<std::string> splitList(const std::string& text, const char* separator);
 
 /// Reads text as the value of key.
-template <class Target>
-void readText(const Key<Target>& key, Form form, const std::string& text, const Source& source, Target& target,
+template <class Target, class Whole>
+void readText(const Key<Target, Whole>& key, Form form, const std::string& text, const Source& source, Target& target,
               Findings& findings) {
   const auto node = nodeOf(form, text);
-  key.read({key.path(), *node, source, findings}, target);
+  key.field.read({key.path(), *node, source, findings}, target);
 }
 
 /// Calls visit(key, value) for each key of the table that is one of `keys` in this section, and reports the others.
-template <class Target, class Visit>
+template <class AnyKey, class Visit>
 void eachKnownKey(const std::string& file, const std::string& section, const toml::table& table,
-                  const std::vector<Key<Target>>& keys, Findings& findings, Visit visit) {
+                  const std::vector<AnyKey>& keys, Findings& findings, Visit visit) {
   for (const auto& [name, node] : table) {
-    const auto key = std::find_if(keys.begin(), keys.end(), [&, text = name.str()](const Key<Target>& candidate) {
+    const auto key = std::find_if(keys.begin(), keys.end(), [&, text = name.str()](const AnyKey& candidate) {
       return candidate.section == section && candidate.name == text;
     });
     if (key != keys.end()) {

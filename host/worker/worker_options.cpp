@@ -37,11 +37,21 @@ void readName(const Item& item, WorkerOptions& options) {
 std::vector<Setting> settings() {
   using std::chrono::hours;
   return {
-      {{"worker", "listen_address", readAddress},
-       "LEMONADE_WORKER_LISTEN_ADDRESS", "--address", &WorkerInput::address, Form::kText},
-      {{"worker", "service_name", readName}, "LEMONADE_WORKER_SERVICE_NAME", "--name", &WorkerInput::name, Form::kText},
+      {{"worker", "listen_address", config::field<WorkerOptions>(&WorkerOptions::listen_address, readAddress)},
+       "LEMONADE_WORKER_LISTEN_ADDRESS",
+       "--address",
+       &WorkerInput::address,
+       Form::kText},
+      {{"worker", "service_name", config::field<WorkerOptions>(&WorkerOptions::name, readName)},
+       "LEMONADE_WORKER_SERVICE_NAME",
+       "--name",
+       &WorkerInput::name,
+       Form::kText},
       {{"worker", "work_delay_ms", config::duration(&WorkerOptions::delay, Duration::zero(), hours(1))},
-       "LEMONADE_WORKER_WORK_DELAY_MS", "--delay", &WorkerInput::delay, Form::kNumber},
+       "LEMONADE_WORKER_WORK_DELAY_MS",
+       "--delay",
+       &WorkerInput::delay,
+       Form::kNumber},
   };
 }
 
@@ -59,7 +69,7 @@ void readFile(const std::string& file, const std::vector<Key<WorkerOptions>>& ke
       continue;
     }
     config::eachKnownKey(file, "worker", *table, keys, findings, [&](const auto& key, const auto& value) {
-      key.read({key.path(), value, config::sourceOf(file, value.source()), findings}, options);
+      key.field.read({key.path(), value, config::sourceOf(file, value.source()), findings}, options);
     });
   }
 }

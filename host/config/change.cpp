@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+#include "config/change.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+
+namespace lemonade::config {
+namespace {
+
+constexpr std::array<std::pair<std::int64_t, const char*>, 4> kUnits = {
+    {{1'000'000'000, "s"}, {1'000'000, "ms"}, {1'000, "us"}, {1, "ns"}}};
+
+const char* levelText(log::Level level) {
+  constexpr const char* kNames[] = {"error", "warn", "info", "debug"};
+  return kNames[static_cast<std::size_t>(level)];
+}
+
+/// Two that are no number are the same: an option that says "nan" has not changed.
+bool sameValue(const OptionValue& a, const OptionValue& b) {
+  const auto* one = std::get_if<double>(&a.value);
+  const auto* other = std::get_if<double>(&b.value);
+  const bool none = one != nullptr && other != nullptr && std::isnan(*one) && std::isnan(*other);
+  return none || a.value == b.value;
+}
+
+bool sameOptions(const OptionTable& a, const OptionTable& b) {
+  return std::is_permutation(a.begin(), a.end(), b.begin(), b.end(), [](const auto& one, const auto& other) {
+    return one.key == other.key && sameValue(one, other);
+  });
+}
+
+}  // namespace
+
+std::string show(bool value) { return value ? "true" : "false"; }
+
+std::string show(std::uint32_t value) { return std::to_string(value); }
+
+std::string show(double value) {
+  std::array<char, 32> text;
+  const auto [end, error] = std::to_chars(text.data(), text.data() + text.size(), value);
+  return {text.data(), end};
+}
+
+std::string show(Duration value) {
+  for (const auto& [size, unit] : kUnits) {
+    if (value.count() % size == 0) return std::to_string(value.count() / size) + unit;
+  }
+  return {};
+}
+
+std::string show(const std::string& value) { return value.empty() ? "\"\"" : value; }
+
+std::string show(const std::vector<std::string>& values) {
+  std::string text;
+  for (const auto& value : values) text += (text.empty() ? "" : ", ") + value;
+  return "[" + text + "]";
+}
+
+std::string show(const log::Levels& levels) {
+  std::string text = levelText(levels.all);
+  for (const auto& [component, level] : levels.components) text += "," + component + "=" + levelText(level);
+  return text;
+}
+
+std::string show(log::Format format) { return format == log::Format::kJson ? "json" : "text"; }
+
+std::string show(Relay relay) { return relayText(relay); }
+
+bool sameChoice(const PluginChoice& a, const PluginChoice& b) {
+  return a.id == b.id && sameOptions(a.options, b.options);
+}
+
+std::vector<std::string> changesOfOptions(const std::string& name, const PluginChoice& before,
+                                          const PluginChoice& after) {
+  if (before.id != after.id || sameOptions(before.options, after.options)) return {};
+  return {name + " " + after.id + ": options changed"};
+}
+
+}  // namespace lemonade::config
