@@ -73,6 +73,11 @@ std::string Backend::ejectionReason() const {
   return ejection_reason_;
 }
 
+void Backend::setSuspected(bool suspected) {
+  if (suspected && own_trial_ == nullptr) own_trial_ = std::make_shared<Trial>();
+  trial_.store(suspected ? own_trial_.get() : nullptr, std::memory_order_release);
+}
+
 std::string Backend::name() const {
   const std::lock_guard lock(text_mutex_);
   return name_;

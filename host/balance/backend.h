@@ -11,6 +11,7 @@
 #include "balance/counters.h"
 #include "balance/per_worker.h"
 #include "balance/slow_start.h"
+#include "balance/trial.h"
 
 #include <lemonade/strategy.h>
 
@@ -93,9 +94,21 @@ class Backend {
   };
   Failure lastFailure() const noexcept { return last_failure_.load(std::memory_order_relaxed); }
   void setLastFailure(Failure failure) noexcept { last_failure_.store(failure, std::memory_order_relaxed); }
+  /// Sessions in a row that it reset or closed before it answered, which a client may have caused; written like stats().
+  /// Strategies do not see them: a client must not make them shun a backend.
+  std::uint32_t& doubts() noexcept { return doubts_; }
   /// A worker asks control to look whether it should be ejected; true where nobody had asked yet.
   bool raiseSuspicion() noexcept { return !suspected_.exchange(true, std::memory_order_relaxed); }
   bool takeSuspicion() noexcept { return suspected_.exchange(false, std::memory_order_relaxed); }
+
+  /// Its trial while it is under suspicion, else null. Any thread; it lives as long as the backend.
+  Trial* trial() const noexcept { return trial_.load(std::memory_order_acquire); }
+  /// Begins its trial, or goes on with it. Control thread.
+  void setSuspected(bool suspected);
+  /// What its trial came to so far, also where it is over for now; see Trial::take. Control thread.
+  Trial::Outcomes takeOutcomes(std::uint64_t late_since_ns) noexcept {
+    return own_trial_ != nullptr ? own_trial_->take(late_since_ns) : Trial::Outcomes{};
+  }
 
   /// Its slow start. Control thread, by the pool.
   Ramp& ramp() noexcept { return ramp_; }
@@ -126,6 +139,8 @@ class Backend {
   alignas(64) lemonade_backend_stats_t stats_{};
   SampleTimes sample_times_;
   Unanswered unanswered_;
+  std::uint32_t doubts_ = 0;
+  std::atomic<Trial*> trial_{nullptr};
   std::atomic<Failure> last_failure_{Failure::kNone};
   std::atomic<bool> suspected_{false};
 
@@ -137,6 +152,7 @@ class Backend {
 
   BackendSettings settings_;
   Ramp ramp_;
+  std::shared_ptr<Trial> own_trial_;  // made when it is first suspected, for good
 
   std::atomic<bool> healthy_{true};
   std::atomic<bool> ejected_{false};

@@ -6,6 +6,7 @@
 
 #include "balance/backend.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstdint>
@@ -84,7 +85,7 @@ inline void connected(Backend& backend, std::uint64_t took_ns, std::uint64_t now
   detail::sampled(stats, stats.connect_ewma_ns, backend.sampleTimes().connect_ns, took_ns, now_ns);
 }
 
-/// A connect failed, or a session ended by the backend's fault.
+/// A connect failed, or a trial showed that the backend fails its sessions: nothing that a client could cause.
 inline void failed(Backend& backend, std::uint64_t now_ns, Backend::Failure how = Backend::Failure::kReset) noexcept {
   auto& stats = backend.stats();
   backend.setLastFailure(how);
@@ -93,9 +94,33 @@ inline void failed(Backend& backend, std::uint64_t now_ns, Backend::Failure how 
   detail::outcome(stats, true);
 }
 
+/// A session ended by a reset or close of the backend before it answered: its fault, or that of what the client sent.
+inline void doubted(Backend& backend, Backend::Failure how) noexcept {
+  backend.setLastFailure(how);
+  detail::cell(backend.doubts()).fetch_add(1, std::memory_order_relaxed);
+}
+
+/// Doubts so far, in a row. Any thread.
+inline std::uint32_t doubts(Backend& backend) noexcept { return detail::load(backend.doubts()); }
+
+/// It is sure by now that it fails its sessions: so many failures in a row as there were doubts.
+inline void convicted(Backend& backend, std::uint64_t now_ns) noexcept {
+  auto& stats = backend.stats();
+  detail::store(stats.fail_streak, std::max<std::uint32_t>(1, doubts(backend)));
+  detail::store(stats.failed_at_ns, now_ns);
+}
+
+/// So many are held against it from now on.
+inline void setDoubts(Backend& backend, std::uint32_t doubts) noexcept { detail::store(backend.doubts(), doubts); }
+
 /// So many failures in a row are held against it from now on.
 inline void setFailStreak(Backend& backend, std::uint32_t failures) noexcept {
   detail::store(backend.stats().fail_streak, failures);
+}
+
+/// It answered, so there is no doubt.
+inline void forgetDoubts(Backend& backend) noexcept {
+  if (detail::load(backend.doubts()) != 0) setDoubts(backend, 0);
 }
 
 /// Its failures are over and no evidence any more. Control thread.
@@ -120,6 +145,13 @@ inline void exchangeStarted(Backend& backend, std::uint64_t now_ns) noexcept {
   const std::uint32_t before = detail::load(unanswered.count);
   if (before == 0) detail::store(unanswered.since_ns, now_ns);
   detail::store(unanswered.count, before + 1);
+}
+
+/// The client of an exchange under way since started_ns says more: its clock starts again.
+inline void exchangeRestarted(Backend& backend, std::uint64_t started_ns, std::uint64_t now_ns) noexcept {
+  detail::cell(backend.stats().waiting_since_sum_us)
+      .fetch_add(now_ns / 1000 - started_ns / 1000, std::memory_order_relaxed);
+  detail::store(backend.unanswered().since_ns, now_ns);
 }
 
 /// The exchange that began at started_ns ends without an answer: its session is over.

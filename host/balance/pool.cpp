@@ -159,12 +159,15 @@ bool Pool::pickFrom(const View& view, const View::Tier& tier, lemonade_connectio
       index = pickInstead(tier, connection);
       if (index == LEMONADE_PICK_NONE) break;
     }
+    if (view.backend(index).trial() != nullptr && connection.attempt == 0) [[unlikely]]
+      index = tossCoin(view, tier, connection, excluded, index, picked);
     if (feedback::acquire(view.backend(index))) {
       picked.what = Picked::What::kBackend;
       picked.backend = &view.backend(index);
       return true;
     }
     excluded.add(index);
+    picked.trial = nullptr;
   }
   // Whether it is still full does not matter: a place that became free since the strategy looked is worth another look.
   for (std::uint32_t i = 0; i < tier.get().eligible_count && !picked.full; ++i) {
@@ -172,6 +175,31 @@ bool Pool::pickFrom(const View& view, const View::Tier& tier, lemonade_connectio
     picked.full = view.backend(index).maxConnections() != 0 && !excluded.containsTried(index);
   }
   return false;
+}
+
+// Of a backend under suspicion: a coin gives it the client, or asks the strategy again without those that are suspected.
+// Where nobody else is left the client goes to it, and says nothing.
+std::uint32_t Pool::tossCoin(const View& view, const View::Tier& tier, lemonade_connection_t& connection,
+                             Excluded excluded, std::uint32_t meant, Picked& picked) noexcept {
+  const auto& backends = tier.get();
+  for (std::uint32_t i = 0; i < backends.eligible_count; ++i)
+    if (const std::uint32_t index = backends.eligible[i]; view.backend(index).trial() != nullptr) excluded.add(index);
+  excluded.show(connection);
+  const std::uint32_t instead = pickInstead(tier, connection);
+  Trial* const trial = view.backend(meant).trial();
+  if (instead == LEMONADE_PICK_NONE || view.backend(instead).trial() != nullptr || trial == nullptr) return meant;
+  picked.trial = trial;
+  // The strategy may have gone by this number, so its bits are mixed; by Fibonacci hashing (Knuth).
+  const bool here = ((connection.random * 0x9e3779b97f4a7c15) >> 63) != 0;
+  picked.arm = here ? Trial::Arm::kHere : Trial::Arm::kElsewhere;
+  if (here) return meant;
+  const Strategy& strategy = view.strategy();
+  picked.cookie = 0;
+  const std::uint32_t other = strategy.table().pick(strategy.self(), strategy.lane(connection.worker), tier.prepared(),
+                                                    &connection, &backends, &picked.cookie);
+  if (other < backends.backend_count && tier.eligible(other) && !excluded.contains(other)) return other;
+  picked.cookie = picked.generation = 0;
+  return instead;
 }
 
 bool Pool::hasPlace() const noexcept {
@@ -206,7 +234,8 @@ void Pool::release(Backend& backend) noexcept {
 
 void Pool::noteFailure(Backend& backend) noexcept {
   const std::uint32_t most = suspicious_.load(std::memory_order_relaxed);
-  if (most == 0 || lemonade_load_u32(&backend.stats().fail_streak) < most) return;
+  if (most == 0) return;
+  if (lemonade_load_u32(&backend.stats().fail_streak) < most && feedback::doubts(backend) < most) return;
   if (backend.raiseSuspicion()) on_suspicion_();
 }
 

@@ -27,6 +27,8 @@ struct Picked {
   Backend* backend = nullptr;         ///< of kBackend: a place is taken there, give it back with Pool::release
   std::uint64_t cookie = 0;           ///< the strategy's
   std::uint64_t generation = 0;       ///< of the strategy that picked; 0 where the host picked in its place
+  Trial* trial = nullptr;             ///< the connection takes part in it; valid as a backend of the view is
+  Trial::Arm arm{};                   ///< of that trial
   bool full = false;                  ///< of kNone: a backend that would do is, or just was, at its limit
   bool invalid = false;               ///< the strategy's answer was unusable, the host picked in its place
   const plugin::Info* asked = nullptr;  ///< the strategy; valid until the worker next announces itself
@@ -115,7 +117,7 @@ class Pool {
   /// The one that waits since then has no use for a place that it was offered.
   void passPlaceOn(std::uint64_t since) const { on_place_(since); }
 
-  /// A session of this backend failed: it raises suspicion where that makes one failure too many.
+  /// A connect to this backend failed, or a session: it raises suspicion where that makes one too many in a row.
   void noteFailure(Backend& backend) noexcept;
   /// So many failures in a row are too many; 0: any number is fine. Any thread.
   void setSuspicious(std::uint32_t failures) noexcept { suspicious_.store(failures, std::memory_order_relaxed); }
@@ -130,6 +132,8 @@ class Pool {
   class Excluded;
   bool pickFrom(const View& view, const View::Tier& tier, lemonade_connection_t& connection, Excluded& excluded,
                 Picked& picked) noexcept;
+  std::uint32_t tossCoin(const View& view, const View::Tier& tier, lemonade_connection_t& connection, Excluded excluded,
+                         std::uint32_t meant, Picked& picked) noexcept;
   std::uint32_t pickInstead(const View::Tier& tier, const lemonade_connection_t& connection) noexcept;
 
   // Control thread only.

@@ -3,6 +3,7 @@
 
 #include "balance/feedback.h"
 #include "base/log.h"
+#include "health/evidence.h"
 
 #include <sys/eventfd.h>
 
@@ -16,8 +17,10 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration kLook = 250ms;        // for hanging backends
+constexpr Duration kLook = 250ms;  // for hanging backends
+constexpr std::uint64_t kLookNs = 250'000'000;
 constexpr std::uint64_t kFarLonger = 10;  // than answers take: that many times
+constexpr std::uint64_t kFadeNs = 30'000'000'000;
 
 const char* wordsFor(Backend::Failure failure) noexcept {
   switch (failure) {
@@ -29,12 +32,6 @@ const char* wordsFor(Backend::Failure failure) noexcept {
     case Backend::Failure::kClosed: return "closed before it answered";
   }
   return "failed";
-}
-
-/// A check makes a connection too, so it can tell whether these are over; of the others it may know nothing.
-bool showsInChecks(Backend::Failure failure) noexcept {
-  using enum Backend::Failure;
-  return failure == kRefused || failure == kTimeout || failure == kConnectError;
 }
 
 std::string seconds(std::uint64_t ns) {
@@ -80,7 +77,16 @@ struct Ejector::Record {
   bool checks_decide = false;            // whether it returns before its time
   std::uint64_t checked_against_ns = 0;  // the newest failure when the last check was heard of
   std::uint32_t passed = 0;              // checks in a row, begun since then
+  Evidence evidence;                     // of its trial
 
+  /// Begins anew as one of which nothing is known.
+  void forgetDoubts() {
+    (void)backend->takeOutcomes(0);
+    backend->setSuspected(false);
+    evidence.forget();
+    feedback::setDoubts(*backend, 0);
+    feedback::forgetUnanswered(*backend);
+  }
   /// Back from an ejection by time, and without an answer since.
   bool onProbation() const noexcept {
     return returned_ns != 0 && !trusted && feedback::answeredAtNs(*backend) < returned_ns;
@@ -117,12 +123,14 @@ void Ejector::configure(const EjectionSettings& settings) {
   loop_.cancel(std::exchange(looking_, 0));
   if (settings.enabled) {
     if (!was_enabled)
-      for (const auto& [backend, record] : records_) feedback::forgetUnanswered(*record->backend);
-    looking_ = loop_.every(kLook, [this] { lookForHanging(); });
+      for (const auto& [backend, record] : records_) record->forgetDoubts();
+    looking_ = loop_.every(kLook, [this] { look(); });
     return;
   }
-  for (const auto& [backend, record] : records_)
+  for (const auto& [backend, record] : records_) {
     if (record->backend->ejected()) letBack(*record, "ejection is disabled", false);
+    record->forgetDoubts();
+  }
 }
 
 void Ejector::setBackends(const std::vector<std::shared_ptr<Backend>>& backends) {
@@ -137,7 +145,7 @@ void Ejector::setBackends(const std::vector<std::shared_ptr<Backend>>& backends)
       record->backend = backend;
       // It may have been here before: what it did since nobody judged it is void.
       (void)backend->takeSuspicion();
-      feedback::forgetUnanswered(*backend);
+      record->forgetDoubts();
     }
   }
   for (const auto& [backend, record] : before) {
@@ -145,6 +153,7 @@ void Ejector::setBackends(const std::vector<std::shared_ptr<Backend>>& backends)
     loop_.cancel(record->timer);
     // Should it come back while it drains, nobody would let it in again.
     record->backend->setEjected(false, "");
+    record->backend->setSuspected(false);
   }
 }
 
@@ -153,7 +162,7 @@ bool Ejector::forgive(Backend& backend) {
   if (found == records_.end()) return false;
   found->second->in_a_row = 0;
   feedback::forgetFailures(backend);
-  feedback::forgetUnanswered(backend);
+  found->second->forgetDoubts();
   if (!backend.ejected()) return false;
   letBack(*found->second, "its checks pass again", true);
   return true;
@@ -169,8 +178,7 @@ void Ejector::heardCheck(Backend& backend, bool passed, std::uint64_t began_ns) 
   if (backend.ejected()) {
     if (!record.checks_decide) return;
     letBack(record, "its checks pass", true);
-  } else if (const bool shunned = lemonade_load_u32(&backend.stats().fail_streak) != 0;
-             shunned && showsInChecks(backend.lastFailure()) && !record.onProbation()) {
+  } else if (lemonade_load_u32(&backend.stats().fail_streak) != 0 && !record.onProbation()) {
     feedback::forgetFailures(backend);
   }
 }
@@ -185,35 +193,61 @@ void Ejector::stop() {
 void Ejector::onSuspicion() {
   eventfd_t ignored;
   (void)::eventfd_read(suspicions_.get(), &ignored);
-  auto census = count();
-  for (const auto& [key, record] : records_) {
-    Backend& backend = *record->backend;
-    if (!backend.takeSuspicion()) continue;
-    const std::uint32_t failures = lemonade_load_u32(&backend.stats().fail_streak);
-    if (failures < settings_.consecutive_failures) continue;
-    const auto failure = backend.lastFailure();
-    const char* const how_many = failures == 1 ? " failure: " : " failures in a row: ";
-    eject(*record, std::to_string(failures) + how_many + wordsFor(failure), showsInChecks(failure), census);
-  }
-}
-
-void Ejector::lookForHanging() {
-  const std::uint64_t median = medianExchangeNs(*pool_.backends());
-  if (median == 0) return;
   const std::uint64_t now = nowNs();
   auto census = count();
   for (const auto& [key, record] : records_) {
-    // What it owes from before it was taken out says nothing about how it is when it comes back.
-    if (!record->backend->inService() || !record->backend->fit()) feedback::forgetUnanswered(*record->backend);
-    const auto [count, since] = feedback::unanswered(*record->backend);
-    if (count < (record->onProbation() ? 1 : settings_.consecutive_failures)) continue;
-    const std::uint64_t long_ago = std::max({static_cast<std::uint64_t>(settings_.unanswered_timeout.count()),
-                                             kFarLonger * median, kFarLonger * exchangeNs(*record->backend)});
-    if (now < since + long_ago) continue;
-    const char* const answers = count == 1 ? " answer" : " answers";
-    eject(*record, "owes " + std::to_string(count) + answers + " and gave none for " + seconds(now - since), false,
-          census);
+    if (!record->backend->takeSuspicion()) continue;
+    judgeConnects(*record, census);
+    judgeSessions(*record, now, census);
   }
+}
+
+void Ejector::look() {
+  const std::uint64_t now = nowNs();
+  usual_ns_ = medianExchangeNs(*pool_.backends());
+  const bool fades = now - faded_ns_ > kFadeNs;
+  if (fades) faded_ns_ = now;
+  auto census = count();
+  for (const auto& [key, record] : records_) {
+    if (fades) record->evidence.fade();
+    judgeSessions(*record, now, census);
+  }
+}
+
+void Ejector::judgeConnects(Record& record, Census& census) {
+  const std::uint32_t failures = lemonade_load_u32(&record.backend->stats().fail_streak);
+  if (failures < settings_.consecutive_failures) return;
+  const char* const how_many = failures == 1 ? " failure: " : " failures in a row: ";
+  eject(record, std::to_string(failures) + how_many + wordsFor(record.backend->lastFailure()), true, census);
+}
+
+// Whether it is put on trial, or goes on with it.
+bool Ejector::isSuspect(const Record& record, std::uint64_t now) const noexcept {
+  if (feedback::doubts(*record.backend) >= settings_.consecutive_failures) return true;
+  const auto [count, since] = feedback::unanswered(*record.backend);
+  return usual_ns_ != 0 && count >= settings_.consecutive_failures &&
+         now > since + std::max({kLookNs, kFarLonger * usual_ns_, kFarLonger * exchangeNs(*record.backend)});
+}
+
+void Ejector::judgeSessions(Record& record, std::uint64_t now, Census& census) {
+  Backend& backend = *record.backend;
+  // What was before it was taken out says nothing about how it is when it comes back.
+  if (!backend.inService() || !backend.fit()) return record.forgetDoubts();
+  const std::uint64_t late = std::max({static_cast<std::uint64_t>(settings_.unanswered_timeout.count()),
+                                       kFarLonger * usual_ns_, kFarLonger * exchangeNs(backend)});
+  record.evidence.add(backend.takeOutcomes(usual_ns_ != 0 ? now - late : 0));
+  if (record.evidence.convicts()) {
+    const auto& [failed, answered] = std::pair(record.evidence.failedHere(), record.evidence.answeredElsewhere());
+    const auto [owed, since] = feedback::unanswered(backend);
+    const std::string what = feedback::doubts(backend) != 0
+                                 ? std::to_string(failed) + " failures in a row: " + wordsFor(backend.lastFailure())
+                                 : "owes " + std::to_string(owed) + " answers and gave none for " + seconds(now - since);
+    feedback::convicted(backend, now);
+    eject(record, what + ", while " + std::to_string(answered) + " sent elsewhere were answered", false, census);
+    if (backend.ejected()) return record.forgetDoubts();
+  }
+  const bool suspect = settings_.enabled && isSuspect(record, now);
+  if (suspect != (backend.trial() != nullptr)) backend.setSuspected(suspect);
 }
 
 Ejector::Census Ejector::count() const {
@@ -255,12 +289,14 @@ void Ejector::letBack(Record& record, const char* why, bool trusted) {
   loop_.cancel(std::exchange(record.timer, 0));
   record.returned_ns = nowNs();
   record.trusted = trusted;
-  feedback::forgetUnanswered(backend);
-  // On probation one failure is enough, whatever it was ejected for.
+  record.forgetDoubts();
+  // On probation one connect that fails is enough, whatever it was ejected for, and it is on trial from the start.
   if (trusted) {
     feedback::forgetFailures(backend);
   } else {
     feedback::setFailStreak(backend, settings_.consecutive_failures - 1);
+    feedback::setDoubts(backend, settings_.consecutive_failures);
+    backend.setSuspected(settings_.enabled);
   }
   backend.setEjected(false, "");
   if (!backend.healthy()) return;  // for everybody else it is down, before and after

@@ -2,11 +2,14 @@
 //
 // Passive health: takes a backend out for a while when real traffic shows that it fails, whatever its checks say, and
 // lets it back on probation. After Envoy's outlier detection, with two things of our own: a backend that hangs shows by
-// the answers it owes, and one that comes back is out again with its first failure.
+// the answers it owes, and no client can eject a backend.
 //
-//   failing  consecutive_failures in a row: connects that fail, sessions that it ends before it answered
-//   hanging  as many exchanges since its last answer, the first of them unanswered_timeout ago, and far longer ago than
-//            answers take in this pool; where nobody answers, as with one-way protocols, nobody hangs
+//   failing  consecutive_failures connects in a row that fail, which only a backend can cause
+//   suspect  as many sessions in a row that it ended before it answered, or as many exchanges since its last answer and
+//            far longer ago than answers take in this pool: a client may have caused that, so it is tried (balance/trial.h)
+//   convict  where the trial shows that clients fail there and not elsewhere (evidence.h); it hangs where an answer takes
+//            unanswered_timeout, and far longer than in this pool. Where nobody answers, as with one-way protocols, nobody
+//            hangs
 //   out for  base_time * ejections in a row, at most max_time; each base_time without one takes back one
 //   or until where its connects failed, which is what checks can judge: as many of them passed since as take a backend
 //            up. Believed once: one that is ejected again after that serves its time
@@ -72,8 +75,11 @@ class Ejector {
   struct Record;
 
   void onSuspicion();
-  void lookForHanging();
+  void look();
   struct Census;
+  void judgeConnects(Record& record, Census& census);
+  void judgeSessions(Record& record, std::uint64_t now, Census& census);
+  bool isSuspect(const Record& record, std::uint64_t now) const noexcept;
   Census count() const;
   void eject(Record& record, const std::string& reason, bool shows_in_checks, Census& census);
   void letBack(Record& record, const char* why, bool trusted);
@@ -85,6 +91,8 @@ class Ejector {
   EjectionSettings settings_;
   std::unordered_map<const Backend*, std::unique_ptr<Record>> records_;
   ControlLoop::TimerId looking_ = 0;
+  std::uint64_t usual_ns_ = 0;  // what answers take in the pool, the median; 0: nobody answers
+  std::uint64_t faded_ns_ = 0;
   Counter ejections_;
 };
 

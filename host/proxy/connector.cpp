@@ -97,6 +97,7 @@ Connector::Pick Connector::pick(Session& session, std::uint64_t now) noexcept {
     session.target = picked.backend;
     session.cookie = picked.cookie;
     session.generation = picked.generation;
+    session.trial = picked.trial != nullptr ? Trial::Part(*picked.trial, picked.arm) : Trial::Part();
     return Pick::kBackend;
   }
   const bool none = picked.what == Picked::What::kNone;

@@ -62,17 +62,13 @@ void Meter::connectFailed(Session& session, int error, bool blame, std::uint64_t
                                        : counters.connect_errors)
       .add();
   if (!blame) return abandoned(session, now);
-  blameBackend(session, how, now);
+  feedback::failed(*session.target, now, how);
+  pool_.noteFailure(*session.target);
   if (!pool_.wants(LEMONADE_EVENT_CONNECT_FAILED)) return;
   auto told = event(session, LEMONADE_EVENT_CONNECT_FAILED, now);
   told.value_ns = now - session.attempted_at;
   told.error = error;
   pool_.tell(worker_, told, session.generation);
-}
-
-void Meter::blameBackend(Session& session, Backend::Failure how, std::uint64_t now) noexcept {
-  feedback::failed(*session.target, now, how);
-  pool_.noteFailure(*session.target);
 }
 
 void Meter::abandoned(Session& session, std::uint64_t now) noexcept {
@@ -86,6 +82,13 @@ void Meter::beginExchange(Session& session) noexcept {
   session.in_exchange = true;
   session.exchange_at = nowNs();
   feedback::exchangeStarted(*session.target, session.exchange_at);
+  session.trial.asked(session.exchange_at);
+}
+
+void Meter::restartExchange(Session& session, std::uint64_t now) noexcept {
+  feedback::exchangeRestarted(*session.target, session.exchange_at, now);
+  session.exchange_at = now;
+  session.trial.asked(now);
 }
 
 void Meter::endExchange(Session& session) noexcept {
@@ -108,6 +111,20 @@ void Meter::endExchange(Session& session) noexcept {
 void Meter::firstAnswer(Session& session) noexcept {
   session.answered = true;
   feedback::succeeded(*session.target);
+  feedback::forgetDoubts(*session.target);
+  session.trial.answered();
+}
+
+// Tells the trial that the session takes part in what came of it, unless it has been answered.
+void Meter::endTrial(Session& session, bool failed) noexcept {
+  if (failed) return session.trial.failed();
+  switch (session.reason) {
+    case CloseReason::kDone:
+      // A client that only looks whether somebody listens shows nothing more.
+      return session.in_exchange ? session.trial.answered() : session.trial.dismiss();
+    case CloseReason::kClientReset: return session.trial.left();
+    default: return session.trial.dismiss();
+  }
 }
 
 void Meter::countEnd(Session& session, BackendCounters& counters, std::uint64_t now) noexcept {
@@ -116,14 +133,21 @@ void Meter::countEnd(Session& session, BackendCounters& counters, std::uint64_t 
   const bool reset = session.reason == CloseReason::kBackendReset;
   if (reset) counters.resets.add();
   if (session.turned_away) counters.early_closes.add();
-  // A reset by one that owed nothing is no failure: many servers end idle connections so.
-  if (session.turned_away || (reset && (session.in_exchange || !session.answered))) {
-    blameBackend(session, reset ? Backend::Failure::kReset : Backend::Failure::kClosed, now);
+  // A reset by one that owed nothing is no failure: many servers end idle connections so. Nor says one that had answered
+  // before much about the backend: it took what this very client sent for no reason to go on.
+  const bool early = !session.answered && (session.turned_away || reset);
+  if (session.trial) endTrial(session, early);
+  if (early) {
+    feedback::doubted(*session.target, reset ? Backend::Failure::kReset : Backend::Failure::kClosed);
+    pool_.noteFailure(*session.target);
+  }
+  if (early || (reset && session.in_exchange)) {
     auto told = event(session, LEMONADE_EVENT_ERROR, now);
     told.error = reset ? ECONNRESET : 0;
     pool_.tell(worker_, told, session.generation);
   } else if (!session.answered && session.reason == CloseReason::kDone) {
     feedback::succeeded(*session.target);
+    if (session.in_exchange) feedback::forgetDoubts(*session.target);
   }
 }
 

@@ -4,10 +4,12 @@
 // counters, the strategy's events and the access log. Worker thread only.
 //
 // An exchange begins with the first client byte forwarded after the backend spoke last, and ends with the first backend
-// byte that follows: request and response of HTTP, Redis or SQL, timed without reading a protocol.
+// byte that follows: request and response of HTTP, Redis or SQL, timed without reading a protocol. Its time counts from the
+// last byte that the client had forwarded before the answer: an upload that goes on is not a backend that is slow.
 #pragma once
 
 #include "balance/pool.h"
+#include "base/clock.h"
 #include "proxy/session.h"
 
 #include <cstdint>
@@ -30,7 +32,10 @@ class Meter {
   void bytesIn(Session& session, std::uint64_t size) noexcept {
     session.bytes_in += size;
     session.target->counters(worker_).bytes_in.add(size);
-    if (!session.in_exchange) beginExchange(session);
+    if (!session.in_exchange)
+      beginExchange(session);
+    else if (const std::uint64_t now = coarseNs(); now > session.exchange_at + kRestartNs)
+      restartExchange(session, now);
   }
   void bytesOut(Session& session, std::uint64_t size) noexcept {
     session.bytes_out += size;
@@ -43,10 +48,13 @@ class Meter {
   void closed(Session& session, std::uint64_t now) noexcept;
 
  private:
+  static constexpr std::uint64_t kRestartNs = 20'000'000;  // a clock that starts again does so this often at most
+
   void beginExchange(Session& session) noexcept;
+  void restartExchange(Session& session, std::uint64_t now) noexcept;
   void endExchange(Session& session) noexcept;
   void firstAnswer(Session& session) noexcept;
-  void blameBackend(Session& session, Backend::Failure how, std::uint64_t now) noexcept;
+  void endTrial(Session& session, bool failed) noexcept;
   void countEnd(Session& session, BackendCounters& counters, std::uint64_t now) noexcept;
   lemonade_strategy_event_t event(const Session& session, std::uint32_t type, std::uint64_t now) const noexcept;
   void writeAccessLog(const Session& session, std::uint64_t now) const noexcept;

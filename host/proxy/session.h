@@ -108,6 +108,7 @@ struct alignas(16) Session {
   std::uint64_t generation = 0;
   std::uint32_t attempt = 0;
   Tried tried;
+  Trial::Part trial;  ///< of a backend that was under suspicion when this was placed
 
   Address client_address;
   std::uint16_t local_port = 0;

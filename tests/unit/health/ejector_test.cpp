@@ -4,6 +4,7 @@
 #include "balance/feedback.h"
 
 #include <catch2/catch.hpp>
+#include <functional>
 #include <future>
 #include <string>
 #include <thread>
@@ -36,11 +37,47 @@ class Bench {
     loop.stop();
   }
 
-  void fail(std::size_t index, int times, Backend::Failure how = Backend::Failure::kReset) {
+  /// Connects to it fail, one after the other.
+  void fail(std::size_t index, int times, Backend::Failure how = Backend::Failure::kRefused) {
     for (int i = 0; i < times; ++i) {
       feedback::failed(*backends[index], nowNs(), how);
       pool.noteFailure(*backends[index]);
     }
+  }
+  /// Sessions that it ends before it answers, by whoever's fault.
+  void doubt(std::size_t index, int times, Backend::Failure how = Backend::Failure::kReset) {
+    for (int i = 0; i < times; ++i) {
+      feedback::doubted(*backends[index], how);
+      pool.noteFailure(*backends[index]);
+    }
+  }
+  bool onTrial(std::size_t index) const { return backends[index]->trial() != nullptr; }
+  /// A client that takes part in its trial.
+  Trial::Part part(std::size_t index, Trial::Arm arm) { return {*backends[index]->trial(), arm}; }
+  /// Clients that fail there, and as many that are answered elsewhere: with as many doubts, if it is on trial.
+  void showFault(std::size_t index, int clients, Backend::Failure how = Backend::Failure::kReset) {
+    for (int i = 0; i < clients; ++i) {
+      part(index, Trial::Arm::kElsewhere).answered();
+      part(index, Trial::Arm::kHere).failed();
+      doubt(index, 1, how);
+    }
+  }
+  /// Puts it on trial and shows that it is at fault; true where it is ejected for that.
+  bool convict(std::size_t index, Backend::Failure how = Backend::Failure::kReset) {
+    doubt(index, 3, how);
+    if (!eventually([&] { return onTrial(index); })) return false;
+    showFault(index, kPairs, how);
+    return eventually([&] { return out(index); });
+  }
+  static constexpr int kPairs = 7;
+  /// Clients that wait so long for their first answer, there and elsewhere.
+  std::vector<Trial::Part> wait(std::size_t index, int clients, Trial::Arm arm, Duration ago) {
+    std::vector<Trial::Part> parts;
+    for (int i = 0; i < clients; ++i) {
+      parts.push_back(part(index, arm));
+      parts.back().asked(nowNs() - static_cast<std::uint64_t>(ago.count()));
+    }
+    return parts;
   }
   /// An exchange that began so long ago and has not been answered.
   void ask(std::size_t index, Duration ago) {
@@ -51,9 +88,9 @@ class Bench {
     feedback::exchangeStarted(*backends[index], began);
     feedback::exchangeAnswered(*backends[index], began, nowNs());
   }
-  template <class F>
-  bool eventually(F reached) {
-    for (const auto end = nowNs() + 5'000'000'000; nowNs() < end; std::this_thread::sleep_for(1ms)) {
+  bool eventually(const std::function<bool()>& reached, Duration within = 5s) {
+    const auto end = nowNs() + static_cast<std::uint64_t>(within.count());
+    for (; nowNs() < end; std::this_thread::sleep_for(1ms)) {
       bool now = false;
       loop.run([&] { now = reached(); });
       if (now) return true;
@@ -79,7 +116,7 @@ class Bench {
 
 }  // namespace
 
-TEST_CASE("Ejector takes out a backend with too many failures in a row and says why", "[health]") {
+TEST_CASE("Ejector takes out a backend with too many connects in a row that fail and says why", "[health]") {
   Bench bench(3);
   bench.fail(0, 2);
   feedback::succeeded(*bench.backends[0]);
@@ -88,9 +125,66 @@ TEST_CASE("Ejector takes out a backend with too many failures in a row and says 
   CHECK_FALSE(bench.out(0));
   bench.fail(0, 1);
   REQUIRE(bench.eventually([&] { return bench.out(0); }));
-  CHECK(bench.backends[0]->ejectionReason() == "3 failures in a row: reset before it answered");
+  CHECK(bench.backends[0]->ejectionReason() == "3 failures in a row: connection refused");
   CHECK(bench.ejector.ejections() == 1);
   CHECK_FALSE(bench.out(1));
+}
+
+TEST_CASE("Ejector takes out a backend whose trial shows that clients fail there and not elsewhere", "[health]") {
+  using enum Backend::Failure;
+  Bench bench(3);
+  bench.doubt(0, 2);
+  bench.settle();
+  CHECK_FALSE(bench.onTrial(0));
+  bench.doubt(0, 1);
+  REQUIRE(bench.eventually([&] { return bench.onTrial(0); }));
+  bench.showFault(0, Bench::kPairs - 1);
+  bench.settle();
+  CHECK_FALSE(bench.out(0));
+  bench.showFault(0, 1);
+  REQUIRE(bench.eventually([&] { return bench.out(0); }));
+  CHECK(bench.backends[0]->ejectionReason() ==
+        "7 failures in a row: reset before it answered, while 7 sent elsewhere were answered");
+  CHECK_FALSE(bench.onTrial(0));
+}
+
+TEST_CASE("Ejector takes out nobody for clients that fail wherever they go", "[health]") {
+  Bench bench(3);
+  bench.doubt(0, 3);
+  REQUIRE(bench.eventually([&] { return bench.onTrial(0); }));
+  SECTION("of which each fails on either side") {
+    for (int i = 0; i < 100; ++i) {
+      bench.part(0, Trial::Arm::kHere).failed();
+      bench.part(0, Trial::Arm::kElsewhere).failed();
+      bench.doubt(0, 1);
+    }
+  }
+  SECTION("of which one alone fails, as often as it likes") {
+    for (int i = 0; i < 1000; ++i) bench.part(0, Trial::Arm::kHere).failed();
+    bench.doubt(0, 1000);
+  }
+  SECTION("of which some are answered there") {
+    for (int i = 0; i < 100; ++i) {
+      bench.part(0, Trial::Arm::kHere).failed();
+      bench.part(0, Trial::Arm::kHere).answered();
+      bench.part(0, Trial::Arm::kElsewhere).answered();
+      bench.doubt(0, 1);
+    }
+  }
+  bench.settle();
+  CHECK_FALSE(bench.out(0));
+}
+
+TEST_CASE("Ejector ends a trial with the first answer and doubts shun nobody", "[health]") {
+  Bench bench(3);
+  bench.doubt(0, 5);
+  REQUIRE(bench.eventually([&] { return bench.onTrial(0); }));
+  const auto& stats = bench.backends[0]->stats();
+  CHECK(stats.fail_streak == 0);
+  CHECK(stats.error_rate == 0);
+  CHECK(stats.failed_at_ns == 0);
+  feedback::forgetDoubts(*bench.backends[0]);
+  CHECK(bench.eventually([&] { return !bench.onTrial(0); }));
 }
 
 TEST_CASE("Ejector never takes out more than its share nor the last one that is fit", "[health]") {
@@ -114,6 +208,11 @@ TEST_CASE("Ejector lets a backend back on probation and keeps it out longer each
   const std::uint64_t first = nowNs();
   REQUIRE(bench.eventually([&] { return !bench.out(0); }));
   const std::uint64_t first_took = nowNs() - first;
+  // One that refuses is still as it was; one that a client says bad things of is on trial.
+  CHECK(bench.onTrial(0));
+  bench.doubt(0, 1);
+  bench.settle();
+  CHECK_FALSE(bench.out(0));
   bench.fail(0, 1);
   REQUIRE(bench.eventually([&] { return bench.out(0); }));
   const std::uint64_t second = nowNs();
@@ -127,21 +226,58 @@ TEST_CASE("Ejector takes out a backend that owes answers far longer than the poo
   bench.answer(0, 5ms);
   bench.answer(1, 5ms);
   for (int i = 0; i < 3; ++i) bench.ask(2, 2s);
+  REQUIRE(bench.eventually([&] { return bench.onTrial(2); }));
+  auto owed = bench.wait(2, Bench::kPairs, Trial::Arm::kHere, 2s);
+  for (int i = 0; i < Bench::kPairs; ++i) bench.part(2, Trial::Arm::kElsewhere).answered();
   REQUIRE(bench.eventually([&] { return bench.out(2); }));
   CHECK(bench.backends[2]->ejectionReason().find("owes 3 answers") == 0);
 }
 
-TEST_CASE("Ejector takes out a hanging backend on probation for one answer owed although it accepts", "[health]") {
+TEST_CASE("Ejector counts the answers that a client did not wait for", "[health]") {
+  Bench bench(3, {.base_time = 1h, .max_time = 1h, .unanswered_timeout = 500ms});
+  bench.answer(0, 5ms);
+  for (int i = 0; i < 3; ++i) bench.ask(2, 1s);
+  REQUIRE(bench.eventually([&] { return bench.onTrial(2); }));
+  for (auto& part : bench.wait(2, Bench::kPairs, Trial::Arm::kHere, 200ms)) part.left();
+  for (int i = 0; i < Bench::kPairs; ++i) bench.part(2, Trial::Arm::kElsewhere).answered();
+  CHECK(bench.eventually([&] { return bench.out(2); }));
+}
+
+TEST_CASE("Ejector takes out nobody for clients who are owed answers wherever they go", "[health]") {
+  Bench bench(3, {.base_time = 1h, .max_time = 1h, .unanswered_timeout = 100ms});
+  bench.answer(0, 5ms);
+  for (int i = 0; i < 3; ++i) bench.ask(2, 2s);
+  REQUIRE(bench.eventually([&] { return bench.onTrial(2); }));
+  std::vector<Trial::Part> parts;
+  SECTION("as those that send half of a request") {
+    for (const auto arm : {Trial::Arm::kHere, Trial::Arm::kElsewhere})
+      for (auto& part : bench.wait(2, 15, arm, 1s)) parts.push_back(std::move(part));
+    CHECK_FALSE(bench.eventually([&] { return bench.out(2); }, 600ms));
+  }
+  SECTION("as those that still upload") {
+    for (int i = 0; i < Bench::kPairs; ++i) bench.part(2, Trial::Arm::kElsewhere).answered();
+    parts = bench.wait(2, 15, Trial::Arm::kHere, 90ms);
+    CHECK_FALSE(bench.eventually(
+        [&] {
+          for (auto& part : parts) part.asked(nowNs());
+          return bench.out(2);
+        },
+        600ms));
+  }
+}
+
+TEST_CASE("Ejector has a backend that came back from hanging on trial from the start", "[health]") {
   Bench bench(3, {.base_time = 300ms, .max_time = 1h, .unanswered_timeout = 50ms});
   bench.answer(0, 1ms);
   bench.answer(1, 1ms);
   for (int i = 0; i < 3; ++i) bench.ask(2, 1s);
+  REQUIRE(bench.eventually([&] { return bench.onTrial(2); }));
+  bench.showFault(2, Bench::kPairs);
   REQUIRE(bench.eventually([&] { return bench.out(2); }));
   REQUIRE(bench.eventually([&] { return !bench.out(2); }));
-  feedback::connected(*bench.backends[2], 1'000, nowNs());
-  bench.ask(2, 1s);
+  CHECK(bench.onTrial(2));
+  bench.showFault(2, Bench::kPairs);
   REQUIRE(bench.eventually([&] { return bench.out(2); }));
-  CHECK(bench.backends[2]->ejectionReason().find("owes 1 answer ") == 0);
 }
 
 TEST_CASE("Ejector holds nothing from before against a backend that comes back", "[health]") {
@@ -149,16 +285,15 @@ TEST_CASE("Ejector holds nothing from before against a backend that comes back",
   bench.answer(1, 1ms);
   bench.loop.run([&] { bench.ejector.setBackends({bench.backends[1], bench.backends[2]}); });
   bench.fail(0, 5);
+  bench.doubt(0, 5);
   for (int i = 0; i < 3; ++i) bench.ask(0, 1s);
   bench.settle();
   bench.loop.run([&] { bench.ejector.setBackends(bench.backends); });
   for (int i = 0; i < 3; ++i) bench.ask(2, 1s);
-  // When this one is out, the other has been looked at, too.
-  REQUIRE(bench.eventually([&] { return bench.out(2); }));
+  // When this one is on trial, the other has been looked at, too.
+  REQUIRE(bench.eventually([&] { return bench.onTrial(2); }));
+  CHECK_FALSE(bench.onTrial(0));
   CHECK_FALSE(bench.out(0));
-  bench.loop.run([&] { bench.ejector.configure({.base_time = 1h, .max_time = 1h, .max_share = 1}); });
-  bench.fail(0, 1);
-  CHECK(bench.eventually([&] { return bench.out(0); }));
 }
 
 TEST_CASE("Ejector bears with slow answers where the whole pool is slow or nobody answers", "[health]") {
@@ -174,10 +309,10 @@ TEST_CASE("Ejector bears with slow answers where the whole pool is slow or nobod
   probe.answer(1, 5ms);
   for (int i = 0; i < 3; ++i) probe.ask(0, 10s);
   // Once the last one has looked, the others have, too: they began earlier.
-  REQUIRE(probe.eventually([&] { return probe.out(0); }));
-  CHECK_FALSE(silent.out(0));
-  CHECK_FALSE(slow.out(0));
-  CHECK_FALSE(answered.out(0));
+  REQUIRE(probe.eventually([&] { return probe.onTrial(0); }));
+  CHECK_FALSE(silent.onTrial(0));
+  CHECK_FALSE(slow.onTrial(0));
+  CHECK_FALSE(answered.onTrial(0));
 }
 
 TEST_CASE("Ejector lets everybody back where it is disabled and keeps records over a reload", "[health]") {
@@ -242,9 +377,9 @@ TEST_CASE("Ejector voids failed connects that were too few to eject once checks 
   bench.check(0, true);
   CHECK(stats.fail_streak == 2);
 
-  bench.fail(1, 2, Backend::Failure::kReset);
+  bench.doubt(1, 2);
   for (int i = 0; i < 3; ++i) bench.check(1, true);
-  CHECK(bench.backends[1]->stats().fail_streak == 2);
+  CHECK(feedback::doubts(*bench.backends[1]) == 2);
 }
 
 TEST_CASE("Ejector does not believe checks a second time", "[health]") {
@@ -264,8 +399,7 @@ TEST_CASE("Ejector keeps out a backend whose failures checks cannot see", "[heal
   using enum Backend::Failure;
   const auto how = GENERATE(kReset, kClosed);
   Bench bench(3, {.base_time = 1h, .max_time = 1h, .rise = 1});
-  bench.fail(0, 3, how);
-  REQUIRE(bench.eventually([&] { return bench.out(0); }));
+  REQUIRE(bench.convict(0, how));
   for (int i = 0; i < 3; ++i) bench.check(0, true);
   CHECK(bench.out(0));
   bench.check(1, true);  // of one that is not ejected

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+//
+// A trial: an experiment that tells a backend's fault from a client's. A client that sends garbage fails wherever it goes;
+// a backend that is broken fails whoever comes. So while a backend is under suspicion, a coin decides for each new client
+// that the strategy picks it for: it goes there, or to another backend that is not suspected. No client can know which,
+// whatever its address and whatever it sends, so what it does can not tell the two apart.
+//
+// What counts is the first exchange of each: answered, failed (the backend reset or closed before it answered), or late
+// (nothing came for a long time after the client's last byte). health/evidence.h weighs it.
+//
+// Workers write, with relaxed atomics; control takes. Belongs to its backend, and to the sessions that take part.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+namespace lemonade {
+
+class Trial : public std::enable_shared_from_this<Trial> {
+ public:
+  /// Where the coin sent a client.
+  enum class Arm : std::uint8_t {
+    kHere,       ///< to the suspected backend
+    kElsewhere,  ///< to another one in its place
+  };
+  struct Outcomes {
+    std::uint32_t failed_here = 0;  ///< late ones included, as below
+    std::uint32_t answered_here = 0;
+    std::uint32_t failed_elsewhere = 0;
+    std::uint32_t answered_elsewhere = 0;
+  };
+
+  /// The part of one session: says at most once what came of it. Empty where its session takes part in none. One thread
+  /// at a time.
+  class Part {
+   public:
+    Part() = default;
+    Part(Trial& trial, Arm arm) : trial_(trial.shared_from_this()), arm_(arm) {}
+    Part(Part&& other) noexcept { *this = std::move(other); }
+    Part& operator=(Part&& other) noexcept {
+      dismiss();
+      trial_ = std::move(other.trial_);
+      arm_ = other.arm_;
+      seat_ = std::exchange(other.seat_, kNoSeat);
+      return *this;
+    }
+    ~Part() { dismiss(); }
+
+    explicit operator bool() const noexcept { return trial_ != nullptr; }
+    /// The client asked, or said more: it waits since now, monotonic nanoseconds.
+    void asked(std::uint64_t now) noexcept {
+      if (trial_ != nullptr) seat_ = trial_->wait(seat_, arm_, now);
+    }
+    void answered() noexcept { conclude(true); }
+    void failed() noexcept { conclude(false); }
+    /// The client left. Where it had asked, it still shows when the answer would have been late.
+    void left() noexcept {
+      if (trial_ != nullptr && seat_ != kNoSeat) trial_->leave(std::exchange(seat_, kNoSeat));
+      trial_.reset();
+    }
+    /// It says nothing.
+    void dismiss() noexcept {
+      if (trial_ != nullptr && seat_ != kNoSeat) trial_->free(std::exchange(seat_, kNoSeat));
+      trial_.reset();
+    }
+
+   private:
+    void conclude(bool answered) noexcept {
+      if (trial_ != nullptr) trial_->count(arm_, answered);
+      dismiss();
+    }
+
+    std::shared_ptr<Trial> trial_;
+    Arm arm_ = Arm::kHere;
+    std::int8_t seat_ = kNoSeat;
+  };
+
+  /// Takes what came since the last time. Those that wait since before late_since_ns (monotonic) are late, and count as
+  /// failed. Control thread.
+  Outcomes take(std::uint64_t late_since_ns) noexcept;
+
+ private:
+  static constexpr std::int8_t kNoSeat = -1;
+  static constexpr std::int8_t kSeats = 32;  // further ones are not seen to be late
+
+  // A seat is one number: since when its client waits, in steps of 8 ns, and below that these bits. 0: it is free.
+  static constexpr std::uint64_t kElsewhereBit = 1;
+  static constexpr std::uint64_t kLateBit = 2;  // and counted
+  static constexpr std::uint64_t kGoneBit = 4;  // its session is over: control frees it
+  static constexpr std::uint64_t kSinceMask = ~std::uint64_t{7};
+
+  std::int8_t wait(std::int8_t seat, Arm arm, std::uint64_t now) noexcept;
+  void leave(std::int8_t seat) noexcept;
+  void free(std::int8_t seat) noexcept { seats_[static_cast<std::size_t>(seat)].store(0, std::memory_order_relaxed); }
+  void count(Arm arm, bool answered) noexcept;
+
+  std::array<std::atomic<std::uint64_t>, kSeats> seats_{};
+  std::atomic<std::uint32_t> failed_here_{0};
+  std::atomic<std::uint32_t> answered_here_{0};
+  std::atomic<std::uint32_t> failed_elsewhere_{0};
+  std::atomic<std::uint32_t> answered_elsewhere_{0};
+};
+
+}  // namespace lemonade
