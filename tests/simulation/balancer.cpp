@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "simulation/balancer.h"
 
+#include "balance/feedback.h"
+
 #include <cstdlib>
 #include <cstring>
 #include <stdexcept>
@@ -11,6 +13,8 @@ namespace {
 
 constexpr std::uint32_t kRise = 2;
 constexpr std::uint32_t kFall = 3;
+constexpr std::uint32_t kDoubts = 3;
+constexpr std::uint64_t kBaseNs = 10'000'000'000;
 constexpr std::uint8_t kMappedIpv4[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
 /// As the configuration would have them: what reads as a number is one.
@@ -55,6 +59,8 @@ Balancer::Balancer(const Scenario& scenario, std::shared_ptr<Strategy> strategy,
     servers_[backends_.back().get()] = i;
     states_.emplace_back(kRise, kFall);
   }
+  evidence_.resize(backends_.size());
+  ejections_.resize(backends_.size());
   pool_.setStrategy(std::move(strategy));
   pool_.setRules({0, {Duration(static_cast<std::int64_t>(scenario.slow_start * 1e9)), 1}});
   pool_.setBackends(backends_);
@@ -90,6 +96,29 @@ void Balancer::tell(std::uint32_t type, const Picked& picked, std::uint64_t valu
 
 void Balancer::check(std::uint32_t server, bool passed, std::uint64_t now_ns) {
   if (backends_[server]->setHealth(states_[server].observe(passed), "simulated")) publish(now_ns);
+}
+
+// As health::Ejector, but for what it does with hanging backends, with its defaults.
+std::optional<std::uint64_t> Balancer::doubt(std::uint32_t server, std::uint64_t now_ns) {
+  Backend& backend = *backends_[server];
+  feedback::doubted(backend, Backend::Failure::kReset);
+  evidence_[server].add(backend.takeOutcomes(0));
+  if (!evidence_[server].convicts() || !backend.fit()) {
+    if (feedback::doubts(backend) >= kDoubts) backend.setSuspected(true);
+    return std::nullopt;
+  }
+  backend.setEjected(true, "simulated");
+  backend.setSuspected(false);
+  publish(now_ns);
+  return kBaseNs * ++ejections_[server];
+}
+
+void Balancer::letBack(std::uint32_t server, std::uint64_t now_ns) {
+  Backend& backend = *backends_[server];
+  evidence_[server].forget();
+  backend.setEjected(false, "");
+  backend.setSuspected(true);
+  publish(now_ns);
 }
 
 void Balancer::publish(std::uint64_t now_ns) {

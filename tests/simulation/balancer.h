@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: MIT
 //
 // One simulated balancer: the host's own pool, views, backends, feedback and rise/fall, with a strategy from its real
-// .so and a clock that it is told. Sockets, workers and passive ejection are not there: a strategy shows what it does
-// by itself. One thread.
+// .so and a clock that it is told. Sockets and workers are not there, and of passive ejection only what concerns sessions
+// that fail: strategies are not told of them, since a client may have caused them. A hanging backend is not ejected: a
+// strategy shows what it does by itself. One thread.
 #pragma once
 
 #include "balance/pool.h"
 #include "base/control_loop.h"
+#include "health/evidence.h"
 #include "health/state.h"
 #include "plugin/loader.h"
 #include "simulation/scenario.h"
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -50,6 +53,10 @@ class Balancer {
 
   /// Counts a check of a server; publishes where it flips its health.
   void check(std::uint32_t server, bool passed, std::uint64_t now_ns);
+  /// A session of a server failed before it was answered, which its part in a trial has been told. Where that ejects the
+  /// server: after how long to call letBack.
+  std::optional<std::uint64_t> doubt(std::uint32_t server, std::uint64_t now_ns);
+  void letBack(std::uint32_t server, std::uint64_t now_ns);
   /// True where the newest view grows old by itself: publish again before long.
   bool ramping() const noexcept { return ramping_; }
   void publish(std::uint64_t now_ns);
@@ -59,6 +66,8 @@ class Balancer {
   View::Backends backends_;
   std::unordered_map<const Backend*, std::uint32_t> servers_;
   std::vector<health::State> states_;
+  std::vector<health::Evidence> evidence_;  // against each, if it is on trial
+  std::vector<std::uint32_t> ejections_;    // of each
   bool ramping_ = false;
   std::uint64_t invalid_ = 0;
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What clients see in the scenarios, with the strategies alone: no passive ejection helps them.
+// What clients see in the scenarios with each strategy. Backends that reset are ejected; hanging ones are not, and show
+// what the strategies do alone.
 #include "simulation/world.h"
 
 #include <catch2/catch.hpp>
@@ -83,11 +84,11 @@ TEST_CASE("Adaptive halves the 99 % quantile of least connections beside a slow 
   }
 }
 
-TEST_CASE("A backend that resets gets few clients from the strategies that go by latency", "[simulation]") {
-  const std::string strategy = GENERATE("fastest_response_time", "peak_ewma", "adaptive");
+TEST_CASE("A backend that resets gets few clients whatever the strategy", "[simulation]") {
+  const std::string strategy = GENERATE(from_range(kStrategies));
   CAPTURE(strategy);
-  // Of some 100,000 after the fault; least connections loses 20,000.
-  CHECK(run(scenario("c"), strategy).errors < 30);
+  // Of some 100,000 after the fault; without ejection least connections loses 20,000.
+  CHECK(run(scenario("c"), strategy).errors < 200);
 }
 
 TEST_CASE("Long sessions that are mostly idle do not mislead adaptive", "[simulation]") {

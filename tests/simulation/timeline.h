@@ -42,6 +42,7 @@ enum class What : std::uint8_t {
   kGiveUp,       ///< subject: session
   kCheck,        ///< subject: balancer; detail: its backend
   kRamp,         ///< subject: balancer
+  kLetBack,      ///< subject: balancer; detail: its backend
   kAction,       ///< subject: index into the timetable
 };
 

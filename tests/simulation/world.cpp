@@ -77,6 +77,9 @@ void World::handle(const Event& event) {
       ramp_planned_[event.subject] = false;
       balancers_[event.subject]->publish(event.at);
       return keepRamping(event.subject);
+    case What::kLetBack:
+      balancers_[event.subject]->letBack(event.detail, event.at);
+      return keepRamping(event.subject);
     case What::kAction:
       return act(scenario_.timetable[event.subject]);
   }
@@ -123,6 +126,7 @@ void World::place(std::uint32_t id) {
   session.picked = balancers_[session.balancer]->pick(session.tried, session.client, picks_.bits(), timeline_.now());
   if (session.picked.what != Picked::What::kBackend) return lost(id, false);
   session.backend = session.picked.backend;
+  session.trial = session.picked.trial != nullptr ? Trial::Part(*session.picked.trial, session.picked.arm) : Trial::Part();
   session.attempted_at = timeline_.now();
   timeline_.plan(timeline_.now() + kConnectNs, What::kConnected, id, session.use);
 }
@@ -182,7 +186,12 @@ void World::answered(std::uint32_t id) {
   tell(session, LEMONADE_EVENT_EXCHANGE, now - session.exchange_at);
   feedback::becameQuiet(*session.backend);
   session.exchange_at = 0;
-  if (!session.answered) feedback::succeeded(*session.backend);
+  if (!session.answered) {
+    feedback::succeeded(*session.backend);
+    feedback::forgetDoubts(*session.backend);
+    session.backend->setSuspected(false);
+    session.trial.answered();
+  }
   session.answered = true;
   if (counts(session)) {
     result_.latencies_ms.push_back(static_cast<float>(static_cast<double>(now - session.due) / 1e6));
@@ -201,16 +210,24 @@ void World::lost(std::uint32_t id, bool by_backend) {
   if ((waited || !session.connected()) && counts(session)) ++result_.errors;
   if (waited) feedback::exchangeDropped(*session.backend, session.exchange_at);
   if (session.connected() && by_backend && (waited || !session.answered)) {
-    feedback::failed(*session.backend, timeline_.now());
     tell(session, LEMONADE_EVENT_ERROR, 0);
+    if (!session.answered) doubt(session);
   } else if (session.connected() && !session.answered) {
     feedback::succeeded(*session.backend);
   }
   end(id);
 }
 
+void World::doubt(Session& session) {
+  const std::uint32_t server = serverOf(session);
+  session.trial.failed();
+  if (const auto out_for = balancers_[session.balancer]->doubt(server, timeline_.now()))
+    timeline_.plan(timeline_.now() + *out_for, What::kLetBack, session.balancer, server);
+}
+
 void World::end(std::uint32_t id) {
   Session& session = sessions_[id];
+  session.trial.dismiss();
   if (session.connected()) tell(session, LEMONADE_EVENT_CLOSED, timeline_.now() - session.connected_at);
   if (session.answered && session.exchange_at == 0) feedback::stirred(*session.backend);
   if (session.backend != nullptr) balancers_[session.balancer]->release(*session.backend);

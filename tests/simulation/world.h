@@ -38,6 +38,7 @@ class World {
     double gap_ns = 0;
     double work_ns = 0;  // of the request, or of a long session the mean
     Tried tried;
+    Trial::Part trial;
     std::uint32_t attempts = 0;
     std::uint64_t connected_at = 0;  // 0: not yet
     bool answered = false;
@@ -54,6 +55,7 @@ class World {
   void jobDone(const Event& event);
   void answered(std::uint32_t id);
   void lost(std::uint32_t id, bool by_backend);
+  void doubt(Session& session);
   void end(std::uint32_t id);
   void act(const Step& step);
   void check(const Event& event);
