@@ -51,7 +51,7 @@ std::string ask(Balancer& balancer) try {
 
 }  // namespace
 
-TEST_CASE("A backend that resets at once is ejected after three failures and the rest is answered", "[ejection]") {
+TEST_CASE("A backend that resets at once is ejected after ten failures and the rest is answered", "[ejection]") {
   Server bad(resets()), good(answers("good"));
   Balancer balancer(Config()
                         .set("strategy.algorithm", "least_connections")
@@ -60,8 +60,9 @@ TEST_CASE("A backend that resets at once is ejected after three failures and the
                         .backend("good", good.address()));
   int failed = 0;
   for (int i = 0; i < 100; ++i) failed += ask(balancer).empty();
-  CHECK(failed >= 3);
-  CHECK(failed <= 4);
+  // Three raise suspicion; seven more, and seven that are answered elsewhere in its place, are proof.
+  CHECK(failed >= 10);
+  CHECK(failed <= 30);
   const auto line = balancer.process().waitForLog("health: backend is ejected backend=bad");
   CHECK(line.find("WARN") != std::string::npos);
   CHECK(field(line, "reason").find("failures in a row: reset before it answered") != std::string::npos);
@@ -78,9 +79,9 @@ TEST_CASE("A backend that closes before it answers is ejected like one that rese
   Server bad([](Socket& client) { (void)client.receiveLine(); }), good(answers("good"));
   Balancer balancer(Config().set("runtime.workers", 1).backend("bad", bad.address()).backend("good", good.address()));
   int failed = 0;
-  for (int i = 0; i < 40; ++i) failed += ask(balancer).empty();
-  CHECK(failed >= 3);
-  CHECK(failed <= 4);
+  for (int i = 0; i < 100; ++i) failed += ask(balancer).empty();
+  CHECK(failed >= 10);
+  CHECK(failed <= 30);
   const auto line = balancer.process().waitForLog("health: backend is ejected backend=bad");
   CHECK(field(line, "reason").find("closed before it answered") != std::string::npos);
 }
@@ -221,10 +222,12 @@ TEST_CASE("A backend that accepts and hangs is ejected while others answer", "[e
                         .backend("hung", hung.address())
                         .backend("good", good.address()));
   std::list<Socket> waiting;
-  for (int i = 0; i < 8; ++i) {
+  REQUIRE(eventually([&] {
     waiting.push_back(balancer.connect());
     waiting.back().send("hello\n");
-  }
+    std::this_thread::sleep_for(10ms);
+    return balancer.process().countLog("health: backend is ejected backend=hung") == 1;
+  }));
   const auto line = balancer.process().waitForLog("health: backend is ejected backend=hung");
   CHECK(field(line, "reason").find("owes") != std::string::npos);
   // The log may be a moment ahead of the workers. With round robin, two in a row show that only one is left.
