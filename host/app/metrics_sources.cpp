@@ -108,7 +108,7 @@ class BackendFamilies {
   FamilyBuilder connect_time_ =
       builder_.histogram("lemonade_backend_connect_seconds", "Time to connect to the backend.");
   FamilyBuilder exchange_time_ =
-      builder_.histogram("lemonade_backend_exchange_seconds", "Time from a request to the first byte of its answer.");
+      builder_.histogram("lemonade_backend_exchange_seconds", "Time from the last byte of a request to the first byte of its answer.");
   FamilyBuilder duration_ =
       builder_.histogram("lemonade_backend_session_duration_seconds", "How long sessions lasted.");
 };
