@@ -72,7 +72,7 @@ thread_local const void* t_current_loop = nullptr;
 
 class ControlLoop::Impl : public Poco::Runnable {
  public:
-  Impl();
+  explicit Impl(const std::string& name);
   ~Impl() override { stop(); }
 
   void start();
@@ -119,7 +119,7 @@ class ControlLoop::Impl : public Poco::Runnable {
   Fd timer_fd_;
 
   // Whoever starts and stops.
-  Poco::Thread thread_{"control"};
+  Poco::Thread thread_;
   bool started_ = false;
 
   // Control thread only.
@@ -140,9 +140,10 @@ class ControlLoop::Impl : public Poco::Runnable {
   bool stopping_ = false;
 };
 
-ControlLoop::Impl::Impl()
+ControlLoop::Impl::Impl(const std::string& name)
     : wake_fd_(ownedFd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")),
-      timer_fd_(ownedFd(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create")) {
+      timer_fd_(ownedFd(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create")),
+      thread_(name) {
   watch(wake_fd_.get(), [this] { runPosted(); });
   watch(timer_fd_.get(), [this] { runTimers(); });
 }
@@ -335,7 +336,7 @@ void ControlLoop::Impl::unwatch(int fd) {
   reactor_.removeEventHandler(watch->socket, watch->observer());
 }
 
-ControlLoop::ControlLoop() : impl_(std::make_unique<Impl>()) {}
+ControlLoop::ControlLoop(const std::string& name) : impl_(std::make_unique<Impl>(name)) {}
 ControlLoop::~ControlLoop() = default;
 
 void ControlLoop::start() { impl_->start(); }

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 
 namespace lemonade {
 
@@ -19,7 +20,8 @@ class ControlLoop {
   using Task = std::function<void()>;
   using TimerId = std::uint64_t;
 
-  ControlLoop();
+  /// name is what the thread is called.
+  explicit ControlLoop(const std::string& name = "control");
   /// Stops and joins the thread, if it still runs.
   ~ControlLoop();
   ControlLoop(const ControlLoop&) = delete;
