@@ -2,13 +2,14 @@
 #include "balance/backend.h"
 
 #include "base/clock.h"
+#include "config/host_port.h"
 
 namespace lemonade {
 
 namespace {
 
 std::string addressTextOf(const BackendSettings& settings, const Address& address, std::uint16_t port) {
-  return address.family() != AF_UNSPEC ? address.text() : settings.host + ":" + std::to_string(port);
+  return address.family() != AF_UNSPEC ? address.text() : config::addressText(settings.host, port);
 }
 
 /// FNV-1a (Fowler, Noll, Vo; 64 bit) of id and address, apart by a byte that neither has.

@@ -27,7 +27,7 @@ namespace lemonade {
 struct BackendSettings {
   std::string id;
   std::string name;
-  std::string host;  ///< as configured, without the port
+  std::string host;  ///< as configured, without the port; of a service the host in its record
   std::uint32_t weight = 1;
   std::uint32_t max_connections = 0;  ///< 0: no limit
   bool enabled = true;
@@ -43,7 +43,7 @@ class Backend {
   const std::string& id() const noexcept { return id_; }
   const Address& address() const noexcept { return address_; }
   bool resolved() const noexcept { return address_.family() != AF_UNSPEC; }
-  /// "10.0.1.10:8080"; "name:port" while unresolved.
+  /// "10.0.1.10:8080"; while unresolved "name:port", or "srv:_http._tcp.name".
   const std::string& addressText() const noexcept { return address_text_; }
   std::uint64_t identity() const noexcept { return identity_; }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "config/check.h"
 
+#include "config/host_port.h"
 #include "config/nearest.h"
 
 #include <algorithm>
@@ -25,8 +26,8 @@ void checkBackends(Draft& draft, Findings& findings) {
   std::map<std::string, Source> ids;
   std::map<std::pair<std::string, std::uint16_t>, const Backend*> addresses;
   for (auto& backend : backends) {
-    const bool has_address = backend.port != 0;
-    const auto address = backend.host + ":" + std::to_string(backend.port);
+    const bool has_address = !backend.host.empty();
+    const auto address = addressText(backend.host, backend.port);
     if (backend.id.empty()) backend.id = backend.name;
     if (backend.id.empty() && has_address) backend.id = address;
     if (backend.name.empty()) backend.name = backend.id;
@@ -43,7 +44,7 @@ void checkBackends(Draft& draft, Findings& findings) {
     }
   }
   // Reported already: whoever checks further, names above all, should find nothing more to say of them.
-  std::erase_if(backends, [](const Backend& backend) { return backend.port == 0; });
+  std::erase_if(backends, [](const Backend& backend) { return backend.host.empty(); });
 }
 
 void checkListeners(const Draft& draft, Findings& findings) {

@@ -80,8 +80,8 @@ struct Proxy {
 struct Backend {
   std::string id;    ///< integers are kept as text
   std::string name;  ///< the id where none is given
-  std::string host;  ///< numeric or a name
-  std::uint16_t port = 0;
+  std::string host;  ///< numeric, a name, or a service; see HostPort
+  std::uint16_t port = 0;  ///< 0: of a service
   std::uint32_t weight = 1;
   std::uint32_t max_connections = 0;  ///< 0: no limit
   std::uint32_t priority = 0;         ///< its tier: a higher one serves what the lower ones cannot

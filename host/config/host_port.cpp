@@ -55,9 +55,27 @@ Result<Split> split(std::string_view text) {
   return parts;
 }
 
+constexpr const char* kServiceForm = "\"srv:_service._tcp.name\", such as \"srv:_http._tcp.example.com\"";
+
+/// A service: its own label, then that of TCP or, as Consul has it, of a tag; both begin with an underscore.
+Result<HostPort> parseService(std::string_view name) {
+  if (name.find(':') != std::string_view::npos)
+    return Error{"leave out the port, which the records of the service have: " + std::string(kServiceForm)};
+  const auto first = name.find('.');
+  const auto second = first == std::string_view::npos ? first : name.find('.', first + 1);
+  if (!isName(name) || second == std::string_view::npos || second + 1 == name.size() || name[0] != '_' || first < 2 ||
+      name[first + 1] != '_' || second < first + 3)
+    return Error{"give the name of a service: " + std::string(kServiceForm)};
+  if (name.substr(first + 1, second - first - 1) == "_udp") return Error{"name a service over TCP: " + std::string(kServiceForm)};
+  return HostPort{std::string(kServicePrefix) + std::string(name), 0};
+}
+
 }  // namespace
 
 Result<HostPort> parseBackendAddress(std::string_view text) {
+  if (isService(text)) return parseService(text.substr(kServicePrefix.size()));
+  if (text.starts_with('_') && text.find(':') == std::string_view::npos)
+    return Error{"give the port as well, or a service as " + std::string(kServiceForm)};
   auto parts = split(text);
   if (!parts.ok()) return std::move(parts).error();
   auto& [host, port, bracketed] = parts.value();
@@ -66,6 +84,12 @@ Result<HostPort> parseBackendAddress(std::string_view text) {
     return Error{"give a host name or a numeric address before the port"};
   }
   return HostPort{std::move(host), port};
+}
+
+std::string addressText(const std::string& host, std::uint16_t port) {
+  if (port == 0) return host;
+  const bool ipv6 = host.find(':') != std::string::npos;
+  return (ipv6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
 }
 
 Result<std::string> parseListenAddress(std::string_view text) {

@@ -12,13 +12,20 @@
 namespace lemonade::config {
 
 struct HostPort {
-  std::string host;  ///< a name, or a numeric address without brackets
-  std::uint16_t port = 0;
+  std::string host;  ///< a name, a numeric address without brackets, or a service with kServicePrefix
+  std::uint16_t port = 0;  ///< 0: of a service, whose records have the ports
 };
 
-/// A backend's address: "web-1:80", "10.0.1.10:80", "[2001:db8::1]:80"; the port is 1 to 65535. The error says what to
-/// write instead, and does not repeat the text.
+/// What begins the name of a service, which SRV records (RFC 2782) explain.
+constexpr std::string_view kServicePrefix = "srv:";
+/// True for the host of an address such as "srv:_http._tcp.example.com".
+inline bool isService(std::string_view host) { return host.starts_with(kServicePrefix); }
+
+/// A backend's address: "web-1:80", "10.0.1.10:80", "[2001:db8::1]:80", where the port is 1 to 65535, or
+/// "srv:_http._tcp.example.com". The error says what to write instead, and does not repeat the text.
 Result<HostPort> parseBackendAddress(std::string_view text);
+/// What was parsed as operators write it: the opposite of parseBackendAddress().
+std::string addressText(const std::string& host, std::uint16_t port);
 
 /// An address to listen on, in the form "10.0.1.10:80" or "[::]:80"; port 0 lets the system choose. Also takes "*:80"
 /// and ":80" for all of IPv4, and "localhost:80" for 127.0.0.1.

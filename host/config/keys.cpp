@@ -220,7 +220,7 @@ void readBackendName(const Item& item, Backend& backend) {
 
 void readBackendAddress(const Item& item, Backend& backend) {
   backend.address_source = item.source;
-  const auto text = textOf(item, "give \"host:port\"");
+  const auto text = textOf(item, "give \"host:port\" or \"srv:_service._tcp.name\"");
   if (!text) return;
   auto address = parseBackendAddress(*text);
   if (!address.ok()) return item.refuse(address.error().message);
@@ -244,10 +244,7 @@ std::vector<std::string> sinkIds(const Metrics& metrics) {
 
 std::string adminAddress(const Config& config) { return config.admin ? config.admin->address : ""; }
 
-std::string backendAddress(const Backend& backend) {
-  const bool brackets = backend.host.find(':') != std::string::npos;
-  return (brackets ? "[" + backend.host + "]" : backend.host) + ":" + std::to_string(backend.port);
-}
+std::string backendAddress(const Backend& backend) { return addressText(backend.host, backend.port); }
 
 std::vector<std::string> changesOfStrategy(const std::string&, const Config& before, const Config& after) {
   return changesOf<PluginChoice>(&PluginChoice::id)("strategy", before.strategy, after.strategy);

@@ -24,7 +24,8 @@ void duration(std::string_view text) {
 void address(std::string_view text) {
   const auto backend = config::parseBackendAddress(text);
   if (backend.ok())
-    require(!backend.value().host.empty() && backend.value().port != 0, "a backend's address has host and port");
+    require(!backend.value().host.empty() && (backend.value().port == 0) == config::isService(backend.value().host),
+            "a backend's address has a host and a port, unless it is a service");
   else
     require(!backend.error().message.empty(), "a refusal says why");
   const auto listen = config::parseListenAddress(text);

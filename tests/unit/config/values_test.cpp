@@ -66,6 +66,34 @@ TEST_CASE("parseBackendAddress refuses what cannot be connected to", "[config]")
   CHECK_THAT(parseBackendAddress("http://a:80").error().message, Catch::Contains("scheme"));
 }
 
+TEST_CASE("parseBackendAddress reads services, which have no port", "[config]") {
+  for (const std::string text : {"srv:_http._tcp.example.com", "srv:_web._blue.service.consul", "srv:_a._tcp.b.", "srv:_x._tcp.web"}) {
+    INFO(text);
+    const auto service = parseBackendAddress(text);
+    REQUIRE(service.ok());
+    CHECK(service.value().host == text);
+    CHECK(service.value().port == 0);
+    CHECK(isService(service.value().host));
+    CHECK(addressText(service.value().host, service.value().port) == text);
+  }
+  CHECK_FALSE(isService("srv.example.com"));
+  CHECK(addressText("srv", 80) == "srv:80");
+  CHECK(addressText("2001:db8::1", 80) == "[2001:db8::1]:80");
+}
+
+TEST_CASE("parseBackendAddress says what a service lacks", "[config]") {
+  for (const auto* text : {"srv:", "srv:example.com", "srv:_http", "srv:_http.example.com", "srv:_http._tcp", "srv:_http._tcp.",
+                           "srv:_._tcp.a", "srv:_a._.b", "srv:http._tcp.a", "srv:_a._tcp..b", "srv:_a._tcp.b c"}) {
+    INFO(text);
+    const auto service = parseBackendAddress(text);
+    REQUIRE_FALSE(service.ok());
+    CHECK_THAT(service.error().message, Catch::Contains("srv:_http._tcp.example.com"));
+  }
+  CHECK_THAT(parseBackendAddress("srv:_http._tcp.example.com:80").error().message, Catch::Contains("leave out the port"));
+  CHECK_THAT(parseBackendAddress("srv:_dns._udp.example.com").error().message, Catch::Contains("over TCP"));
+  CHECK_THAT(parseBackendAddress("_http._tcp.example.com").error().message, Catch::Contains("\"srv:_service._tcp.name\""));
+}
+
 TEST_CASE("parseListenAddress yields a numeric address", "[config]") {
   CHECK(parseListenAddress("0.0.0.0:8080").value() == "0.0.0.0:8080");
   CHECK(parseListenAddress("[::]:0").value() == "[::]:0");
