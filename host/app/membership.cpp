@@ -2,6 +2,7 @@
 #include "app/membership.h"
 
 #include "base/log.h"
+#include "config/host_port.h"
 
 #include <algorithm>
 
@@ -11,6 +12,7 @@ namespace {
 
 using namespace std::chrono_literals;
 constexpr Duration kNeverResolvedInterval = 1s;
+constexpr Duration kAnswerLost = 60s;  // such as for want of memory; a lookup takes far less
 
 BackendSettings settingsOf(const config::Backend& configured) {
   return {configured.id,      configured.name,    configured.host, configured.weight, configured.max_connections,
@@ -19,20 +21,7 @@ BackendSettings settingsOf(const config::Backend& configured) {
 
 bool isNumeric(const std::string& host) { return Address::parse(host, 0).has_value(); }
 
-Address withPort(Address address, std::uint16_t port) {
-  address.setPort(port);
-  return address;
-}
-
-std::string textOf(const std::vector<Address>& addresses) {
-  std::string text;
-  for (const auto& address : addresses) {
-    const std::string one = address.text();
-    if (!text.empty()) text += ',';
-    text.append(one, 0, one.rfind(':'));
-  }
-  return text;
-}
+std::uint64_t ns(Duration duration) { return static_cast<std::uint64_t>(duration.count()); }
 
 }  // namespace
 
@@ -52,17 +41,29 @@ void Membership::configure(std::vector<config::Backend> configured, const Resolu
                            Duration resolve_interval) {
   configured_ = std::move(configured);
   resolve_interval_ = resolve_interval;
+  const auto now = nowNs();
   auto before = std::exchange(names_, {});
   for (const auto& backend : configured_) {
-    if (auto known = before.extract(backend.host); !known.empty()) names_.insert(std::move(known));
-    auto& name = names_[backend.host];
+    if (auto known = before.extract(backend.host); !known.empty())
+      names_.insert(std::move(known)).position->second.due_ns = now;
+    const auto [entry, is_new] = names_.try_emplace(backend.host);
     const auto found = resolutions.find(backend.host);
-    if (found == resolutions.end()) continue;
+    if (found == resolutions.end() || !is_new) continue;
+    auto& name = entry->second;
+    name.targets = updated({}, found->second.targets);
+    name.due_ns = now + intervalOf(name);
+    // The operator has been told by who prepared this.
     name.failing = !found->second.ok();
-    if (found->second.ok()) name.addresses = found->second.addresses;
+    name.left_out = !found->second.left_out.empty();
   }
   rebuild();
-  askSoon();
+  askDue();
+}
+
+KnownNames Membership::names() const {
+  KnownNames known;
+  for (const auto& [host, name] : names_) known.emplace(host, name.targets);
+  return known;
 }
 
 void Membership::rebuild() {
@@ -74,11 +75,9 @@ void Membership::rebuild() {
   for (const auto& backend : backends_) known.insert_or_assign(keyOf(*backend), backend);
 
   View::Backends backends;
-  for (const auto& configured : configured_) {
-    const auto& addresses = names_[configured.host].addresses;
-    if (addresses.empty()) append(backends, known, configured, Address());
-    for (const auto& address : addresses) append(backends, known, configured, withPort(address, configured.port));
-  }
+  for (const auto& configured : configured_)
+    for (const auto& endpoint : endpoints(configured, names_.at(configured.host).targets))
+      append(backends, known, endpoint);
   for (const auto& backend : backends) known.erase(keyOf(*backend));
   left_.clear();
   for (const auto& [key, backend] : known) left_.push_back(backend);
@@ -87,10 +86,11 @@ void Membership::rebuild() {
 }
 
 void Membership::append(View::Backends& backends, const std::map<Key, std::shared_ptr<Backend>>& known,
-                        const config::Backend& configured, const Address& address) const {
-  auto backend = std::make_shared<Backend>(settingsOf(configured), address, configured.port, pool_.workers());
+                        const Endpoint& endpoint) const {
+  const auto settings = settingsOf(endpoint.configured);
+  auto backend = std::make_shared<Backend>(settings, endpoint.address, endpoint.configured.port, pool_.workers());
   if (const auto old = known.find({backend->identity(), backend->resolved()}); old != known.end()) {
-    old->second->apply(settingsOf(configured));
+    old->second->apply(settings);
     backend = old->second;
   } else if (!backend->resolved()) {
     (void)backend->setHealth(false, "name does not resolve");
@@ -98,50 +98,73 @@ void Membership::append(View::Backends& backends, const std::map<Key, std::share
   backends.push_back(std::move(backend));
 }
 
-void Membership::askSoon() {
-  loop_.cancel(std::exchange(timer_, 0));
-  bool any = false;
-  bool unresolved = false;
-  for (const auto& [host, name] : names_) {
-    any = any || !isNumeric(host);
-    unresolved = unresolved || name.addresses.empty();
-  }
-  const auto interval = unresolved ? std::min(resolve_interval_, kNeverResolvedInterval) : resolve_interval_;
-  if (any) timer_ = loop_.after(interval, [this] { askAgain(); });
+std::uint64_t Membership::intervalOf(const Name& name) const {
+  const bool nowhere = name.targets.empty() ||
+                       std::any_of(name.targets.begin(), name.targets.end(), [](const auto& t) { return t.addresses.empty(); });
+  return ns(nowhere ? std::min(resolve_interval_, kNeverResolvedInterval) : resolve_interval_);
 }
 
-void Membership::askAgain() {
+void Membership::askDue() {
+  const auto now = nowNs();
+  std::uint64_t next = 0;
   for (auto& [host, name] : names_) {
-    if (isNumeric(host) || std::exchange(name.asked, true)) continue;
-    resolver_.resolve(host, 0, [self = self_, host = host](const Resolution& resolution) {
-      if (*self != nullptr) (*self)->answered(host, resolution);
-    });
+    if (isNumeric(host)) continue;
+    if (name.due_ns <= now) {
+      name.asked_ns = now;
+      name.due_ns = now + ns(kAnswerLost);
+      resolver_.resolve(host, [self = self_, host = host](const Resolution& resolution) {
+        if (*self != nullptr) (*self)->answered(host, resolution);
+      });
+    }
+    next = next == 0 ? name.due_ns : std::min(next, name.due_ns);
   }
-  askSoon();
+  wakeAt(next);
+}
+
+void Membership::wakeAt(std::uint64_t due_ns) {
+  if (due_ns == 0 || (timer_ != 0 && timer_due_ns_ <= due_ns)) return;
+  loop_.cancel(timer_);
+  const auto now = nowNs();
+  timer_due_ns_ = due_ns;
+  timer_ = loop_.after(Duration(static_cast<Duration::rep>(due_ns > now ? due_ns - now : 0)), [this] {
+    timer_ = 0;
+    askDue();
+  });
 }
 
 void Membership::answered(const std::string& host, const Resolution& resolution) {
   const auto found = names_.find(host);
   if (found == names_.end()) return;  // no longer configured
   auto& name = found->second;
-  name.asked = false;
-  const bool failed = std::exchange(name.failing, !resolution.ok());
-  if (!resolution.ok()) {
-    // Addresses that were good stay in use, also when the name has gone: a name server in trouble must not take
-    // backends away that still answer.
-    if (!failed)
-      log::warning("resolve", "a name does not resolve",
-                   {{"name", host}, {"in_use", textOf(name.addresses)}, {"reason", resolution.error}});
-    return;
-  }
-  if (name.addresses == resolution.addresses) {
-    if (failed) log::info("resolve", "a name resolves again", {{"name", host}, {"now", textOf(name.addresses)}});
-    return;
-  }
-  log::info("resolve", "a name has new addresses",
-            {{"name", host}, {"before", textOf(name.addresses)}, {"now", textOf(resolution.addresses)}});
-  name.addresses = resolution.addresses;
-  rebuild();
+  const bool changed = resolution.ok() ? learn(host, name, resolution) : fail(host, name, resolution.error);
+  name.due_ns = name.asked_ns + intervalOf(name);
+  wakeAt(name.due_ns);
+  if (changed) rebuild();
+}
+
+// Addresses that were good stay in use, also when the name has gone: a name server in trouble must not take backends away
+// that still answer.
+bool Membership::fail(const std::string& host, Name& name, const std::string& why) {
+  if (!std::exchange(name.failing, true))
+    log::warning("resolve", "a name does not resolve",
+                 {{"name", host}, {"in_use", textOf(name.targets)}, {"reason", why}});
+  return false;
+}
+
+bool Membership::learn(const std::string& host, Name& name, const Resolution& resolution) {
+  const bool failed = std::exchange(name.failing, false);
+  auto targets = updated(name.targets, resolution.targets);
+  const bool changed = name.targets != targets;
+  if (changed)
+    log::info("resolve", config::isService(host) ? "a service has new records" : "a name has new addresses",
+              {{"name", host}, {"before", textOf(name.targets)}, {"now", textOf(targets)}});
+  else if (failed)
+    log::info("resolve", "a name resolves again", {{"name", host}, {"now", textOf(name.targets)}});
+  name.targets = std::move(targets);
+  const bool left_out = !resolution.left_out.empty();
+  if (!std::exchange(name.left_out, left_out) && left_out)
+    log::warning("resolve", "not all that a name leads to is used", {{"name", host}, {"left_out", resolution.left_out}});
+  return changed;
 }
 
 }  // namespace lemonade::app

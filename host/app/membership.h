@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
 // Which backends there are: turns what is configured into running backends, one for each address of each name, and
-// keeps asking the names. A backend whose id and address stay is the same object, with all it knows. Control thread
+// keeps asking for the names. A backend whose id and address stay is the same object, with all it knows. Control thread
 // only.
 #pragma once
 
+#include "app/endpoints.h"
 #include "app/preparation.h"
 #include "balance/pool.h"
 #include "balance/resolver.h"
@@ -31,31 +32,40 @@ class Membership {
   Membership(ControlLoop& loop, Resolver& resolver, const Pool& pool, OnChange on_change);
   ~Membership() { stop(); }
 
-  /// Asks no more names; answers that still come are dropped.
+  /// Asks for no more names; answers that still come are dropped.
   void stop();
 
-  /// Takes over a configuration and what its names came to; calls on_change before it returns. Names are asked again
-  /// every resolve_interval, and each second while one of them has never had an address.
+  /// Takes over a configuration and what its new names came to, as far as that is known; calls on_change before it
+  /// returns. Names that stay keep what they led to. All that have no news in resolutions are asked for at once; then each
+  /// every resolve_interval, and every second while it leads nowhere.
   void configure(std::vector<config::Backend> configured, const Resolutions& resolutions, Duration resolve_interval);
 
   const View::Backends& backends() const noexcept { return backends_; }
+  /// What each configured name leads to, numeric ones included: nothing where it never resolved.
+  KnownNames names() const;
 
  private:
-  /// A host name that backends are configured with.
+  /// A name that backends are configured with.
   struct Name {
-    std::vector<Address> addresses;  // the last good ones; none where it never resolved
-    bool asked = false;              // and not answered yet
-    bool failing = false;            // since its last good answer, and logged
+    std::vector<Target> targets{};  // the last good ones; none where it never resolved
+    std::uint64_t due_ns = 0;       // when it is asked for next, or its answer counts as lost
+    std::uint64_t asked_ns = 0;     // the last time
+    bool failing = false;           // since its last good answer, and logged
+    bool left_out = false;          // something of its last answer, and logged
   };
   /// What a backend is known by: its identity, and whether it has an address.
   using Key = std::pair<std::uint64_t, bool>;
 
   void rebuild();
   void append(View::Backends& backends, const std::map<Key, std::shared_ptr<Backend>>& known,
-              const config::Backend& configured, const Address& address) const;
-  void askSoon();
-  void askAgain();
+              const Endpoint& endpoint) const;
+  std::uint64_t intervalOf(const Name& name) const;
+  void askDue();
+  void wakeAt(std::uint64_t due_ns);
   void answered(const std::string& host, const Resolution& resolution);
+  // What becomes of a name by an answer; true where it leads elsewhere now.
+  static bool learn(const std::string& host, Name& name, const Resolution& resolution);
+  static bool fail(const std::string& host, Name& name, const std::string& why);
 
   ControlLoop& loop_;
   Resolver& resolver_;
@@ -67,6 +77,7 @@ class Membership {
   View::Backends backends_;
   std::vector<std::weak_ptr<Backend>> left_;  // those that may still have sessions
   ControlLoop::TimerId timer_ = 0;
+  std::uint64_t timer_due_ns_ = 0;
   std::shared_ptr<Membership*> self_;  // emptied when this ends: answers may come later
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "app/preparation.h"
 
+#include "app/endpoints.h"
 #include "app/plugin_paths.h"
 #include "app/preflight.h"
 #include "config/change.h"
@@ -17,10 +18,19 @@ namespace lemonade::app {
 namespace {
 
 using namespace std::chrono_literals;
-constexpr auto kResolveWait = 5s;
+// Long enough for a second name server to answer where the first one is silent.
+constexpr auto kResolveWait = 500ms;
 
-/// Asks for all names at once and waits for the answers; a name that has none by then counts as not learnt.
-Resolutions resolveAll(const std::vector<config::Backend>& backends, ControlLoop& loop, Resolver& resolver) {
+/// The names of backends that nothing runs with yet.
+std::set<std::string> newNames(const std::vector<config::Backend>& backends, const Running* running) {
+  std::set<std::string> names;
+  for (const auto& backend : backends)
+    if (running == nullptr || !running->names.contains(backend.host)) names.insert(backend.host);
+  return names;
+}
+
+/// Asks for all names at once and waits for the answers; without those that have none by then.
+Resolutions resolveAll(const std::set<std::string>& names, ControlLoop& loop, Resolver& resolver) {
   struct Answers {
     std::mutex mutex;
     std::condition_variable arrived;
@@ -28,21 +38,37 @@ Resolutions resolveAll(const std::vector<config::Backend>& backends, ControlLoop
   };
   // Shared with the callbacks: one that comes late finds it still there.
   const auto answers = std::make_shared<Answers>();
-  std::set<std::string> hosts;
-  for (const auto& backend : backends) hosts.insert(backend.host);
   loop.run([&] {
-    for (const auto& host : hosts)
-      resolver.resolve(host, 0, [answers, host](const Resolution& resolution) {
+    for (const auto& name : names)
+      resolver.resolve(name, [answers, name](const Resolution& resolution) {
         const std::lock_guard lock(answers->mutex);
-        answers->resolutions[host] = resolution;
+        answers->resolutions[name] = resolution;
         answers->arrived.notify_one();
       });
   });
   std::unique_lock lock(answers->mutex);
-  answers->arrived.wait_for(lock, kResolveWait, [&] { return answers->resolutions.size() == hosts.size(); });
-  for (const auto& host : hosts)
-    answers->resolutions.try_emplace(host, Resolution{Resolution::Outcome::kTemporary, {}, host + " has not resolved yet"});
+  answers->arrived.wait_for(lock, kResolveWait, [&] { return answers->resolutions.size() == names.size(); });
   return answers->resolutions;
+}
+
+/// What the operator should know of the names that were asked for.
+void addNames(const Preparation& preparation, const std::set<std::string>& asked, config::Findings& findings) {
+  for (const auto& backend : preparation.config.backends) {
+    if (!asked.contains(backend.host)) continue;
+    const auto found = preparation.resolutions.find(backend.host);
+    const bool in_time = found != preparation.resolutions.end();
+    if (in_time && found->second.ok()) {
+      if (!found->second.left_out.empty())
+        findings.warning(backend.address_source, "name \"" + backend.host + "\": not used are " + found->second.left_out);
+      continue;
+    }
+    findings.warning(backend.address_source,
+                     (in_time ? found->second.error
+                              : "name \"" + backend.host + "\" has not resolved within " +
+                                    std::to_string(std::chrono::milliseconds(kResolveWait).count()) +
+                                    " ms: no name server has answered yet") +
+                         "; backend " + backend.id + " is down until it resolves, and its name is tried again");
+  }
 }
 
 /// Whether a plugin runs as it is asked for, from a file whose content is still the same.
@@ -126,17 +152,21 @@ class NewPlugins {
     rehearsal.file = file.path;
     rehearsal.workers = workerCount(preparation_.config);
     if (kind == LEMONADE_KIND_METRICS_SINK) return rehearsal;
-    for (const auto& backend : preparation_.config.backends) {
-      const auto& addresses = preparation_.resolutions.at(backend.host).addresses;
-      if (addresses.empty()) rehearsal.backends.push_back({backend, ""});
-      for (auto address : addresses) {
-        address.setPort(backend.port);
-        rehearsal.backends.push_back({backend, address.text()});
-      }
-    }
+    for (const auto& backend : preparation_.config.backends)
+      for (const auto& endpoint : endpoints(backend, targetsOf(backend.host)))
+        rehearsal.backends.push_back({endpoint.configured, endpoint.address.text()});
     if (kind == LEMONADE_KIND_STRATEGY && running_ != nullptr)
       workshop_.loop.run([&] { rehearsal.state = running_->export_state(); });
     return rehearsal;
+  }
+
+  /// What a name leads to, as far as is known.
+  std::vector<Target> targetsOf(const std::string& name) const {
+    if (const auto found = preparation_.resolutions.find(name); found != preparation_.resolutions.end())
+      return updated({}, found->second.targets);
+    if (running_ == nullptr) return {};
+    const auto found = running_->names.find(name);
+    return found == running_->names.end() ? std::vector<Target>() : found->second;
   }
 
   template <class Instance, class Make>
@@ -202,13 +232,11 @@ Preparation prepare(const config::Input& input, Workshop& workshop, const Runnin
     workshop.loader->scan(pluginSearchPath(preparation.config));
   });
   addRemarks(workshop, preparation, findings);
-  preparation.resolutions = resolveAll(preparation.config.backends, workshop.loop, workshop.resolver);
+  const auto names = newNames(preparation.config.backends, running);
+  preparation.resolutions = resolveAll(names, workshop.loop, workshop.resolver);
   const auto limit = limitOf(input, workshop, running, findings);
   NewPlugins(workshop, limit, running, preparation, findings).make();
-  for (const auto& backend : preparation.config.backends)
-    if (const auto& resolution = preparation.resolutions.at(backend.host); !resolution.ok())
-      findings.warning(backend.address_source, resolution.error + "; backend " + backend.id +
-                                                   " starts down and its name is tried again");
+  addNames(preparation, names, findings);
   preparation.findings = std::move(findings).take();
   return preparation;
 }

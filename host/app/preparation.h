@@ -22,8 +22,10 @@
 
 namespace lemonade::app {
 
-/// What a host name came to at the start.
+/// What names came to, by name.
 using Resolutions = std::map<std::string, Resolution>;
+/// What names lead to, by name: nothing where one never resolved.
+using KnownNames = std::map<std::string, std::vector<Target>>;
 
 /// What runs now, for a reload: a plugin whose choice and content stay is not created again.
 struct Running {
@@ -32,6 +34,7 @@ struct Running {
   std::string checker_hash;
   std::map<std::string, std::string> sink_hashes;  ///< by id
   std::function<std::optional<Strategy::State>()> export_state;  ///< of the strategy; control thread
+  KnownNames names;                                              ///< all that are configured
 };
 
 /// A configuration with its plugins created. For use only where ok(); otherwise findings say what to mend. Plugins are
@@ -44,7 +47,7 @@ struct Preparation {
   std::optional<plugin::StrategyInstance> strategy;  ///< nothing: the running one stays
   std::optional<plugin::CheckerInstance> checker;    ///< the same
   std::vector<plugin::SinkInstance> sinks;           ///< without those that stay
-  Resolutions resolutions;                           ///< by host
+  Resolutions resolutions;  ///< of names that nothing runs with yet; without those that have not answered in time
 
   bool ok() const noexcept;
 };
@@ -60,7 +63,7 @@ struct Workshop {
   std::set<std::string> remarked = {};  ///< what the last prepare had to say of plugin files, with their state
 };
 
-/// Loads the configuration, scans the plugin directories, resolves the names, for which it waits a few seconds at most,
+/// Loads the configuration, scans the plugin directories, resolves new names, for which it waits half a second at most,
 /// tries new plugins aside (see preflight.h) and creates them. running: for a reload, else null. Not on the control
 /// thread, which must be running; one call at a time.
 Preparation prepare(const config::Input& input, Workshop& workshop, const Running* running = nullptr);

@@ -105,6 +105,7 @@ Running LoadBalancer::running() const {
   running.checker_hash = checker_->info().hash;
   running.export_state = [this] { return pool_.strategy()->exportState(); };
   for (const auto& [id, sink] : sinks_) running.sink_hashes[id] = sink->info().hash;
+  running.names = membership_.names();
   return running;
 }
 

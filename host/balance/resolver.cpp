@@ -1,174 +1,148 @@
 // SPDX-License-Identifier: MIT
 #include "balance/resolver.h"
 
+#include "balance/hosts_file.h"
+#include "balance/name_lookup.h"
+#include "base/clock.h"
 #include "base/control_loop.h"
 
-#include <netdb.h>
-
 #include <algorithm>
-#include <condition_variable>
 #include <deque>
+#include <exception>
 #include <map>
-#include <mutex>
-#include <system_error>
-#include <thread>
+#include <utility>
+#include <vector>
 
 namespace lemonade {
 namespace {
 
-constexpr std::size_t kMaxThreads = 8;
-
-Resolution failure(Resolution::Outcome outcome, const std::string& host, const std::string& why) {
-  return {outcome, {}, "host name \"" + host + "\" does not resolve: " + why};
-}
-
-Resolution failure(const std::string& host, int code) {
-  if (code == EAI_NONAME || code == EAI_NODATA || code == EAI_ADDRFAMILY)
-    return failure(Resolution::Outcome::kNotFound, host, ::gai_strerror(code));
-  const std::string why = code == EAI_SYSTEM ? std::generic_category().message(errno) : ::gai_strerror(code);
-  return failure(Resolution::Outcome::kTemporary, host, why);
-}
-
-Resolution lookUp(const std::string& host) {
-  addrinfo hints{};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_ADDRCONFIG;  // no IPv6 addresses where this host has no IPv6
-  addrinfo* list = nullptr;
-  const int code = ::getaddrinfo(host.c_str(), nullptr, &hints, &list);
-  if (code != 0) return failure(host, code);
-  Resolution found{Resolution::Outcome::kFound, {}, {}};
-  for (const auto* entry = list; entry != nullptr; entry = entry->ai_next) {
-    const Address address(entry->ai_addr, entry->ai_addrlen);
-    if (address.family() != AF_UNSPEC) found.addresses.push_back(address);
-  }
-  ::freeaddrinfo(list);
-  return found.addresses.empty() ? failure(host, EAI_NODATA) : found;
-}
-
-/// The resolution of a name for one port, in order and without doubles.
-Resolution withPort(Resolution resolution, std::uint16_t port) {
-  auto& addresses = resolution.addresses;
-  for (auto& address : addresses) address.setPort(port);
-  std::sort(addresses.begin(), addresses.end());
-  addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
-  return resolution;
-}
+// More names than these wait for others to be answered: neither a server's buffer nor ours holds any number of packets.
+constexpr std::size_t kMostAtOnce = 512;
 
 }  // namespace
 
-/// Outlives the resolver for as long as a lookup hangs.
-struct Resolver::Shared : std::enable_shared_from_this<Resolver::Shared> {
-  struct Waiter {
-    std::uint16_t port;
-    Callback answered;
-  };
-  struct Worker {
-    std::thread thread;
-    bool busy = false;
-  };
-
-  Shared(ControlLoop& control_loop, Lookup look_up, std::size_t threads)
-      : loop(control_loop), lookup(std::move(look_up)), max_threads(threads) {}
-
-  void ask(const std::string& host);
-  void addWorker();
-  void work(Worker& self);
-  void deliver(const std::string& host, const Resolution& resolution);
-
-  ControlLoop& loop;  // not touched after stopping
-  const Lookup lookup;
-  const std::size_t max_threads;
-
-  // Control thread only.
-  std::map<std::string, std::vector<Waiter>> waiters;  // of every name asked for and not yet answered
-
-  std::mutex mutex;  // guards what follows
-  std::condition_variable changed;
-  std::deque<std::string> queue;
-  std::deque<Worker> workers;
-  std::size_t idle = 0;
-  bool stopping = false;
+/// Who waits for which name; control thread.
+struct Resolver::Shared {
+  std::map<std::string, std::vector<Callback>> waiters;  // of every name asked for and not yet answered
 };
 
-void Resolver::Shared::ask(const std::string& host) {
-  std::lock_guard lock(mutex);
-  queue.push_back(host);
-  if (idle < queue.size() && workers.size() < max_threads) addWorker();
-  changed.notify_one();
-}
+/// The lookups under way; the thread of the names.
+class Resolver::Lookups {
+ public:
+  using Deliver = std::function<void(const std::string& name, Resolution resolution)>;
 
-void Resolver::Shared::addWorker() try {
-  auto& worker = workers.emplace_back();
-  worker.thread = std::thread([self = shared_from_this(), &worker] { self->work(worker); });
-} catch (const std::system_error& e) {
-  workers.pop_back();
-  if (!workers.empty()) return;  // those answer, only later
-  loop.post([shared = shared_from_this(), host = std::move(queue.back()), why = std::string(e.what())] {
-    shared->deliver(host, failure(Resolution::Outcome::kTemporary, host, "no thread to ask with: " + why));
-  });
-  queue.pop_back();
-}
+  Lookups(ControlLoop& loop, NameServers servers, Deliver deliver)
+      : loop_(loop), servers_(std::move(servers)), deliver_(std::move(deliver)) {}
 
-void Resolver::Shared::work(Worker& self) {
-  std::unique_lock lock(mutex);
-  while (true) {
-    ++idle;
-    changed.wait(lock, [this] { return stopping || !queue.empty(); });
-    --idle;
-    if (stopping) return;
-    const auto host = std::move(queue.front());
-    queue.pop_front();
-    self.busy = true;
-    lock.unlock();
-    auto resolution = lookup(host);
-    lock.lock();
-    self.busy = false;
-    // Posted under the lock: the loop may be gone once the resolver is.
-    if (stopping) return;
-    loop.post(
-        [shared = shared_from_this(), host, resolution = std::move(resolution)] { shared->deliver(host, resolution); });
+  /// Nothing new where the name is asked for already.
+  void ask(const std::string& name) {
+    if (lookups_.contains(name) || std::find(queue_.begin(), queue_.end(), name) != queue_.end()) return;
+    queue_.push_back(name);
+    advance();
   }
-}
 
-void Resolver::Shared::deliver(const std::string& host, const Resolution& resolution) {
-  const auto answered = waiters.extract(host);
-  if (answered.empty()) return;  // the resolver is gone
-  for (const auto& waiter : answered.mapped()) waiter.answered(withPort(resolution, waiter.port));
-}
+ private:
+  /// A lookup keeps to the channel that it began with.
+  struct Lookup {
+    std::shared_ptr<DnsChannel> channel;
+    std::unique_ptr<NameLookup> lookup;
+  };
 
-Resolver::Resolver(ControlLoop& loop) : Resolver(loop, lookUp, kMaxThreads) {}
+  void advance() {
+    for (auto entry = lookups_.begin(); entry != lookups_.end();)
+      entry = entry->second.lookup->advance(nowNs()) ? end(entry) : std::next(entry);
+    while (!queue_.empty() && lookups_.size() < kMostAtOnce) {
+      const auto entry = begin(queue_.front());
+      queue_.pop_front();
+      if (entry->second.lookup->advance(nowNs())) end(entry);
+    }
+    rest();
+  }
 
-Resolver::Resolver(ControlLoop& loop, Lookup lookup, std::size_t max_threads)
-    : shared_(std::make_shared<Shared>(loop, std::move(lookup), max_threads)) {}
+  std::map<std::string, Lookup>::iterator begin(const std::string& name) {
+    if (channel_ == nullptr || channel_->outdated())
+      channel_ = std::make_shared<DnsChannel>(loop_, servers_, [this] { advance(); });
+    return lookups_.emplace(name, Lookup{channel_, makeNameLookup(name, *channel_, hosts_)}).first;
+  }
 
+  std::map<std::string, Lookup>::iterator end(std::map<std::string, Lookup>::iterator entry) {
+    deliver_(entry->first, entry->second.lookup->result());
+    retired_.push_back(std::move(entry->second.channel));
+    return lookups_.erase(entry);
+  }
+
+  /// Sets the time to look again. Channels that no lookup uses go, but not from within a call of their own; without one
+  /// the next name finds new servers, another port, and no socket of a network that is gone.
+  void rest() {
+    std::uint64_t earliest = 0;
+    for (const auto& [name, one] : lookups_)
+      if (const auto until = one.lookup->patientUntil(); until != 0 && (earliest == 0 || until < earliest)) earliest = until;
+    loop_.cancel(std::exchange(patience_, 0));
+    const auto now = nowNs();
+    if (earliest != 0)
+      patience_ = loop_.after(Duration(static_cast<Duration::rep>(earliest > now ? earliest - now : 0)), [this] {
+        patience_ = 0;
+        advance();
+      });
+    if (retired_.empty() || sweeping_) return;
+    sweeping_ = true;
+    loop_.post([this] {
+      sweeping_ = false;
+      retired_.clear();
+      if (lookups_.empty()) channel_.reset();
+    });
+  }
+
+  ControlLoop& loop_;
+  const NameServers servers_;
+  const Deliver deliver_;
+  const HostsFile hosts_;
+  std::shared_ptr<DnsChannel> channel_;  // for the next lookup
+  std::deque<std::string> queue_;
+  std::map<std::string, Lookup> lookups_;
+  std::vector<std::shared_ptr<DnsChannel>> retired_;  // of lookups that have ended
+  bool sweeping_ = false;
+  ControlLoop::TimerId patience_ = 0;
+};
+
+Resolver::Resolver(ControlLoop& loop, NameServers servers)
+    : loop_(loop), servers_(std::move(servers)), shared_(std::make_shared<Shared>()) {}
+
+// Once the thread has ended nothing is delivered any more; what was posted before finds nobody.
 Resolver::~Resolver() {
-  shared_->waiters.clear();
-  {
-    std::lock_guard lock(shared_->mutex);
-    shared_->stopping = true;
-    shared_->queue.clear();
-    for (auto& worker : shared_->workers)
-      if (worker.busy) worker.thread.detach();
-  }
-  shared_->changed.notify_all();
-  for (auto& worker : shared_->workers)
-    if (worker.thread.joinable()) worker.thread.join();
+  if (names_ != nullptr) names_->stop();
 }
 
-void Resolver::resolve(const std::string& host, std::uint16_t port, Callback answered) {
-  if (const auto numeric = Address::parse(host, port)) {
-    answered({Resolution::Outcome::kFound, {*numeric}, {}});
+void Resolver::begin() {
+  if (names_ != nullptr) return;
+  auto names = std::make_unique<ControlLoop>("names");
+  names->start();
+  lookups_ = std::make_unique<Lookups>(*names, servers_, [this](const std::string& name, Resolution resolution) {
+    loop_.post([weak = std::weak_ptr(shared_), name, resolution = std::move(resolution)] {
+      const auto shared = weak.lock();
+      if (shared == nullptr) return;
+      const auto waiters = shared->waiters.extract(name);
+      if (!waiters.empty())
+        for (const auto& answered : waiters.mapped()) answered(resolution);
+    });
+  });
+  names_ = std::move(names);
+}
+
+void Resolver::resolve(const std::string& name, Callback answered) {
+  if (const auto numeric = Address::parse(name, 0)) {
+    answered({Resolution::Outcome::kFound, {{name, 0, 0, 0, {*numeric}}}, {}, {}});
     return;
   }
-  auto& waiters = shared_->waiters[host];
-  waiters.push_back({port, std::move(answered)});
-  if (waiters.size() == 1) shared_->ask(host);
-}
-
-Resolution Resolver::resolveNow(const std::string& host, std::uint16_t port) {
-  if (const auto numeric = Address::parse(host, port)) return {Resolution::Outcome::kFound, {*numeric}, {}};
-  return withPort(lookUp(host), port);
+  shared_->waiters[name].push_back(std::move(answered));
+  try {
+    begin();
+    names_->post([this, name] { lookups_->ask(name); });
+  } catch (const std::exception& e) {
+    const auto alone = shared_->waiters.extract(name);
+    const Resolution failed{Resolution::Outcome::kTemporary, {}, "name \"" + name + "\" cannot be asked for: " + e.what(), {}};
+    for (const auto& waiter : alone.mapped()) waiter(failed);
+  }
 }
 
 }  // namespace lemonade
