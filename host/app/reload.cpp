@@ -183,8 +183,14 @@ void LoadBalancer::applySettings(const config::Config& config) {
   auto& settings = proxy_.settings();
   settings.connect_timeout_ns.store(static_cast<std::uint64_t>(config.proxy.connect_timeout.count()));
   settings.idle_timeout_ns.store(static_cast<std::uint64_t>(config.proxy.idle_timeout.count()));
-  const auto keepalive = std::chrono::ceil<std::chrono::seconds>(config.proxy.tcp_keepalive).count();
-  settings.keepalive_seconds.store(static_cast<std::uint32_t>(keepalive));
+  const auto seconds = [](Duration value) {
+    return static_cast<std::uint32_t>(std::chrono::ceil<std::chrono::seconds>(value).count());
+  };
+  settings.half_close_timeout_ns.store(static_cast<std::uint64_t>(config.proxy.half_close_timeout.count()));
+  settings.keepalive_idle_s.store(seconds(config.proxy.tcp_keepalive));
+  settings.keepalive_interval_s.store(seconds(config.proxy.tcp_keepalive_interval));
+  settings.keepalive_count.store(config.proxy.tcp_keepalive_count);
+  settings.user_timeout_ms.store(static_cast<std::uint32_t>(config.proxy.tcp_user_timeout / 1ms));
   settings.retries.store(config.proxy.retries);
   settings.queue_timeout_ns.store(static_cast<std::uint64_t>(config.proxy.queue_timeout.count()));
   pool_.setRules({config.health.panic_threshold, {config.health.slow_start, config.health.slow_start_aggression}});

@@ -70,7 +70,11 @@ struct Proxy {
   std::uint32_t max_connections = 10'000;
   Duration connect_timeout = 5s;
   Duration idle_timeout = 1h;   ///< 0: none
-  Duration tcp_keepalive = 60s;  ///< idle time before the first probe; 0: off
+  Duration half_close_timeout = 60s;  ///< of a session whose backend is done; 0: none
+  Duration tcp_keepalive = 60s;       ///< idle time before the first probe; 0: off
+  Duration tcp_keepalive_interval = 10s;
+  std::uint32_t tcp_keepalive_count = 5;
+  Duration tcp_user_timeout = 0s;  ///< 0: the kernel's own limits
   std::uint32_t retries = 2;
   Duration resolve_interval = 10s;
   Duration queue_timeout = 5s;  ///< of clients that wait for a place at a backend; 0: nobody waits

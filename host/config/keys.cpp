@@ -107,6 +107,13 @@ void readKeepalive(const Item& item, Proxy& proxy) {
   }
 }
 
+template <Duration Proxy::*Value>
+void readWholeSeconds(const Item& item, Proxy& proxy) {
+  const auto value = durationOf(item, 1s, kLongestKeepalive);
+  if (value && *value % 1s != 0s) return item.refuse("give whole seconds");
+  if (value) proxy.*Value = *value;
+}
+
 void readRelay(const Item& item, Proxy& proxy) {
   const auto text = item.node.value_exact<std::string>();
   for (const Relay relay : {Relay::kAuto, Relay::kEpoll, Relay::kUring})
@@ -307,7 +314,12 @@ std::vector<ConfigKey> makeConfigKeys() {
       proxy("max_connections", integer(&Proxy::max_connections, 1, kMaxConnections)),
       proxy("connect_timeout", duration(&Proxy::connect_timeout, 1ms, 1h)),
       proxy("idle_timeout", duration(&Proxy::idle_timeout, 0s, 30 * kDay)),
+      proxy("half_close_timeout", duration(&Proxy::half_close_timeout, 0s, 30 * kDay)),
       proxy("tcp_keepalive", field<Proxy>(&Proxy::tcp_keepalive, readKeepalive)),
+      proxy("tcp_keepalive_interval",
+            field<Proxy>(&Proxy::tcp_keepalive_interval, readWholeSeconds<&Proxy::tcp_keepalive_interval>)),
+      proxy("tcp_keepalive_count", integer(&Proxy::tcp_keepalive_count, 1, 127)),
+      proxy("tcp_user_timeout", duration(&Proxy::tcp_user_timeout, 0s, kDay)),
       proxy("retries", integer(&Proxy::retries, 0, 15)),
       proxy("resolve_interval", duration(&Proxy::resolve_interval, kShortest, kDay)),
       proxy("queue_timeout", duration(&Proxy::queue_timeout, 0s, 1h)),

@@ -138,10 +138,7 @@ Connector::Outcome Connector::connect(Session& session, std::uint64_t now) noexc
   if (fd < 0) return Outcome::kGiveUp;
   relay_.setOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
   relay_.setOption(fd, SOL_SOCKET, SO_OOBINLINE, 1);
-  if (const int idle = static_cast<int>(settings_.keepalive_seconds.load(std::memory_order_relaxed)); idle > 0) {
-    relay_.setOption(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-    relay_.setOption(fd, IPPROTO_TCP, TCP_KEEPIDLE, idle);
-  }
+  settings_.keepalive().eachOption([&](int level, int name, int value) { relay_.setOption(fd, level, name, value); });
   switch (relay_.connect(session, address)) {
     case Relay::Connect::kConnecting: return Outcome::kConnecting;
     case Relay::Connect::kConnected: return Outcome::kConnected;

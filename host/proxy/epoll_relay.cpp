@@ -144,7 +144,7 @@ void EpollRelay::handleSessionEvent(Session& session, bool of_backend, std::uint
       if ((events & (EPOLLHUP | EPOLLERR)) != 0) owner_.handleAbandoned(session);
       return;
     case Session::State::kRelaying: return run(session);
-    case Session::State::kResetting: return owner_.handleDelivery(session);
+    case Session::State::kDelivering: deliver(session); return owner_.handleDelivery(session);
     case Session::State::kClosed: return;
   }
 }
@@ -177,18 +177,30 @@ void EpollRelay::dropBackend(Session& session) noexcept {
 
 void EpollRelay::run(Session& session) noexcept {
   switch (forwarder_.run(session)) {
-    case Forwarder::Outcome::kMore:
-      if (!std::exchange(session.again, true)) {
-        if (again_.empty()) (void)::eventfd_write(again_fd_.get(), 1);
-        again_.push_back(session);
-      }
-      [[fallthrough]];
-    case Forwarder::Outcome::kOpen: return owner_.handleActivity(session);
-    case Forwarder::Outcome::kDone: return owner_.handleEnd(session, CloseReason::kDone);
-    case Forwarder::Outcome::kClientReset: return owner_.handleEnd(session, CloseReason::kClientReset);
-    case Forwarder::Outcome::kBackendReset: return owner_.handleEnd(session, CloseReason::kBackendReset);
-    case Forwarder::Outcome::kNoMemory: return owner_.handleEnd(session, CloseReason::kNoMemory);
+    case Forwarder::Outcome::kNoMemory: return owner_.handleNoMemory(session);
+    case Forwarder::Outcome::kMore: comeBackTo(session); break;
+    case Forwarder::Outcome::kWait: break;
   }
+  const Ending ending = endingOf(session);
+  if (ending == Ending::kOpen) owner_.handleActivity(session);
+  if (ending != Ending::kOpen || (isEnding(session) && !session.ending)) owner_.handleEnding(session, ending);
+}
+
+// What a backend sends to a client that is gone is read and dropped: the backend may read on only after that.
+void EpollRelay::deliver(Session& session) noexcept {
+  if (session.client.fd >= 0) {
+    (void)forwarder_.flush(session.client);
+    return;
+  }
+  (void)forwarder_.flush(session.backend);
+  forwarder_.drop(session.backend);
+  if (session.backend.readable) comeBackTo(session);
+}
+
+void EpollRelay::comeBackTo(Session& session) noexcept {
+  if (std::exchange(session.again, true)) return;
+  if (again_.empty()) (void)::eventfd_write(again_fd_.get(), 1);
+  again_.push_back(session);
 }
 
 void EpollRelay::runAgain() noexcept {
@@ -199,12 +211,17 @@ void EpollRelay::runAgain() noexcept {
     Session& session = running_.front();
     running_.pop_front();
     session.again = false;
-    if (session.state == Session::State::kRelaying) run(session);
+    if (session.state == Session::State::kRelaying) {
+      run(session);
+    } else if (session.state == Session::State::kDelivering) {
+      deliver(session);
+      owner_.handleDelivery(session);
+    }
   }
 }
 
-bool EpollRelay::isDelivered(Endpoint& endpoint) noexcept {
-  return endpoint.failed || (forwarder_.flush(endpoint) && allSent(endpoint.fd));
+std::size_t EpollRelay::pending(const Endpoint& endpoint) const noexcept {
+  return endpoint.pending != nullptr ? endpoint.pending_end - endpoint.pending_at : 0;
 }
 
 void EpollRelay::close(Session&, Endpoint& endpoint, bool reset) noexcept {

@@ -34,7 +34,8 @@ class EpollRelay final : public Relay {
   Connect connect(Session& session, const Address& address) noexcept override;
   void dropBackend(Session& session) noexcept override;
   void start(Session& session) noexcept override { run(session); }
-  bool isDelivered(Endpoint& endpoint) noexcept override;
+  void deliver(Session& session) noexcept override;
+  std::size_t pending(const Endpoint& endpoint) const noexcept override;
   void close(Session& session, Endpoint& endpoint, bool reset) noexcept override;
   bool forget(Session& session) noexcept override;
 
@@ -51,6 +52,7 @@ class EpollRelay final : public Relay {
   void handleSessionEvent(Session& session, bool of_backend, std::uint32_t events) noexcept;
   void handleConnecting(Session& session, std::uint32_t events) noexcept;
   void run(Session& session) noexcept;
+  void comeBackTo(Session& session) noexcept;
   void runAgain() noexcept;
   bool watch(Session& session, Endpoint& endpoint, std::uintptr_t side) noexcept;
   void unwatch(const Endpoint& endpoint) noexcept;

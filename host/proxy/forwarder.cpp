@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "proxy/forwarder.h"
 
+#include "proxy/ends.h"
+
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -14,41 +16,23 @@ constexpr int kRounds = 4;
 
 bool wouldBlock(int error) noexcept { return error == EAGAIN || error == EWOULDBLOCK; }
 
-bool through(const Endpoint& from, const Endpoint& to) noexcept {
-  return from.ended && (to.finished || to.broken) && to.pending == nullptr;
-}
-
 }  // namespace
 
 Forwarder::Outcome Forwarder::run(Session& session) noexcept {
   auto& client = session.client;
   auto& backend = session.backend;
-  const Flow in = forward(session, client, backend, true);
-  Flow out = forward(session, backend, client, false);
+  Flow in = forward(session, client, backend);
+  const Flow out = forward(session, backend, client);
+  // Reading from the client says why a write to the client failed.
+  if (client.broken && client.readable) in = forward(session, client, backend);
   if (in == Flow::kNoMemory || out == Flow::kNoMemory) return Outcome::kNoMemory;
-  if (out == Flow::kBroken) return Outcome::kBackendReset;
-  if (in == Flow::kBroken) return Outcome::kClientReset;
-  // A client that is gone must not wait for a backend that does not read.
-  if (client.failed && backend.pending != nullptr) return Outcome::kClientReset;
-  // A write to the client that failed shows in what is read from it.
-  if (client.broken && forward(session, client, backend, true) == Flow::kBroken) return Outcome::kClientReset;
-  if (through(client, backend) && through(backend, client)) return Outcome::kDone;
-  return in == Flow::kMore || out == Flow::kMore ? Outcome::kMore : Outcome::kOpen;
+  return in == Flow::kMore || out == Flow::kMore ? Outcome::kMore : Outcome::kWait;
 }
 
-Forwarder::Flow Forwarder::forward(Session& session, Endpoint& from, Endpoint& to, bool inward) noexcept {
+Forwarder::Flow Forwarder::forward(Session& session, Endpoint& from, Endpoint& to) noexcept {
   for (int round = 0; round < kRounds; ++round) {
-    // What a backend sent before it broke still goes to the client; the other way round there is nobody to answer.
-    if (from.ended && (from.broken || (from.failed && (inward || to.pending == nullptr)))) return Flow::kBroken;
     if (!flush(to)) return Flow::kIdle;
-    if (from.ended) {
-      if (!to.finished && !to.broken) {
-        to.finished = true;
-        // Where that ends the session, closing it sends the FIN.
-        if (!(to.ended && from.pending == nullptr)) (void)::shutdown(to.fd, SHUT_WR);
-      }
-      return Flow::kIdle;
-    }
+    passEnd(from, to);
     if (!from.readable) return Flow::kIdle;
     if (scratch_ == nullptr && (scratch_ = buffers_.take()) == nullptr) return Flow::kNoMemory;
 
@@ -56,32 +40,39 @@ Forwarder::Flow Forwarder::forward(Session& session, Endpoint& from, Endpoint& t
     if (n > 0) {
       // Edge triggered: less than asked for means drained, unless an end is on its way and has to be read.
       if (static_cast<std::size_t>(n) < Buffer::kSize && !from.hung_up) from.readable = false;
-      const auto size = static_cast<std::size_t>(n);
-      inward ? meter_.bytesIn(session, size) : meter_.bytesOut(session, size);
-      (void)deliver(to, size);
+      take(session, from, to, static_cast<std::size_t>(n));
     } else if (n == 0) {
-      from.ended = true;
       from.readable = false;
-      if (!inward && session.in_exchange && !session.answered && !session.client.ended) session.turned_away = true;
+      noteEnd(session, from);
     } else if (wouldBlock(errno)) {
       from.readable = false;
     } else if (errno != EINTR) {
-      return Flow::kBroken;
+      from.readable = false;
+      from.reset = true;
     }
   }
   return Flow::kMore;
 }
 
-// Writes the first size bytes of the scratch buffer; what the socket does not take stays in that very buffer, which is
-// lent to the endpoint, and the next read gets another one.
-bool Forwarder::deliver(Endpoint& to, std::size_t size) noexcept {
-  if (to.broken) return true;
+// Counts the first size bytes of the scratch buffer and writes them; what the socket does not take stays in that very
+// buffer, which is lent to the endpoint, and the next read gets another one.
+void Forwarder::take(Session& session, Endpoint& from, Endpoint& to, std::size_t size) noexcept {
+  const bool inward = &from == &session.client;
+  inward ? meter_.bytesIn(session, size) : meter_.bytesOut(session, size);
+  if (to.broken) {
+    to.dropped += size;
+    return;
+  }
   to.pending = std::move(scratch_);
   to.pending_at = 0;
   to.pending_end = static_cast<std::uint32_t>(size);
-  const bool done = flush(to);
+  (void)flush(to);
   if (scratch_ == nullptr) scratch_ = buffers_.take();
-  return done;
+}
+
+void Forwarder::drop(Endpoint& from) noexcept {
+  for (int round = 0; round < kRounds && from.readable && scratch_ != nullptr; ++round)
+    from.readable = ::recv(from.fd, scratch_->data.data(), Buffer::kSize, 0) > 0;
 }
 
 bool Forwarder::flush(Endpoint& to) noexcept {
@@ -94,16 +85,13 @@ bool Forwarder::flush(Endpoint& to) noexcept {
     } else if (n < 0 && wouldBlock(errno)) {
       to.writable = false;
     } else if (n == 0 || errno != EINTR) {
+      noteWriteFailed(to, n == 0 ? EPIPE : errno);
+      to.dropped += to.pending_end - to.pending_at;
+      to.readable = to.hung_up = !to.ended;
       buffers_.give(std::move(to.pending));
-      markBroken(to);
     }
   }
   return true;
-}
-
-void Forwarder::markBroken(Endpoint& endpoint) noexcept {
-  endpoint.broken = true;
-  endpoint.readable = endpoint.hung_up = !endpoint.ended;
 }
 
 }  // namespace lemonade::proxy

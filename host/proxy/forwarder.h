@@ -13,27 +13,25 @@ namespace lemonade::proxy {
 class Forwarder {
  public:
   enum class Outcome {
-    kOpen,          ///< nothing more to do until the next event
-    kMore,          ///< bytes are left to move, but others should have their turn
-    kDone,          ///< both sides have ended and everything arrived
-    kClientReset,   ///< the client broke the connection; everything it sent was forwarded or cannot be
-    kBackendReset,  ///< the backend did
+    kWait,  ///< nothing more to do until the next event; ends.h has what the session's ends come to
+    kMore,  ///< bytes are left to move, but other sessions should have their turn
     kNoMemory,
   };
 
   Forwarder(Buffers& buffers, Meter& meter) : buffers_(buffers), meter_(meter), scratch_(buffers.take()) {}
 
-  /// Moves what can be moved now, within a budget. Any outcome but kOpen and kMore ends the session.
+  /// Moves what can be moved now, within a budget.
   Outcome run(Session& session) noexcept;
 
   /// Writes what waits for an endpoint; true where nothing waits any more (an endpoint that broke counts as such).
   bool flush(Endpoint& to) noexcept;
+  /// Reads what the endpoint sends and drops it.
+  void drop(Endpoint& from) noexcept;
 
  private:
-  enum class Flow { kIdle, kMore, kBroken, kNoMemory };
-  Flow forward(Session& session, Endpoint& from, Endpoint& to, bool inward) noexcept;
-  bool deliver(Endpoint& to, std::size_t size) noexcept;
-  static void markBroken(Endpoint& endpoint) noexcept;
+  enum class Flow { kIdle, kMore, kNoMemory };
+  Flow forward(Session& session, Endpoint& from, Endpoint& to) noexcept;
+  void take(Session& session, Endpoint& from, Endpoint& to, std::size_t size) noexcept;
 
   Buffers& buffers_;
   Meter& meter_;

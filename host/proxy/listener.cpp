@@ -30,7 +30,7 @@ std::string mendFor(int error) {
 }  // namespace
 
 Result<std::shared_ptr<const Listener>> Listener::open(const Address& address, std::uint32_t backlog,
-                                                       std::uint32_t keepalive_seconds, const Listeners& going) {
+                                                       const Keepalive& keepalive, const Listeners& going) {
   const auto fail = [&](const char* what) {
     const int error = errno;
     return Error{"cannot listen on " + address.text() + ": " + what + ": " + std::strerror(error) + mendFor(error)};
@@ -61,13 +61,14 @@ Result<std::shared_ptr<const Listener>> Listener::open(const Address& address, s
   if (::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&bound), &size) != 0) return fail("getsockname");
   std::shared_ptr<const Listener> listener(
       new Listener(std::move(fd), address, Address(reinterpret_cast<const sockaddr*>(&bound), size)));
-  listener->tune(backlog, keepalive_seconds);
+  listener->tune(backlog, keepalive);
   return listener;
 }
 
-void Listener::tune(std::uint32_t backlog, std::uint32_t keepalive_seconds) const noexcept {
-  setOption(fd_.get(), SOL_SOCKET, SO_KEEPALIVE, keepalive_seconds > 0 ? 1 : 0);
-  if (keepalive_seconds > 0) setOption(fd_.get(), IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(keepalive_seconds));
+void Listener::tune(std::uint32_t backlog, const Keepalive& keepalive) const noexcept {
+  setOption(fd_.get(), SOL_SOCKET, SO_KEEPALIVE, 0);
+  setOption(fd_.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, 0);
+  keepalive.eachOption([this](int level, int name, int value) { setOption(fd_.get(), level, name, value); });
   (void)::listen(fd_.get(), static_cast<int>(backlog));
 }
 

@@ -7,6 +7,7 @@
 #include "balance/address.h"
 #include "base/fd.h"
 #include "base/result.h"
+#include "proxy/keepalive.h"
 
 #include <cstdint>
 #include <memory>
@@ -22,10 +23,10 @@ class Listener {
   /// Binds and listens, non-blocking. Port 0 gets a free one. Those that are about to go may be in the way: 127.0.0.1:80
   /// of 0.0.0.0:80 and the other way round. The error names the address and, where there is one, the mend.
   static Result<std::shared_ptr<const Listener>> open(const Address& address, std::uint32_t backlog,
-                                                      std::uint32_t keepalive_seconds, const Listeners& going = {});
+                                                      const Keepalive& keepalive, const Listeners& going = {});
 
   /// Changes what later accepts inherit and how many clients may wait.
-  void tune(std::uint32_t backlog, std::uint32_t keepalive_seconds) const noexcept;
+  void tune(std::uint32_t backlog, const Keepalive& keepalive) const noexcept;
 
   int fd() const noexcept { return fd_.get(); }
   /// The address asked for, whose port may be 0.

@@ -16,6 +16,7 @@ const char* closeReasonName(CloseReason reason) noexcept {
     case CloseReason::kClientReset: return "client-reset";
     case CloseReason::kBackendReset: return "backend-reset";
     case CloseReason::kIdleTimeout: return "idle-timeout";
+    case CloseReason::kHalfCloseTimeout: return "half-close-timeout";
     case CloseReason::kConnectFailed: return "connect-failed";
     case CloseReason::kNoBackend: return "no-backend";
     case CloseReason::kQueueTimeout: return "queue-timeout";
@@ -162,7 +163,7 @@ void Meter::closed(Session& session, std::uint64_t now) noexcept {
     else if (session.exchanges != 0)
       feedback::stirred(*session.target);
     // A backend that answers a goodbye by closing in order does not hang.
-    if (session.in_exchange && session.reason == CloseReason::kDone && !session.turned_away)
+    if (session.in_exchange && session.backend.ended && !session.turned_away)
       feedback::forgetUnanswered(*session.target);
     if (session.connected_at != 0) countEnd(session, session.target->counters(worker_), now);
     if (session.connected_at != 0 && pool_.wants(LEMONADE_EVENT_CLOSED)) {
@@ -185,7 +186,8 @@ void Meter::writeAccessLog(const Session& session, std::uint64_t now) const noex
               {"backend_address", session.target != nullptr ? session.target->addressText() : "-"},
               {"attempts", session.attempt},
               {"bytes_in", session.bytes_in},
-              {"bytes_out", session.bytes_out},
+              {"bytes_out", session.sent_out},
+              {"bytes_out_acked", session.acknowledged_out},
               {"exchanges", session.exchanges},
               {"connect_ms", log::milliseconds(connect_ns)},
               {"slowest_exchange_ms", log::milliseconds(session.slowest_exchange_ns)},

@@ -75,7 +75,7 @@ Result<Proxy::Listeners> Proxy::open(const std::vector<Address>& addresses, std:
       opened.push_back(*known);
       continue;
     }
-    auto listener = Listener::open(address, backlog, settings_.keepalive_seconds.load(), going);
+    auto listener = Listener::open(address, backlog, settings_.keepalive(), going);
     if (!listener) return std::move(listener).error();
     opened.push_back(std::move(listener).value());
   }
@@ -102,7 +102,7 @@ void Proxy::listen(Listeners listeners) {
 }
 
 void Proxy::tuneListeners(std::uint32_t backlog) const noexcept {
-  for (const auto& listener : listeners_) listener->tune(backlog, settings_.keepalive_seconds.load());
+  for (const auto& listener : listeners_) listener->tune(backlog, settings_.keepalive());
 }
 
 Status Proxy::prepareWorkers(std::uint32_t count) try {

@@ -8,8 +8,10 @@
 // owner at any moment. It may be freed when forget() says so.
 #pragma once
 
+#include "proxy/ends.h"
 #include "proxy/session.h"
 
+#include <cstddef>
 #include <cstdint>
 
 namespace lemonade::proxy {
@@ -37,9 +39,12 @@ class Relay {
     virtual void handleAbandoned(Session& session) noexcept = 0;
     /// Something came or went. The session is in kRelaying.
     virtual void handleActivity(Session& session) noexcept = 0;
-    /// It relays no more: kDone, kClientReset, kBackendReset or kNoMemory.
-    virtual void handleEnd(Session& session, CloseReason reason) noexcept = 0;
-    /// Of a session in kResetting: its survivor may have got everything.
+    /// The ends of the session came to something. It is in kRelaying, and relays on only where isEnding() holds and
+    /// `ending` is kOpen.
+    virtual void handleEnding(Session& session, Ending ending) noexcept = 0;
+    /// There was no memory to relay with.
+    virtual void handleNoMemory(Session& session) noexcept = 0;
+    /// Of a session in kDelivering: its survivor may have got everything.
     virtual void handleDelivery(Session& session) noexcept = 0;
 
    protected:
@@ -77,8 +82,11 @@ class Relay {
   virtual void dropBackend(Session& session) noexcept = 0;
   /// Relays, now that the backend is connected. The session is in kRelaying.
   virtual void start(Session& session) noexcept = 0;
-  /// True where all that was under way to this endpoint has left this process.
-  virtual bool isDelivered(Endpoint& endpoint) noexcept = 0;
+  /// Goes on with a session that has come to kDelivering, of which one endpoint is closed: writes what waits for the
+  /// other, and tells the owner of what happens there, though not of each acknowledgement.
+  virtual void deliver(Session& session) noexcept = 0;
+  /// How many bytes wait here to be written to the endpoint.
+  virtual std::size_t pending(const Endpoint& endpoint) const noexcept = 0;
   /// Closes a socket, if it is open: with a FIN after what was written, or with a reset. Bytes under way to it are lost.
   virtual void close(Session& session, Endpoint& endpoint, bool reset) noexcept = 0;
   /// Lets go of a closed session, so that it can be freed. False where the kernel holds on to it: ask again after the next

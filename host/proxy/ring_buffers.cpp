@@ -50,6 +50,12 @@ void RingBuffers::give(Id id) noexcept {
   blank_.push_back(id);
 }
 
+void RingBuffers::append(Id to, Id from) noexcept {
+  Buffer& longer = buffers_[to];
+  std::memcpy(longer.data.get() + longer.size, buffers_[from].data.get(), buffers_[from].size);
+  longer.size += buffers_[from].size;
+}
+
 // One more free buffer; false where there is no memory or no id for it.
 bool RingBuffers::make() noexcept try {
   if (blank_.empty()) {

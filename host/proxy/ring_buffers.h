@@ -33,10 +33,14 @@ class RingBuffers {
   void take(Id id, std::uint32_t size) noexcept;
   void give(Id id) noexcept;
 
+  /// Copies the bytes of `from` behind those of `to`, which has room for them.
+  void append(Id to, Id from) noexcept;
+
   const char* data(Id id) const noexcept { return buffers_[id].data.get(); }
   std::uint32_t size(Id id) const noexcept { return buffers_[id].size; }
   /// For a chain of buffers, which the caller makes and follows.
   Id& next(Id id) noexcept { return buffers_[id].next; }
+  Id next(Id id) const noexcept { return buffers_[id].next; }
 
  private:
   static constexpr unsigned kOffered = 32;

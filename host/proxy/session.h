@@ -19,10 +19,14 @@ namespace lemonade::proxy {
 /// One of the two sockets of a session, with what is known of it.
 struct Endpoint {
   int fd = -1;
-  bool failed = false;    ///< the kernel reported an error: it is gone
-  bool ended = false;     ///< its FIN was read: no more bytes come from it
+  // What ends.h notes and judges.
+  bool failed = false;    ///< the kernel reported an error
+  bool ended = false;     ///< its FIN was read: what it sent is complete
+  bool reset = false;     ///< it broke its stream, and every byte before that was read
   bool finished = false;  ///< our FIN was sent: no more bytes go to it
   bool broken = false;    ///< writing failed: bytes for it are dropped, reading shows why
+  bool lost = false;      ///< a write took the error that reading would have given
+  std::uint64_t dropped = 0;  ///< bytes for it that could not be written any more
 
   /// Bytes wait here to be written to it.
   bool isOwed() const noexcept { return pending != nullptr || owed != 0; }
@@ -41,11 +45,13 @@ struct Endpoint {
   bool sending = false;  ///< the first of the chain
   bool watched = false;  ///< for a reset
   bool starved = false;  ///< receiving waits for a buffer
-  bool eager = false;    ///< the last receive filled its buffer
+  bool eager = false;    ///< the last receive got all it asked for
+  bool stalled = false;  ///< the send under way waits for the socket to take more
   std::uint8_t owed = 0;  ///< length of the chain
   std::uint16_t first = 0;
   std::uint16_t last = 0;
-  std::uint32_t sent = 0;  ///< bytes of the first that are gone already
+  std::uint32_t sent = 0;   ///< bytes of the first that are gone already
+  std::uint32_t asked = 0;  ///< bytes that the receive under way takes at most
 };
 
 class Drain;
@@ -56,6 +62,7 @@ enum class CloseReason : std::uint8_t {
   kClientReset,
   kBackendReset,
   kIdleTimeout,
+  kHalfCloseTimeout,
   kConnectFailed,
   kNoBackend,
   kQueueTimeout,
@@ -74,7 +81,7 @@ struct alignas(16) Session {
     kNoDescriptor,  ///< there was none to connect with: tries again
     kQueued,        ///< for a place at a backend: all that would do are at their limit
     kRelaying,
-    kResetting,     ///< one side is gone; the other gets what was under way, then a reset
+    kDelivering,    ///< one side is gone; the other gets what was under way, then a FIN or a reset
     kClosed,        ///< freed at the end of the batch
   };
 
@@ -97,6 +104,8 @@ struct alignas(16) Session {
   bool answered = false;     ///< the backend has sent something
   bool in_exchange = false;  ///< the client has asked, and nothing of an answer has come
   bool turned_away = false;  ///< the backend closed before it answered and before the client had finished
+  bool ending = false;       ///< of kRelaying: it is in the list of sessions of which one side has ended or failed
+  bool acknowledged = false;  ///< since the last activity both sides were seen to have acknowledged everything
 
   Endpoint client;
   Endpoint backend;
@@ -120,11 +129,15 @@ struct alignas(16) Session {
   std::uint64_t connected_at = 0;
   std::uint64_t active_at = 0;
   std::uint64_t exchange_at = 0;
+  std::uint64_t progress_at = 0;  ///< of kDelivering: when `left` became less
 
+  std::uint64_t left = 0;  ///< bytes that were still under way to its sockets when they were last counted
   std::uint64_t slowest_exchange_ns = 0;
   std::uint64_t exchanges = 0;
   std::uint64_t bytes_in = 0;
   std::uint64_t bytes_out = 0;
+  std::uint64_t sent_out = 0;          ///< of bytes_out, what was written to the client's socket
+  std::uint64_t acknowledged_out = 0;  ///< of sent_out, by the client; both are known once its socket closes
 };
 
 /// Sessions that a relay comes back to, in the order of their coming, linked by one of their hooks. Allocates nothing.
@@ -139,6 +152,7 @@ class SessionList {
  public:
   bool empty() const noexcept { return head_ == nullptr; }
   Session* front() const noexcept { return head_; }
+  Session* back() const noexcept { return tail_; }
 
   void pushBack(Session& session, std::uint64_t now) noexcept {
     session.listed_at = now;

@@ -2,6 +2,7 @@
 #include "proxy/session_set.h"
 
 #include "base/clock.h"
+#include "proxy/socket_state.h"
 
 #include <cerrno>
 #include <new>
@@ -12,8 +13,6 @@ namespace lemonade::proxy {
 namespace {
 
 constexpr std::uint64_t kDescriptorRetry = 50'000'000;
-constexpr std::uint64_t kResetCheck = 5'000'000;
-constexpr std::uint64_t kResetLimit = 5'000'000'000;
 
 }  // namespace
 
@@ -127,30 +126,11 @@ void SessionSet::handleConnectFailed(Session& session, int error) noexcept {
 }
 
 void SessionSet::handleConnected(Session& session) noexcept {
+  // The client may have reset before it was accepted. Which of both a relay hears of first is chance.
+  if (hasFailed(session.client.fd)) return handleAbandoned(session);
   meter_.connected(session, nowNs());
   enter(session, Session::State::kRelaying, relaying_);
   relay_->start(session);
-}
-
-void SessionSet::handleEnd(Session& session, CloseReason reason) noexcept {
-  const bool broke = reason == CloseReason::kClientReset || reason == CloseReason::kBackendReset;
-  broke ? reset(session, reason) : close(session, reason);
-}
-
-// Passes a reset on: the side that broke is closed, the other gets what is still under way to it and then a reset.
-void SessionSet::reset(Session& session, CloseReason reason) noexcept {
-  session.reason = reason;
-  relay_->close(session, reason == CloseReason::kClientReset ? session.client : session.backend, false);
-  enter(session, Session::State::kResetting, resetting_);
-  (void)finishReset(session, now_);
-}
-
-bool SessionSet::finishReset(Session& session, std::uint64_t now) noexcept {
-  Endpoint& survivor = session.client.fd >= 0 ? session.client : session.backend;
-  if (!relay_->isDelivered(survivor) && now - session.listed_at < kResetLimit) return false;
-  relay_->close(session, survivor, true);
-  close(session, session.reason);
-  return true;
 }
 
 void SessionSet::handleAbandoned(Session& session) noexcept {
@@ -160,16 +140,18 @@ void SessionSet::handleAbandoned(Session& session) noexcept {
 }
 
 void SessionSet::close(Session& session, CloseReason reason) noexcept {
+  const bool broken_off = session.state == Session::State::kDelivering && session.reason != CloseReason::kDone;
   session.reason = reason;
   Drains::forget(session);
-  const bool in_order = reason == CloseReason::kDone;
-  const bool resetting = session.state == Session::State::kResetting;  // the one that is left has not heard of it yet
   // The strategy hears of the end of every pick; the others of a connecting session have been told.
   if (session.state == Session::State::kConnecting && reason == CloseReason::kDrain) meter_.abandoned(session, now_);
+  if (session.client.fd >= 0) noteSent(session);
   meter_.closed(session, nowNs());
-  // What is cut short must not look complete.
-  relay_->close(session, session.client, resetting || (!in_order && (session.client.isOwed() || session.in_exchange)));
-  relay_->close(session, session.backend, resetting || (!in_order && session.backend.isOwed()));
+  // What is cut short must not look complete: an answer, and a request that was taken and has reached no backend.
+  const bool owed_answer = reason != CloseReason::kDone && session.in_exchange;
+  const bool unserved = session.connected_at == 0 && session.backend.isOwed();
+  relay_->close(session, session.client, broken_off || session.client.isOwed() || owed_answer || unserved);
+  relay_->close(session, session.backend, broken_off || session.backend.isOwed());
   if (session.target != nullptr) pool_.release(*std::exchange(session.target, nullptr));
   enter(session, Session::State::kClosed, closed_);
 }
@@ -187,13 +169,13 @@ void SessionSet::freeClosed() noexcept {
   }
 }
 
-SessionList& SessionSet::listOf(Session::State state) noexcept {
-  switch (state) {
+SessionList& SessionSet::listOf(const Session& session) noexcept {
+  switch (session.state) {
     case Session::State::kConnecting: return connecting_;
     case Session::State::kNoDescriptor: return without_descriptor_;
     case Session::State::kQueued: return queued_;
-    case Session::State::kRelaying: return relaying_;
-    case Session::State::kResetting: return resetting_;
+    case Session::State::kRelaying: return session.ending ? ending_ : relaying_;
+    case Session::State::kDelivering: return delivering_;
     case Session::State::kClosed: return closed_;
   }
   return closed_;
@@ -204,7 +186,7 @@ void SessionSet::enter(Session& session, Session::State state, SessionList& list
 }
 
 void SessionSet::enter(Session& session, Session::State state, SessionList& list, std::uint64_t since) noexcept {
-  listOf(session.state).remove(session);
+  listOf(session).remove(session);
   const bool was_queued = session.state == Session::State::kQueued;
   session.state = state;
   list.insert(session, since);
@@ -218,8 +200,10 @@ void SessionSet::enter(Session& session, Session::State state, SessionList& list
 // A session is listed anew only a 64th of the timeout after it last was: that much later it may be closed, never earlier.
 void SessionSet::handleActivity(Session& session) noexcept {
   session.active_at = now_;
-  const std::uint64_t timeout = settings_.idle_timeout_ns.load(std::memory_order_relaxed);
-  if (now_ - session.listed_at > timeout / 64) relaying_.moveToBack(session, now_);
+  session.left = 0;
+  session.acknowledged = false;
+  const std::uint64_t timeout = session.ending ? endingLook() : settings_.idle_timeout_ns.load(std::memory_order_relaxed);
+  if (now_ - session.listed_at > timeout / 64) listOf(session).moveToBack(session, now_);
 }
 
 void SessionSet::handleDue(std::uint64_t now) noexcept {
@@ -238,25 +222,14 @@ void SessionSet::handleDue(std::uint64_t now) noexcept {
     if (now - session->listed_at < queue_timeout) break;
     leaveQueue(*session);
   }
-  const std::uint64_t idle_timeout = settings_.idle_timeout_ns.load(std::memory_order_relaxed);
-  while (Session* session = idle_timeout != 0 ? relaying_.front() : nullptr) {
-    if (now - session->listed_at < idle_timeout + idle_timeout / 64) break;
-    if (now - session->active_at < idle_timeout)
-      relaying_.moveToBack(*session, session->active_at);
-    else
-      close(*session, CloseReason::kIdleTimeout);
-  }
-  for (Session *session = resetting_.front(), *next = nullptr; session != nullptr; session = next) {
-    next = session->next;
-    (void)finishReset(*session, now);
-  }
+  handleEnds(now);
   handleDrains(now);
   freeClosed();
 }
 
 void SessionSet::handleDrains(std::uint64_t now) noexcept {
   while (Drain* drain = drains_.begin(now))
-    for (auto* list : {&connecting_, &without_descriptor_, &queued_, &relaying_, &resetting_})
+    for (auto* list : {&connecting_, &without_descriptor_, &queued_, &relaying_, &ending_, &delivering_})
       for (Session* session = list->front(); session != nullptr; session = session->next)
         if (drain->concerns(*session)) drains_.join(*drain, *session);
   while (Session* session = drains_.next(now)) close(*session, CloseReason::kDrain);
@@ -274,16 +247,14 @@ std::uint64_t SessionSet::nextDue() const noexcept {
   consider(queued_, settings_.queue_timeout_ns.load(std::memory_order_relaxed));
   if (const auto idle = settings_.idle_timeout_ns.load(std::memory_order_relaxed); idle != 0)
     consider(relaying_, idle + idle / 64);
-  if (!resetting_.empty()) {
-    const std::uint64_t at = now_ + kResetCheck;
-    if (due == 0 || at < due) due = at;
-  }
+  consider(ending_, endingLook());
+  if (const std::uint64_t at = nextLook(); at != 0 && (due == 0 || at < due)) due = at;
   return due;
 }
 
 void SessionSet::closeAll(CloseReason reason) noexcept {
   now_ = nowNs();
-  for (auto* list : {&connecting_, &without_descriptor_, &queued_, &relaying_, &resetting_})
+  for (auto* list : {&connecting_, &without_descriptor_, &queued_, &relaying_, &ending_, &delivering_})
     while (Session* session = list->front()) close(*session, reason);
   freeClosed();
 }

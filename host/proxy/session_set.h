@@ -7,8 +7,9 @@
 // the descriptors of the reactor, are guests in this set: when one of them is ready, its guest is called, or the reactor
 // has its turn.
 //
-// Life of a session: add -> connecting (-> without a descriptor, or queued) -> relaying -> closed, or -> resetting ->
-// closed. Each state is a list ordered by time, so a timeout is looked for at the front only. Worker thread only.
+// Life of a session: add -> connecting (-> without a descriptor, or queued) -> relaying -> closed, or -> delivering ->
+// closed. Each state is a list ordered by time, so a timeout is looked for at the front only; sessions that relay have two,
+// one for those that are ending. Worker thread only.
 #pragma once
 
 #include "base/fd.h"
@@ -73,22 +74,35 @@ class SessionSet final : public Relay::Owner {
   void handleConnectFailed(Session& session, int error) noexcept override;
   void handleAbandoned(Session& session) noexcept override;
   void handleActivity(Session& session) noexcept override;
-  void handleEnd(Session& session, CloseReason reason) noexcept override;
-  void handleDelivery(Session& session) noexcept override { (void)finishReset(session, now_); }
+  void handleEnding(Session& session, Ending ending) noexcept override;
+  void handleNoMemory(Session& session) noexcept override { close(session, CloseReason::kNoMemory); }
+  void handleDelivery(Session& session) noexcept override { finishDelivery(session, now_); }
 
  private:
   void proceed(Session& session, Connector::Outcome outcome) noexcept;
   void queue(Session& session) noexcept;
   void leaveQueue(Session& session) noexcept;
   bool servePlaces() noexcept;
-  void reset(Session& session, CloseReason reason) noexcept;
-  bool finishReset(Session& session, std::uint64_t now) noexcept;
   void close(Session& session, CloseReason reason) noexcept;
   void freeClosed() noexcept;
   void handleDrains(std::uint64_t now) noexcept;
+
+  // Ending; see session_endings.cpp
+  void deliver(Session& session, CloseReason reason) noexcept;
+  void finishDelivery(Session& session, std::uint64_t now) noexcept;
+  bool hasProgressed(Session& session) const noexcept;
+  void noteSent(Session& session) const noexcept;
+  void handleEnds(std::uint64_t now) noexcept;
+  void handleIdle(Session& session, std::uint64_t now) noexcept;
+  void handleEndingIdle(Session& session, std::uint64_t now) noexcept;
+  void handleSilence(std::uint64_t now) noexcept;
+  void judgeSilence(Session& session, std::uint32_t silent_ms) noexcept;
+  std::uint64_t endingLook() const noexcept;
+  std::uint64_t nextLook() const noexcept;
+
   void enter(Session& session, Session::State state, SessionList& list) noexcept;
   void enter(Session& session, Session::State state, SessionList& list, std::uint64_t since) noexcept;
-  SessionList& listOf(Session::State state) noexcept;
+  SessionList& listOf(const Session& session) noexcept;
 
   const Settings& settings_;
   Pool& pool_;
@@ -98,13 +112,15 @@ class SessionSet final : public Relay::Owner {
   std::unique_ptr<Relay> relay_;
   Connector connector_;
   Drains drains_;
-  std::uint64_t now_ = 0;  // of the turn
+  std::uint64_t now_ = 0;        // of the turn
+  std::uint64_t next_look_ = 1;  // for peers that are silent
 
   SessionList connecting_;
   SessionList without_descriptor_;
   SessionList queued_;
   SessionList relaying_;
-  SessionList resetting_;
+  SessionList ending_;  // relaying, too
+  SessionList delivering_;
   SessionList closed_;
   std::size_t size_ = 0;
 };

@@ -4,10 +4,15 @@
 #pragma once
 
 #include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
 
 namespace lemonade::proxy {
 
@@ -18,10 +23,26 @@ inline int socketError(int fd) noexcept {
   return ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
 }
 
-/// Nothing that was written still waits in the kernel for the peer.
-inline bool allSent(int fd) noexcept {
+/// Bytes that were written and that the peer has not acknowledged, a FIN among them; 0 where that cannot be told.
+inline std::size_t unacknowledged(int fd) noexcept {
   int waiting = 0;
-  return ::ioctl(fd, SIOCOUTQ, &waiting) != 0 || waiting == 0;
+  return ::ioctl(fd, SIOCOUTQ, &waiting) == 0 && waiting > 0 ? static_cast<std::size_t>(waiting) : 0;
+}
+
+/// The kernel has an error to report: the peer reset the connection or was given up.
+inline bool hasFailed(int fd) noexcept {
+  pollfd state{fd, 0, 0};
+  return ::poll(&state, 1, 0) == 1 && (state.revents & POLLERR) != 0;
+}
+
+/// The peer has not acknowledged what it was sent for so long, in milliseconds. A peer that answers but has no room, as
+/// one that reads nothing, does not count: it acknowledges each probe of the kernel.
+inline bool isSilent(int fd, std::uint32_t for_ms) noexcept {
+  constexpr std::uint32_t kUnansweredProbes = 2;  // one may be under way
+  tcp_info info{};
+  socklen_t size = sizeof(info);
+  if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return false;
+  return info.tcpi_last_ack_recv >= for_ms && (info.tcpi_unacked != 0 || info.tcpi_probes >= kUnansweredProbes);
 }
 
 /// An option that the kernel refuses stays as it was.

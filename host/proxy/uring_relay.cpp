@@ -2,6 +2,7 @@
 #include "proxy/uring_relay.h"
 
 #include "base/clock.h"
+#include "proxy/ends.h"
 #include "proxy/socket_state.h"
 
 #include <poll.h>
@@ -18,14 +19,6 @@ namespace lemonade::proxy {
 
 namespace {
 
-/// So many buffers may wait for an endpoint: one is being sent while the next is filled. A second full one would only
-/// wait behind the first.
-constexpr std::uint8_t kMostOwed = 2;
-constexpr std::uint8_t kMostFullOwed = 1;
-
-/// A socket that is written to for the first time in a while takes so much; a longer send may well be cut short.
-constexpr std::uint32_t kSureToFit = 16 * 1024;
-
 // What a completion is about: bit 0 the side, bits 1 to 3 the request, then the session's address, which is a multiple of
 // 16, and in the upper 16 bits which attempt to connect it is of. A guest's number takes the place of the last two.
 constexpr int kRequestShift = 1;
@@ -41,15 +34,6 @@ constexpr bool kDescriptorsAreFollowed = true;
 #else
 constexpr bool kDescriptorsAreFollowed = false;
 #endif
-
-bool isOver(const Endpoint& from, const Endpoint& to) noexcept {
-  return from.ended && (to.finished || to.broken) && !to.isOwed();
-}
-
-/// Its end was read, and then it broke. What a backend sent before still goes to the client.
-bool isReset(const Endpoint& from, const Endpoint& to, bool inward) noexcept {
-  return from.ended && (from.broken || (from.failed && (inward || !to.isOwed())));
-}
 
 }  // namespace
 
@@ -180,191 +164,6 @@ void UringRelay::drop(Endpoint& endpoint, Request request, const Completion& com
   if (request == Request::kSend && std::exchange(endpoint.sending, false)) dropOwed(endpoint);
 }
 
-// ---- receiving ----
-
-bool UringRelay::watchClient(Session& session) noexcept {
-  receive(session, Side::kClient);
-  return true;
-}
-
-void UringRelay::receive(Session& session, Side side) noexcept {
-  Endpoint& from = endpoint(session, side);
-  auto& request = ask(session, side, Request::kReceive, IORING_OP_RECV, from.fd);
-  request.len = RingBuffers::kSize;
-  request.flags = IOSQE_BUFFER_SELECT;
-  request.buf_group = RingBuffers::kGroup;
-  // After a whole buffer there is likely to be more; else the kernel need not look in vain.
-  if (!from.eager) request.ioprio = IORING_RECVSEND_POLL_FIRST;
-  from.receiving = true;
-}
-
-// Receives from an endpoint, unless it is at it, may not, or enough waits for the other.
-void UringRelay::want(Session& session, Side side) noexcept {
-  Endpoint& from = endpoint(session, side);
-  if (from.fd < 0 || from.receiving || from.ended || session.state == Session::State::kResetting) return;
-  if (side == Side::kBackend && session.state != Session::State::kRelaying) return;
-  if (endpoint(session, other(side)).owed < (from.eager ? kMostFullOwed : kMostOwed))
-    receive(session, side);
-  else
-    watch(session, side);  // whether it breaks meanwhile
-}
-
-void UringRelay::handleReceived(Session& session, Side side, const Completion& completion) noexcept {
-  Endpoint& from = endpoint(session, side);
-  from.receiving = false;
-  ++events_;
-  if (completion.result > 0) return handleBytes(session, side, completion);
-  giveBack(completion);
-  if (completion.result == 0) {
-    from.ended = true;
-    if (side == Side::kBackend && session.in_exchange && !session.answered && !session.client.ended)
-      session.turned_away = true;
-    watch(session, side);
-    return settleLater(session);
-  }
-  if (completion.result == -ENOBUFS) {
-    from.receiving = from.starved = true;
-    if (session.starved_hook.is_linked()) return;
-    ++session.in_kernel;
-    starved_.push_back(session);
-  } else if (completion.result == -EINTR || completion.result == -EAGAIN || completion.result == -ECANCELED) {
-    from.eager = false;
-    want(session, side);
-  } else {
-    handleReceiveFailed(session, side);
-  }
-}
-
-void UringRelay::handleBytes(Session& session, Side side, const Completion& completion) noexcept {
-  const auto size = static_cast<std::uint32_t>(completion.result);
-  const auto id = static_cast<RingBuffers::Id>(completion.flags >> IORING_CQE_BUFFER_SHIFT);
-  Endpoint& from = endpoint(session, side);
-  Endpoint& to = endpoint(session, other(side));
-  buffers_.take(id, size);
-  from.eager = size == RingBuffers::kSize;
-  if (session.state == Session::State::kResetting) return buffers_.give(id);
-  if (side == Side::kBackend) meter_.bytesOut(session, size);
-  if (to.broken) {
-    buffers_.give(id);
-  } else {
-    (to.owed++ == 0 ? to.first : buffers_.next(to.last)) = id;
-    to.last = id;
-  }
-  if (session.state == Session::State::kRelaying) {
-    send(session, other(side));
-    owner_.handleActivity(session);
-  }
-  want(session, side);
-}
-
-void UringRelay::handleReceiveFailed(Session& session, Side side) noexcept {
-  Endpoint& from = endpoint(session, side);
-  from.failed = true;
-  if (session.state == Session::State::kResetting) return owner_.handleDelivery(session);
-  if (session.state != Session::State::kRelaying) return owner_.handleAbandoned(session);
-  owner_.handleEnd(session, side == Side::kClient ? CloseReason::kClientReset : CloseReason::kBackendReset);
-}
-
-// Each gets a buffer of its own: those that were just served have asked again before it, and may take all others. Where
-// there is no memory for any, they wait for what others give back, or for a moment.
-void UringRelay::feedStarved() noexcept {
-  const auto isStarved = [](const Endpoint& from) { return from.receiving && from.fd >= 0 && from.starved; };
-  unsigned wanted = 0;
-  starved_.remove_and_dispose_if(
-      [&](const Session& session) { return !isStarved(session.client) && !isStarved(session.backend); },
-      [](Session* session) { --session->in_kernel; });
-  for (const Session& session : starved_)
-    wanted += (isStarved(session.client) ? 1U : 0U) + (isStarved(session.backend) ? 1U : 0U);
-  if (wanted == 0) return;
-  if (!buffers_.offer(wanted)) return ring_->lookAgainSoon();
-  while (!starved_.empty()) {
-    Session& session = starved_.front();
-    starved_.pop_front();
-    --session.in_kernel;
-    for (const Side side : {Side::kClient, Side::kBackend})
-      if (Endpoint& from = endpoint(session, side); isStarved(from)) {
-        from.receiving = from.starved = false;
-        want(session, side);
-      }
-  }
-}
-
-// ---- sending ----
-
-// Sends what is owed to an endpoint, one buffer at a time.
-void UringRelay::send(Session& session, Side side) noexcept {
-  Endpoint& to = endpoint(session, side);
-  if (to.sending || to.owed == 0) return;
-  if (side == Side::kBackend) meter_.bytesIn(session, buffers_.size(to.first));
-  submitSend(session, side, true);
-}
-
-// Whether there is nothing to do when this send is done: what waits for that must wake the worker.
-bool UringRelay::leavesNothing(Session& session, Side side) noexcept {
-  const Endpoint& to = endpoint(session, side);
-  return session.state == Session::State::kRelaying && to.owed == 1 && !endpoint(session, other(side)).ended &&
-         buffers_.size(to.first) - to.sent <= kSureToFit;
-}
-
-// At once: what the socket takes now, without waiting for it to take more.
-void UringRelay::submitSend(Session& session, Side side, bool at_once) noexcept {
-  Endpoint& to = endpoint(session, side);
-  auto& request = ask(session, side, Request::kSend, IORING_OP_SEND, to.fd);
-  request.addr = reinterpret_cast<std::uintptr_t>(buffers_.data(to.first) + to.sent);
-  request.len = buffers_.size(to.first) - to.sent;
-  request.msg_flags = MSG_NOSIGNAL | (at_once ? MSG_DONTWAIT : MSG_WAITALL);
-  if (at_once && leavesNothing(session, side)) ring_->expectAtOnce();
-  to.sending = true;
-}
-
-void UringRelay::handleSent(Session& session, Side side, int result) noexcept {
-  Endpoint& to = endpoint(session, side);
-  to.sending = false;
-  if (result == -EAGAIN || result == -EINTR) return submitSend(session, side, false);
-  if (result < 0) {
-    to.broken = true;
-    dropOwed(to);
-  } else {
-    if (session.state == Session::State::kRelaying) owner_.handleActivity(session);
-    to.sent += static_cast<std::uint32_t>(result);
-    if (to.sent < buffers_.size(to.first)) return submitSend(session, side, false);
-    popOwed(to);
-    if (session.state == Session::State::kRelaying) {
-      send(session, side);
-    } else if (to.owed != 0) {
-      submitSend(session, side, true);
-    }
-  }
-  if (session.state == Session::State::kResetting) {
-    to.failed = to.failed || to.broken;
-    return owner_.handleDelivery(session);
-  }
-  want(session, other(side));
-  if (to.broken) want(session, side);  // what is read from it says why
-  if (to.broken || endpoint(session, other(side)).ended || to.failed) settleLater(session);
-}
-
-void UringRelay::popOwed(Endpoint& endpoint) noexcept {
-  const auto id = endpoint.first;
-  endpoint.first = buffers_.next(id);
-  endpoint.sent = 0;
-  --endpoint.owed;
-  buffers_.give(id);
-}
-
-// All but what the kernel is reading from.
-void UringRelay::dropOwed(Endpoint& endpoint) noexcept {
-  if (!endpoint.sending) {
-    while (endpoint.owed != 0) popOwed(endpoint);
-    return;
-  }
-  for (auto id = endpoint.first; endpoint.owed > 1; --endpoint.owed) buffers_.give(id = buffers_.next(id));
-}
-
-bool UringRelay::isDelivered(Endpoint& endpoint) noexcept {
-  return endpoint.failed || (!endpoint.isOwed() && allSent(endpoint.fd));
-}
-
 // ---- ends ----
 
 // A reset must show also while nothing is received.
@@ -389,7 +188,7 @@ void UringRelay::handleWatched(Session& session, Side side, const Completion& co
     case Session::State::kNoDescriptor:
     case Session::State::kQueued: return owner_.handleAbandoned(session);
     case Session::State::kRelaying: return settleLater(session);
-    case Session::State::kResetting: return owner_.handleDelivery(session);
+    case Session::State::kDelivering: return owner_.handleDelivery(session);
     case Session::State::kClosed: return;
   }
 }
@@ -408,23 +207,12 @@ void UringRelay::settleAll() noexcept {
   }
 }
 
-// Passes ends on, and tells when there is no more to relay.
+// Passes ends on, and tells what they come to.
 void UringRelay::settle(Session& session) noexcept {
-  Endpoint& client = session.client;
-  Endpoint& backend = session.backend;
-  if (isReset(backend, client, false)) return owner_.handleEnd(session, CloseReason::kBackendReset);
-  // A client that is gone must not wait for a backend that does not read.
-  if (isReset(client, backend, true) || (client.failed && backend.isOwed()))
-    return owner_.handleEnd(session, CloseReason::kClientReset);
-  for (const Side side : {Side::kClient, Side::kBackend}) {
-    Endpoint& from = endpoint(session, side);
-    Endpoint& to = endpoint(session, other(side));
-    if (!from.ended || to.isOwed() || to.finished || to.broken) continue;
-    to.finished = true;
-    // Where that ends the session, closing it sends the FIN.
-    if (!(to.ended && !from.isOwed())) (void)::shutdown(to.fd, SHUT_WR);
-  }
-  if (isOver(client, backend) && isOver(backend, client)) owner_.handleEnd(session, CloseReason::kDone);
+  passEnd(session.client, session.backend);
+  passEnd(session.backend, session.client);
+  const Ending ending = endingOf(session);
+  if (ending != Ending::kOpen || (isEnding(session) && !session.ending)) owner_.handleEnding(session, ending);
 }
 
 // ---- connecting, closing ----

@@ -3,8 +3,9 @@
 // The relay over io_uring: what to receive and send is asked of the kernel in batches, along with the wait for what has
 // come, so that a message costs no system call of its own.
 //
-// 1. For each direction of a session one receive is under way at most, and one send. While kMostOwed buffers wait for an
-//    endpoint, or a full one, nothing more is received for it.
+// 1. For each direction of a session one receive is under way at most, and one send. What is received while a buffer waits
+//    for the other endpoint is no more than that buffer has room for: where its send stalls, both become one, and an
+//    endpoint that reads nothing holds one buffer.
 // 2. The kernel refers to a session in as many requests as its in_kernel says; until all are done it is not freed, and
 //    what comes back for an endpoint that is closed meanwhile is dropped.
 // 3. What an end means is decided when all of a turn has been taken in.
@@ -44,7 +45,8 @@ class UringRelay final : public Relay {
   Connect connect(Session& session, const Address& address) noexcept override;
   void dropBackend(Session& session) noexcept override;
   void start(Session& session) noexcept override;
-  bool isDelivered(Endpoint& endpoint) noexcept override;
+  void deliver(Session& session) noexcept override;
+  std::size_t pending(const Endpoint& endpoint) const noexcept override;
   void close(Session& session, Endpoint& endpoint, bool reset) noexcept override;
   bool forget(Session& session) noexcept override;
 
@@ -61,15 +63,20 @@ class UringRelay final : public Relay {
   static Endpoint& endpoint(Session& session, Side side) noexcept {
     return side == Side::kClient ? session.client : session.backend;
   }
+  static const Endpoint& endpoint(const Session& session, Side side) noexcept {
+    return side == Side::kClient ? session.client : session.backend;
+  }
   static Side other(Side side) noexcept { return side == Side::kClient ? Side::kBackend : Side::kClient; }
 
   static std::uint64_t nameOf(const Session& session, Side side, Request request) noexcept;
   io_uring_sqe& ask(Session& session, Side side, Request request, int operation, int fd) noexcept;
   void receive(Session& session, Side side) noexcept;
+  bool mayReceive(const Session& session, Side side) const noexcept;
   void want(Session& session, Side side) noexcept;
   void send(Session& session, Side side) noexcept;
   bool leavesNothing(Session& session, Side side) noexcept;
   void submitSend(Session& session, Side side, bool at_once) noexcept;
+  void handleSendFailed(Session& session, Side side, int error) noexcept;
   void watch(Session& session, Side side) noexcept;
 
   void handleCompletion(const Completion& completion) noexcept;
@@ -79,6 +86,7 @@ class UringRelay final : public Relay {
   void handleReceived(Session& session, Side side, const Completion& completion) noexcept;
   void handleBytes(Session& session, Side side, const Completion& completion) noexcept;
   void handleReceiveFailed(Session& session, Side side) noexcept;
+  void append(Session& session, Side side, RingBuffers::Id id) noexcept;
   void handleSent(Session& session, Side side, int result) noexcept;
   void handleWatched(Session& session, Side side, const Completion& completion) noexcept;
 

@@ -73,7 +73,11 @@ TEST_CASE("lemonade.toml shows the defaults", "[config]") {
   CHECK(shown.proxy.max_connections == real.proxy.max_connections);
   CHECK(shown.proxy.connect_timeout == real.proxy.connect_timeout);
   CHECK(shown.proxy.idle_timeout == real.proxy.idle_timeout);
+  CHECK(shown.proxy.half_close_timeout == real.proxy.half_close_timeout);
   CHECK(shown.proxy.tcp_keepalive == real.proxy.tcp_keepalive);
+  CHECK(shown.proxy.tcp_keepalive_interval == real.proxy.tcp_keepalive_interval);
+  CHECK(shown.proxy.tcp_keepalive_count == real.proxy.tcp_keepalive_count);
+  CHECK(shown.proxy.tcp_user_timeout == real.proxy.tcp_user_timeout);
   CHECK(shown.proxy.retries == real.proxy.retries);
   CHECK(shown.proxy.resolve_interval == real.proxy.resolve_interval);
   CHECK(shown.proxy.queue_timeout == real.proxy.queue_timeout);

@@ -18,7 +18,8 @@ struct Deaf final : Relay::Owner {
   void handleConnectFailed(Session&, int) noexcept override {}
   void handleAbandoned(Session&) noexcept override {}
   void handleActivity(Session&) noexcept override {}
-  void handleEnd(Session&, CloseReason) noexcept override {}
+  void handleEnding(Session&, Ending) noexcept override {}
+  void handleNoMemory(Session&) noexcept override {}
   void handleDelivery(Session&) noexcept override {}
 };
 

@@ -31,7 +31,8 @@ struct Told final : Relay::Owner {
   void handleActivity(Session& session) noexcept override {
     session.state == Session::State::kRelaying ? ++activity : ++misplaced;
   }
-  void handleEnd(Session&, CloseReason) noexcept override { ++ends; }
+  void handleEnding(Session&, Ending) noexcept override { ++ends; }
+  void handleNoMemory(Session&) noexcept override { ++ends; }
   void handleDelivery(Session&) noexcept override { ++deliveries; }
 
   int connect_error = 0, activity = 0, misplaced = 0, ends = 0, deliveries = 0;
@@ -126,7 +127,7 @@ TEST_CASE("UringRelay carries bytes both ways and tells of them", "[proxy]") {
   CHECK(f.finish());
 }
 
-TEST_CASE("UringRelay tells of delivery and of no activity while a session is resetting", "[proxy]") {
+TEST_CASE("UringRelay tells of delivery and of no activity while a session is being delivered", "[proxy]") {
   if (!offered()) return;
   Fixture f;
   REQUIRE(f.relay.watchClient(f.session));
@@ -139,8 +140,9 @@ TEST_CASE("UringRelay tells of delivery and of no activity while a session is re
     still = full && f.session.client.sending ? still + 1 : 0;
     return still == 10;
   }));
-  f.session.state = Session::State::kResetting;
+  f.session.state = Session::State::kDelivering;
   f.relay.close(f.session, f.session.backend, false);
+  f.relay.deliver(f.session);
   f.owner.activity = 0;
   std::vector<char> bytes(1 << 20);
   CHECK(f.turnUntil([&] {
@@ -150,6 +152,31 @@ TEST_CASE("UringRelay tells of delivery and of no activity while a session is re
   }));
   CHECK(f.owner.deliveries > 0);
   CHECK(f.owner.misplaced == 0);
+  CHECK(f.finish());
+}
+
+TEST_CASE("UringRelay holds one buffer for a client that reads nothing", "[proxy]") {
+  if (!offered()) return;
+  Fixture f;
+  REQUIRE(f.relay.watchClient(f.session));
+  f.relay.start(f.session);
+  const std::string piece(1'000, 'x');  // small ones, so that a second receive is under way when the first send stalls
+  int still = 0;
+  std::size_t sent = 0;
+  REQUIRE(f.turnUntil([&] {
+    const ssize_t n = ::send(f.server.get(), piece.data(), piece.size(), MSG_NOSIGNAL);
+    if (n > 0) sent += static_cast<std::size_t>(n);
+    still = n < 0 && f.session.client.stalled ? still + 1 : 0;
+    return still == 10;
+  }));
+  CHECK(f.session.client.owed == 1);
+  CHECK(f.relay.pending(f.session.client) <= RingBuffers::kSize);
+  std::vector<char> bytes(1 << 20);
+  std::size_t arrived = 0;
+  CHECK(f.turnUntil([&] {
+    for (ssize_t n; (n = ::recv(f.client.get(), bytes.data(), bytes.size(), 0)) > 0;) arrived += static_cast<std::size_t>(n);
+    return arrived == sent;
+  }));
   CHECK(f.finish());
 }
 
