@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "app/exit_codes.h"
 #include "app/load_balancer.h"
+#include "app/memory.h"
 #include "app/preparation.h"
 #include "app/run.h"
 #include "app/signals.h"
@@ -63,6 +64,7 @@ int serve(Preparation preparation, config::Input input, Workshop& workshop, Sign
 }
 
 int runGuarded(const LoadBalancerArguments& arguments, std::uint64_t started_ns) {
+  returnFreedMemory();
   Signals signals({SIGTERM, SIGINT, SIGHUP});
   plugin::MetricCells cells;
   ControlLoop loop;

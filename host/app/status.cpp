@@ -3,116 +3,154 @@
 // Collecting backends for status, and the layout of its JSON.
 #include "app/status.h"
 
+#include "base/log_line.h"
+
 #include <Poco/DateTimeFormat.h>
 #include <Poco/DateTimeFormatter.h>
-#include <Poco/JSON/Array.h>
-#include <Poco/JSON/Object.h>
 #include <Poco/Timestamp.h>
+#include <rapidjson/prettywriter.h>
 
 #include <algorithm>
-#include <sstream>
 
 namespace lemonade::app {
 
 namespace {
 
-using Poco::JSON::Array;
-using Poco::JSON::Object;
+/// What RapidJSON writes to.
+struct Text {
+  using Ch = char;
+  std::string text = {};
+  void Put(char c) { text.push_back(c); }
+  void Flush() {}
+};
 
-Object ordered() { return Object(Poco::JSON_PRESERVE_KEY_ORDER); }
+/// The writer of one document: each value behind its name. Nothing but the text is allocated, however many backends.
+class Json {
+ public:
+  explicit Json(Text& text) : out_(text) { out_.SetIndent(' ', 2); }
+
+  template <class Write>
+  void object(Write write) {
+    out_.StartObject();
+    write();
+    out_.EndObject();
+  }
+  template <class Write>
+  void object(std::string_view name, Write write) {
+    key(name);
+    object(write);
+  }
+  template <class Items, class Write>
+  void array(std::string_view name, const Items& items, Write write) {
+    key(name);
+    out_.StartArray();
+    for (const auto& item : items) write(item);
+    out_.EndArray();
+  }
+  template <class Value>
+  void set(std::string_view name, const Value& value) {
+    key(name);
+    add(value);
+  }
+  void setNull(std::string_view name) {
+    key(name);
+    out_.Null();
+  }
+  void add(std::string_view text) { out_.String(text.data(), static_cast<rapidjson::SizeType>(text.size())); }
+  void add(bool value) { out_.Bool(value); }
+  void add(double value) { out_.Double(value); }
+  void add(std::uint32_t value) { out_.Uint(value); }
+  void add(std::uint64_t value) { out_.Uint64(value); }
+  void add(std::int64_t value) { out_.Int64(value); }
+
+ private:
+  void key(std::string_view name) { out_.Key(name.data(), static_cast<rapidjson::SizeType>(name.size())); }
+
+  rapidjson::PrettyWriter<Text> out_;
+};
 
 /// RFC 3339 with microseconds; null for never.
-Poco::Dynamic::Var timeOf(std::uint64_t unix_ns) {
-  if (unix_ns == 0) return {};
-  return Poco::DateTimeFormatter::format(Poco::Timestamp(static_cast<std::int64_t>(unix_ns / 1'000)),
-                                         Poco::DateTimeFormat::ISO8601_FRAC_FORMAT);
+void setTime(Json& json, std::string_view name, std::uint64_t unix_ns) {
+  if (unix_ns == 0) return json.setNull(name);
+  const Poco::Timestamp time(static_cast<std::int64_t>(unix_ns / 1'000));
+  json.set(name, std::string_view(Poco::DateTimeFormatter::format(time, Poco::DateTimeFormat::ISO8601_FRAC_FORMAT)));
 }
 
-Object json(const Percentiles& percentiles) {
-  auto object = ordered();
-  object.set("samples", percentiles.samples);
-  object.set("p50", percentiles.p50);
-  object.set("p95", percentiles.p95);
-  object.set("p99", percentiles.p99);
-  return object;
+void setText(Json& json, std::string_view name, const std::string& text) { json.set(name, std::string_view(text)); }
+
+void setPercentiles(Json& json, std::string_view name, const Percentiles& percentiles) {
+  json.object(name, [&] {
+    json.set("samples", percentiles.samples);
+    json.set("p50", percentiles.p50);
+    json.set("p95", percentiles.p95);
+    json.set("p99", percentiles.p99);
+  });
 }
 
-Object totals(const BackendStatus& backend) {
-  auto failures = ordered();
-  failures.set("refused", backend.connect_refused);
-  failures.set("timeout", backend.connect_timeouts);
-  failures.set("error", backend.connect_errors);
-  auto object = ordered();
-  object.set("sessions", backend.sessions);
-  object.set("connect_failures", failures);
-  object.set("resets", backend.resets);
-  object.set("idle_timeouts", backend.idle_timeouts);
-  object.set("exchanges", backend.exchanges);
-  object.set("bytes_in", backend.bytes_in);
-  object.set("bytes_out", backend.bytes_out);
-  return object;
+void setTotals(Json& json, const BackendStatus& backend) {
+  json.object("totals", [&] {
+    json.set("sessions", backend.sessions);
+    json.object("connect_failures", [&] {
+      json.set("refused", backend.connect_refused);
+      json.set("timeout", backend.connect_timeouts);
+      json.set("error", backend.connect_errors);
+    });
+    json.set("resets", backend.resets);
+    json.set("idle_timeouts", backend.idle_timeouts);
+    json.set("exchanges", backend.exchanges);
+    json.set("bytes_in", backend.bytes_in);
+    json.set("bytes_out", backend.bytes_out);
+  });
 }
 
-Object json(const BackendStatus& backend) {
-  auto object = ordered();
-  object.set("id", backend.id);
-  object.set("name", backend.name);
-  object.set("address", backend.address);
-  object.set("state", backend.state);
-  object.set("reason", backend.reason);
-  object.set("since", timeOf(backend.since_unix_ns));
-  object.set("healthy", backend.healthy);
-  object.set("weight", backend.weight);
-  object.set("priority", backend.priority);
-  object.set("max_connections", backend.max_connections);
-  object.set("active", backend.active);
-  object.set("waiting", backend.waiting);
-  object.set("totals", totals(backend));
-  object.set("exchange_rate", backend.exchange_rate);
-  object.set("connect_ms", json(backend.connect_time));
-  object.set("exchange_ms", json(backend.exchange_time));
-  return object;
+void add(Json& json, const BackendStatus& backend) {
+  json.object([&] {
+    setText(json, "id", backend.id);
+    setText(json, "name", backend.name);
+    setText(json, "address", backend.address);
+    setText(json, "state", backend.state);
+    setText(json, "reason", log::validUtf8(backend.reason));  // a plugin's
+    setTime(json, "since", backend.since_unix_ns);
+    json.set("healthy", backend.healthy);
+    json.set("weight", backend.weight);
+    json.set("priority", backend.priority);
+    json.set("max_connections", backend.max_connections);
+    json.set("active", backend.active);
+    json.set("waiting", backend.waiting);
+    setTotals(json, backend);
+    json.set("exchange_rate", backend.exchange_rate);
+    setPercentiles(json, "connect_ms", backend.connect_time);
+    setPercentiles(json, "exchange_ms", backend.exchange_time);
+  });
 }
 
-Object json(const PluginStatus& plugin) {
-  auto object = ordered();
-  object.set("kind", plugin.kind);
-  object.set("id", plugin.info.id);
-  object.set("version", plugin.info.version);
-  object.set("file", plugin.info.file);
-  object.set("generation", plugin.info.generation);
-  return object;
+void add(Json& json, const PluginStatus& plugin) {
+  json.object([&] {
+    setText(json, "kind", plugin.kind);
+    setText(json, "id", plugin.info.id);
+    setText(json, "version", plugin.info.version);
+    setText(json, "file", log::validUtf8(plugin.info.file));
+    json.set("generation", std::uint64_t{plugin.info.generation});
+  });
 }
 
-Object json(const WorkerStatus& worker) {
-  auto object = ordered();
-  object.set("sessions", worker.sessions);
-  object.set("accepted", worker.accepted);
-  return object;
+void add(Json& json, const WorkerStatus& worker) {
+  json.object([&] {
+    json.set("sessions", worker.sessions);
+    json.set("accepted", worker.accepted);
+  });
 }
 
-template <class Item>
-Array array(const std::vector<Item>& items) {
-  Array array;
-  for (const auto& item : items) {
-    if constexpr (std::is_same_v<Item, std::string>)
-      array.add(item);
-    else
-      array.add(json(item));
-  }
-  return array;
-}
-
-Poco::Dynamic::Var json(const std::optional<ReloadStatus>& reload) {
-  if (!reload) return {};
-  auto object = ordered();
-  object.set("result", reload->result);
-  object.set("reason", reload->reason);
-  object.set("time", timeOf(reload->unix_ns));
-  object.set("duration_seconds", static_cast<double>(reload->duration_ns) / 1e9);
-  object.set("generation", reload->generation);
-  object.set("lines", array(reload->lines));
-  return object;
+void setReload(Json& json, const std::optional<ReloadStatus>& reload) {
+  if (!reload) return json.setNull("last_reload");
+  json.object("last_reload", [&] {
+    setText(json, "result", reload->result);
+    setText(json, "reason", reload->reason);
+    setTime(json, "time", reload->unix_ns);
+    json.set("duration_seconds", static_cast<double>(reload->duration_ns) / 1e9);
+    json.set("generation", reload->generation);
+    json.array("lines", reload->lines, [&](const std::string& line) { json.add(log::validUtf8(line)); });
+  });
 }
 
 Percentiles percentiles(const Backend& backend, Histogram BackendCounters::*histogram) {
@@ -167,24 +205,25 @@ BackendStatus collect(const Backend& backend) {
 }  // namespace
 
 std::string statusJson(const StatusInput& status) {
-  auto object = ordered();
-  object.set("version", status.version);
-  object.set("abi", status.abi);
-  object.set("uptime_seconds", static_cast<double>(status.uptime_ns) / 1e9);
-  object.set("pid", status.pid);
-  object.set("state", status.state);
-  object.set("config_file", status.config_file);
-  object.set("config_generation", status.config_generation);
-  object.set("last_reload", json(status.last_reload));
-  object.set("max_connections", status.max_connections);
-  object.set("listeners", array(status.listeners));
-  object.set("workers", array(status.workers));
-  object.set("plugins", array(status.plugins));
-  object.set("backends", array(status.backends));
-  std::ostringstream out;
-  object.stringify(out, 2);
-  out << '\n';
-  return out.str();
+  Text text;
+  Json json(text);
+  json.object([&] {
+    setText(json, "version", status.version);
+    setText(json, "abi", status.abi);
+    json.set("uptime_seconds", static_cast<double>(status.uptime_ns) / 1e9);
+    json.set("pid", status.pid);
+    setText(json, "state", status.state);
+    setText(json, "config_file", log::validUtf8(status.config_file));
+    json.set("config_generation", status.config_generation);
+    setReload(json, status.last_reload);
+    json.set("max_connections", status.max_connections);
+    json.array("listeners", status.listeners, [&](const std::string& listener) { json.add(listener); });
+    json.array("workers", status.workers, [&](const auto& worker) { add(json, worker); });
+    json.array("plugins", status.plugins, [&](const auto& plugin) { add(json, plugin); });
+    json.array("backends", status.backends, [&](const auto& backend) { add(json, backend); });
+  });
+  text.text += '\n';
+  return std::move(text.text);
 }
 
 ExchangeRates::Look ExchangeRates::look(std::uint64_t now_ns) { return Look(*this, now_ns); }
