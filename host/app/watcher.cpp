@@ -33,6 +33,14 @@ bool beingWritten(const std::string& path) {
   return errno == EAGAIN;
 }
 
+void tell(const std::vector<Watcher::Heard>& all, const Reloaded& reloaded) noexcept {
+  for (const auto& heard : all) try {
+      heard(reloaded);
+    } catch (const std::exception& e) {
+      log::error("config", "cannot answer who asked for a reload", {{"error", e.what()}});
+    }
+}
+
 }  // namespace
 
 Watcher::Watcher(std::optional<std::string> file, Sight known, Reload reload)
@@ -55,16 +63,21 @@ void Watcher::configure(Duration interval, std::vector<std::string> plugin_direc
   changed_.notify_all();
 }
 
-std::shared_future<Reloaded> Watcher::request(const std::string& reason) {
-  const std::lock_guard lock(mutex_);
-  if (!requested_) {
-    requested_ = reason;
-    promise_ = {};
-    answer_ = promise_.get_future().share();
-    if (stopping_) promise_.set_value(kStopping);
+void Watcher::request(const std::string& reason, Heard heard) {
+  std::unique_lock lock(mutex_);
+  if (stopping_) {
+    lock.unlock();
+    return heard(kStopping);
   }
+  if (!requested_) requested_ = reason;
+  heard_.push_back(std::move(heard));
   changed_.notify_all();
-  return answer_;
+}
+
+std::shared_future<Reloaded> Watcher::request(const std::string& reason) {
+  const auto promise = std::make_shared<std::promise<Reloaded>>();
+  request(reason, [promise](const Reloaded& reloaded) { promise->set_value(reloaded); });
+  return promise->get_future().share();
 }
 
 Sight Watcher::look(const std::vector<std::string>& directories) const {
@@ -95,13 +108,12 @@ void Watcher::run() {
     changed_.wait_for(lock, interval, [&] { return stopping_ || requested_ || interval_ != interval; });
     if (stopping_) break;
     const auto request = std::exchange(requested_, std::nullopt);
-    std::promise<Reloaded> promise = std::move(promise_);
+    const auto heard = std::exchange(heard_, {});
     lock.unlock();
-    auto answer = answerTo(request);
-    if (request) promise.set_value(std::move(answer));
+    tell(heard, answerTo(request));
     lock.lock();
   }
-  if (requested_) promise_.set_value(kStopping);
+  tell(std::exchange(heard_, {}), kStopping);
 }
 
 // What it cannot look at or reload for want of memory it comes to at its next turn.

@@ -33,6 +33,8 @@ class Watcher {
  public:
   /// Loads, validates and applies; runs on the watcher's thread. reason is "changed files", "SIGHUP", "request" ...
   using Reload = std::function<Reloaded(const std::string& reason)>;
+  /// Hears what came of a reload.
+  using Heard = std::function<void(const Reloaded&)>;
 
   /// Nothing is watched but the plugin directories where file is nothing. known is what runs already.
   Watcher(std::optional<std::string> file, Sight known, Reload reload);
@@ -42,7 +44,10 @@ class Watcher {
 
   /// How often to look, and at which plugin directories. Starts watching; again: changes that. Any thread.
   void configure(Duration interval, std::vector<std::string> plugin_directories);
-  /// Reloads soon, changed or not; the answer comes when that is done. Any thread; never blocks.
+  /// Reloads soon, changed or not; heard is called when that is done, on the watcher's thread, or at once where it has
+  /// stopped. It must not call back. Any thread; never blocks.
+  void request(const std::string& reason, Heard heard);
+  /// The same for one who can wait.
   std::shared_future<Reloaded> request(const std::string& reason);
   /// Waits for a reload under way; what is requested from now on is refused.
   void stop();
@@ -65,8 +70,7 @@ class Watcher {
   Duration interval_{};
   std::vector<std::string> directories_;
   std::optional<std::string> requested_;  // the reason
-  std::promise<Reloaded> promise_;
-  std::shared_future<Reloaded> answer_;
+  std::vector<Heard> heard_;              // of who requested it
   bool stopping_ = false;
   std::thread thread_;
 };
