@@ -26,7 +26,7 @@ std::string text(const Poco::JSON::Object& object) {
 template <class Methods>
 std::string allowed(const Methods& methods) {
   std::string list;
-  for (const auto& [method, handler] : methods) {
+  for (const auto& [method, route] : methods) {
     list += (list.empty() ? "" : ", ") + method;
     if (method == "GET") list += ", HEAD";
   }
@@ -41,32 +41,25 @@ Response errorResponse(int status, const std::string& message) {
   return {.status = status, .body = text(object)};
 }
 
-void Routes::add(std::string method, std::string path, Server::Handler handler) {
-  paths_[std::move(path)][std::move(method)] = std::move(handler);
+void Routes::add(std::string method, std::string path, Route route) {
+  paths_[std::move(path)][std::move(method)] = std::move(route);
 }
 
-Response Routes::answer(const Request& request) const {
+std::variant<const Route*, Response> Routes::find(const Request& request) const {
   const std::string method = request.method == "HEAD" ? "GET" : request.method;
-  const auto* const methods = find(request.path);
+  const auto* const methods = methodsOf(request.path);
   if (methods == nullptr) {
     if (request.path == "/" && method == "GET") return index();
     return errorResponse(404, "there is no " + request.path + " here; GET / lists what there is");
   }
   const auto found = methods->find(method);
-  if (found == methods->end()) {
-    auto response = errorResponse(405, request.path + " does not answer " + request.method);
-    response.headers.emplace_back("Allow", allowed(*methods));
-    return response;
-  }
-  try {
-    return found->second(request);
-  } catch (const std::exception& e) {
-    log::error("admin", "a request failed", {{"path", request.path}, {"reason", e.what()}});
-    return errorResponse(500, "the request failed; the log says why");
-  }
+  if (found != methods->end()) return &found->second;
+  auto response = errorResponse(405, request.path + " does not answer " + request.method);
+  response.headers.emplace_back("Allow", allowed(*methods));
+  return response;
 }
 
-const Routes::Methods* Routes::find(const std::string& path) const {
+const Routes::Methods* Routes::methodsOf(const std::string& path) const {
   if (const auto exact = paths_.find(path); exact != paths_.end()) return &exact->second;
   for (auto end = path.rfind('/'); end != std::string::npos && path.size() > end + 1;
        end = end == 0 ? std::string::npos : path.rfind('/', end - 1))
@@ -85,6 +78,13 @@ Response Routes::index() const {
   Poco::JSON::Object object;
   object.set("endpoints", endpoints);
   return {.body = text(object)};
+}
+
+Response answerOf(const Handler& handler, const Request& request) try {
+  return handler(request);
+} catch (const std::exception& e) {
+  log::error("admin", "a request failed", {{"path", request.path}, {"reason", e.what()}});
+  return errorResponse(500, "the request failed; the log says why");
 }
 
 }  // namespace lemonade::admin

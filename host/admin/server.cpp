@@ -1,172 +1,200 @@
 // SPDX-License-Identifier: MIT
 //
-// Poco::Net::HTTPServer between the routes and the sockets.
+// The server's thread, and its end.
 #include "admin/server.h"
 
-#include <Poco/Net/HTTPRequestHandler.h>
-#include <Poco/Net/HTTPRequestHandlerFactory.h>
-#include <Poco/Net/HTTPServer.h>
-#include <Poco/Net/HTTPServerParams.h>
-#include <Poco/Net/HTTPServerRequest.h>
-#include <Poco/Net/HTTPServerRequestImpl.h>
-#include <Poco/Net/HTTPServerResponse.h>
-#include <Poco/ThreadPool.h>
-#include <Poco/URI.h>
-#include <fcntl.h>
+#include <Poco/Net/NetException.h>
+#include <Poco/Net/SocketAddress.h>
 #include <pthread.h>
+#include <sys/socket.h>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
 
-#include <array>
-#include <istream>
+#include <condition_variable>
+#include <mutex>
 #include <optional>
+#include <system_error>
+#include <thread>
 
-#include "admin/routes.h"
-#include "admin/sockets.h"
+#include "admin/clients.h"
 #include "base/log.h"
 
 namespace lemonade::admin {
 
+namespace asio = boost::asio;
+
 namespace {
 
-using Poco::Net::HTTPServerRequest;
-using Poco::Net::HTTPServerResponse;
+using namespace std::chrono_literals;
 
-/// How much of a body that is too large is read and thrown away, so that the client gets to read why.
-constexpr std::size_t kMaxDiscarded = std::size_t{16} << 20;
+constexpr int kBacklog = 512;
+constexpr Duration kMoment = 200ms;  // for what only waited for its client
 
-/// The body, or nothing where it is larger than limit.
-std::optional<std::string> readBody(HTTPServerRequest& request, std::size_t limit) {
-  // Without either there is no body (RFC 9112, 6.3), and waiting for one would last until the client gives up.
-  if (!request.hasContentLength() && !request.getChunkedTransferEncoding()) return std::string{};
-  std::string body;
-  std::size_t size = 0;
-  std::array<char, 16'384> chunk;
-  auto& in = request.stream();
-  while (size <= limit + kMaxDiscarded) {
-    in.read(chunk.data(), chunk.size());
-    const auto got = static_cast<std::size_t>(in.gcount());
-    if (got == 0) break;
-    size += got;
-    if (size <= limit) body.append(chunk.data(), got);
-  }
-  if (size > limit) return std::nullopt;
-  return body;
+std::chrono::steady_clock::time_point after(Duration delay) { return std::chrono::steady_clock::now() + delay; }
+
+/// A listening socket that no child inherits. Throws what names the reason.
+Fd listenOn(const Poco::Net::SocketAddress& address) {
+  Fd fd = ownedFd(::socket(address.af(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "socket");
+  const int on = 1;
+  (void)::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  if (::bind(fd.get(), address.addr(), address.length()) != 0 || ::listen(fd.get(), kBacklog) != 0)
+    throw std::system_error(errno, std::generic_category());
+  return fd;
 }
 
-Response respond(HTTPServerRequest& request, const Routes& routes, std::size_t body_limit) {
-  Request plain;
-  try {
-    const Poco::URI uri(request.getURI());
-    plain.path = uri.getPath();
-    plain.query = uri.getRawQuery();
-  } catch (const Poco::Exception&) {
-    return errorResponse(400, "the request target is no valid URI");
-  }
-  auto body = readBody(request, body_limit);
-  if (!body) return errorResponse(413, "a body has at most " + std::to_string(body_limit) + " bytes here");
-  plain.body = std::move(*body);
-  plain.method = request.getMethod();
-  plain.accept = request.get("Accept", "");
-  return routes.answer(plain);
+std::string localAddress(int fd) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof(address);
+  auto* const any = reinterpret_cast<sockaddr*>(&address);
+  if (::getsockname(fd, any, &size) != 0) throw std::system_error(errno, std::generic_category());
+  return Poco::Net::SocketAddress(any, size).toString();
 }
 
 }  // namespace
 
 /// Shared with the threads of the server, which may be left behind by stop().
-struct Server::State {
-  explicit State(Limits chosen)
-      : limits(chosen), pool("admin", 1, std::max(1, chosen.threads)), guard(std::make_shared<SocketGuard>()) {}
+class Server::State {
+ public:
+  explicit State(Limits chosen) : limits(chosen) {}
 
+  void start(const std::string& where);
+  /// The server's thread, until close().
+  void run();
+  /// Accepts no more. On the server's thread.
+  void finish();
+  void close();
+  /// Runs a task on the server's thread, which need not live any more.
+  template <class Task>
+  void post(Task task) {
+    asio::post(*io_, std::move(task));
+  }
+
+  /// Waits until no client is left and no handler runs; true where that is so in time.
+  bool awaitQuiet(std::chrono::steady_clock::time_point deadline);
+  bool awaitEnd(std::chrono::steady_clock::time_point deadline);
+
+  Clients& clients() { return *clients_; }
+
+  // Constant after start.
   const Limits limits;
   Routes routes;
   std::string address;
-  Poco::ThreadPool pool;
-  const std::shared_ptr<SocketGuard> guard;
-  std::unique_ptr<Poco::Net::HTTPServer> server;
-};
-
-namespace {
-
-class RequestHandler : public Poco::Net::HTTPRequestHandler {
- public:
-  RequestHandler(const Routes& routes, const Limits& limits) : routes_(routes), limits_(limits) {}
-
-  void handleRequest(HTTPServerRequest& request, HTTPServerResponse& response) override {
-    (void)::pthread_setname_np(::pthread_self(), "admin");  // what top -H shows; the pool's own name is its secret
-    const auto answer = respond(request, routes_, limits_.body);
-    auto& socket = static_cast<Poco::Net::HTTPServerRequestImpl&>(request).socket();
-    static_cast<Connection*>(socket.impl())->setTime(limits_.response_time);
-    response.setStatusAndReason(static_cast<Poco::Net::HTTPResponse::HTTPStatus>(answer.status));
-    response.setContentType(answer.content_type);
-    for (const auto& [name, value] : answer.headers) response.set(name, value);
-    response.setKeepAlive(false);
-    response.sendBuffer(answer.body.data(), answer.body.size());
-  }
+  std::thread thread;
 
  private:
-  const Routes& routes_;
-  const Limits& limits_;
+  void noteQuiet();
+
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable changed_;
+  bool finishing_ = false;  // no client comes any more
+  bool quiet_ = false;
+  bool ended_ = false;
+
+  // The order matters: what runs on the io_context ends before it, and the threads before what they call.
+  std::shared_ptr<asio::io_context> io_;
+  std::optional<asio::executor_work_guard<asio::io_context::executor_type>> work_;
+  std::optional<Responder> responder_;
+  std::optional<Clients> clients_;
 };
 
-class HandlerFactory : public Poco::Net::HTTPRequestHandlerFactory {
- public:
-  HandlerFactory(const Routes& routes, const Limits& limits) : routes_(routes), limits_(limits) {}
-  Poco::Net::HTTPRequestHandler* createRequestHandler(const HTTPServerRequest&) override {
-    return new RequestHandler(routes_, limits_);
-  }
-
- private:
-  const Routes& routes_;
-  const Limits& limits_;
-};
-
-Poco::Net::HTTPServerParams::Ptr parameters(const Limits& limits) {
-  Poco::Net::HTTPServerParams::Ptr params = new Poco::Net::HTTPServerParams;
-  params->setMaxThreads(limits.threads);
-  params->setMaxQueued(limits.queued);
-  params->setKeepAlive(false);
-  return params;
+void Server::State::start(const std::string& where) {
+  const Poco::Net::SocketAddress at(where);
+  Fd listener = listenOn(at);
+  address = localAddress(listener.get());
+  io_ = std::make_shared<asio::io_context>(1);
+  work_.emplace(io_->get_executor());
+  responder_.emplace(routes, io_, limits.threads);
+  clients_.emplace(*io_, std::move(listener), at.af(), limits, *responder_);
+  responder_->on_idle = [this] { noteQuiet(); };
+  clients_->on_empty = [this] { noteQuiet(); };
 }
 
-}  // namespace
+void Server::State::run() {
+  (void)::pthread_setname_np(::pthread_self(), "admin");  // what top -H shows
+  for (;;) try {
+      clients_->listen();
+      io_->run();
+      break;
+    } catch (const std::exception& e) {
+      // Its client is ended by its deadline.
+      log::error("admin", "a client could not be served", {{"reason", e.what()}});
+      std::this_thread::sleep_for(10ms);
+    }
+  const std::lock_guard lock(mutex_);
+  ended_ = true;
+  changed_.notify_all();
+}
+
+void Server::State::finish() {
+  {
+    const std::lock_guard lock(mutex_);
+    finishing_ = true;
+  }
+  clients_->finish();
+}
+
+void Server::State::noteQuiet() {
+  const std::lock_guard lock(mutex_);
+  quiet_ = finishing_ && clients_->empty() && responder_->idle();
+  changed_.notify_all();
+}
+
+void Server::State::close() {
+  work_.reset();
+  io_->stop();
+}
+
+bool Server::State::awaitQuiet(std::chrono::steady_clock::time_point deadline) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_until(lock, deadline, [this] { return quiet_; });
+}
+
+bool Server::State::awaitEnd(std::chrono::steady_clock::time_point deadline) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_until(lock, deadline, [this] { return ended_; });
+}
 
 Server::Server(Limits limits) : state_(std::make_shared<State>(limits)) {}
 
 Server::~Server() { stop(Duration::zero()); }
 
-void Server::handle(std::string method, std::string path, Handler handler) {
-  state_->routes.add(std::move(method), std::move(path), std::move(handler));
+void Server::handle(std::string method, std::string path, Route route) {
+  state_->routes.add(std::move(method), std::move(path), std::move(route));
 }
 
 Status Server::start(const std::string& address) {
-  auto& state = *state_;
+  const auto& state = state_;
   try {
-    Listener listener(state.guard, state.limits.request_time);
-    listener.bind(Poco::Net::SocketAddress(address), true, false);
-    ::fcntl(listener.impl()->sockfd(), F_SETFD, FD_CLOEXEC);
-    listener.listen(128);
-    state.address = listener.address().toString();
-    state.server = std::make_unique<Poco::Net::HTTPServer>(new HandlerFactory(state.routes, state.limits), state.pool,
-                                                           listener, parameters(state.limits));
-    state.server->start();
+    state->start(address);
+    state->thread = std::thread([raw = state.get()] { raw->run(); });
   } catch (const Poco::Exception& e) {
     return Error{"cannot listen on " + address + ": " + e.displayText()};
+  } catch (const std::exception& e) {
+    return Error{"cannot listen on " + address + ": " + e.what()};
   }
-  log::info("admin", "listening", {{"address", state.address}});
+  log::info("admin", "listening", {{"address", state->address}});
   return success();
 }
+
+void Server::allow(const std::vector<std::string>& names) { state_->clients().allow(Access(names)); }
 
 std::string Server::address() const { return state_ ? state_->address : ""; }
 
 bool Server::stop(Duration grace) {
   const auto state = std::exchange(state_, nullptr);
-  if (!state || !state->server) return true;
-  const auto deadline_ns = nowNs() + static_cast<std::uint64_t>(grace.count());
-  state->guard->stopReading();
-  state->server->stop();
-  if (state->guard->awaitNone(deadline_ns)) return true;
-  state->guard->stopWriting();
-  // What only waited for its client ends now; that takes a moment.
-  if (state->guard->awaitNone(nowNs() + 200'000'000)) return true;
+  if (!state || !state->thread.joinable()) return true;
+  const auto deadline = after(grace);
+  state->post([state] { state->finish(); });
+  bool clean = state->awaitQuiet(deadline);
+  if (!clean) {
+    state->post([state] { state->clients().end(); });
+    clean = state->awaitQuiet(after(kMoment));
+  }
+  state->close();
+  // One that hangs in a handler cannot be joined.
+  const bool ended = state->awaitEnd(after(kMoment));
+  ended ? state->thread.join() : state->thread.detach();
+  if (ended && clean) return true;
   log::warning("admin", "a request hangs and is left behind", {{"address", state->address}});
   static auto& left_behind = *new std::vector<std::shared_ptr<State>>;  // never destroyed
   left_behind.push_back(state);

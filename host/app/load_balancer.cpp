@@ -84,18 +84,21 @@ Status LoadBalancer::start() {
 }
 
 std::shared_ptr<admin::Server> LoadBalancer::makeAdmin() {
+  using admin::Late, admin::Prompt, admin::Slow;
   auto server = std::make_shared<admin::Server>();
-  server->handle("GET", "/metrics", [this](const auto& request) { return metrics("", request.accept); });
-  server->handle("GET", "/metrics/*", [this](const auto& request) {
+  server->handle("GET", "/metrics", Slow{[this](const auto& request) { return metrics("", request.accept); }});
+  server->handle("GET", "/metrics/*", Slow{[this](const auto& request) {
     return metrics(request.path.substr(std::strlen("/metrics/")), request.accept);
-  });
-  server->handle("GET", "/healthz", [](const auto&) { return text(200, "ok"); });
-  server->handle("GET", "/readyz", [this](const auto&) {
+  }});
+  server->handle("GET", "/healthz", Prompt{[](const auto&) { return text(200, "ok"); }});
+  server->handle("GET", "/readyz", Prompt{[this](const auto&) {
     if (draining_.load()) return text(503, "draining");
     return pool_.eligibleCount() == 0 ? text(503, "no backend is eligible") : text(200, "ready");
-  });
-  server->handle("GET", "/api/v1/status", [this](const auto&) { return status(); });
-  server->handle("POST", "/api/v1/reload", [this](const auto&) { return requestReload(); });
+  }});
+  server->handle("GET", "/api/v1/status", Slow{[this](const auto&) { return status(); }});
+  server->handle("POST", "/api/v1/reload",
+                 Late{[this](const auto&, const auto& answer) { requestReload(answer); }, kReloadWait,
+                      text(202, "still reloading; the log will tell")});
   return server;
 }
 
@@ -284,13 +287,13 @@ View::Backends LoadBalancer::backends() const {
   return backends;
 }
 
-admin::Response LoadBalancer::requestReload() {
-  if (draining_.load()) return text(503, "draining");
-  const auto answer = watcher_->request("request");
-  if (answer.wait_for(kReloadWait) != std::future_status::ready) return text(202, "still reloading; the log will tell");
-  std::string lines = answer.get().applied ? "reloaded" : "refused, the running configuration stays";
-  for (const auto& line : answer.get().lines) lines += "\n" + line;
-  return text(answer.get().applied ? 200 : 422, lines);
+void LoadBalancer::requestReload(const admin::Answer& answer) {
+  if (draining_.load()) return answer(text(503, "draining"));
+  watcher_->request("request", [answer](const Reloaded& reloaded) {
+    std::string lines = reloaded.applied ? "reloaded" : "refused, the running configuration stays";
+    for (const auto& line : reloaded.lines) lines += "\n" + line;
+    answer(text(reloaded.applied ? 200 : 422, lines));
+  });
 }
 
 admin::Response LoadBalancer::metrics(const std::string& id, const std::string& accept) {

@@ -78,7 +78,7 @@ class LoadBalancer {
 
   // Reading; any thread
   admin::Response status();
-  admin::Response requestReload();
+  void requestReload(const admin::Answer& answer);
   admin::Response metrics(const std::string& id, const std::string& accept);
   void addFamilies(metrics::SnapshotBuilder& builder) const;
   /// The configured ones, then those that left and still have sessions.

@@ -172,6 +172,7 @@ Status LoadBalancer::commit(Preparation& preparation) {
     if (admin_ != nullptr) loop_.post([old = admin_] { (void)old->stop(kOldAdminGrace); });
     admin_ = std::move(admin);
   }
+  if (admin_ != nullptr) admin_->allow(config.admin_hosts);
   show();
   watcher_->configure(config_.runtime.config_watch_interval, pluginSearchPath(config_));
   return success();

@@ -132,6 +132,7 @@ struct Config {
   Ejection ejection;
   Metrics metrics;
   std::optional<Listen> admin;                   ///< none: off
+  std::vector<std::string> admin_hosts;          ///< names it is asked by, as "name" or "name:port"
   std::vector<std::string> plugin_directories;  ///< in the order of search, without the installed ones
   std::string plugin_cache_directory;           ///< of the private copies of plugins; "": chosen by the host
   log::Levels log_levels;

@@ -37,6 +37,7 @@ constexpr Variable kVariables[] = {
     {"LEMONADE_LB_METRICS_INTERVAL_MS", "metrics.interval", Form::kNumber},
     {"LEMONADE_LB_CONFIG_WATCH_INTERVAL_MS", "runtime.config_watch_interval_millis", Form::kNumber},
     {kAdminAddress, "admin.listen_address", Form::kText},
+    {"LEMONADE_LB_ADMIN_HOSTS", "admin.hosts", Form::kList},
     {kLog, "log.level", Form::kText},
     {"LEMONADE_LOG_FORMAT", "log.format", Form::kText},
 };

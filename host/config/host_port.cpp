@@ -104,4 +104,16 @@ Result<std::string> parseListenAddress(std::string_view text) {
   return Error{"give a numeric address of this machine, such as \"0.0.0.0:8080\" or \"[::]:8080\""};
 }
 
+Result<std::string> parseHostName(std::string_view text) {
+  if (text.find("://") != std::string_view::npos)
+    return Error{"leave out the scheme and give a name, such as \"lb.example\""};
+  const std::string host(text.substr(0, text.find(':')));
+  if (isNumeric(AF_INET, host) || text.starts_with('[')) return Error{"leave out addresses, which are always known"};
+  if (!isName(host)) return Error{"give a name, such as \"lb.example\", or one with its port: \"lb.example:9090\""};
+  if (host.size() == text.size()) return host;
+  auto parts = split(text);
+  if (!parts.ok() || parts.value().port == 0) return Error{"give a port from 1 to 65535 behind the name, or none"};
+  return std::string(text);
+}
+
 }  // namespace lemonade::config

@@ -31,4 +31,7 @@ std::string addressText(const std::string& host, std::uint16_t port);
 /// and ":80" for all of IPv4, and "localhost:80" for 127.0.0.1.
 Result<std::string> parseListenAddress(std::string_view text);
 
+/// A name that something here is asked by: "web-1" for any port, or "web-1:80".
+Result<std::string> parseHostName(std::string_view text);
+
 }  // namespace lemonade::config

@@ -95,6 +95,17 @@ void readAdmin(const Item& item, Draft& draft) {
   }
 }
 
+void readAdminHosts(const Item& item, Draft& draft) {
+  std::vector<std::string> hosts;
+  eachElement(item, [&hosts](const Item& element) {
+    const auto text = textOf(element, "give a list of names, such as [\"lb.example\"]");
+    if (!text) return;
+    auto host = parseHostName(*text);
+    host.ok() ? hosts.push_back(std::move(host).value()) : element.refuse(host.error().message);
+  });
+  draft.config.admin_hosts = std::move(hosts);
+}
+
 void readKeepalive(const Item& item, Proxy& proxy) {
   if (const auto on = item.node.value_exact<bool>()) {
     proxy.tcp_keepalive = *on ? kDefaultKeepalive : Duration::zero();
@@ -348,6 +359,7 @@ std::vector<ConfigKey> makeConfigKeys() {
       metrics("sinks", field<Metrics>(sinkIds, readSinks)),
       {"metrics", "options", {readSinkOptions, changesOfSinkOptions}},
       {"admin", "listen_address", {readAdmin, changesOf<Config>(adminAddress)}},
+      {"admin", "hosts", {readAdminHosts, changesOf<Config>(&Config::admin_hosts)}},
       {"plugins", "directories", {readDirectories, changesOf<Config>(&Config::plugin_directories)}},
       {"plugins", "cache_directory", {readCacheDirectory, changesOf<Config>(&Config::plugin_cache_directory)}},
       {"log", "level", {readLevel, changesOf<Config>(&Config::log_levels)}},

@@ -19,7 +19,7 @@ const admin::Routes& routes() {
   static const admin::Routes instance = [] {
     admin::Routes made;
     const auto add = [&made](const char* method, const char* path) {
-      made.add(method, path, [path](const admin::Request&) { return admin::Response{.body = path}; });
+      made.add(method, path, admin::Prompt{[path](const admin::Request&) { return admin::Response{.body = path}; }});
     };
     for (const char* path : {"/healthz", "/readyz", "/metrics", "/metrics/*", "/api/v1/status", "/a/*", "/a/b/*"})
       add("GET", path);
@@ -30,7 +30,10 @@ const admin::Routes& routes() {
 }
 
 void ask(const admin::Request& request) {
-  const auto response = routes().answer(request);
+  const auto found = routes().find(request);
+  const auto* const refused = std::get_if<admin::Response>(&found);
+  const auto response =
+      refused != nullptr ? *refused : std::get<admin::Prompt>(*std::get<const admin::Route*>(found)).handler(request);
   require(response.status == 200 || response.status == 404 || response.status == 405, "the status is one of three");
   if (response.status != 200) {
     Poco::JSON::Parser().parse(response.body);  // throws, and so ends the process, where it is no JSON

@@ -100,6 +100,7 @@ const std::vector<Case> kCases = {
     {"metrics.sinks", "[]", {"metrics.sinks [prometheus] -> []"}},
     {"metrics.options", "{prometheus = {token = \"secret\"}}", {"sink prometheus: options changed"}},
     {"admin.listen_address", "\"\"", {"admin.listen_address 127.0.0.1:9090 -> \"\""}},
+    {"admin.hosts", "[\"lb.example\"]", {"admin.hosts [] -> [lb.example]"}},
     {"plugins.directories", "[\"/p\", \"/q\"]", {"plugins.directories [] -> [/p, /q]"}},
     {"plugins.cache_directory", "\"/c\"", {"plugins.cache_directory \"\" -> /c"}},
     {"log.level", "\"warn,health=debug\"", {"log.level info -> warn,health=debug"}},

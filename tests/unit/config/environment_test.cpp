@@ -70,6 +70,7 @@ address = "file:1"
                                     {"LEMONADE_LB_METRICS_INTERVAL_MS", "19"},
                                     {"LEMONADE_LB_CONFIG_WATCH_INTERVAL_MS", "20ms"},
                                     {"LEMONADE_LB_ADMIN_ADDRESS", ":9"},
+                                    {"LEMONADE_LB_ADMIN_HOSTS", "lb.example,metrics:9090"},
                                     {"LEMONADE_LOG", "debug"},
                                     {"LEMONADE_LOG_FORMAT", "json"}});
   REQUIRE(findingsOf(loaded) == "");
@@ -90,6 +91,7 @@ address = "file:1"
   CHECK(config.runtime.config_watch_interval == 20ms);
   REQUIRE(config.admin);
   CHECK(config.admin->address == "0.0.0.0:9");
+  CHECK(config.admin_hosts == std::vector<std::string>{"lb.example", "metrics:9090"});
   CHECK(config.log_levels.all == log::Level::kDebug);
   CHECK(config.log_format == log::Format::kJson);
 }

@@ -10,6 +10,21 @@ using namespace lemonade::config;
 using namespace lemonade::config::test;
 using Catch::Contains;
 
+TEST_CASE("The names that the admin listener answers to are names", "[config]") {
+  const auto said = [](const std::string& hosts) {
+    return parsed("[[backends]]\naddress = \"a:1\"\n[admin]\nhosts = " + hosts + "\n");
+  };
+  CHECK(said("\"lb.example\"").config.admin_hosts == std::vector<std::string>{"lb.example"});
+  CHECK(said("[]").ok());
+  CHECK_THAT(findingsOf(said("[\"http://lb.example\"]")), Contains("leave out the scheme"));
+  CHECK_THAT(findingsOf(said("[\"10.0.0.1\", \"[::1]:80\"]")), Contains("leave out addresses"));
+  CHECK_THAT(findingsOf(said("[\"lb.example:\"]")), Contains("a port from 1 to 65535"));
+  CHECK_THAT(findingsOf(said("[\"lb.example:0\"]")), Contains("a port from 1 to 65535"));
+  for (const char* name : {"a b", "*.example", "-a", "a/b", "*", "a..b"})
+    CHECK_THAT(findingsOf(said("[\"" + std::string(name) + "\"]")), Contains("admin.hosts") && Contains("give a name"));
+  CHECK_FALSE(said("[1]").ok());
+}
+
 TEST_CASE("A file with only a backend gets the defaults", "[config]") {
   const auto loaded = parsed(kBackend);
   CHECK(findingsOf(loaded) == "");
@@ -76,6 +91,7 @@ sinks = ["log", "prometheus"]
 verbose = true
 [admin]
 listen_address = ""
+hosts = ["lb.example", "metrics:9090"]
 [plugins]
 directories = ["mine", "/opt/theirs"]
 cache_directory = "cache"
@@ -131,6 +147,7 @@ format = "json"
   CHECK(config.metrics.sinks[0].options.size() == 1);
   CHECK(config.metrics.sinks[1].options.empty());
   CHECK_FALSE(config.admin);
+  CHECK(config.admin_hosts == std::vector<std::string>{"lb.example", "metrics:9090"});
   CHECK(config.plugin_directories == std::vector<std::string>{"mine", "/opt/theirs"});
   CHECK(config.plugin_cache_directory == "cache");
   CHECK(config.log_levels.all == log::Level::kWarning);

@@ -103,6 +103,7 @@ TEST_CASE("lemonade.toml shows the defaults", "[config]") {
   REQUIRE(shown.metrics.sinks.size() == real.metrics.sinks.size());
   CHECK(same(shown.metrics.sinks[0], real.metrics.sinks[0]));
   CHECK(shown.admin->address == real.admin->address);
+  CHECK(shown.admin_hosts == real.admin_hosts);
   CHECK(shown.plugin_directories == real.plugin_directories);
   CHECK(shown.plugin_cache_directory == real.plugin_cache_directory);
   CHECK(shown.log_levels.all == real.log_levels.all);

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+#include "admin/connection.h"
+
+#include <boost/asio/write.hpp>
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/message.hpp>
+#include <boost/beast/http/write.hpp>
+
+#include <sstream>
+#include <utility>
+
+#include "admin/clients.h"
+
+namespace lemonade::admin {
+
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+
+namespace {
+
+/// How much of what a refused client sends is read and thrown away.
+constexpr std::size_t kMaxDiscarded = std::size_t{16} << 20;
+
+std::string headOf(const Response& response, bool last) {
+  http::response<http::empty_body> message(static_cast<http::status>(response.status), 11);
+  message.set(http::field::content_type, response.content_type);
+  for (const auto& [name, value] : response.headers) message.set(name, value);
+  message.set(http::field::content_length, std::to_string(response.body.size()));
+  message.set(http::field::connection, last ? "close" : "keep-alive");
+  std::ostringstream out;
+  out << message.base();
+  return std::move(out).str();
+}
+
+}  // namespace
+
+Connection::Connection(Clients& clients, asio::ip::tcp::socket socket)
+    : clients_(clients),
+      socket_(std::move(socket)),
+      timer_(socket_.get_executor()),
+      reader_(clients.limits().head, clients.limits().body) {
+  boost::system::error_code ignored;
+  socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
+}
+
+void Connection::start() {
+  enter(Phase::kReading, clients_.limits().request_time);
+  read();
+}
+
+void Connection::end() {
+  if (std::exchange(ended_, true)) return;
+  timer_.cancel();
+  boost::system::error_code ignored;
+  socket_.close(ignored);
+  clients_.remove(*this);
+}
+
+void Connection::finish() {
+  last_ = true;
+  if (phase_ != Phase::kAnswering && phase_ != Phase::kWriting) end();
+}
+
+void Connection::enter(Phase phase, Duration time) {
+  phase_ = phase;
+  since_ns_ = nowNs();
+  timer_.expires_after(time);
+  timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
+    // One that expired while another phase was entered is too late to be cancelled.
+    if (!error && self->timer_.expiry() <= std::chrono::steady_clock::now()) self->onDeadline();
+  });
+}
+
+void Connection::onDeadline() {
+  if (ended_) return;
+  if (phase_ != Phase::kAnswering) return end();
+  refuse(errorResponse(503, "the answer takes too long; what makes it is busy or hangs"));
+}
+
+void Connection::read() {
+  socket_.async_read_some(asio::buffer(buffer_),
+                          [self = shared_from_this()](const boost::system::error_code& error, std::size_t size) {
+                            if (self->ended_) return;
+                            error ? self->end() : self->onRead(size);
+                          });
+}
+
+void Connection::onRead(std::size_t size) {
+  if (phase_ != Phase::kLingering) return proceed({buffer_.data(), size});
+  discarded_ += size;
+  discarded_ > kMaxDiscarded ? end() : read();
+}
+
+void Connection::proceed(std::string_view bytes) {
+  const auto state = reader_.take(bytes);
+  if (state == RequestReader::State::kRefused) return refuse(reader_.refusal());
+  if (phase_ == Phase::kIdle && reader_.begun()) enter(Phase::kReading, clients_.limits().request_time);
+  if (state == RequestReader::State::kHead) return read();
+  if (!std::exchange(judged_, true))
+    if (auto refusal = clients_.refusal(reader_.head())) return refuse(std::move(*refusal));
+  if (state == RequestReader::State::kComplete) return answer();
+  reader_.asksToContinue() ? askForBody() : read();
+}
+
+void Connection::askForBody() {
+  static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+  asio::async_write(socket_, asio::buffer(kContinue.data(), kContinue.size()),
+                    [self = shared_from_this()](const boost::system::error_code& error, std::size_t) {
+                      if (self->ended_) return;
+                      error ? self->end() : self->read();
+                    });
+}
+
+void Connection::answer() {
+  last_ = last_ || !reader_.head().keep_alive;
+  enter(Phase::kAnswering, clients_.limits().response_time);
+  clients_.responder().answer({reader_.request(), chooseCoding(reader_.head().accept_encoding), weak_from_this(),
+                               [weak = weak_from_this()](Responder::Shared answer) {
+                                 const auto self = weak.lock();
+                                 if (self && !self->ended_ && self->phase_ == Phase::kAnswering)
+                                   self->write(std::move(answer));
+                               }});
+}
+
+void Connection::refuse(Response response) {
+  last_ = refused_ = true;
+  write(std::make_shared<const Response>(std::move(response)));
+}
+
+void Connection::write(Responder::Shared answer) {
+  enter(Phase::kWriting, clients_.limits().response_time);
+  answer_ = std::move(answer);
+  head_ = headOf(*answer_, last_);
+  clients_.boundUnsent(*this);
+  const bool bodiless = reader_.head().method == "HEAD";
+  const std::array<asio::const_buffer, 2> pieces{asio::buffer(head_),
+                                                 bodiless ? asio::const_buffer() : asio::buffer(answer_->body)};
+  asio::async_write(socket_, pieces, [self = shared_from_this()](const boost::system::error_code& error, std::size_t) {
+    if (self->ended_) return;
+    error ? self->end() : self->onWritten();
+  });
+}
+
+void Connection::onWritten() {
+  answer_.reset();
+  if (refused_) return linger();
+  if (last_) return end();
+  reader_.next();
+  judged_ = false;
+  enter(Phase::kIdle, clients_.limits().idle_time);
+  proceed({});
+}
+
+void Connection::linger() {
+  boost::system::error_code ignored;
+  socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+  enter(Phase::kLingering, clients_.limits().request_time);
+  read();
+}
+
+}  // namespace lemonade::admin

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+//
+// One client of the admin listener: reads a request, has it answered, writes the answer, and so on. Each of these has a
+// deadline, and a connection in it may be ended to make room for another.
+//
+// Belongs to the thread of its socket's io_context. Clients owns it, and outlives every call.
+#pragma once
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "admin/request_reader.h"
+#include "admin/responder.h"
+
+namespace lemonade::admin {
+
+class Clients;
+
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  /// What it does, those first that are the first to make room.
+  enum class Phase {
+    kLingering,  ///< it was refused; what it still sends is thrown away, so that it gets to read why
+    kIdle,       ///< between two requests
+    kReading,
+    kWriting,
+    kAnswering,  ///< a handler has the request
+  };
+
+  Connection(Clients& clients, boost::asio::ip::tcp::socket socket);
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  void start();
+  /// Closes, whatever is under way, and leaves Clients. Again: does nothing.
+  void end();
+  /// Lets it finish what it answers, and ends it at once where that is nothing.
+  void finish();
+
+  Phase phase() const noexcept { return phase_; }
+  std::uint64_t sinceNs() const noexcept { return since_ns_; }
+  /// What is being written; else nothing.
+  const Responder::Shared& unsent() const noexcept { return answer_; }
+
+ private:
+  void enter(Phase phase, Duration time);
+  void onDeadline();
+  void read();
+  void onRead(std::size_t size);
+  void proceed(std::string_view bytes);
+  void askForBody();
+  void answer();
+  void refuse(Response response);
+  void write(Responder::Shared answer);
+  void onWritten();
+  void linger();
+
+  Clients& clients_;
+  boost::asio::ip::tcp::socket socket_;
+  boost::asio::steady_timer timer_;
+  RequestReader reader_;
+  Phase phase_ = Phase::kReading;
+  std::uint64_t since_ns_ = 0;
+  bool judged_ = false;   // the head of this request may be answered
+  bool last_ = false;     // no request follows
+  bool refused_ = false;  // the client may still be sending
+  bool ended_ = false;
+  std::size_t discarded_ = 0;
+  Responder::Shared answer_;
+  std::string head_;  // of the answer
+  std::array<char, 8'192> buffer_;
+};
+
+}  // namespace lemonade::admin
