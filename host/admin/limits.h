@@ -16,7 +16,7 @@ struct Limits {
   std::size_t head = std::size_t{16} << 10;           ///< bytes; more is answered with 431
   std::size_t body = std::size_t{1} << 20;            ///< bytes; more is answered with 413
   std::size_t connections = 512;                      ///< beyond, the one that dawdles longest makes room
-  std::size_t unsent = std::size_t{256} << 20;        ///< bytes of answers; beyond, the slowest reader makes room
+  std::size_t unsent = std::size_t{128} << 20;        ///< bytes of answers; beyond, the slowest reader makes room
   std::size_t threads = 4;                            ///< for what takes a while
 };
 

@@ -42,8 +42,6 @@ class Responder {
 
   /// True where no handler is running.
   bool idle() const noexcept { return lanes_.empty(); }
-  /// Waits for the threads; not before idle().
-  void join() { pool_.join(); }
   /// Called when idle() has become true.
   std::function<void()> on_idle = [] {};
 
