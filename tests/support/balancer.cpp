@@ -3,11 +3,14 @@
 // The balancer under test: see balancer.h.
 #include "support/balancer.h"
 
+#include "support/skip.h"
+
 #include <Poco/JSON/Array.h>
 #include <Poco/JSON/Parser.h>
 #include <signal.h>
 
 #include <catch2/catch.hpp>
+#include <cstdlib>
 #include <exception>
 #include <fstream>
 #include <iostream>
@@ -83,6 +86,17 @@ std::string Config::text() const {
 Balancer::Balancer(const Config& config, const Environment& environment, const Arguments& wrapper)
     : process_(commandLine(folder_, config, wrapper), withLog(environment)) {
   process_.waitForLog("app: ready", 20s);
+  if (!environment.contains("LEMONADE_LB_RELAY")) requireRelayUnderTest();
+}
+
+void Balancer::requireRelayUnderTest() {
+  const char* const wanted = std::getenv("LEMONADE_TEST_RELAY");
+  if (wanted == nullptr) return;
+  const auto line = process_.waitForLog("proxy: relay chosen");
+  const auto relay = field(line, "relay");
+  if (relay == wanted) return;
+  if (std::string_view(wanted) == "io_uring") skip(field(line, "reason"));
+  throw std::logic_error("the test is about the relay over " + std::string(wanted) + ", and " + relay + " ran");
 }
 
 Balancer::~Balancer() {

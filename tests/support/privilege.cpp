@@ -11,7 +11,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <catch2/catch.hpp>
 #include <cerrno>
 #include <cstring>
 #include <exception>
@@ -34,8 +33,6 @@ void enterOwnNetwork() {
 }  // namespace
 
 bool isRoot() { return ::geteuid() == 0; }
-
-void skip(const std::string& reason) { WARN("skipped: " << reason); }
 
 void inOwnNetwork(const std::function<void()>& body) {
   std::exception_ptr thrown;
