@@ -38,6 +38,7 @@ class BackendFamilies {
   void addState(const Backend& backend, const metrics::LabelSet& labels) {
     up_.add(labels, backend.healthy() && backend.resolved());
     ejected_.add(labels, backend.ejected());
+    degraded_.add(labels, backend.degraded());
     enabled_.add(labels, backend.enabled());
     draining_.add(labels, backend.draining());
     weight_.add(labels, backend.weight());
@@ -81,6 +82,8 @@ class BackendFamilies {
   FamilyBuilder up_ = builder_.gauge("lemonade_backend_up", "1 where the last health checks passed, else 0.");
   FamilyBuilder ejected_ =
       builder_.gauge("lemonade_backend_ejected", "1 where it is out for a while because its sessions failed.");
+  FamilyBuilder degraded_ =
+      builder_.gauge("lemonade_backend_degraded", "1 where its health checks pass and say that it is unwell.");
   FamilyBuilder enabled_ = builder_.gauge("lemonade_backend_enabled", "1 where the configuration enables the backend.");
   FamilyBuilder draining_ = builder_.gauge("lemonade_backend_draining", "1 where it takes no new sessions.");
   FamilyBuilder weight_ = builder_.gauge("lemonade_backend_weight", "Configured weight.");

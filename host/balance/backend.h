@@ -59,6 +59,9 @@ class Backend {
   /// Returns true where this flipped the state. reason is a few words, kept for status and logs.
   bool setHealth(bool healthy, const std::string& reason);
   std::string healthReason() const;
+  /// Its checks pass, and say that it is unwell. setDegraded (control thread) returns true where that changes it. Any thread.
+  bool degraded() const noexcept { return degraded_.load(std::memory_order_relaxed); }
+  bool setDegraded(bool degraded) noexcept { return degraded_.exchange(degraded, std::memory_order_relaxed) != degraded; }
   /// Wall clock of the last flip of its health or ejection, 0 for never. Any thread.
   std::uint64_t healthSinceUnixNs() const noexcept { return health_since_.load(std::memory_order_relaxed); }
 
@@ -155,6 +158,7 @@ class Backend {
   std::shared_ptr<Trial> own_trial_;  // made when it is first suspected, for good
 
   std::atomic<bool> healthy_{true};
+  std::atomic<bool> degraded_{false};
   std::atomic<bool> ejected_{false};
   std::atomic<bool> draining_{false};
   std::atomic<bool> enabled_{true};

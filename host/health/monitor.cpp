@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <new>
 #include <system_error>
 #include <tuple>
 
@@ -36,6 +37,18 @@ void logFlip(const Backend& backend, bool up, const std::string& reason) {
   const log::Field address{"address", backend.addressText()};
   if (reason.empty()) return log::write(level, "health", message, {id, name, address});
   log::write(level, "health", message, {id, name, address, {"reason", reason}});
+}
+
+void logDegraded(const Backend& backend, const std::string& reason) {
+  if (backend.degraded())
+    log::warning("health", "backend is degraded: its checks pass and say that it is unwell",
+                 {{"backend", backend.id()},
+                  {"name", backend.settings().name},
+                  {"address", backend.addressText()},
+                  {"reason", reason}});
+  else if (backend.healthy())
+    log::info("health", "backend is degraded no more",
+              {{"backend", backend.id()}, {"name", backend.settings().name}, {"address", backend.addressText()}});
 }
 
 void logCheck(const Backend& backend, bool passed, const Probe& probe) {
@@ -172,13 +185,15 @@ Duration Monitor::jittered(Duration interval) {
 
 void Monitor::onDue(Watched& watched) {
   watched.timer = 0;
-  watched.queued = true;
-  due_.push_back(&watched);
+  guard(watched, [&] {
+    due_.push_back(&watched);
+    watched.queued = true;
+  });
   settle();
 }
 
 void Monitor::onTimeout(Watched& watched) {
-  finish(watched, watched.probe.onTimeout());
+  guard(watched, [&] { finish(watched, watched.probe.onTimeout()); });
   settle();
 }
 
@@ -187,10 +202,22 @@ void Monitor::onReady() {
   const int count = ::epoll_wait(epoll_.get(), events, kEventsAtOnce, 0);
   for (int i = 0; i < count; ++i) {
     auto& watched = *static_cast<Watched*>(events[i].data.ptr);
-    const auto outcome = watched.probe.onReady(events[i].events, buffer_);
-    if (outcome != Probe::Outcome::kRunning) finish(watched, outcome);
+    guard(watched, [&] {
+      const auto outcome = watched.probe.onReady(events[i].events, buffer_);
+      if (outcome != Probe::Outcome::kRunning) finish(watched, outcome);
+    });
   }
   settle();
+}
+
+/// One step of a check. Where there is no memory for it the check is put off, and says nothing about the backend.
+template <class Step>
+void Monitor::guard(Watched& watched, Step&& step) try {
+  step();
+} catch (const std::bad_alloc&) {
+  rest(watched);
+  counters_.skipped.add();
+  schedule(watched, std::min(settings_.interval, kPutOff));
 }
 
 /// Ends every callback of the loop: begins what has a turn now, and tells of flips when nothing of the monitor is under
@@ -200,10 +227,20 @@ void Monitor::settle() {
     auto& next = *due_.front();
     due_.pop_front();
     next.queued = false;
-    begin(next);
+    guard(next, [&] { begin(next); });
   }
-  for (const auto& backend : std::exchange(flipped_, {})) on_flip_(backend);
-  for (const auto& check : std::exchange(checked_, {})) on_check_(check);
+  tellAll(flipped_, on_flip_);
+  tellAll(checked_, on_check_);
+}
+
+/// Each is let go of only when it has been told, for the next time where that fails.
+template <class What, class Hear>
+void Monitor::tellAll(std::deque<What>& untold, const Hear& hear) {
+  while (!untold.empty()) {
+    const What what = untold.front();
+    hear(what);
+    if (!untold.empty()) untold.pop_front();  // whoever heard may have stopped all this
+  }
 }
 
 void Monitor::settleSoon() {
@@ -215,7 +252,13 @@ void Monitor::settleSoon() {
 }
 
 void Monitor::begin(Watched& watched) {
-  const auto outcome = watched.probe.begin(*checker_, *watched.backend, settings_.timeout, epoll_.get(), &watched);
+  auto outcome = Probe::Outcome::kSkipped;
+  try {
+    outcome = watched.probe.begin(*checker_, *watched.backend, settings_.timeout, epoll_.get(), &watched);
+  } catch (const std::bad_alloc&) {
+    watched.probe.cancel();
+    throw;
+  }
   if (outcome != Probe::Outcome::kRunning) return conclude(watched, outcome);
   ++running_;
   limit(watched);
@@ -237,18 +280,19 @@ void Monitor::finish(Watched& watched, Probe::Outcome outcome) {
 void Monitor::conclude(Watched& watched, Probe::Outcome outcome) {
   if (outcome == Probe::Outcome::kSkipped) return putOff(watched);
   const bool passed = outcome != Probe::Outcome::kFailed;
+  const std::string& reason = watched.probe.reason();
+  // Told before it is true: what is true and never told would be found by nobody.
+  checked_.push_back({watched.backend, passed, watched.probe.startedNs()});
   counters_.checks.add();
   if (!passed) counters_.failures.add();
   logCheck(*watched.backend, passed, watched.probe);
 
   const bool first = !watched.state.checked();
   const bool up = watched.state.observe(passed);
-  const std::string& reason = watched.probe.reason();
-  if (watched.backend->setHealth(up, passed && !up && reason.empty() ? "recovering" : reason)) {
+  if (up != watched.backend->healthy()) flipped_.push_back(watched.backend);
+  if (watched.backend->setHealth(up, passed && !up && reason.empty() ? "recovering" : reason))
     logFlip(*watched.backend, up, reason);
-    flipped_.push_back(watched.backend);
-  }
-  checked_.push_back({watched.backend, passed, watched.probe.startedNs()});
+  if (watched.backend->setDegraded(up && outcome == Probe::Outcome::kDegraded)) logDegraded(*watched.backend, reason);
   if (!first) return scheduleNext(watched);
   // First checks come close together; the second ones come anywhere within the interval, and so do all that follow.
   schedule(watched, jittered(intervalOf(watched)) * std::uniform_int_distribution(10, 100)(random_) / 100);

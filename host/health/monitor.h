@@ -94,6 +94,10 @@ class Monitor {
   void onReady();
   void settle();
   void settleSoon();
+  template <class Step>
+  void guard(Watched& watched, Step&& step);
+  template <class What, class Hear>
+  static void tellAll(std::deque<What>& untold, const Hear& hear);
 
   // What comes of it
   void begin(Watched& watched);
@@ -111,8 +115,8 @@ class Monitor {
   std::unordered_map<const Backend*, std::unique_ptr<Watched>> watched_;
   std::deque<Watched*> due_;  // wait for one of the running checks to end
   std::size_t running_ = 0;
-  std::vector<std::shared_ptr<Backend>> flipped_;  // and not told yet
-  std::vector<Check> checked_;                     // the same
+  std::deque<std::shared_ptr<Backend>> flipped_;  // and not told yet
+  std::deque<Check> checked_;                     // the same
   ControlLoop::TimerId settling_ = 0;
   std::uint64_t put_off_logged_ns_ = 0;
   std::uint64_t put_off_unlogged_ = 0;

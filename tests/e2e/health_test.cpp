@@ -6,6 +6,7 @@
 
 #include <signal.h>
 
+#include <atomic>
 #include <catch2/catch.hpp>
 
 namespace lemonade::test {
@@ -30,6 +31,34 @@ TEST_CASE("A first check that fails takes a backend down with its reason", "[hea
   CHECK(eventually([&] { return stateOf(balancer, "dead") == "down"; }));
   CHECK(balancer.backend("dead")->getValue<std::string>("reason").find("refused") != std::string::npos);
   CHECK(stateOf(balancer, "good") == "up");
+}
+
+TEST_CASE("A backend that is degraded is said to be so once and shown until it is over, and has clients throughout", "[health]") {
+  std::atomic<bool> weary{false};
+  Server server([&](Socket& client) {
+    client.send(weary ? "weary\n" : "well\n");
+    (void)client.receiveAll();
+  });
+  Balancer balancer(Config()
+                        .set("health.checker", "com.example.weary")
+                        .set("health.interval", "50ms")
+                        .backend("a", server.address()));
+  const auto degraded = [&] { return balancer.metric("lemonade_backend_degraded", {"backend=\"a\""}); };
+  CHECK(degraded() == 0);
+  weary = true;
+  const auto line = balancer.process().waitForLog("health: backend is degraded");
+  CHECK(line.find("WARN") != std::string::npos);
+  CHECK(field(line, "backend") == "a");
+  CHECK(field(line, "reason") == "half of its disks are gone");
+  CHECK(degraded() == 1);
+  CHECK(balancer.metric("lemonade_backend_up", {"backend=\"a\""}) == 1);
+  CHECK(balancer.ask() == "weary");
+  const unsigned settled = server.accepted();
+  REQUIRE(eventually([&] { return server.accepted() >= settled + 4; }));
+  CHECK(balancer.process().countLog("health: backend is degraded:") == 1);
+  weary = false;
+  CHECK(field(balancer.process().waitForLog("health: backend is degraded no more"), "backend") == "a");
+  CHECK(degraded() == 0);
 }
 
 TEST_CASE("A backend goes down after fall failures and up after rise passes and each is logged once", "[health]") {
