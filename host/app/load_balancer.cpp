@@ -24,6 +24,7 @@ constexpr auto kReloadWait = 30s;
 constexpr Duration kCloseWhenDown = 1s;
 constexpr int kRampSteps = 20;
 constexpr Duration kShortestRampStep = 100ms;
+constexpr Duration kPublishAgain = 20ms;
 
 std::uint64_t ns(Duration duration) { return static_cast<std::uint64_t>(duration.count()); }
 
@@ -142,14 +143,22 @@ void LoadBalancer::onFlip(const std::shared_ptr<Backend>& backend) {
 // Many backends may flip in one turn of the loop; one view serves them all.
 void LoadBalancer::publishSoon() {
   if (publishing_) return;
-  publishing_ = true;
   loop_.post([this] {
     publishing_ = false;
     publish();
   });
+  publishing_ = true;
 }
 
-void LoadBalancer::publish() {
+// What happened must reach the workers, also where there is no memory to tell them now.
+void LoadBalancer::publish() try {
+  publishNow();
+} catch (const std::bad_alloc&) {
+  loop_.cancel(std::exchange(ramping_, 0));
+  ramping_ = loop_.after(kPublishAgain, [this] { publish(); });
+}
+
+void LoadBalancer::publishNow() {
   loop_.cancel(std::exchange(ramping_, 0));
   const std::uint64_t began_ns = nowNs();
   if (pool_.publish(began_ns)) {

@@ -69,6 +69,7 @@ class LoadBalancer {
   void onChecked(const std::shared_ptr<Backend>& backend);
   void onFlip(const std::shared_ptr<Backend>& backend);
   void publish();
+  void publishNow();
   void publishSoon();
   void reclaimSoon(Duration delay);
 

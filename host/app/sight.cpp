@@ -2,20 +2,14 @@
 #include "app/sight.h"
 
 #include "config/loader.h"
+#include "plugin/shared_objects.h"
 
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <system_error>
 
 namespace lemonade::app {
-
-namespace {
-
-namespace fs = std::filesystem;
-
-}  // namespace
 
 std::string lookAtFile(const std::optional<std::string>& file) {
   if (!file) return {};
@@ -42,8 +36,8 @@ std::vector<std::string> pluginFiles(const std::vector<std::string>& directories
   std::vector<std::string> files;
   for (const auto& directory : directories) {
     std::error_code failed;
-    for (fs::directory_iterator it(directory, failed), end; !failed && it != end; it.increment(failed))
-      if (it->path().extension() == ".so") files.push_back(it->path().string());
+    const auto found = plugin::sharedObjects(directory, failed);
+    files.insert(files.end(), found.begin(), found.end());
   }
   std::sort(files.begin(), files.end());
   return files;

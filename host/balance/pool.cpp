@@ -88,6 +88,7 @@ bool Pool::publish(std::uint64_t now_ns) {
     (*backends)[i]->ramp().observe(let[i], serial_ == 0, rules_.slow_start, now_ns);
   panic_ = eligible.panic;
   auto view = std::make_shared<const View>(*backends, eligible, strategy_, rules_.slow_start, now_ns, ++serial_);
+  quiescence_.makeRoom();
   eligible_.store(view->eligibleCount(), std::memory_order_relaxed);
   current_.store(view.get(), std::memory_order_release);
   if (view_ != nullptr) quiescence_.retire(std::move(view_));

@@ -13,7 +13,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <memory>
 
 namespace lemonade {
@@ -39,10 +39,16 @@ class Quiescence {
     seen_[worker].epoch.store(epoch_.load(std::memory_order_relaxed), std::memory_order_release);
   }
 
+  /// Makes room, so that the next retire() needs no memory: before the object is unpublished. Control thread.
+  void makeRoom() {
+    if (room_.empty()) room_.emplace_back();
+  }
   /// Keeps object until no worker can read it any more. It is unpublished already. Control thread.
   void retire(std::shared_ptr<const void> object) {
+    makeRoom();
     const std::uint64_t epoch = epoch_.fetch_add(1, std::memory_order_acq_rel) + 1;
-    retired_.push_back({epoch, std::move(object)});
+    room_.front() = {epoch, std::move(object)};
+    retired_.splice(retired_.end(), room_, room_.begin());
   }
 
   /// Frees what no worker reads any more; returns how much is left. Control thread.
@@ -61,13 +67,14 @@ class Quiescence {
     std::atomic<std::uint64_t> epoch{kOffline};
   };
   struct Retired {
-    std::uint64_t epoch;
+    std::uint64_t epoch = 0;
     std::shared_ptr<const void> object;
   };
 
   std::atomic<std::uint64_t> epoch_{1};
   PerWorker<Seen> seen_;
-  std::deque<Retired> retired_;  // control thread only
+  std::list<Retired> retired_;  // control thread only
+  std::list<Retired> room_;     // the same
 };
 
 }  // namespace lemonade

@@ -107,6 +107,30 @@ class ControlLoop::Impl : public Poco::Runnable {
     Task task;
   };
 
+  /// Whoever waits in run(), until the task ran or was dropped.
+  struct Call {
+    std::mutex mutex;
+    std::condition_variable ended;
+    bool over = false;
+    bool ran = false;
+
+    void end(bool has_run) noexcept {
+      const std::lock_guard lock(mutex);
+      over = true;
+      ran = has_run;
+      ended.notify_one();
+    }
+  };
+  /// A task in the queue: on the heap, or on the stack of who waits for it, who needs no memory so.
+  struct Posted {
+    Task task;
+    Call* call = nullptr;
+    Posted* next = nullptr;
+  };
+  static void end(Posted* posted, bool has_run) noexcept;
+
+  bool enqueue(Posted& posted) noexcept;
+  Posted* takePosted() noexcept;
   void wake() noexcept;
   bool stopping() const;
   void runPosted();
@@ -130,13 +154,13 @@ class ControlLoop::Impl : public Poco::Runnable {
   TimerId last_timer_ = 0;
   std::uint64_t armed_for_ = 0;  // 0: not armed
   bool running_timers_ = false;
-  std::vector<Task> running_;  // what runs of those posted; it and posted_ keep the memory they once had
   // Timers that are no more: later ones take their memory, so that whoever has one can have the next without any.
   std::map<TimerKey, Timer> spare_timers_;
   std::map<TimerId, std::uint64_t> spare_due_;
 
   mutable std::mutex mutex_;  // guards what follows
-  std::vector<Task> posted_;
+  Posted* first_posted_ = nullptr;
+  Posted* last_posted_ = nullptr;
   bool stopping_ = false;
 };
 
@@ -165,13 +189,15 @@ void ControlLoop::Impl::run() {
 }
 
 void ControlLoop::Impl::stop() {
-  std::vector<Task> dropped;
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
-    dropped.swap(posted_);
   }
-  dropped.clear();  // before the join: the task under way may wait for somebody who waits in run()
+  // Before the join: the task under way may wait for somebody who waits in run().
+  for (Posted *posted = takePosted(), *next = nullptr; posted != nullptr; posted = next) {
+    next = posted->next;
+    end(posted, false);
+  }
   wake();
   if (std::exchange(started_, false)) thread_.join();
   // What a dropped timer owns may call back into the loop while it goes, so the containers are empty by then.
@@ -190,15 +216,35 @@ bool ControlLoop::Impl::stopping() const {
   return stopping_;
 }
 
-bool ControlLoop::Impl::post(Task task) {
+/// False where the loop has stopped; the task is still the caller's then.
+bool ControlLoop::Impl::enqueue(Posted& posted) noexcept {
   bool first = false;
   {
     std::lock_guard lock(mutex_);
     if (stopping_) return false;
-    first = posted_.empty();
-    posted_.push_back(std::move(task));
+    first = first_posted_ == nullptr;
+    (first ? first_posted_ : last_posted_->next) = &posted;
+    last_posted_ = &posted;
   }
   if (first) wake();
+  return true;
+}
+
+ControlLoop::Impl::Posted* ControlLoop::Impl::takePosted() noexcept {
+  std::lock_guard lock(mutex_);
+  return std::exchange(first_posted_, nullptr);
+}
+
+void ControlLoop::Impl::end(Posted* posted, bool has_run) noexcept {
+  posted->task = nullptr;
+  posted->call != nullptr ? posted->call->end(has_run) : delete posted;
+}
+
+bool ControlLoop::Impl::post(Task task) {
+  auto posted = std::make_unique<Posted>();
+  posted->task = std::move(task);
+  if (!enqueue(*posted)) return false;
+  (void)posted.release();
   return true;
 }
 
@@ -207,23 +253,9 @@ bool ControlLoop::Impl::run(Task task) {
     guarded(task);
     return true;
   }
-  struct Call {
-    std::mutex mutex;
-    std::condition_variable ended;
-    bool over = false;
-    bool ran = false;
-  } call;
-  // Whether the task ran or was dropped, the last reference to it ends the wait.
-  std::shared_ptr<Call> ticket(&call, [](Call* c) {
-    std::lock_guard lock(c->mutex);
-    c->over = true;
-    c->ended.notify_one();
-  });
-  post([&task, ticket] {
-    guarded(task);
-    ticket->ran = true;
-  });
-  ticket.reset();
+  Call call;
+  Posted posted{std::move(task), &call};
+  if (!enqueue(posted)) return false;
   std::unique_lock lock(call.mutex);
   call.ended.wait(lock, [&] { return call.over; });
   return call.ran;
@@ -232,16 +264,12 @@ bool ControlLoop::Impl::run(Task task) {
 void ControlLoop::Impl::runPosted() {
   std::uint64_t count = 0;
   [[maybe_unused]] const auto got = ::read(wake_fd_.get(), &count, sizeof(count));
-  {
-    std::lock_guard lock(mutex_);
-    running_.swap(posted_);
+  for (Posted *posted = takePosted(), *next = nullptr; posted != nullptr; posted = next) {
+    next = posted->next;
+    const bool runs = !stopping();
+    if (runs) guarded(posted->task);
+    end(posted, runs);
   }
-  for (auto& task : running_) {
-    if (stopping()) break;
-    guarded(task);
-    task = nullptr;
-  }
-  running_.clear();
   if (stopping()) reactor_.stop();
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "plugin/catalog.h"
 
-#include <algorithm>
+#include "plugin/shared_objects.h"
+
 #include <filesystem>
 #include <set>
 #include <system_error>
@@ -12,16 +13,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<std::string> sharedObjects(const std::string& directory, std::vector<Remark>& remarks) {
-  std::vector<std::string> files;
-  std::error_code failed;
-  for (fs::directory_iterator it(directory, failed), end; !failed && it != end; it.increment(failed))
-    if (it->path().extension() == ".so") files.push_back(it->path().string());
-  if (failed) remarks.push_back({directory, "plugin directory " + directory + " cannot be read: " + failed.message()});
-  std::sort(files.begin(), files.end());
-  return files;
-}
-
 }  // namespace
 
 Catalog Catalog::scan(const std::vector<std::string>& directories) {
@@ -30,7 +21,11 @@ Catalog Catalog::scan(const std::vector<std::string>& directories) {
   for (const auto& directory : directories) {
     std::error_code ignored;
     if (!seen.insert(fs::weakly_canonical(directory, ignored).string()).second) continue;
-    for (const auto& path : sharedObjects(directory, catalog.remarks)) {
+    std::error_code failed;
+    const auto files = sharedObjects(directory, failed);
+    if (failed)
+      catalog.remarks.push_back({directory, "plugin directory " + directory + " cannot be read: " + failed.message()});
+    for (const auto& path : files) {
       auto file = readPluginFile(path);
       if (!file) {
         catalog.remarks.push_back({path, "skipped " + path + ": it " + file.error().message});
