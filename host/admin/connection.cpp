@@ -18,7 +18,7 @@ namespace http = boost::beast::http;
 
 namespace {
 
-/// How much of what a refused client sends is read and thrown away.
+/// How much of what a client sends behind its last request is read and thrown away.
 constexpr std::size_t kMaxDiscarded = std::size_t{16} << 20;
 
 std::string headOf(const Response& response, bool last) {
@@ -123,7 +123,7 @@ void Connection::answer() {
 }
 
 void Connection::refuse(Response response) {
-  last_ = refused_ = true;
+  last_ = true;
   write(std::make_shared<const Response>(std::move(response)));
 }
 
@@ -143,14 +143,14 @@ void Connection::write(Responder::Shared answer) {
 
 void Connection::onWritten() {
   answer_.reset();
-  if (refused_) return linger();
-  if (last_) return end();
+  if (last_) return linger();
   reader_.next();
   judged_ = false;
   enter(Phase::kIdle, clients_.limits().idle_time);
   proceed({});
 }
 
+/// Closing while bytes are unread is a reset, which takes the end of the answer from the client.
 void Connection::linger() {
   boost::system::error_code ignored;
   socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);

@@ -26,7 +26,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
  public:
   /// What it does, those first that are the first to make room.
   enum class Phase {
-    kLingering,  ///< it was refused; what it still sends is thrown away, so that it gets to read why
+    kLingering,  ///< it has its last answer; what it still sends is thrown away, so that it gets to read that
     kIdle,       ///< between two requests
     kReading,
     kWriting,
@@ -67,9 +67,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   RequestReader reader_;
   Phase phase_ = Phase::kReading;
   std::uint64_t since_ns_ = 0;
-  bool judged_ = false;   // the head of this request may be answered
-  bool last_ = false;     // no request follows
-  bool refused_ = false;  // the client may still be sending
+  bool judged_ = false;  // the head of this request may be answered
+  bool last_ = false;    // no request follows
   bool ended_ = false;
   std::size_t discarded_ = 0;
   Responder::Shared answer_;

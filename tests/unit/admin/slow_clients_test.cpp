@@ -250,6 +250,18 @@ TEST_CASE("A connection carries requests one after another until it has been idl
   CHECK(readAll(client) == "");
 }
 
+TEST_CASE("What comes behind the last request takes nothing from its answer", "[admin]") {
+  const std::string large(std::size_t{4} << 20, 'x');
+  Server server;
+  server.handle("GET", "/large", Slow{[&](const Request&) { return Response{.body = large}; }});
+  startWith(server);
+  const auto client = connectTo(server.address());
+  sendAll(client, "GET /large HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" + std::string(100'000, 'x'));
+  CHECK(readUntil(client, "\r\n\r\n").starts_with("HTTP/1.1 200 OK"));
+  std::this_thread::sleep_for(50ms);  // in which the server is done with its part
+  CHECK(readAll(client) == large);
+}
+
 TEST_CASE("Nothing behind a request that is refused has any effect", "[admin]") {
   std::atomic<int> calls{0};
   Server server;
