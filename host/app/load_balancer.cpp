@@ -8,6 +8,7 @@
 
 #include <lemonade/plugin.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -34,6 +35,15 @@ Duration until(std::uint64_t deadline_ns) {
 }
 
 admin::Response text(int status, const std::string& line) { return {status, "text/plain", line + "\n", {}}; }
+
+/// Where descriptors are few, clients of the admin listener leave most of them to others.
+admin::Limits adminLimits() {
+  admin::Limits limits;
+  rlimit descriptors{};
+  if (::getrlimit(RLIMIT_NOFILE, &descriptors) == 0)
+    limits.connections = std::clamp<std::size_t>(descriptors.rlim_max / 16, 16, limits.connections);
+  return limits;
+}
 
 }  // namespace
 
@@ -86,7 +96,7 @@ Status LoadBalancer::start() {
 
 std::shared_ptr<admin::Server> LoadBalancer::makeAdmin() {
   using admin::Late, admin::Prompt, admin::Slow;
-  auto server = std::make_shared<admin::Server>();
+  auto server = std::make_shared<admin::Server>(adminLimits());
   server->handle("GET", "/metrics", Slow{[this](const auto& request) { return metrics("", request.accept); }});
   server->handle("GET", "/metrics/*", Slow{[this](const auto& request) {
     return metrics(request.path.substr(std::strlen("/metrics/")), request.accept);
