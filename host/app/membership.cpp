@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "app/membership.h"
 
+#include "app/configured_backend.h"
 #include "base/log.h"
 #include "config/host_port.h"
 
@@ -13,11 +14,6 @@ namespace {
 using namespace std::chrono_literals;
 constexpr Duration kNeverResolvedInterval = 1s;
 constexpr Duration kAnswerLost = 60s;  // such as for want of memory; a lookup takes far less
-
-BackendSettings settingsOf(const config::Backend& configured) {
-  return {configured.id,      configured.name,    configured.host, configured.weight, configured.max_connections,
-          configured.enabled, configured.priority};
-}
 
 bool isNumeric(const std::string& host) { return Address::parse(host, 0).has_value(); }
 

@@ -151,6 +151,7 @@ class NewPlugins {
     rehearsal.choice = choice;
     rehearsal.file = file.path;
     rehearsal.workers = workerCount(preparation_.config);
+    rehearsal.panic_threshold = preparation_.config.health.panic_threshold;
     if (kind == LEMONADE_KIND_METRICS_SINK) return rehearsal;
     for (const auto& backend : preparation_.config.backends)
       for (const auto& endpoint : endpoints(backend, targetsOf(backend.host)))

@@ -4,6 +4,7 @@
 // as the prober and as the thread of a sink.
 #include "app/rehearsal.h"
 
+#include "app/configured_backend.h"
 #include "app/metrics_sources.h"
 #include "balance/pool.h"
 #include "base/clock.h"
@@ -31,12 +32,9 @@ Address addressOf(const Rehearsal::Backend& backend) { return Address::parse(bac
 
 View::Backends makeBackends(const Rehearsal& rehearsal) {
   View::Backends backends;
-  for (const auto& backend : rehearsal.backends) {
-    const auto& one = backend.configured;
-    backends.push_back(std::make_shared<Backend>(
-        BackendSettings{one.id, one.name, one.host, one.weight, one.max_connections, one.enabled}, addressOf(backend),
-        one.port, 1));
-  }
+  for (const auto& backend : rehearsal.backends)
+    backends.push_back(std::make_shared<Backend>(settingsOf(backend.configured), addressOf(backend),
+                                                 backend.configured.port, 1));
   return backends;
 }
 
@@ -88,6 +86,7 @@ class StrategyTrial {
     if (!made) return std::move(made).error();
     strategy_ = std::move(made).value();
     pool_->setStrategy(strategy_);
+    pool_->setRules({rehearsal_.panic_threshold, {}});
     if (!rehearsal_.state) return success();
     on_stage_("taking over the state of the one before");
     return strategy_->importState(*rehearsal_.state);
@@ -120,7 +119,7 @@ class StrategyTrial {
   Status tryPrepare(const View::Backends& backends, const char* which) const {
     const auto& table = strategy_->table();
     if (table.prepare == nullptr) return success();
-    const View view(backends, chooseEligible(backends, 0), strategy_, {}, nowNs(), 1);
+    const View view(backends, chooseEligible(backends, rehearsal_.panic_threshold), strategy_, {}, nowNs(), 1);
     for (const auto& tier : view.tiers()) {
       auto error = plugin::emptyError();
       void* prepared = nullptr;

@@ -32,6 +32,7 @@ struct Rehearsal {
   config::PluginChoice choice;
   std::string file;  ///< as found in its directory, for messages
   std::uint32_t workers = 1;
+  double panic_threshold = 0;            ///< see eligibility.h
   std::vector<Backend> backends;         ///< of a strategy or a health checker
   std::optional<Strategy::State> state;  ///< of the strategy that runs
 

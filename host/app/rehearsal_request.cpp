@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // A rehearsal as bytes and back.
+#include "app/configured_backend.h"
 #include "app/rehearsal.h"
 
 #include <Poco/Exception.h>
@@ -56,29 +57,17 @@ config::OptionTable decodeOptions(const Array& array) {
 }
 
 Object encodeBackend(const Rehearsal::Backend& backend) {
-  const auto& configured = backend.configured;
   Object object;
-  object.set("id", configured.id);
-  object.set("name", configured.name);
-  object.set("host", configured.host);
-  object.set("port", configured.port);
-  object.set("weight", configured.weight);
-  object.set("max_connections", configured.max_connections);
-  object.set("enabled", configured.enabled);
+  eachMember(backend.configured, [&](const char* name, const auto& member) { object.set(name, member); });
   object.set("address", backend.address);
   return object;
 }
 
 Rehearsal::Backend decodeBackend(const Object& object) {
   Rehearsal::Backend backend;
-  auto& configured = backend.configured;
-  configured.id = object.getValue<std::string>("id");
-  configured.name = object.getValue<std::string>("name");
-  configured.host = object.getValue<std::string>("host");
-  configured.port = object.getValue<std::uint16_t>("port");
-  configured.weight = object.getValue<std::uint32_t>("weight");
-  configured.max_connections = object.getValue<std::uint32_t>("max_connections");
-  configured.enabled = object.getValue<bool>("enabled");
+  eachMember(backend.configured, [&](const char* name, auto& member) {
+    member = object.getValue<std::remove_reference_t<decltype(member)>>(name);
+  });
   backend.address = object.getValue<std::string>("address");
   return backend;
 }
@@ -92,6 +81,7 @@ std::string Rehearsal::encode() const {
   object.set("options", encodeOptions(choice.options));
   object.set("file", file);
   object.set("workers", workers);
+  object.set("panic_threshold", panic_threshold);
   Array array;
   for (const auto& backend : backends) array.add(encodeBackend(backend));
   object.set("backends", array);
@@ -113,6 +103,7 @@ Result<Rehearsal> Rehearsal::decode(std::string_view bytes) try {
   rehearsal.choice.options = decodeOptions(*object->getArray("options"));
   rehearsal.file = object->getValue<std::string>("file");
   rehearsal.workers = object->getValue<std::uint32_t>("workers");
+  rehearsal.panic_threshold = object->getValue<double>("panic_threshold");
   const auto array = object->getArray("backends");
   for (unsigned i = 0; i < array->size(); ++i) rehearsal.backends.push_back(decodeBackend(*array->getObject(i)));
   if (object->has("state_format"))

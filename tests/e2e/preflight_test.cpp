@@ -2,6 +2,7 @@
 //
 // New plugins are tried in a process of their own: whatever they do there, the balancer goes on with what it has.
 #include "e2e/misfit.h"
+#include "e2e/reloading.h"
 #include "support/balancer.h"
 #include "support/server.h"
 
@@ -46,6 +47,23 @@ TEST_CASE("A new strategy that misbehaves in preflight is refused by name and th
     CHECK(strategyVersion(balancer) == "1.0.0-none");
   }
   CHECK(balancer.process().countLog("reload refused") == std::size(cases));
+}
+
+TEST_CASE("A preflight shows a strategy the priorities that run", "[preflight]") {
+  Server a(named("a")), b(named("b"));
+  const auto config = [&](const std::string& strategy, int priority) {
+    return unwatched()
+        .set("strategy.algorithm", strategy)
+        .backend("a", a.address(), "name = \"tier 0\"")
+        .backend("b", b.address(), "name = \"tier 2\"\npriority = " + std::to_string(priority));
+  };
+  Balancer balancer(config("round_robin", 2));
+  write(balancer, config("com.example.tiered", 1));
+  const auto refused = requestReload(balancer);
+  CHECK(refused.status == 422);
+  CHECK(contains(refused.body, "could not prepare for the backends as configured: tier 2 has priority 1"));
+  CHECK(contains(reload(balancer, config("com.example.tiered", 2)), "strategy round_robin -> com.example.tiered"));
+  CHECK(balancer.ask() == "a");
 }
 
 TEST_CASE("With preflight off a new strategy is used at once", "[preflight]") {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "app/preflight.h"
 #include "app/rehearsal.h"
+#include "config/keys.h"
 
 #include <catch2/catch.hpp>
 
@@ -18,6 +19,7 @@ TEST_CASE("A rehearsal is the same after it travelled as bytes", "[app]") {
                          {"text", std::string("line \n quote \" é"), {}}};
   sent.file = "/plugins/first.so";
   sent.workers = 3;
+  sent.panic_threshold = 0.3;
   config::Backend backend;
   backend.id = "a";
   backend.name = "name";
@@ -26,6 +28,7 @@ TEST_CASE("A rehearsal is the same after it travelled as bytes", "[app]") {
   backend.weight = 7;
   backend.max_connections = 9;
   backend.enabled = false;
+  backend.priority = 3;
   sent.backends = {{backend, "10.0.0.1:8080"}, {backend, ""}};
   sent.state = Strategy::State{"com.example.first/1", std::string("zero \0 newline \n", 16)};
 
@@ -41,13 +44,12 @@ TEST_CASE("A rehearsal is the same after it travelled as bytes", "[app]") {
   }
   CHECK(received.file == sent.file);
   CHECK(received.workers == 3);
+  CHECK(received.panic_threshold == 0.3);
   REQUIRE(received.backends.size() == 2);
   CHECK(received.backends[0].address == "10.0.0.1:8080");
   CHECK(received.backends[1].address == "");
-  CHECK(received.backends[0].configured.host == "web.example");
-  CHECK(received.backends[0].configured.weight == 7);
-  CHECK(received.backends[0].configured.max_connections == 9);
-  CHECK_FALSE(received.backends[0].configured.enabled);
+  for (const auto& key : config::backendKeys())
+    CHECK(key.field.changes(key.name, backend, received.backends[0].configured).empty());
   REQUIRE(received.state);
   CHECK(received.state->format == "com.example.first/1");
   CHECK(received.state->bytes == sent.state->bytes);
