@@ -80,7 +80,7 @@ Status LoadBalancer::start() {
   Status status = Error{"cannot start for want of memory"};
   // Before the admin listener answers, which asks it for reloads.
   watcher_ = std::make_unique<Watcher>(input_.file, preparation_->seen,
-                                       [this](const auto& reason) { return reloadAndRemember(reason); });
+                                       [this](const auto& reason, const auto& file) { return reloadAndRemember(reason, file); });
   loop_.run([&] {
     if (status = commitOrSay(*preparation_); !status) return;
     proxy_.start();
@@ -193,17 +193,17 @@ void LoadBalancer::reclaimSoon(Duration delay) {
   });
 }
 
-Reloaded LoadBalancer::reloadOrSay(const std::string& reason) try {
-  return reload(reason);
+Reloaded LoadBalancer::reloadOrSay(const std::string& reason, const FileSight& file) try {
+  return reload(reason, file);
 } catch (const std::exception& e) {
   log::error("config", "reload refused, the running configuration stays", {{"reason", reason}, {"error", e.what()}});
   reloads_failed_.fetch_add(1);
   return {false, {e.what()}};
 }
 
-Reloaded LoadBalancer::reloadAndRemember(const std::string& reason) {
+Reloaded LoadBalancer::reloadAndRemember(const std::string& reason, const FileSight& file) {
   const std::uint64_t began_ns = nowNs(), began_unix_ns = unixNs(), before = generation_.load();
-  auto reloaded = reloadOrSay(reason);
+  auto reloaded = reloadOrSay(reason, file);
   const std::uint64_t after = generation_.load();
   const char* result = !reloaded.applied ? "failed" : after == before ? "unchanged" : "applied";
   const std::lock_guard lock(shown_mutex_);

@@ -56,9 +56,9 @@ class LoadBalancer {
   std::shared_ptr<admin::Server> makeAdmin();
 
   // Reloading; see reload.cpp
-  Reloaded reload(const std::string& reason);
-  Reloaded reloadOrSay(const std::string& reason);
-  Reloaded reloadAndRemember(const std::string& reason);
+  Reloaded reload(const std::string& reason, const FileSight& file);
+  Reloaded reloadOrSay(const std::string& reason, const FileSight& file);
+  Reloaded reloadAndRemember(const std::string& reason, const FileSight& file);
   Running running() const;
   void applySettings(const config::Config& config);
   void applySinks(Preparation& preparation);

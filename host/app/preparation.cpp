@@ -213,16 +213,19 @@ bool Preparation::ok() const noexcept {
                       [](const auto& finding) { return finding.severity == config::Severity::kError; });
 }
 
-Preparation prepare(const config::Input& input, Workshop& workshop, const Running* running) {
+const char* const kReadOnce =
+    "came through a pipe, which cannot be read again: the configuration stays as it was at the start, a reload looks only "
+    "at plugins and names; give a file to change more";
+
+Preparation prepare(const config::Input& input, const FileSight& file, Workshop& workshop, const Running* running) {
   Preparation preparation;
   config::Findings findings;
-  preparation.seen.file = lookAtFile(input.file);
-  auto loaded = config::load(input);
+  preparation.seen.file = file;
+  auto loaded = config::load(input, file.problem.empty() ? Result<std::string>(file.text) : Error{file.problem});
   preparation.config = std::move(loaded.config);
   preparation.seen.plugins = lookAtPlugins(pluginSearchPath(preparation.config));
-  for (auto& finding : loaded.findings)
-    finding.severity == config::Severity::kError ? findings.error(finding.source, finding.text)
-                                                 : findings.warning(finding.source, finding.text);
+  findings.add(std::move(loaded.findings));
+  if (running != nullptr && !file.again) findings.warning({*input.file, 0, 0}, kReadOnce);
   // Plugins and names are looked at even where something else is wrong: the operator wants to hear of it all.
   workshop.loop.run([&] {
     if (workshop.loader == nullptr)

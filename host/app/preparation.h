@@ -63,10 +63,15 @@ struct Workshop {
   std::set<std::string> remarked = {};  ///< what the last prepare had to say of plugin files, with their state
 };
 
-/// Loads the configuration, scans the plugin directories, resolves new names, for which it waits half a second at most,
+/// Takes the configuration from what the file held, scans the plugin directories, resolves new names, for which it waits
+/// half a second at most,
 /// tries new plugins aside (see preflight.h) and creates them. running: for a reload, else null. Not on the control
 /// thread, which must be running; one call at a time.
-Preparation prepare(const config::Input& input, Workshop& workshop, const Running* running = nullptr);
+Preparation prepare(const config::Input& input, const FileSight& file, Workshop& workshop,
+                    const Running* running = nullptr);
+
+/// What a reload says of a configuration that came through a pipe: words that follow the path.
+extern const char* const kReadOnce;
 
 /// Drops what was prepared where it was made: plugins are destroyed on the control thread.
 void discard(Preparation& preparation, ControlLoop& loop);

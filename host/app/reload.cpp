@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// How a configuration takes effect, at the start and again: prepare everything aside, then commit. Whatever can fail does
-// so before the first change, so a reload is applied as a whole or not at all; workers never wait for it.
+// How a configuration takes effect, at the start and again: prepare everything aside, then commit. Whatever can fail
+// does so before the first change, so a reload is applied as a whole or not at all; workers never wait for it.
 #include "app/descriptor_limit.h"
 #include "app/difference.h"
 #include "app/load_balancer.h"
@@ -42,6 +42,11 @@ std::vector<std::string> linesOf(const std::vector<config::Finding>& findings) {
   return lines;
 }
 
+std::vector<std::string> withRemarks(std::vector<std::string> lines, const FileSight& file) {
+  if (!file.again) lines.push_back(std::string("the configuration ") + kReadOnce);
+  return lines;
+}
+
 std::string addressOf(const config::Config& config) { return config.admin ? config.admin->address : ""; }
 
 /// What a reload changes, also where only the code of a plugin did.
@@ -61,11 +66,11 @@ std::vector<std::string> changes(const Running& running, const Preparation& prep
 
 }  // namespace
 
-Reloaded LoadBalancer::reload(const std::string& reason) {
+Reloaded LoadBalancer::reload(const std::string& reason, const FileSight& file) {
   const std::uint64_t began_ns = nowNs();
   Running before;
   if (!loop_.run([&] { before = running(); })) return {false, {"the balancer is stopping"}};
-  Preparation preparation = prepare(input_, workshop_, &before);
+  Preparation preparation = prepare(input_, file, workshop_, &before);
   const auto refuse = [&](std::vector<std::string> lines) {
     log::error("config", "reload refused, the running configuration stays", {{"reason", reason}});
     reloads_failed_.fetch_add(1);
@@ -79,7 +84,7 @@ Reloaded LoadBalancer::reload(const std::string& reason) {
   auto lines = changes(before, preparation);
   if (lines.empty()) {
     log::info("config", "nothing to reload, the content is the same", {{"reason", reason}});
-    return {true, {"nothing changed"}};
+    return {true, withRemarks({"nothing changed"}, file)};
   }
   Status status = Error{"the balancer is stopping"};
   loop_.run([&] {
@@ -92,10 +97,8 @@ Reloaded LoadBalancer::reload(const std::string& reason) {
   for (const auto& line : lines) log::info("config", line);
   reloads_applied_.fetch_add(1);
   log::info("config", "reloaded",
-            {{"reason", reason},
-             {"generation", generation_.load()},
-             {"took_ms", (nowNs() - began_ns) / 1'000'000}});
-  return {true, std::move(lines)};
+            {{"reason", reason}, {"generation", generation_.load()}, {"took_ms", (nowNs() - began_ns) / 1'000'000}});
+  return {true, withRemarks(std::move(lines), file)};
 }
 
 Running LoadBalancer::running() const {

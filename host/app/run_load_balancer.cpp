@@ -73,7 +73,7 @@ int runGuarded(const LoadBalancerArguments& arguments, std::uint64_t started_ns)
   Workshop workshop{loop, resolver, cells};
   workshop.preflight_first = arguments.validate;
   config::Input input{arguments.config, config::processEnvironment(), arguments.plugin_dirs};
-  auto preparation = prepare(input, workshop);
+  auto preparation = prepare(input, lookAtFirst(input.file), workshop);
   if (arguments.validate) return end(reportValidation(preparation), preparation, workshop);
   log::start(preparation.config.log_levels, preparation.config.log_format);
   logStartFindings(preparation);

@@ -1,20 +1,63 @@
 // SPDX-License-Identifier: MIT
 #include "app/sight.h"
 
-#include "config/loader.h"
+#include "app/looker.h"
+#include "base/fd.h"
 #include "plugin/shared_objects.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <memory>
 #include <system_error>
+#include <thread>
 
 namespace lemonade::app {
 
-std::string lookAtFile(const std::optional<std::string>& file) {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kFirstLimit = 25s;  // more than a pipe is given
+constexpr auto kMoment = 100ms;
+constexpr int kMostMoments = 20;
+
+}  // namespace
+
+const char* const kHangs = "cannot be read: its file system does not answer; is it on a mount whose server is gone?";
+
+FileSight lookAtFile(const std::optional<std::string>& file, config::Streams streams) {
   if (!file) return {};
-  auto content = config::readFile(*file);
-  return content ? std::move(content).value() : content.error().message;
+  auto content = config::readContent(*file, streams);
+  if (!content) return {"", std::move(content).error().message, true};
+  return {std::move(content.value().text), "", content.value().again};
+}
+
+FileSight lookAtFirst(const std::optional<std::string>& file) {
+  const auto seen = std::make_shared<FileSight>();
+  Looker looker;
+  const bool ended = looker.look(
+      [seen, file] {
+        for (int i = 0; file && i < kMostMoments && beingWritten(*file); ++i) std::this_thread::sleep_for(kMoment);
+        *seen = lookAtFile(file, config::Streams::kRead);
+      },
+      kFirstLimit);
+  return ended ? *seen : FileSight{"", kHangs, true};
+}
+
+// The kernel grants a read lease only where nobody has the file open for writing.
+bool beingWritten(const std::string& path) {
+  struct stat status;
+  if (::stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return false;
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd) return false;
+  if (::fcntl(fd.get(), F_SETLEASE, F_RDLCK) == 0) {
+    (void)::fcntl(fd.get(), F_SETLEASE, F_UNLCK);
+    return false;
+  }
+  return errno == EAGAIN;
 }
 
 std::string lookAtPlugin(const std::string& path) {

@@ -4,20 +4,41 @@
 // files are read for use, it shows every change since then. Any thread.
 #pragma once
 
+#include "config/file.h"
+
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace lemonade::app {
 
+/// What the configuration file held when it was read.
+struct FileSight {
+  std::string text;
+  std::string problem;  ///< why it cannot be read, in words that follow its path; "" where it can
+  bool again = true;    ///< it is there to be read again; false for what came through a pipe
+  bool operator==(const FileSight&) const = default;
+};
+
 struct Sight {
-  std::string file;     ///< content of the configuration, or why it cannot be read
+  FileSight file;
   std::string plugins;  ///< which files, and when each last changed
   bool operator==(const Sight&) const = default;
 };
 
-/// For Sight::file; "" where there is no file.
-std::string lookAtFile(const std::optional<std::string>& file);
+/// Reads it; nothing where there is no file. Hangs where the file system does.
+FileSight lookAtFile(const std::optional<std::string>& file, config::Streams streams);
+
+/// As lookAtFile() with pipes, but gives up on a file system that hangs, and waits a little while the file is being
+/// written.
+FileSight lookAtFirst(const std::optional<std::string>& file);
+
+/// FileSight::problem of a file that a look did not come back from.
+extern const char* const kHangs;
+
+/// True where somebody has the file open for writing, as far as this process may know: it must own the file. Hangs
+/// where the file system does.
+bool beingWritten(const std::string& path);
 
 /// Which file it is and when it last changed, without reading it: a line of Sight::plugins.
 std::string lookAtPlugin(const std::string& path);

@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "app/watcher.h"
 
-#include "base/fd.h"
 #include "base/log.h"
 
-#include <fcntl.h>
-
-#include <cerrno>
 #include <utility>
 
 namespace lemonade::app {
@@ -17,21 +13,14 @@ using namespace std::chrono_literals;
 
 constexpr Duration kMoment = 100ms;
 constexpr int kMostMoments = 20;
+constexpr Duration kQuiet = 700ms;   // since the last write in place
+constexpr Duration kLookLimit = 2s;  // after which a file system hangs
 const Reloaded kStopping{false, {"the balancer is stopping"}};
 constexpr const char* kBusy =
     "nothing is reloaded while the configuration or a plugin is being written; close the file, then ask again";
 
-/// True where somebody has the file open for writing. The kernel grants a read lease only where nobody has; where it may
-/// not be asked for (a foreign file, a file system without leases) the two looks must do.
-bool beingWritten(const std::string& path) {
-  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd) return false;
-  if (::fcntl(fd.get(), F_SETLEASE, F_RDLCK) == 0) {
-    (void)::fcntl(fd.get(), F_SETLEASE, F_UNLCK);
-    return false;
-  }
-  return errno == EAGAIN;
-}
+constexpr const char* kPluginsHang =
+    "nothing is reloaded while a plugin directory cannot be read: its file system does not answer";
 
 void tell(const std::vector<Watcher::Heard>& all, const Reloaded& reloaded) noexcept {
   for (const auto& heard : all) try {
@@ -44,7 +33,10 @@ void tell(const std::vector<Watcher::Heard>& all, const Reloaded& reloaded) noex
 }  // namespace
 
 Watcher::Watcher(std::optional<std::string> file, Sight known, Reload reload)
-    : file_(std::move(file)), reload_(std::move(reload)), known_(std::move(known)) {}
+    : file_(std::move(file)),
+      reload_(std::move(reload)),
+      known_(std::move(known)),
+      writers_(std::make_shared<WriterWatch>()) {}
 
 void Watcher::stop() {
   {
@@ -52,6 +44,7 @@ void Watcher::stop() {
     stopping_ = true;
   }
   changed_.notify_all();
+  looker_.stop();
   if (thread_.joinable()) thread_.join();
 }
 
@@ -80,21 +73,74 @@ std::shared_future<Reloaded> Watcher::request(const std::string& reason) {
   return promise->get_future().share();
 }
 
-Sight Watcher::look(const std::vector<std::string>& directories) const {
-  return {lookAtFile(file_), lookAtPlugins(directories)};
+Watcher::Seen Watcher::look(const std::vector<std::string>& directories, bool closely) {
+  Seen seen;
+  lookAtTheFile(seen);
+  lookAtThePlugins(seen, directories, closely);
+  return seen;
 }
 
-// What there is to see, once it stays the same for a moment and nobody is writing; nothing where that takes long.
-std::optional<Sight> Watcher::settled(const std::vector<std::string>& directories) {
-  Sight before = look(directories);
+void Watcher::lookAtTheFile(Seen& seen) {
+  seen.sight.file = known_.file;
+  if (!file_ || !known_.file.again) return;
+  struct Look {
+    FileSight file;
+    WriterWatch::Place place;
+    bool writing = false;
+  };
+  const auto look = std::make_shared<Look>();
+  const bool ended = looker_.look(
+      [look, file = *file_, writers = writers_] {
+        look->place = writers->mark(file);
+        look->file = lookAtFile(file, config::Streams::kRefuse);
+        look->writing = beingWritten(file);
+      },
+      kLookLimit);
+  seen.file_hangs = !ended;
+  seen.sight.file = ended ? std::move(look->file) : FileSight{"", kHangs, true};
+  if (!ended) return;
+  writers_->hear(look->place);
+  writers_known_ = look->place.file >= 0;
+  seen.writing = look->writing || writers_->writing();
+}
+
+void Watcher::lookAtThePlugins(Seen& seen, const std::vector<std::string>& directories, bool closely) {
+  struct Look {
+    std::string plugins;
+    bool writing = false;
+  };
+  const auto look = std::make_shared<Look>();
+  const bool ended = looker_.look(
+      [look, directories, closely] {
+        look->plugins = lookAtPlugins(directories);
+        if (!closely) return;
+        for (const auto& file : pluginFiles(directories)) look->writing = look->writing || beingWritten(file);
+      },
+      kLookLimit);
+  seen.plugins_hang = !ended;
+  seen.sight.plugins = ended ? std::move(look->plugins) : known_.plugins;
+  seen.writing = seen.writing || look->writing;
+}
+
+// A writer that closes the file may still open it again for the rest.
+bool Watcher::leftAlone(int equal_looks) const {
+  if (!writers_known_) return equal_looks * kMoment >= kQuiet;
+  return nowNs() - writers_->lastWriteNs() >= static_cast<std::uint64_t>(kQuiet.count());
+}
+
+// What there is to see, once it stays the same for a moment and nobody is writing; nothing where that takes long. What
+// cannot be read is taken for that at once.
+std::optional<Sight> Watcher::settled(Seen before, const std::vector<std::string>& directories, bool asked) {
   std::unique_lock lock(mutex_);
+  int equal = 0;
   for (int i = 0; i < kMostMoments; ++i) {
+    if (before.plugins_hang) return std::nullopt;
+    if (before.file_hangs) return before.sight;
     if (changed_.wait_for(lock, kMoment, [this] { return stopping_; })) return std::nullopt;
     lock.unlock();
-    Sight now = look(directories);
-    bool writing = file_ && beingWritten(*file_);
-    for (const auto& file : pluginFiles(directories)) writing = writing || beingWritten(file);
-    if (now == before && !writing) return now;
+    Seen now = look(directories, true);
+    equal = now.sight == before.sight && !now.writing ? equal + 1 : 0;
+    if (equal != 0 && (asked || now.sight.file == known_.file || leftAlone(equal))) return now.sight;
     before = std::move(now);
     lock.lock();
   }
@@ -102,11 +148,13 @@ std::optional<Sight> Watcher::settled(const std::vector<std::string>& directorie
 }
 
 void Watcher::run() {
+  hearOfWriters();
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     const auto interval = interval_;
     changed_.wait_for(lock, interval, [&] { return stopping_ || requested_ || interval_ != interval; });
     if (stopping_) break;
+    if (!requested_ && looker_.resting()) continue;
     const auto request = std::exchange(requested_, std::nullopt);
     const auto heard = std::exchange(heard_, {});
     lock.unlock();
@@ -114,6 +162,16 @@ void Watcher::run() {
     lock.lock();
   }
   tell(std::exchange(heard_, {}), kStopping);
+}
+
+// From the first moment on, not only from the first look.
+void Watcher::hearOfWriters() noexcept {
+  if (!file_ || !known_.file.again) return;
+  try {
+    (void)looker_.look([file = *file_, writers = writers_] { (void)writers->mark(file); }, kLookLimit);
+  } catch (const std::exception&) {
+    // For want of memory: the first look does it.
+  }
 }
 
 // What it cannot look at or reload for want of memory it comes to at its next turn.
@@ -132,16 +190,22 @@ Reloaded Watcher::reloadWhereChanged(const std::optional<std::string>& request) 
     const std::lock_guard lock(mutex_);
     directories = directories_;
   }
-  if (!request && look(directories) == known_) return {};
-  auto seen = settled(directories);
-  if (!seen) {
+  const auto refuse = [&](const char* why) {
+    log::warning("config", why, {{"reason", request.value_or("changed files")}});
+    return Reloaded{false, {why}};
+  };
+  Seen first = look(directories, false);
+  if (first.plugins_hang) return refuse(kPluginsHang);
+  if (!request && first.sight == known_) return {};
+  auto seen = settled(std::move(first), directories, request.has_value());
+  {
     const std::lock_guard lock(mutex_);
-    if (request && !stopping_) log::warning("config", kBusy, {{"reason", *request}});
-    return stopping_ ? kStopping : Reloaded{false, {kBusy}};
+    if (stopping_) return kStopping;
   }
+  if (!seen) return request ? refuse(kBusy) : Reloaded{};
   if (!request && *seen == known_) return {};
   known_ = std::move(*seen);
-  return reload_(request.value_or("changed files"));
+  return reload_(request.value_or("changed files"), known_.file);
 }
 
 }  // namespace lemonade::app

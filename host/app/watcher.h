@@ -3,18 +3,25 @@
 // Notices when the configuration or a plugin has changed and has it reloaded, on a thread of its own: reading files and
 // waiting for names must not hold up the control thread.
 //
-// It looks every config_watch_interval at the content of the file and at what the plugin directories hold, so an in-place
-// write, a rename and the symlink swap of a mounted ConfigMap all show. It acts when two looks a moment apart agree and
-// nobody has the file open for writing: a half-written file is never taken for whole.
+// It looks every config_watch_interval at the content of the file and at what the plugin directories hold, so an
+// in-place write, a rename and the symlink swap of a mounted ConfigMap all show. It acts when two looks a moment apart
+// agree and nobody is writing: a half-written file is never taken for whole. What was written in place must also have
+// been left alone for a moment longer (700 ms), unless somebody asks for the reload. What is applied is what was looked
+// at; the file is not read again.
+//
+// A file system that does not answer holds up nothing: see looker.h.
 #pragma once
 
+#include "app/looker.h"
 #include "app/sight.h"
+#include "app/writer_watch.h"
 #include "base/clock.h"
 
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <future>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -31,8 +38,9 @@ struct Reloaded {
 
 class Watcher {
  public:
-  /// Loads, validates and applies; runs on the watcher's thread. reason is "changed files", "SIGHUP", "request" ...
-  using Reload = std::function<Reloaded(const std::string& reason)>;
+  /// Validates and applies what the file holds; runs on the watcher's thread. reason is "changed files", "SIGHUP",
+  /// "request" ...
+  using Reload = std::function<Reloaded(const std::string& reason, const FileSight& file)>;
   /// Hears what came of a reload.
   using Heard = std::function<void(const Reloaded&)>;
 
@@ -53,9 +61,22 @@ class Watcher {
   void stop();
 
  private:
-  Sight look(const std::vector<std::string>& directories) const;
-  std::optional<Sight> settled(const std::vector<std::string>& directories);
+  /// What a look shows, and why it is not to be taken as it is.
+  struct Seen {
+    Sight sight;
+    bool writing = false;
+    bool file_hangs = false;
+    bool plugins_hang = false;
+  };
+
+  /// closely: asks also who writes the plugins.
+  Seen look(const std::vector<std::string>& directories, bool closely);
+  void lookAtTheFile(Seen& seen);
+  void lookAtThePlugins(Seen& seen, const std::vector<std::string>& directories, bool closely);
+  std::optional<Sight> settled(Seen before, const std::vector<std::string>& directories, bool asked);
+  bool leftAlone(int equal_looks) const;
   void run();
+  void hearOfWriters() noexcept;
   Reloaded answerTo(const std::optional<std::string>& request) noexcept;
   Reloaded reloadWhereChanged(const std::optional<std::string>& request);
 
@@ -64,6 +85,10 @@ class Watcher {
 
   // Watcher's thread only.
   Sight known_;
+  const std::shared_ptr<WriterWatch> writers_;  // which looks that hang keep, too
+  bool writers_known_ = false;                  // the kernel tells of them
+
+  Looker looker_;
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;

@@ -1,24 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "config/loader.h"
 
-#include "base/fd.h"
 #include "config/check.h"
+#include "config/file.h"
 #include "config/tree.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-
 #include <algorithm>
-#include <array>
-#include <cerrno>
-#include <system_error>
 
 namespace lemonade::config {
 namespace {
-
-constexpr std::size_t kLargestFile = 16 << 20;
-
-Error systemError(const std::string& what) { return {what + ": " + std::generic_category().message(errno)}; }
 
 void addOnce(std::vector<std::string>& words, const std::string& word) {
   if (std::find(words.begin(), words.end(), word) == words.end()) words.push_back(word);
@@ -65,6 +55,7 @@ class TreeReader {
 
   /// A key of some table that stands outside of it is told where it belongs.
   void refuseSection(const std::string& name, const Source& source) {
+    if (!findings_.wants(source)) return findings_.skip();
     std::string mend;
     for (const auto& key : configKeys()) {
       if (key.name == name) mend += (mend.empty() ? "it belongs under [" : " or [") + key.section + "]";
@@ -111,30 +102,18 @@ Loaded finish(const Input& input, Draft draft, Findings findings) {
 
 }  // namespace
 
-Result<std::string> readFile(const std::string& path) {
-  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file) return systemError("cannot be opened");
-  struct stat status;
-  if (::fstat(file.get(), &status) != 0) return systemError("cannot be examined");
-  if (S_ISDIR(status.st_mode)) return Error{"is a directory; give the configuration file in it"};
-  std::string text;
-  std::array<char, 65'536> buffer;
-  for (;;) {
-    const auto size = ::read(file.get(), buffer.data(), buffer.size());
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0) return systemError("cannot be read");
-    if (size == 0) return text;
-    text.append(buffer.data(), static_cast<std::size_t>(size));
-    if (text.size() > kLargestFile) return Error{"is larger than 16 MiB; give a configuration file"};
-  }
+Loaded load(const Input& input) {
+  if (!input.file) return load(input, std::string());
+  auto content = readContent(*input.file, Streams::kRead);
+  if (!content) return load(input, std::move(content).error());
+  return load(input, std::move(content).value().text);
 }
 
-Loaded load(const Input& input) {
+Loaded load(const Input& input, const Result<std::string>& content) {
   if (!input.file) return finish(input, {}, {});
-  const auto text = readFile(*input.file);
-  if (text.ok()) return parse(text.value(), *input.file, input);
+  if (content.ok()) return parse(content.value(), *input.file, input);
   Findings findings;
-  findings.error({*input.file, 0, 0}, text.error().message);
+  findings.error({*input.file, 0, 0}, content.error().message);
   return {defaultConfig(), std::move(findings).take()};
 }
 

@@ -5,6 +5,7 @@
 // Control plane; any thread.
 #pragma once
 
+#include "base/result.h"
 #include "config/environment.h"
 #include "config/finding.h"
 
@@ -17,8 +18,8 @@ namespace lemonade::config {
 
 /// Where the configuration comes from.
 struct Input {
-  std::optional<std::string> file;           ///< none: the environment alone
-  Environment environment = {};              ///< see processEnvironment()
+  std::optional<std::string> file;            ///< none: the environment alone
+  Environment environment = {};               ///< see processEnvironment()
   std::vector<std::string> plugin_dirs = {};  ///< of the command line
 };
 
@@ -31,13 +32,13 @@ struct Loaded {
   bool ok() const noexcept { return !hasErrors(findings); }
 };
 
-/// Reads the file, if any, and the rest.
+/// Reads the file, if any, and the rest. A pipe is read to its end.
 Loaded load(const Input& input);
+
+/// As load(), with what reading the file came to.
+Loaded load(const Input& input, const Result<std::string>& content);
 
 /// As load(), with the file's content already at hand; filename appears in findings and Config::file.
 Loaded parse(std::string_view text, const std::string& filename, const Input& input);
-
-/// The content of a configuration file of up to 16 MiB; not a directory. Also tells a reload whether it changed.
-Result<std::string> readFile(const std::string& path);
 
 }  // namespace lemonade::config

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "config/tree.h"
 
+#include "config/shape.h"
+
 #include <Poco/StringTokenizer.h>
 
 #include <charconv>
@@ -8,6 +10,10 @@
 namespace lemonade::config {
 
 std::optional<toml::table> parseTree(std::string_view text, const std::string& filename, Findings& findings) {
+  if (const auto excess = excessOf(text)) {
+    findings.error({filename, excess->line, excess->column}, excess->text);
+    return std::nullopt;
+  }
   try {
     return toml::parse(text, filename);
   } catch (const toml::parse_error& error) {

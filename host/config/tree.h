@@ -47,13 +47,17 @@ void eachKnownKey(const std::string& file, const std::string& section, const tom
       visit(*key, node);
       continue;
     }
+    const auto source = sourceOf(file, name.source());
+    if (!findings.wants(source)) {
+      findings.skip();
+      continue;
+    }
     std::vector<std::string> names;
     for (const auto& candidate : keys) {
       if (candidate.section == section) names.push_back(candidate.name);
     }
     const std::string unknown(name.str());
-    findings.error(sourceOf(file, name.source()),
-                   "unknown key " + section + "." + unknown + "; " + suggestion(unknown, names));
+    findings.error(source, "unknown key " + section + "." + unknown + "; " + suggestion(unknown, names));
   }
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "worker/worker_options.h"
 
+#include "config/file.h"
 #include "config/host_port.h"
-#include "config/loader.h"
 #include "config/tree.h"
 
 namespace lemonade::worker {
@@ -57,9 +57,9 @@ std::vector<Setting> settings() {
 
 void readFile(const std::string& file, const std::vector<Key<WorkerOptions>>& keys, WorkerOptions& options,
               Findings& findings) {
-  const auto text = config::readFile(file);
-  if (!text.ok()) return findings.error({file, 0, 0}, text.error().message);
-  const auto root = config::parseTree(text.value(), file, findings);
+  const auto content = config::readContent(file, config::Streams::kRead);
+  if (!content) return findings.error({file, 0, 0}, content.error().message);
+  const auto root = config::parseTree(content.value().text, file, findings);
   if (!root) return;
   for (const auto& [name, node] : *root) {
     const auto* table = node.as_table();

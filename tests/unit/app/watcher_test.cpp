@@ -4,10 +4,11 @@
 #include "base/fd.h"
 #include "support/deadline.h"
 
-#include <catch2/catch.hpp>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
+#include <catch2/catch.hpp>
 
 #include <filesystem>
 #include <fstream>
@@ -39,8 +40,8 @@ class Watched {
   void watch(Duration interval, bool with_file = true) {
     const auto watched = with_file ? std::optional(file.string()) : std::nullopt;
     const std::vector<std::string> directories{(folder / "plugins").string()};
-    watcher.emplace(watched, Sight{lookAtFile(watched), lookAtPlugins(directories)},
-                    [this](const std::string& reason) { return reload(reason); });
+    watcher.emplace(watched, Sight{lookAtFile(watched, config::Streams::kRefuse), lookAtPlugins(directories)},
+                    [this](const std::string& reason, const FileSight& seen) { return reload(reason, seen); });
     watcher->configure(interval, directories);
   }
 
@@ -62,13 +63,18 @@ class Watched {
     return reasons_.at(index);
   }
 
-  Reloaded reload(const std::string& reason) {
+  Reloaded reload(const std::string& reason, const FileSight& seen) {
     {
       const std::lock_guard lock(mutex_);
+      applied_ = seen;
       reasons_.push_back(reason);
     }
     test::eventually([&] { return !held_; });
     return {true, {std::to_string(reloads())}};
+  }
+  FileSight applied() {
+    const std::lock_guard lock(mutex_);
+    return applied_;
   }
   void hold() { held_ = true; }
   void letGo() { held_ = false; }
@@ -78,7 +84,8 @@ class Watched {
   std::optional<Watcher> watcher;
 
  private:
-  std::mutex mutex_;  // guards reasons_
+  std::mutex mutex_;  // guards the next two
+  FileSight applied_;
   std::vector<std::string> reasons_;
   std::atomic<bool> held_{false};
 };
@@ -97,7 +104,8 @@ TEST_CASE_METHOD(Watched, "Watcher reloads when the content of the file changed"
 }
 
 TEST_CASE_METHOD(Watched, "Watcher reloads where the file changed before it began to watch", "[app]") {
-  watcher.emplace(file.string(), Sight{"what was read", ""}, [this](const std::string& reason) { return reload(reason); });
+  watcher.emplace(file.string(), Sight{{"what was read", "", true}, ""},
+                  [this](const std::string& reason, const FileSight& seen) { return reload(reason, seen); });
   watcher->configure(10ms, {});
   CHECK(reloadsReach(1));
 }
@@ -154,6 +162,46 @@ TEST_CASE_METHOD(Watched, "Watcher waits until nobody writes any more", "[app]")
   writer.reset();
   REQUIRE(reloadsReach(1));
   CHECK(reason(0) == "changed files");
+}
+
+TEST_CASE_METHOD(Watched, "Watcher gives a writer that opens the file again time for the rest", "[app]") {
+  watch(10ms);
+  std::ofstream(file) << "half";
+  std::this_thread::sleep_for(250ms);
+  CHECK(reloads() == 0);
+  std::ofstream(file, std::ios::app) << " and the rest";
+  REQUIRE(reloadsReach(1));
+  CHECK(applied().text == "half and the rest");
+}
+
+TEST_CASE_METHOD(Watched, "Watcher applies what it looked at", "[app]") {
+  watch(kNever);
+  write(file, "second");
+  (void)watcher->request("asked").get();
+  CHECK(applied() == FileSight{"second", "", true});
+}
+
+TEST_CASE_METHOD(Watched, "Watcher does not ask for a file again that came through a pipe", "[app]") {
+  watcher.emplace(file.string(), Sight{{"from a pipe", "", false}, ""},
+                  [this](const std::string& reason, const FileSight& seen) { return reload(reason, seen); });
+  watcher->configure(10ms, {});
+  (void)watcher->request("asked").get();
+  CHECK(applied() == FileSight{"from a pipe", "", false});
+  CHECK(reloads() == 1);
+}
+
+TEST_CASE_METHOD(Watched,
+                 "Watcher says what is wrong where a FIFO or a folder took the place of the file, and reads the next",
+                 "[app]") {
+  watch(10ms);
+  fs::remove(file);
+  const bool fifo = GENERATE(true, false);
+  REQUIRE((fifo ? ::mkfifo(file.c_str(), 0600) : ::mkdir(file.c_str(), 0700)) == 0);
+  REQUIRE(reloadsReach(1));
+  CHECK_THAT(applied().problem, Catch::Contains(fifo ? "is a pipe" : "is a directory"));
+  fs::remove(file);
+  write(file, "second");
+  REQUIRE(test::eventually([&] { return applied().text == "second"; }));
 }
 
 TEST_CASE_METHOD(Watched, "Watcher answers requests that come together with one reload", "[app]") {

@@ -279,7 +279,7 @@ TEST_CASE("Files that cannot be configurations are named", "[config]") {
   CHECK(errorOf("/nonexistent/lemonade.toml") ==
         "/nonexistent/lemonade.toml: cannot be opened: No such file or directory\n");
   CHECK(errorOf("/proc") == "/proc: is a directory; give the configuration file in it\n");
-  CHECK(errorOf("/dev/zero") == "/dev/zero: is larger than 16 MiB; give a configuration file\n");
+  CHECK(errorOf("/dev/zero") == "/dev/zero: is a device; give a configuration file\n");
 }
 
 TEST_CASE("Plugin directories come from the command line then the environment then the file", "[config]") {
