@@ -64,7 +64,18 @@ const char* framingFault(const http::request_header<>& head) {
 
 }  // namespace
 
-class RequestReader::Parser : public http::request_parser<http::string_body> {};
+class RequestReader::Parser : public http::request_parser<http::string_body> {
+ public:
+  Parser() { on_chunk_header(chunk_header_); }
+
+ private:
+  /// Beast takes a LF within quotes for a part of them.
+  std::function<void(std::uint64_t, boost::beast::string_view, boost::system::error_code&)> chunk_header_ =
+      [](std::uint64_t, boost::beast::string_view extensions, boost::system::error_code& error) {
+        if (extensions.find_first_of("\r\n") != boost::beast::string_view::npos)
+          error = http::error::bad_chunk_extension;
+      };
+};
 
 RequestReader::RequestReader(std::size_t head_limit, std::size_t body_limit)
     : head_limit_(head_limit), body_limit_(body_limit) {}

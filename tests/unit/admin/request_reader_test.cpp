@@ -104,7 +104,7 @@ TEST_CASE("RequestReader refuses broken lines", "[admin]") {
 TEST_CASE("RequestReader refuses broken chunks", "[admin]") {
   for (const char* body :
        {"x\r\n", "-1\r\nh\r\n", "0x2\r\nhi\r\n\r\n", "2\r\nhi!\r\n0\r\n", "2\nhi\n0\n\n", "2\r\nhi0\r\n\r\n",
-        "ffffffffffffffffff\r\n", "2 x\r\nhi\r\n", "0\r\nbroken\r\n\r\n", "\r\n"})
+        "ffffffffffffffffff\r\n", "2 x\r\nhi\r\n", "0\r\nbroken\r\n\r\n", "2;x=\"\n\"\r\nhi\r\n0\r\n\r\n", "\r\n"})
     check(kChunked + body, "refused 400");
 }
 
