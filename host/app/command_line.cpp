@@ -22,7 +22,7 @@ void addLoadBalancer(CLI::App& app, LoadBalancerArguments& arguments) {
   command->add_option("--plugin-dir", arguments.plugin_dirs, "Directory of plugins, searched first; may be repeated")
       ->type_name("DIR");
   command->footer("Environment: LEMONADE_LB_*, LEMONADE_LOG, LEMONADE_LOG_FORMAT; see docs/configuration.md.\n"
-                  "Signals: SIGTERM and SIGINT drain and exit, a second one exits at once; SIGHUP reloads.\n"
+                  "Signals: SIGTERM, SIGINT and SIGQUIT drain and exit, a second one exits at once; SIGHUP reloads.\n"
                   "Exit codes: 0 success and graceful stop, 1 configuration error, 2 runtime error.");
 }
 

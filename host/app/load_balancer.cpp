@@ -4,11 +4,10 @@
 #include "app/load_balancer.h"
 
 #include "app/metrics_sources.h"
+#include "app/signals.h"
 #include "base/log.h"
 
 #include <lemonade/plugin.h>
-#include <signal.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -36,26 +35,21 @@ Duration until(std::uint64_t deadline_ns) {
 
 admin::Response text(int status, const std::string& line) { return {status, "text/plain", line + "\n", {}}; }
 
-/// Where descriptors are few, clients of the admin listener leave most of them to others.
-admin::Limits adminLimits() {
-  admin::Limits limits;
-  rlimit descriptors{};
-  if (::getrlimit(RLIMIT_NOFILE, &descriptors) == 0)
-    limits.connections = std::clamp<std::size_t>(descriptors.rlim_max / 16, 16, limits.connections);
-  return limits;
-}
-
 }  // namespace
 
-LoadBalancer::LoadBalancer(Preparation preparation, config::Input input, Workshop& workshop, std::uint64_t started_ns)
+LoadBalancer::LoadBalancer(Preparation preparation, config::Input input, Workshop& workshop, Watchdog& watchdog,
+                           std::uint64_t started_ns)
     : preparation_(std::move(preparation)),
       input_(std::move(input)),
       workshop_(workshop),
+      watchdog_(watchdog),
       loop_(workshop.loop),
       started_ns_(started_ns),
       started_unix_ns_(unixNs() - (nowNs() - started_ns)),
       pool_(workerCount(preparation_->config)),
       proxy_(pool_, proxy::chooseRelay(preparation_->config.proxy.relay), preparation_->config.proxy.max_connections),
+      descriptors_(loop_, workshop.open_at_start,
+                   {[this] { return proxy_.sessions(); }, [this](auto limit) { proxy_.setMaxConnections(limit); }}),
       monitor_(
           loop_, [this](const auto& backend) { onChecked(backend); },
           [this](const auto& check) { ejector_.heardCheck(*check.backend, check.passed, check.began_ns); }),
@@ -71,6 +65,7 @@ LoadBalancer::~LoadBalancer() {
     loop_.cancel(reclaiming_);
     loop_.cancel(ramping_);
     loop_.cancel(drain_timer_);
+    descriptors_.stop();
   });
 }
 
@@ -83,6 +78,7 @@ Status LoadBalancer::start() {
                                        [this](const auto& reason, const auto& file) { return reloadAndRemember(reason, file); });
   loop_.run([&] {
     if (status = commitOrSay(*preparation_); !status) return;
+    watchdog_.serve([this](int signal) { loop_.post([this, signal] { onSignal(signal); }); });
     proxy_.start();
     log::info("app", "ready",
               {{"backends", pool_.backends()->size()},
@@ -94,9 +90,11 @@ Status LoadBalancer::start() {
   return status;
 }
 
-std::shared_ptr<admin::Server> LoadBalancer::makeAdmin() {
+std::shared_ptr<admin::Server> LoadBalancer::makeAdmin(const config::Config& config) {
   using admin::Late, admin::Prompt, admin::Slow;
-  auto server = std::make_shared<admin::Server>(adminLimits());
+  admin::Limits limits;
+  limits.connections = shareOut(config, workshop_.open_at_start, descriptorLimit()).admin;
+  auto server = std::make_shared<admin::Server>(limits);
   server->handle("GET", "/metrics", Slow{[this](const auto& request) { return metrics("", request.accept); }});
   server->handle("GET", "/metrics/*", Slow{[this](const auto& request) {
     return metrics(request.path.substr(std::strlen("/metrics/")), request.accept);
@@ -170,6 +168,7 @@ void LoadBalancer::publish() try {
 
 void LoadBalancer::publishNow() {
   loop_.cancel(std::exchange(ramping_, 0));
+  if (cleared_) return;
   const std::uint64_t began_ns = nowNs();
   if (pool_.publish(began_ns)) {
     // A large pool takes a while to prepare for: most of the time shall be left for other things.
@@ -214,8 +213,8 @@ Reloaded LoadBalancer::reloadAndRemember(const std::string& reason, const FileSi
 // ---- stopping ------------------------------------------------------------------------------------------------------
 
 void LoadBalancer::onSignal(int signal) {
-  const std::string name = std::string("SIG") + ::sigabbrev_np(signal);
-  if (signal == SIGHUP) {
+  const std::string name = nameOf(signal);
+  if (meaningOf(signal) == Meaning::kReload) {
     if (!draining_.load()) (void)watcher_->request(name);
     return;
   }
@@ -226,8 +225,9 @@ void LoadBalancer::onSignal(int signal) {
 
 void LoadBalancer::beginDrain(const char* signal) {
   log::info("app", "stopping", {{"signal", signal}, {"sessions", proxy_.sessions()}});
-  stop_deadline_ns_ = nowNs() + ns(config_.runtime.accept_timeout);
-  const Duration patience = std::min(config_.runtime.drain_timeout, config_.runtime.accept_timeout);
+  const Duration planned = Watchdog::planned(config_.runtime.accept_timeout);
+  stop_deadline_ns_ = nowNs() + ns(planned);
+  const Duration patience = std::min(config_.runtime.drain_timeout, planned);
   drain_timer_ = loop_.after(patience / 5 * 4, [this, patience] {
     log::warning("app", "the drain timeout is nearly over, closing what is left",
                  {{"sessions", proxy_.sessions()}});
@@ -251,10 +251,13 @@ void LoadBalancer::endDrain() {
 void LoadBalancer::run() { drained_.get_future().wait(); }
 
 bool LoadBalancer::stop() {
+  watchdog_.waitingFor("a reload under way");
   watcher_->stop();
+  watchdog_.waitingFor("workers, checks, sinks and the admin listener");
   bool clean = false;  // also where it cannot be told for want of memory
   loop_.run([&] {
     membership_.stop();
+    descriptors_.stop();
     if (!proxy_.stop()) return;
     const std::uint64_t background = nowNs() + ns(config_.runtime.background_timeout);
     const std::uint64_t deadline = stop_deadline_ns_ != 0 ? std::min(stop_deadline_ns_, background) : background;
@@ -265,6 +268,7 @@ bool LoadBalancer::stop() {
     sinks_.clear();
     const bool pushed = publisher_.stop(until(deadline));
     pool_.clear();
+    cleared_ = true;
     clean = answered && pushed;
   });
   log::info("app", "stopped");
@@ -288,7 +292,7 @@ admin::Response LoadBalancer::status() {
   input.state = draining_.load() ? "draining" : "running";
   input.config_generation = shown->generation;
   input.config_file = shown->config_file;
-  input.max_connections = shown->max_connections;
+  input.max_connections = proxy_.admission().limit();
   input.listeners = shown->listeners;
   for (const auto* counters : proxy_.counters())
     if (input.workers.size() < proxy_.serving() || counters->sessions.value() != 0)

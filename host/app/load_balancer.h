@@ -4,9 +4,11 @@
 // control thread changes it; the thread that made it waits for the end.
 #pragma once
 
+#include "app/descriptor_keeper.h"
 #include "app/membership.h"
 #include "app/preparation.h"
 #include "app/status.h"
+#include "app/watchdog.h"
 #include "app/watcher.h"
 #include "admin/server.h"
 #include "balance/pool.h"
@@ -30,8 +32,9 @@ namespace lemonade::app {
 class LoadBalancer {
  public:
   /// Takes over the plugins of a preparation that is ok. input is what it was made from, and what reloads read again.
-  /// workshop must outlive this.
-  LoadBalancer(Preparation preparation, config::Input input, Workshop& workshop, std::uint64_t started_ns);
+  /// workshop must outlive this; watchdog is told of what bounds a stop and passes signals on.
+  LoadBalancer(Preparation preparation, config::Input input, Workshop& workshop, Watchdog& watchdog,
+               std::uint64_t started_ns);
   ~LoadBalancer();
   LoadBalancer(const LoadBalancer&) = delete;
   LoadBalancer& operator=(const LoadBalancer&) = delete;
@@ -46,14 +49,11 @@ class LoadBalancer {
   /// process must then end without destroying this.
   bool stop();
 
-  /// A signal came: SIGHUP reloads; of the others the first drains and the second ends at once. Control thread.
-  void onSignal(int signal);
-
  private:
   // Starting
   Status commitOrSay(Preparation& preparation);
   Status commit(Preparation& preparation);
-  std::shared_ptr<admin::Server> makeAdmin();
+  std::shared_ptr<admin::Server> makeAdmin(const config::Config& config);
 
   // Reloading; see reload.cpp
   Reloaded reload(const std::string& reason, const FileSight& file);
@@ -74,6 +74,8 @@ class LoadBalancer {
   void reclaimSoon(Duration delay);
 
   // Stopping; control thread
+  /// A signal came: SIGHUP reloads; of the others the first drains and the second ends at once.
+  void onSignal(int signal);
   void beginDrain(const char* signal);
   void endDrain();
 
@@ -90,7 +92,6 @@ class LoadBalancer {
     std::string config_file;
     std::vector<PluginStatus> plugins;
     std::vector<std::string> listeners;
-    std::uint32_t max_connections = 0;
     std::uint64_t generation = 0;
   };
 
@@ -98,12 +99,14 @@ class LoadBalancer {
   std::optional<Preparation> preparation_;  // until start
   const config::Input input_;
   Workshop& workshop_;
+  Watchdog& watchdog_;
   ControlLoop& loop_;
   const std::uint64_t started_ns_;
   const std::uint64_t started_unix_ns_;
 
   Pool pool_;
   proxy::Proxy proxy_;
+  DescriptorKeeper descriptors_;
   health::Monitor monitor_;
   health::Ejector ejector_;
   Membership membership_;
@@ -122,6 +125,7 @@ class LoadBalancer {
   std::atomic<std::uint64_t> reloads_failed_{0};
 
   std::atomic<bool> draining_{false};
+  bool cleared_ = false;                  // control thread: the pool has no strategy any more
   bool publishing_ = false;               // control thread: a publish is posted
   bool panicking_ = false;                // control thread: the view published last uses all backends
   ControlLoop::TimerId ramping_ = 0;      // control thread: the next step of a slow start

@@ -88,13 +88,17 @@ class Child {
  public:
   /// descriptors become 0, 1, 2 ... of the child, which inherits no other.
   static Result<Child> spawn(std::initializer_list<int> descriptors) {
-    // Out of the way of the numbers they are to get, or one would overwrite another.
-    std::vector<Fd> sources;
-    for (const int fd : descriptors) sources.emplace_back(::fcntl(fd, F_DUPFD_CLOEXEC, 10));
+    const int count = static_cast<int>(descriptors.size());
     SpawnPlan plan;
-    for (std::size_t i = 0; i < sources.size(); ++i)
-      ::posix_spawn_file_actions_adddup2(&plan.actions, sources[i].get(), static_cast<int>(i));
-    ::posix_spawn_file_actions_addclosefrom_np(&plan.actions, static_cast<int>(sources.size()));
+    std::vector<Fd> moved;
+    int number = 0;
+    for (int fd : descriptors) {
+      // Out of the way of the numbers they are to get, or one would overwrite another.
+      if (fd < count) fd = moved.emplace_back(::fcntl(fd, F_DUPFD_CLOEXEC, count)).get();
+      if (fd < 0) return failure("fcntl");
+      ::posix_spawn_file_actions_adddup2(&plan.actions, fd, number++);
+    }
+    ::posix_spawn_file_actions_addclosefrom_np(&plan.actions, count);
     // A group of its own: a Ctrl-C at the terminal is not for it. Signals as a fresh process has them.
     sigset_t none, all;
     sigemptyset(&none);
@@ -108,7 +112,7 @@ class Child {
     char* arguments[] = {name, command, nullptr};
     pid_t pid = -1;
     if (const int error = ::posix_spawn(&pid, "/proc/self/exe", &plan.actions, &plan.attributes, arguments, environ))
-      return Error{std::string("posix_spawn: ") + std::strerror(error)};
+      return Error{std::string("posix_spawn of /proc/self/exe: ") + std::strerror(error)};
     return Child(pid);
   }
   Child(Child&& other) noexcept : pid_(std::exchange(other.pid_, -1)) {}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "app/preparation.h"
 
+#include "app/descriptor_budget.h"
 #include "app/endpoints.h"
 #include "app/plugin_paths.h"
 #include "app/preflight.h"
@@ -12,6 +13,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <set>
+#include <utility>
 
 namespace lemonade::app {
 
@@ -20,6 +22,7 @@ namespace {
 using namespace std::chrono_literals;
 // Long enough for a second name server to answer where the first one is silent.
 constexpr auto kResolveWait = 500ms;
+constexpr std::uint64_t kDescriptorsToRead = 3;
 
 /// The names of backends that nothing runs with yet.
 std::set<std::string> newNames(const std::vector<config::Backend>& backends, const Running* running) {
@@ -69,6 +72,16 @@ void addNames(const Preparation& preparation, const std::set<std::string>& asked
                                     " ms: no name server has answered yet") +
                          "; backend " + backend.id + " is down until it resolves, and its name is tried again");
   }
+}
+
+/// False, and says so, where there are not so many descriptors: what goes on without would take that for a fault of a
+/// file or a plugin.
+bool descriptorsSuffice(std::uint64_t count, const char* what, config::Findings& findings) {
+  if (canOpen(count)) return true;
+  findings.error({"descriptors", 0, 0}, std::to_string(count) + " are needed to " + what + ", and the limit of " +
+                                            std::to_string(descriptorLimit()) +
+                                            " does not leave as many; raise it (ulimit -n, LimitNOFILE)");
+  return false;
 }
 
 /// Whether a plugin runs as it is asked for, from a file whose content is still the same.
@@ -132,6 +145,7 @@ class NewPlugins {
 
   /// The file of a plugin that may be created, or nothing and a finding.
   std::optional<plugin::PluginFile> admit(std::uint32_t kind, const config::PluginChoice& choice) {
+    if (!descriptorsSuffice(kDescriptorsToTryPlugins, "try and load a plugin", findings_)) return std::nullopt;
     auto file = loader().read(choice, kind);
     if (!file) findings_.error(choice.source, file.error().message);
     if (!file) return std::nullopt;
@@ -206,6 +220,19 @@ void addRemarks(Workshop& workshop, Preparation& preparation, config::Findings& 
   workshop.remarked = std::move(remarked);
 }
 
+/// Raises the limit of descriptors as far as it may be, and says where that is not far enough.
+void checkDescriptors(Workshop& workshop, Preparation& preparation, config::Findings& findings) {
+  if (workshop.open_at_start == 0) workshop.open_at_start = openDescriptors();
+  const auto share = [&](std::uint64_t limit) { return shareOut(preparation.config, workshop.open_at_start, limit); };
+  const auto budget = share(raiseDescriptorLimit(share(descriptorLimit()).wanted));
+  if (budget.suffices()) return;
+  const auto max_connections = preparation.config.proxy.max_connections;
+  const std::string text = budget.text(max_connections);
+  findings.warning({"proxy.max_connections", 0, 0}, text);
+  const std::pair<std::uint64_t, std::uint64_t> which{budget.limit, max_connections};
+  if (std::exchange(workshop.said_of_descriptors, which) == which) preparation.repeated.insert(text);
+}
+
 }  // namespace
 
 bool Preparation::ok() const noexcept {
@@ -221,11 +248,16 @@ Preparation prepare(const config::Input& input, const FileSight& file, Workshop&
   Preparation preparation;
   config::Findings findings;
   preparation.seen.file = file;
+  if (!descriptorsSuffice(kDescriptorsToRead, "read a configuration", findings)) {
+    preparation.findings = std::move(findings).take();
+    return preparation;
+  }
   auto loaded = config::load(input, file.problem.empty() ? Result<std::string>(file.text) : Error{file.problem});
   preparation.config = std::move(loaded.config);
   preparation.seen.plugins = lookAtPlugins(pluginSearchPath(preparation.config));
   findings.add(std::move(loaded.findings));
   if (running != nullptr && !file.again) findings.warning({*input.file, 0, 0}, kReadOnce);
+  checkDescriptors(workshop, preparation, findings);
   // Plugins and names are looked at even where something else is wrong: the operator wants to hear of it all.
   workshop.loop.run([&] {
     if (workshop.loader == nullptr)
@@ -241,6 +273,9 @@ Preparation prepare(const config::Input& input, const FileSight& file, Workshop&
   const auto limit = limitOf(input, workshop, running, findings);
   NewPlugins(workshop, limit, running, preparation, findings).make();
   addNames(preparation, names, findings);
+  workshop.loop.run([&] {
+    for (const auto& remark : workshop.loader->takeRemarks()) findings.warning({"plugins.cache_directory", 0, 0}, remark);
+  });
   preparation.findings = std::move(findings).take();
   return preparation;
 }

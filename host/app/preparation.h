@@ -12,12 +12,14 @@
 #include "config/loader.h"
 #include "plugin/loader.h"
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace lemonade::app {
@@ -60,8 +62,13 @@ struct Workshop {
   std::unique_ptr<plugin::Loader> loader = nullptr;  ///< made by the first prepare; control thread
   /// Plugins go through a preflight at a reload. Here: also where nothing runs yet, so that --validate survives them.
   bool preflight_first = false;
+  std::uint64_t open_at_start = 0;  ///< descriptors that were open before the first prepare
+  std::pair<std::uint64_t, std::uint64_t> said_of_descriptors = {};  ///< limit and max_connections of the last warning
   std::set<std::string> remarked = {};  ///< what the last prepare had to say of plugin files, with their state
 };
+
+/// Descriptors that have to be free for plugins to be tried and loaded.
+constexpr std::uint64_t kDescriptorsToTryPlugins = 10;
 
 /// Takes the configuration from what the file held, scans the plugin directories, resolves new names, for which it waits
 /// half a second at most, tries new plugins aside (see preflight.h) and creates them. running: for a reload, else null.

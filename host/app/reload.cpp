@@ -2,7 +2,6 @@
 //
 // How a configuration takes effect, at the start and again: prepare everything aside, then commit. Whatever can fail
 // does so before the first change, so a reload is applied as a whole or not at all; workers never wait for it.
-#include "app/descriptor_limit.h"
 #include "app/difference.h"
 #include "app/load_balancer.h"
 #include "base/log.h"
@@ -69,7 +68,11 @@ std::vector<std::string> changes(const Running& running, const Preparation& prep
 Reloaded LoadBalancer::reload(const std::string& reason, const FileSight& file) {
   const std::uint64_t began_ns = nowNs();
   Running before;
-  if (!loop_.run([&] { before = running(); })) return {false, {"the balancer is stopping"}};
+  const auto look = [&] {
+    before = running();
+    descriptors_.look(kDescriptorsToTryPlugins);
+  };
+  if (!loop_.run(look)) return {false, {"the balancer is stopping"}};
   Preparation preparation = prepare(input_, file, workshop_, &before);
   const auto refuse = [&](std::vector<std::string> lines) {
     log::error("config", "reload refused, the running configuration stays", {{"reason", reason}});
@@ -147,7 +150,7 @@ Status LoadBalancer::commit(Preparation& preparation) {
   if (!listeners) return std::move(listeners).error();
   auto admin = admin_;
   if (addressOf(config) != addressOf(config_)) {
-    admin = config.admin ? makeAdmin() : nullptr;
+    admin = config.admin ? makeAdmin(config) : nullptr;
     if (admin != nullptr)
       if (auto started = admin->start(config.admin->address); !started) return started;
   }
@@ -183,7 +186,8 @@ Status LoadBalancer::commit(Preparation& preparation) {
 
 void LoadBalancer::applySettings(const config::Config& config) {
   if (generation_.load() != 0) log::start(config.log_levels, config.log_format);
-  raiseDescriptorLimit(config.proxy.max_connections, config.backends.size());
+  watchdog_.setBound(config.runtime.accept_timeout);
+  descriptors_.configure(config);
   auto& settings = proxy_.settings();
   settings.connect_timeout_ns.store(static_cast<std::uint64_t>(config.proxy.connect_timeout.count()));
   settings.idle_timeout_ns.store(static_cast<std::uint64_t>(config.proxy.idle_timeout.count()));
@@ -198,7 +202,6 @@ void LoadBalancer::applySettings(const config::Config& config) {
   settings.retries.store(config.proxy.retries);
   settings.queue_timeout_ns.store(static_cast<std::uint64_t>(config.proxy.queue_timeout.count()));
   pool_.setRules({config.health.panic_threshold, {config.health.slow_start, config.health.slow_start_aggression}});
-  proxy_.setMaxConnections(config.proxy.max_connections);
 }
 
 void LoadBalancer::applySinks(Preparation& preparation) {
@@ -229,7 +232,6 @@ void LoadBalancer::show() {
   for (const auto& choice : config_.metrics.sinks)
     shown->plugins.push_back({"metrics_sink", sinks_.at(choice.id)->info()});
   for (const auto& listener : proxy_.listeners()) shown->listeners.push_back(listener->address().text());
-  shown->max_connections = config_.proxy.max_connections;
   shown->generation = generation_.fetch_add(1) + 1;
   const std::lock_guard lock(shown_mutex_);
   shown_ = std::move(shown);

@@ -4,12 +4,11 @@
 #include "app/memory.h"
 #include "app/preparation.h"
 #include "app/run.h"
-#include "app/signals.h"
+#include "app/watchdog.h"
 #include "base/log.h"
 #include "config/environment.h"
 
 #include <Poco/Exception.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <exception>
@@ -34,38 +33,33 @@ void logStartFindings(const Preparation& preparation) {
   }
 }
 
-int end(int code, Preparation& preparation, Workshop& workshop) {
+int end(int code, Preparation& preparation, Workshop& workshop, Watchdog& watchdog) {
+  watchdog.waitingFor("the plugins to go");
+  watchdog.end(code);
   discard(preparation, workshop.loop);
   return code;
 }
 
-int serve(Preparation preparation, config::Input input, Workshop& workshop, Signals& signals,
+int serve(Preparation preparation, config::Input input, Workshop& workshop, Watchdog& watchdog,
           std::uint64_t started_ns) {
-  auto& loop = workshop.loop;
-  LoadBalancer balancer(std::move(preparation), std::move(input), workshop, started_ns);
+  LoadBalancer balancer(std::move(preparation), std::move(input), workshop, watchdog, started_ns);
   const Status started = balancer.start();
   if (!started) log::error("app", started.error().message);
-  if (started) {
-    loop.run([&] {
-      loop.watch(signals.fd(), [&] {
-        while (const auto signal = signals.next()) balancer.onSignal(*signal);
-      });
-    });
-    balancer.run();
-    loop.run([&] { loop.unwatch(signals.fd()); });
-  }
-  const bool clean = balancer.stop();
-  log::stop();
+  if (started) balancer.run();
   const int code = started ? kSuccess : kRuntimeError;
+  watchdog.end(code);
+  const bool clean = balancer.stop();
+  watchdog.waitingFor("the log");
+  log::stop();
+  watchdog.waitingFor("the plugins to go");
   if (clean) return code;
   // Something still hangs in a thread of its own and may come back to what is being destroyed: end without destroying.
   workshop.loader.reset();
   ::_exit(code);
 }
 
-int runGuarded(const LoadBalancerArguments& arguments, std::uint64_t started_ns) {
+int runGuarded(const LoadBalancerArguments& arguments, Watchdog& watchdog, std::uint64_t started_ns) {
   returnFreedMemory();
-  Signals signals({SIGTERM, SIGINT, SIGHUP});
   plugin::MetricCells cells;
   ControlLoop loop;
   loop.start();
@@ -74,20 +68,28 @@ int runGuarded(const LoadBalancerArguments& arguments, std::uint64_t started_ns)
   workshop.preflight_first = arguments.validate;
   config::Input input{arguments.config, config::processEnvironment(), arguments.plugin_dirs};
   auto preparation = prepare(input, lookAtFirst(input.file), workshop);
-  if (arguments.validate) return end(reportValidation(preparation), preparation, workshop);
+  if (arguments.validate) return end(reportValidation(preparation), preparation, workshop, watchdog);
   log::start(preparation.config.log_levels, preparation.config.log_format);
   logStartFindings(preparation);
+  if (const auto swept = workshop.loader != nullptr ? workshop.loader->swept() : 0; swept != 0)
+    log::info("plugin", "removed folders of private copies that killed processes left", {{"folders", swept}});
   if (!preparation.ok()) {
     log::stop();
-    return end(kConfigurationError, preparation, workshop);
+    return end(kConfigurationError, preparation, workshop, watchdog);
   }
-  return serve(std::move(preparation), std::move(input), workshop, signals, started_ns);
+  return serve(std::move(preparation), std::move(input), workshop, watchdog, started_ns);
 }
 
 }  // namespace
 
 int runLoadBalancer(const LoadBalancerArguments& arguments) try {
-  return runGuarded(arguments, nowNs());
+  const std::uint64_t started_ns = nowNs();
+  // Who asked whether a configuration is valid must not take an interruption for a yes.
+  auto& watchdog = Watchdog::start({.early_code = arguments.validate ? kRuntimeError : kSuccess,
+                                    .bound = config::Runtime{}.accept_timeout,
+                                    .reloads = !arguments.validate,
+                                    .farewell = [] { plugin::PrivateDirectory::removeAll(); }});
+  return watchdog.leave(runGuarded(arguments, watchdog, started_ns));
 } catch (const std::exception& e) {
   const auto* poco = dynamic_cast<const Poco::Exception*>(&e);
   log::error("app", "cannot go on", {{"error", poco != nullptr ? poco->displayText() : e.what()}});

@@ -45,7 +45,11 @@ std::string readAll(int fd) {
 }
 
 /// Fatal signals end this process as such, also where a sanitizer would rather explain them; it dies with its parent.
+/// None is blocked, as POCO does with SIGPIPE in every program.
 void prepareToDie() {
+  sigset_t none;
+  sigemptyset(&none);
+  ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
   for (const int number : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) ::signal(number, SIG_DFL);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
 }

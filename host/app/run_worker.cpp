@@ -2,17 +2,18 @@
 #include "app/exit_codes.h"
 #include "app/run.h"
 #include "app/signals.h"
+#include "app/watchdog.h"
 #include "base/log.h"
 #include "config/environment.h"
 #include "config/loader.h"
 #include "worker/worker.h"
 
-#include <signal.h>
-
-#include <cstring>
 #include <exception>
+#include <future>
 #include <iostream>
+#include <memory>
 #include <string>
+#include <utility>
 
 namespace lemonade::app {
 
@@ -31,30 +32,43 @@ bool startLog(const config::Environment& environment) {
   return valid;
 }
 
-int serve(worker::WorkerOptions options, Signals& signals) {
+using namespace std::chrono_literals;
+constexpr Duration kStopsWithin = 10s;
+
+int serve(worker::WorkerOptions options, Watchdog& watchdog) {
   worker::Worker worker(std::move(options));
   if (auto started = worker.start(); !started) {
     log::error("worker", started.error().message);
     return kRuntimeError;
   }
-  const int signal = signals.wait();
-  log::info("worker", "stopping",
-            {{"signal", std::string("SIG") + ::sigabbrev_np(signal)}, {"requests", worker.requests()}});
+  // The second signal is the watchdog's alone, and it may come after the promise was kept.
+  const auto asked = std::make_shared<std::promise<int>>();
+  watchdog.serve([asked, once = false](int signal) mutable {
+    if (!std::exchange(once, true)) asked->set_value(signal);
+  });
+  const int signal = asked->get_future().get();
+  log::info("worker", "stopping", {{"signal", nameOf(signal)}, {"requests", worker.requests()}});
+  watchdog.waitingFor("requests under way");
+  watchdog.end(kSuccess);
   worker.stop();
   log::stop();
   return kSuccess;
 }
 
-}  // namespace
-
-int runWorker(const WorkerArguments& arguments) try {
-  Signals signals({SIGTERM, SIGINT});
+int runGuarded(const WorkerArguments& arguments, Watchdog& watchdog) {
   const auto environment = config::processEnvironment();
   auto loaded = worker::loadWorkerOptions(
       {arguments.config, environment, arguments.address, arguments.name, arguments.delay});
   for (const auto& finding : loaded.findings) std::cerr << finding.line() << "\n";
   if (!startLog(environment) || !loaded.ok()) return kConfigurationError;
-  return serve(std::move(loaded.options), signals);
+  return serve(std::move(loaded.options), watchdog);
+}
+
+}  // namespace
+
+int runWorker(const WorkerArguments& arguments) try {
+  auto& watchdog = Watchdog::start({.early_code = kSuccess, .bound = kStopsWithin, .reloads = false, .farewell = {}});
+  return watchdog.leave(runGuarded(arguments, watchdog));
 } catch (const std::exception& e) {
   log::error("worker", "cannot go on", {{"error", e.what()}});
   return kRuntimeError;

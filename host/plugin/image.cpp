@@ -4,15 +4,10 @@
 #include "plugin/oldest.h"
 
 #include <dlfcn.h>
-#include <fcntl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <boost/dll/shared_library.hpp>
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
 #include <list>
 #include <mutex>
 
@@ -28,39 +23,8 @@ constexpr bool kKeepAll = false;
 
 std::atomic<std::uint64_t> mapped_images{0};
 
-Status writeAll(int fd, const std::vector<std::byte>& content) {
-  std::size_t done = 0;
-  while (done < content.size()) {
-    const ssize_t n = ::write(fd, content.data() + done, content.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return Error{std::strerror(errno)};
-    done += static_cast<std::size_t>(n);
-  }
-  return success();
-}
-
-/// The private copy, at a path no generation had before. It keeps its name as long as it is mapped: sanitizers and
-/// profilers look symbols up by it.
-Result<std::string> copyToFile(const PluginFile& file, const std::string& directory, std::uint64_t generation) {
-  const std::string path =
-      directory + "/" + file.id + "-g" + std::to_string(generation) + "-" + file.hash.substr(0, 12) + ".so";
-  const Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0500));
-  if (!fd) return Error{"cannot write the private copy " + path + ": " + std::strerror(errno)};
-  if (auto written = writeAll(fd.get(), file.content); !written)
-    return std::move(written).error().in("cannot write the private copy " + path);
-  return path;
-}
-
-/// Where no directory allows execution: a sealed memfd, kept open for the life of the image, since its /proc path is its
-/// name.
-Result<Fd> copyToMemory(const PluginFile& file) {
-  Fd fd(::memfd_create(file.id.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!fd) return Error{std::string("cannot make a private copy in memory: ") + std::strerror(errno)};
-  if (auto written = writeAll(fd.get(), file.content); !written)
-    return std::move(written).error().in("cannot make a private copy in memory");
-  if (::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
-    return Error{std::string("cannot seal the private copy: ") + std::strerror(errno)};
-  return fd;
+void remove(const PrivateCopy& copy) {
+  if (!copy.memory) (void)::unlink(copy.path.c_str());
 }
 
 Status checkEntry(const lemonade_plugin_t& entry, const PluginFile& file) {
@@ -81,7 +45,7 @@ Image::Image() noexcept { mapped_images.fetch_add(1, std::memory_order_relaxed);
 
 Image::~Image() {
   if (unload_safe_ && !kKeepAll && unmap()) {
-    if (!copy_.empty()) ::unlink(copy_.c_str());
+    remove(copy_);
     mapped_images.fetch_sub(1, std::memory_order_relaxed);
     return;
   }
@@ -90,7 +54,7 @@ Image::~Image() {
   static auto& kept = *new std::list<std::unique_ptr<boost::dll::shared_library>>;
   const std::lock_guard lock(mutex);
   kept.push_back(std::move(library_));
-  (void)memory_.release();
+  (void)copy_.memory.release();
 }
 
 /// True where nothing of it is mapped any more.
@@ -102,34 +66,19 @@ bool Image::unmap() {
 
 std::uint64_t Image::mapped() noexcept { return mapped_images.load(std::memory_order_relaxed); }
 
-Result<std::shared_ptr<const Image>> Image::load(const PluginFile& file, const std::string& directory,
-                                                 std::uint64_t generation) {
-  std::string copy;
-  Fd memory;
-  if (directory.empty()) {
-    auto made = copyToMemory(file);
-    if (!made) return std::move(made).error();
-    memory = std::move(made).value();
-  } else {
-    auto made = copyToFile(file, directory, generation);
-    if (!made) return std::move(made).error();
-    copy = std::move(made).value();
-  }
-
+Result<std::shared_ptr<const Image>> Image::load(const PluginFile& file, PrivateCopy copy, std::uint64_t generation) {
   boost::dll::fs::error_code failed;
   ::dlerror();
   auto library = std::make_unique<boost::dll::shared_library>(
-      copy.empty() ? "/proc/self/fd/" + std::to_string(memory.get()) : copy,
-      boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local, failed);
+      copy.path, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local, failed);
   if (failed) {
     // Boost's error code is always the same; the dynamic linker knows why.
     const char* why = ::dlerror();
-    if (!copy.empty()) ::unlink(copy.c_str());
+    remove(copy);
     return Error{"cannot be loaded: " + (why != nullptr ? std::string(why) : failed.message())};
   }
   std::shared_ptr<Image> image(new Image());
   image->library_ = std::move(library);
-  image->memory_ = std::move(memory);
   image->copy_ = std::move(copy);
   if (!image->library_->has(LEMONADE_ENTRY_SYMBOL)) return Error{"exports no " LEMONADE_ENTRY_SYMBOL " once loaded"};
   image->entry_ = &image->library_->get<const lemonade_plugin_t>(LEMONADE_ENTRY_SYMBOL);

@@ -10,9 +10,9 @@
 // or their reports would lose the symbols.
 #pragma once
 
-#include "base/fd.h"
 #include "base/result.h"
 #include "plugin/plugin_file.h"
+#include "plugin/private_copies.h"
 
 #include <lemonade/plugin.h>
 
@@ -29,9 +29,8 @@ namespace lemonade::plugin {
 /// Let go of on the control thread, or after it has ended: the last owner may unmap it.
 class Image {
  public:
-  /// Copies the file into directory (see PrivateDirectory) and loads the copy. Control thread.
-  static Result<std::shared_ptr<const Image>> load(const PluginFile& file, const std::string& directory,
-                                                   std::uint64_t generation);
+  /// Loads the private copy of file, which is gone afterwards where that fails. Control thread.
+  static Result<std::shared_ptr<const Image>> load(const PluginFile& file, PrivateCopy copy, std::uint64_t generation);
 
   ~Image();
   Image(const Image&) = delete;
@@ -52,8 +51,7 @@ class Image {
   bool unmap();
 
   std::unique_ptr<boost::dll::shared_library> library_;
-  Fd memory_;         // of a copy in memory: its /proc path is the image's name
-  std::string copy_;  // of a copy in a file: its path
+  PrivateCopy copy_;
   bool unload_safe_ = false;
   const lemonade_plugin_t* entry_ = nullptr;
   std::string id_;

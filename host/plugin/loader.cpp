@@ -5,9 +5,7 @@
 #include "plugin/oldest.h"
 
 #include <cstring>
-#include <filesystem>
 #include <string_view>
-#include <system_error>
 
 namespace lemonade::plugin {
 
@@ -77,19 +75,6 @@ Result<const Table*> interfaceOf(const Image& image) {
 
 }  // namespace
 
-Loader::Loader(ControlLoop& loop, MetricCells& cells, const std::string& cache_directory)
-    : loop_(loop), cells_(cells), cache_directory_(cache_directory) {
-  private_directories_.emplace_back(cache_directory);
-}
-
-void Loader::setCacheDirectory(const std::string& directory) {
-  if (directory == cache_directory_) return;
-  cache_directory_ = directory;
-  std::error_code ignored;
-  private_directories_.remove_if([&](const auto& one) { return std::filesystem::is_empty(one.path(), ignored); });
-  private_directories_.emplace_back(directory);
-}
-
 void Loader::scan(const std::vector<std::string>& directories) { catalog_ = Catalog::scan(directories); }
 
 Result<PluginFile> Loader::read(const config::PluginChoice& choice, std::uint32_t kind) const {
@@ -108,9 +93,11 @@ Result<PluginFile> Loader::read(const config::PluginChoice& choice, std::uint32_
 Result<std::shared_ptr<const Image>> Loader::image(const PluginFile& file) {
   std::erase_if(images_, [](const auto& image) { return image.second.expired(); });
   if (const auto known = images_.find(file.hash); known != images_.end()) return known->second.lock();
-  const std::string directory = private_directories_.empty() ? "" : private_directories_.back().path();
-  auto loaded = Image::load(file, directory, ++generation_);
-  if (!loaded) return std::move(loaded).error().in("plugin " + file.id + " (" + file.path + ")");
+  const auto failure = [&file](Error error) { return std::move(error).in("plugin " + file.id + " (" + file.path + ")"); };
+  auto copy = copies_.make(file, ++generation_);
+  if (!copy) return failure(std::move(copy).error());
+  auto loaded = Image::load(file, std::move(copy).value(), generation_);
+  if (!loaded) return failure(std::move(loaded).error());
   images_.emplace(file.hash, loaded.value());
   return loaded;
 }

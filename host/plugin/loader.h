@@ -11,13 +11,13 @@
 #include "plugin/instance.h"
 #include "plugin/metric_cells.h"
 #include "plugin/options.h"
-#include "plugin/private_directory.h"
+#include "plugin/private_copies.h"
 
 #include <lemonade/health_checker.h>
 #include <lemonade/metrics_sink.h>
 #include <lemonade/strategy.h>
 
-#include <list>
+#include <cstddef>
 #include <map>
 #include <memory>
 #include <optional>
@@ -33,12 +33,17 @@ using SinkInstance = Instance<lemonade_metrics_sink_t>;
 class Loader {
  public:
   /// loop and cells must live until the process ends; see HostHandle. cache_directory may be "".
-  Loader(ControlLoop& loop, MetricCells& cells, const std::string& cache_directory);
+  Loader(ControlLoop& loop, MetricCells& cells, const std::string& cache_directory)
+      : loop_(loop), cells_(cells), copies_(cache_directory) {}
   /// The same, with private copies in memory: nothing of them outlives a process that crashes.
   Loader(ControlLoop& loop, MetricCells& cells) : loop_(loop), cells_(cells) {}
 
   /// Where private copies go from now on; those there are stay where they are. Control thread.
-  void setCacheDirectory(const std::string& directory);
+  void setCacheDirectory(const std::string& directory) { copies_.prefer(directory); }
+  /// Where private copies went and why, since the last call: what an operator should know. Control thread.
+  std::vector<std::string> takeRemarks() { return copies_.takeRemarks(); }
+  /// How many folders of copies that killed processes left were removed.
+  std::size_t swept() const noexcept { return copies_.swept(); }
 
   /// Scans the directories, in the order of precedence; what it skipped is in catalog().remarks.
   void scan(const std::vector<std::string>& directories);
@@ -69,8 +74,7 @@ class Loader {
 
   ControlLoop& loop_;
   MetricCells& cells_;
-  std::string cache_directory_;
-  std::list<PrivateDirectory> private_directories_;  // the last one is in use
+  PrivateCopies copies_;
   Catalog catalog_;
   std::map<std::string, std::weak_ptr<const Image>> images_;  // in use, by hash of the content
   std::uint64_t generation_ = 0;  // of the newest image

@@ -65,6 +65,26 @@ void noteException(const char* what) noexcept {
   std::abort();
 }
 
+/// No signal ignored or blocked, and no descriptor open that whoever started the parent left so: what a plugin does is to
+/// be judged alike wherever it is tried.
+void forgetParent() {
+  for (int signal = 1; signal < NSIG; ++signal) {
+    struct sigaction now {};
+    if (::sigaction(signal, nullptr, &now) == 0 && now.sa_handler == SIG_IGN) ::signal(signal, SIG_DFL);
+  }
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  const auto [first, second] = std::minmax(output, told);
+  unsigned from = STDERR_FILENO + 1;
+  for (const int kept : {first, second}) {
+    const auto fd = static_cast<unsigned>(kept);
+    if (from < fd) (void)::close_range(from, fd - 1, 0);
+    from = std::max(from, fd + 1);
+  }
+  (void)::close_range(from, ~0U, 0);
+}
+
 void becomeChild() {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -74,6 +94,7 @@ void becomeChild() {
   ::dup2(null.get(), STDIN_FILENO);
   ::dup2(output, STDOUT_FILENO);
   ::dup2(output, STDERR_FILENO);
+  forgetParent();
   std::set_terminate(onTerminate);
 }
 

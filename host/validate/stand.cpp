@@ -61,7 +61,9 @@ plugin::OptionSet build(const Subject& subject, const lemonade_plugin_t& plugin,
 
 Code::Code(const Subject& subject, std::uint64_t generation) {
   stage("loading");
-  auto loaded = plugin::Image::load(*subject.loadable, "", generation);
+  auto copy = plugin::PrivateCopies{}.make(*subject.loadable, generation);
+  require(copy.ok(), copy ? "" : "it " + copy.error().message);
+  auto loaded = plugin::Image::load(*subject.loadable, std::move(copy).value(), generation);
   require(loaded.ok(), loaded ? "" : "it " + loaded.error().message);
   image_ = std::move(loaded).value();
 }

@@ -6,6 +6,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -24,14 +25,34 @@ constexpr std::string_view kMisdeed = LEMONADE_MISDEED;
 
 void crash() { ::raise(SIGSEGV); }
 void hang() {
+  constexpr std::string_view kWords = "the misfit hangs\n";
+  (void)!::write(STDERR_FILENO, kWords.data(), kWords.size());
   for (;;) ::poll(nullptr, 0, 1'000);
+}
+
+/// Has every descriptor that there is, once.
+void leak() {
+  static const bool once = [] {
+    while (::eventfd(0, 0) >= 0) {
+    }
+    return true;
+  }();
+  (void)once;
 }
 
 /// A constructor of the image itself.
 const bool loaded = [] {
   if (kMisdeed == "crash_in_load") crash();
+  if (kMisdeed == "hang_in_load") hang();
   return true;
 }();
+
+/// What the image does when the process exits.
+const struct Last {
+  ~Last() {
+    if (kMisdeed == "hang_at_exit") hang();
+  }
+} last;
 
 class Misfit : public Strategy {
  public:
@@ -51,10 +72,12 @@ class Misfit : public Strategy {
   }
   ~Misfit() {
     if (kMisdeed == "crash_in_destroy") crash();
+    if (kMisdeed == "hang_in_destroy") hang();
   }
 
-  std::unique_ptr<Prepared> prepare(View) {
+  std::unique_ptr<Prepared> prepare(View view) {
     if (kMisdeed == "hang_in_prepare") hang();
+    if (kMisdeed == "hang_in_later_prepare" && view.size() > 1) hang();
     if (kMisdeed == "fail_in_prepare") throw std::runtime_error("no room for the ring");
     return std::make_unique<Prepared>();
   }
@@ -63,6 +86,7 @@ class Misfit : public Strategy {
     if (kMisdeed == "crash_in_pick") crash();
     if (kMisdeed == "throw_in_pick") throwOut();
     if (kMisdeed == "hang_in_pick") hang();
+    if (kMisdeed == "leak_in_pick") leak();
     if (kMisdeed == "invalid_index") return 1'000'000;
     if (kMisdeed == "slow_pick") ::poll(nullptr, 0, 120);
     const auto eligible = pick.view.eligible();

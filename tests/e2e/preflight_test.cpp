@@ -141,6 +141,7 @@ TEST_CASE("Every shipped plugin passes its preflight", "[preflight]") {
   const auto file = folder.write("lemonade.toml", Config()
                                                       .set("strategy.algorithm", strategy)
                                                       .set("health.checker", "tcp")
+                                                      .set("proxy.max_connections", 300)
                                                       .raw("metrics.sinks", "[\"prometheus\", \"log\"]")
                                                       .backend("a", "127.0.0.1:1", "max_connections = 1")
                                                       .backend("b", "127.0.0.1:2", "weight = 0")

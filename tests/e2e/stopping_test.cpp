@@ -7,6 +7,7 @@
 #include <signal.h>
 
 #include <catch2/catch.hpp>
+#include <cstring>
 
 namespace lemonade::test {
 namespace {
@@ -41,13 +42,13 @@ bool refuses(const std::string& address) {
 }  // namespace
 
 TEST_CASE("After a signal live connections finish and new ones are refused and it exits with 0", "[stopping]") {
-  const int signal = GENERATE(SIGTERM, SIGINT);
+  const int signal = GENERATE(SIGTERM, SIGINT, SIGQUIT);
   CAPTURE(signal);
   Served s(60'000);
   const std::string address = s.balancer.address();
   s.balancer.process().signal(signal);
   const auto line = s.balancer.process().waitForLog("app: stopping");
-  CHECK(field(line, "signal") == (signal == SIGTERM ? "SIGTERM" : "SIGINT"));
+  CHECK(field(line, "signal") == std::string("SIG") + ::sigabbrev_np(signal));
   CHECK(field(line, "sessions") == "1");
   CHECK(eventually([&] { return refuses(address); }));
 
