@@ -62,7 +62,17 @@ KnownNames Membership::names() const {
   return known;
 }
 
+// Hundreds of names may be answered in one turn of the loop.
+void Membership::rebuildSoon() {
+  if (std::exchange(rebuilding_, true)) return;
+  loop_.post([self = self_] {
+    if (*self == nullptr || !std::exchange((*self)->rebuilding_, false)) return;
+    (*self)->rebuild();
+  });
+}
+
 void Membership::rebuild() {
+  rebuilding_ = false;
   std::map<Key, std::shared_ptr<Backend>> known;
   const auto keyOf = [](const Backend& backend) { return Key(backend.identity(), backend.resolved()); };
   std::erase_if(left_, [](const auto& backend) { return backend.expired(); });
@@ -84,14 +94,15 @@ void Membership::rebuild() {
 void Membership::append(View::Backends& backends, const std::map<Key, std::shared_ptr<Backend>>& known,
                         const Endpoint& endpoint) const {
   const auto settings = settingsOf(endpoint.configured);
-  auto backend = std::make_shared<Backend>(settings, endpoint.address, endpoint.configured.port, pool_.workers());
-  if (const auto old = known.find({backend->identity(), backend->resolved()}); old != known.end()) {
+  const auto port = endpoint.configured.port;
+  const bool resolved = endpoint.address.family() != AF_UNSPEC;
+  if (const auto old = known.find({Backend::identityOf(settings, endpoint.address, port), resolved}); old != known.end()) {
     old->second->apply(settings);
-    backend = old->second;
-  } else if (!backend->resolved()) {
-    (void)backend->setHealth(false, "name does not resolve");
+    backends.push_back(old->second);
+    return;
   }
-  backends.push_back(std::move(backend));
+  backends.push_back(std::make_shared<Backend>(settings, endpoint.address, port, pool_.workers()));
+  if (!resolved) (void)backends.back()->setHealth(false, "name does not resolve");
 }
 
 std::uint64_t Membership::intervalOf(const Name& name) const {
@@ -135,7 +146,7 @@ void Membership::answered(const std::string& host, const Resolution& resolution)
   const bool changed = resolution.ok() ? learn(host, name, resolution) : fail(host, name, resolution.error);
   name.due_ns = name.asked_ns + intervalOf(name);
   wakeAt(name.due_ns);
-  if (changed) rebuild();
+  if (changed) rebuildSoon();
 }
 
 // Addresses that were good stay in use, also when the name has gone: a name server in trouble must not take backends away

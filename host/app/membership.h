@@ -57,6 +57,7 @@ class Membership {
   using Key = std::pair<std::uint64_t, bool>;
 
   void rebuild();
+  void rebuildSoon();
   void append(View::Backends& backends, const std::map<Key, std::shared_ptr<Backend>>& known,
               const Endpoint& endpoint) const;
   std::uint64_t intervalOf(const Name& name) const;
@@ -78,6 +79,7 @@ class Membership {
   std::vector<std::weak_ptr<Backend>> left_;  // those that may still have sessions
   ControlLoop::TimerId timer_ = 0;
   std::uint64_t timer_due_ns_ = 0;
+  bool rebuilding_ = false;  // a rebuild is posted
   std::shared_ptr<Membership*> self_;  // emptied when this ends: answers may come later
 };
 

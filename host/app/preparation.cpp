@@ -21,7 +21,7 @@ namespace {
 
 using namespace std::chrono_literals;
 // Long enough for a second name server to answer where the first one is silent.
-constexpr auto kResolveWait = 500ms;
+constexpr auto kResolveWait = 300ms;
 constexpr std::uint64_t kDescriptorsToRead = 3;
 
 /// The names of backends that nothing runs with yet.

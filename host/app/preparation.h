@@ -71,7 +71,7 @@ struct Workshop {
 constexpr std::uint64_t kDescriptorsToTryPlugins = 10;
 
 /// Takes the configuration from what the file held, scans the plugin directories, resolves new names, for which it waits
-/// half a second at most, tries new plugins aside (see preflight.h) and creates them. running: for a reload, else null.
+/// 0.3 s at most, tries new plugins aside (see preflight.h) and creates them. running: for a reload, else null.
 /// Not on the control thread, which must be running; one call at a time.
 Preparation prepare(const config::Input& input, const FileSight& file, Workshop& workshop,
                     const Running* running = nullptr);

@@ -13,7 +13,7 @@ std::string addressTextOf(const BackendSettings& settings, const Address& addres
 }
 
 /// FNV-1a (Fowler, Noll, Vo; 64 bit) of id and address, apart by a byte that neither has.
-std::uint64_t identityOf(std::string_view id, std::string_view address) {
+std::uint64_t hashOf(std::string_view id, std::string_view address) {
   std::uint64_t hash = 0xcbf29ce484222325;
   const auto mix = [&hash](unsigned char byte) { hash = (hash ^ byte) * 0x100000001b3; };
   for (const char c : id) mix(static_cast<unsigned char>(c));
@@ -28,9 +28,13 @@ Backend::Backend(BackendSettings settings, const Address& address, std::uint16_t
     : id_(settings.id),
       address_(address),
       address_text_(addressTextOf(settings, address, port)),
-      identity_(identityOf(id_, address_text_)) {
+      identity_(hashOf(id_, address_text_)) {
   counters_.grow(workers);
   apply(std::move(settings));
+}
+
+std::uint64_t Backend::identityOf(const BackendSettings& settings, const Address& address, std::uint16_t port) {
+  return hashOf(settings.id, addressTextOf(settings, address, port));
 }
 
 void Backend::apply(BackendSettings settings) {

@@ -46,6 +46,8 @@ class Backend {
   /// "10.0.1.10:8080"; while unresolved "name:port", or "srv:_http._tcp.name".
   const std::string& addressText() const noexcept { return address_text_; }
   std::uint64_t identity() const noexcept { return identity_; }
+  /// That of a backend that is made from the same.
+  static std::uint64_t identityOf(const BackendSettings& settings, const Address& address, std::uint16_t port);
 
   /// Makes counters for so many workers, where it has fewer. Control thread, before any of them picks.
   void addWorkers(std::uint32_t workers) { counters_.grow(workers); }

@@ -48,8 +48,10 @@ std::string wordsOf(int status, const std::string& servers, const char* record) 
     case ARES_EBADRESP:
     case ARES_EFORMERR:
       return "the name server's answer makes no sense (" + servers + ")";
+    case ARES_EFILE:
+      return "for want of descriptors, or /etc/resolv.conf cannot be read";
     default:
-      return std::string(ares_strerror(status)) + " (" + servers + ")";
+      return ares_strerror(status);
   }
 }
 
@@ -222,8 +224,9 @@ Records recordsOf(const Question& question) {
   for (const auto* one = list; one != nullptr; one = one->next) {
     std::string host = one->host;
     if (host.ends_with('.')) host.pop_back();
-    // "." says that the service is not offered; port 0 cannot be connected to.
-    if (!host.empty() && one->port != 0) targets.push_back({std::move(host), one->port, one->priority, one->weight});
+    // "." says that the service is not offered; port 0 cannot be connected to; anything may stand in a message.
+    const bool fit = one->port != 0 && (config::isHostName(host) || Address::parse(host, 0));
+    if (fit) targets.push_back({std::move(host), one->port, one->priority, one->weight});
   }
   // Of records for the same host and port the first by priority counts, of these the one with the most weight.
   std::sort(targets.begin(), targets.end(), [](const auto& a, const auto& b) {

@@ -6,10 +6,10 @@
 #include "base/clock.h"
 #include "base/control_loop.h"
 
-#include <algorithm>
 #include <deque>
 #include <exception>
 #include <map>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -36,9 +36,9 @@ class Resolver::Lookups {
 
   /// Nothing new where the name is asked for already.
   void ask(const std::string& name) {
-    if (lookups_.contains(name) || std::find(queue_.begin(), queue_.end(), name) != queue_.end()) return;
+    if (lookups_.contains(name) || !queued_.insert(name).second) return;
     queue_.push_back(name);
-    advance();
+    advanceSoon();
   }
 
  private:
@@ -48,11 +48,21 @@ class Resolver::Lookups {
     std::unique_ptr<NameLookup> lookup;
   };
 
+  /// Names often come by the hundred.
+  void advanceSoon() {
+    if (std::exchange(advancing_, true)) return;
+    loop_.post([this] {
+      advancing_ = false;
+      advance();
+    });
+  }
+
   void advance() {
     for (auto entry = lookups_.begin(); entry != lookups_.end();)
       entry = entry->second.lookup->advance(nowNs()) ? end(entry) : std::next(entry);
     while (!queue_.empty() && lookups_.size() < kMostAtOnce) {
       const auto entry = begin(queue_.front());
+      queued_.erase(queue_.front());
       queue_.pop_front();
       if (entry->second.lookup->advance(nowNs())) end(entry);
     }
@@ -99,8 +109,10 @@ class Resolver::Lookups {
   const HostsFile hosts_;
   std::shared_ptr<DnsChannel> channel_;  // for the next lookup
   std::deque<std::string> queue_;
+  std::set<std::string> queued_;  // the same
   std::map<std::string, Lookup> lookups_;
   std::vector<std::shared_ptr<DnsChannel>> retired_;  // of lookups that have ended
+  bool advancing_ = false;  // posted, as the next
   bool sweeping_ = false;
   ControlLoop::TimerId patience_ = 0;
 };

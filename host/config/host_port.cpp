@@ -20,16 +20,6 @@ bool isNumeric(int family, const std::string& host) {
 
 bool isDigit(char c) { return c >= '0' && c <= '9'; }
 
-/// A name as resolvers take it; underscores are in use among service names.
-bool isName(std::string_view host) {
-  const bool looks_numeric = std::all_of(host.begin(), host.end(), [](char c) { return isDigit(c) || c == '.'; });
-  const bool characters = std::all_of(host.begin(), host.end(), [](char c) {
-    return isDigit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '.' || c == '_';
-  });
-  return !host.empty() && host.size() <= kLongestName && characters && !looks_numeric && host.front() != '.' &&
-         host.front() != '-' && host.find("..") == std::string_view::npos;
-}
-
 struct Split {
   std::string host;
   std::uint16_t port = 0;
@@ -63,7 +53,7 @@ Result<HostPort> parseService(std::string_view name) {
     return Error{"leave out the port, which the records of the service have: " + std::string(kServiceForm)};
   const auto first = name.find('.');
   const auto second = first == std::string_view::npos ? first : name.find('.', first + 1);
-  if (!isName(name) || second == std::string_view::npos || second + 1 == name.size() || name[0] != '_' || first < 2 ||
+  if (!isHostName(name) || second == std::string_view::npos || second + 1 == name.size() || name[0] != '_' || first < 2 ||
       name[first + 1] != '_' || second < first + 3)
     return Error{"give the name of a service: " + std::string(kServiceForm)};
   if (name.substr(first + 1, second - first - 1) == "_udp") return Error{"name a service over TCP: " + std::string(kServiceForm)};
@@ -71,6 +61,16 @@ Result<HostPort> parseService(std::string_view name) {
 }
 
 }  // namespace
+
+// Underscores are in use among service names.
+bool isHostName(std::string_view host) {
+  const bool looks_numeric = std::all_of(host.begin(), host.end(), [](char c) { return isDigit(c) || c == '.'; });
+  const bool characters = std::all_of(host.begin(), host.end(), [](char c) {
+    return isDigit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '.' || c == '_';
+  });
+  return !host.empty() && host.size() <= kLongestName && characters && !looks_numeric && host.front() != '.' &&
+         host.front() != '-' && host.find("..") == std::string_view::npos;
+}
 
 Result<HostPort> parseBackendAddress(std::string_view text) {
   if (isService(text)) return parseService(text.substr(kServicePrefix.size()));
@@ -80,7 +80,7 @@ Result<HostPort> parseBackendAddress(std::string_view text) {
   if (!parts.ok()) return std::move(parts).error();
   auto& [host, port, bracketed] = parts.value();
   if (port == 0) return Error{"give a port from 1 to 65535"};
-  if (!bracketed && !isNumeric(AF_INET, host) && !isName(host)) {
+  if (!bracketed && !isNumeric(AF_INET, host) && !isHostName(host)) {
     return Error{"give a host name or a numeric address before the port"};
   }
   return HostPort{std::move(host), port};
@@ -109,7 +109,7 @@ Result<std::string> parseHostName(std::string_view text) {
     return Error{"leave out the scheme and give a name, such as \"lb.example\""};
   const std::string host(text.substr(0, text.find(':')));
   if (isNumeric(AF_INET, host) || text.starts_with('[')) return Error{"leave out addresses, which are always known"};
-  if (!isName(host)) return Error{"give a name, such as \"lb.example\", or one with its port: \"lb.example:9090\""};
+  if (!isHostName(host)) return Error{"give a name, such as \"lb.example\", or one with its port: \"lb.example:9090\""};
   if (host.size() == text.size()) return host;
   auto parts = split(text);
   if (!parts.ok() || parts.value().port == 0) return Error{"give a port from 1 to 65535 behind the name, or none"};

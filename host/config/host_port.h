@@ -16,6 +16,9 @@ struct HostPort {
   std::uint16_t port = 0;  ///< 0: of a service, whose records have the ports
 };
 
+/// A name as resolvers take it: letters, digits, '-', '_' and dots, not all of it digits.
+bool isHostName(std::string_view host);
+
 /// What begins the name of a service, which SRV records (RFC 2782) explain.
 constexpr std::string_view kServicePrefix = "srv:";
 /// True for the host of an address such as "srv:_http._tcp.example.com".

@@ -303,7 +303,7 @@ TEST_CASE("Resolver survives answers that make no sense, and learns nothing from
 TEST_CASE("Resolver finds the hosts of a service with port, priority and weight", "[balance][resolver]") {
   Fixture f;
   f.dns.service("_http._tcp.example", {{20, 0, 81, "b.example"}, {10, 5, 80, "a.example"}, {10, 7, 80, "a.example"},
-                                       {30, 1, 80, "a.example"}, {10, 1, 80, "gone.example"}, {10, 1, 0, "a.example"}});
+                                       {30, 1, 80, "a.example"}, {10, 1, 80, "gone.example"}, {10, 1, 0, "a.example"}, {10, 1, 80, "a b\"\n.example"}});
   f.dns.addresses("a.example", {"127.0.0.1", "127.0.0.2"});
   f.dns.addresses("b.example", {"127.0.0.3"});
   const auto answer = f.resolve("srv:_http._tcp.example");
