@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// How one name is looked up: a host in /etc/hosts, then at the name servers, for both families at once; a service by its
-// SRV records, then each of the hosts that they list. A lookup holds where it is and is moved on by whoever sees that
-// answers have come; nothing here waits or is called back. The thread of the channel only.
+// How one name is looked up, a host or a service. A lookup holds where it is and is moved on by whoever sees that answers
+// have come; nothing in it waits or is called back. The thread of its channel only.
 #pragma once
 
 #include "balance/dns_channel.h"
@@ -12,12 +11,10 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
 
 namespace lemonade {
 
-
-/// Looks one name up. Ask ended() first, and again after answers have come or at patientUntil(); then result().
+/// Looks one name up: advance() until it is true, each time that answers have come and at patientUntil(); then result().
 class NameLookup {
  public:
   virtual ~NameLookup() = default;
@@ -29,7 +26,8 @@ class NameLookup {
   virtual Resolution result() = 0;
 };
 
-/// The lookup of a name that is not numeric: a host, or a service as in config::isService(). channel and hosts must outlive it.
+/// The lookup of a name that is not numeric: a host, or a service as in config::isService(). channel and hosts must
+/// outlive it.
 std::unique_ptr<NameLookup> makeNameLookup(const std::string& name, DnsChannel& channel, const HostsFile& hosts);
 
 }  // namespace lemonade

@@ -313,6 +313,16 @@ TEST_CASE("Resolver finds the hosts of a service with port, priority and weight"
   CHECK_THAT(answer.left_out, Catch::Contains("gone.example"));
 }
 
+TEST_CASE("Resolver waits a moment only for silent hosts of a service", "[balance][resolver]") {
+  Fixture f;
+  f.dns.service("_http._tcp.example", {{1, 1, 80, "a.example"}, {1, 1, 80, "silent.example"}});
+  f.dns.addresses("a.example", {"127.0.0.1"});
+  f.dns.silence("silent.example");
+  const Stopwatch watch;
+  CHECK(texts(f.resolve("srv:_http._tcp.example")) == Texts{"a.example:80 1/1 127.0.0.1", "silent.example:80 1/1 "});
+  CHECK(watch.elapsed() < 500ms * timeFactor());
+}
+
 TEST_CASE("Resolver says when a service is not offered or not there", "[balance][resolver]") {
   Fixture f;
   f.dns.service("_a._tcp.example", {{0, 0, 0, ""}});
