@@ -9,9 +9,11 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <new>
 #include <system_error>
 #include <vector>
 
@@ -85,10 +87,10 @@ std::uint64_t openDescriptors() {
 bool canOpen(std::uint64_t count) noexcept try {
   std::vector<Fd> opened;
   while (opened.size() < count)
-    if (!opened.emplace_back(::eventfd(0, EFD_CLOEXEC))) return false;
+    if (!opened.emplace_back(::eventfd(0, EFD_CLOEXEC))) return errno != EMFILE && errno != ENFILE;
   return true;
 } catch (const std::bad_alloc&) {
-  return false;
+  return true;  // a want of memory is not one of descriptors
 }
 
 }  // namespace lemonade::app

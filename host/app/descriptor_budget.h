@@ -34,7 +34,7 @@ std::uint64_t descriptorLimit() noexcept;
 std::uint64_t raiseDescriptorLimit(std::uint64_t wanted) noexcept;
 /// How many descriptors are open.
 std::uint64_t openDescriptors();
-/// Whether so many more can be opened now.
+/// False where the limit, or the system's, does not let so many more be opened now.
 bool canOpen(std::uint64_t count) noexcept;
 
 }  // namespace lemonade::app
