@@ -152,6 +152,8 @@ void addProxy(SnapshotBuilder& builder, std::span<const ProxyCounters* const> wo
   };
   builder.gauge("lemonade_proxy_sessions", "Client connections now.").add(total(workers, &ProxyCounters::sessions));
   builder.gauge("lemonade_proxy_max_connections", "Configured limit of client connections.").add(max_connections);
+  count("lemonade_proxy_waited_total", "Client connections that had to wait because max_connections was reached.",
+        &ProxyCounters::waited);
   builder.gauge("lemonade_proxy_queued_sessions", "Client connections that wait for a place at a backend.")
       .add(total(workers, &ProxyCounters::queued));
   count("lemonade_proxy_queued_total", "Client connections that had to wait for a place at a backend.",
@@ -163,7 +165,7 @@ void addProxy(SnapshotBuilder& builder, std::span<const ProxyCounters* const> wo
       .add(builder.labels({{"reason", "queue_timeout"}}), total(workers, &ProxyCounters::queue_timeouts))
       .add(builder.labels({{"reason", "rejected"}}), total(workers, &ProxyCounters::strategy_rejected))
       .add(builder.labels({{"reason", "abandoned"}}), total(workers, &ProxyCounters::abandoned));
-  count("lemonade_proxy_retries_total", "Connects tried on another backend.", &ProxyCounters::retries);
+  count("lemonade_proxy_retries_total", "Connects that followed one that failed.", &ProxyCounters::retries);
   count("lemonade_proxy_client_resets_total", "Sessions that the client reset.", &ProxyCounters::client_resets);
   count("lemonade_proxy_invalid_picks_total", "Answers of the strategy that the host could not use.",
         &ProxyCounters::invalid_picks);
@@ -171,6 +173,7 @@ void addProxy(SnapshotBuilder& builder, std::span<const ProxyCounters* const> wo
   count("lemonade_proxy_accept_errors_total", "Accepts that failed.", &ProxyCounters::accept_errors);
   count("lemonade_proxy_descriptor_waits_total", "Connects put off for want of descriptors.",
         &ProxyCounters::descriptor_waits);
+  count("lemonade_proxy_port_waits_total", "Connects put off for want of source ports.", &ProxyCounters::port_waits);
   count("lemonade_proxy_drain_closed_total", "Sessions closed because the drain timeout was over.",
         &ProxyCounters::drain_closed);
 }

@@ -47,10 +47,11 @@ struct alignas(64) BackendCounters {
 struct alignas(64) ProxyCounters {
   Counter accepted;
   Counter sessions;             ///< now: accepted and not yet closed
+  Counter waited;               ///< clients that waited to be accepted, since max_connections was reached
   Counter queued;               ///< now: those that wait for a place at a backend
   Counter queued_total;         ///< ever
   Counter queue_timeouts;       ///< clients closed because none became free in time
-  Counter retries;              ///< connects tried on another backend
+  Counter retries;              ///< connects that followed one that failed
   Counter no_backend;           ///< clients closed because no backend could be had
   Counter connect_failed;       ///< clients closed because every connect that was tried for them failed
   Counter strategy_rejected;    ///< clients reset because the strategy said so
@@ -60,6 +61,7 @@ struct alignas(64) ProxyCounters {
   Counter slow_picks;           ///< picks that took over 100 ms
   Counter accept_errors;        ///< accepts that failed, such as for want of descriptors
   Counter descriptor_waits;     ///< connects put off for want of descriptors
+  Counter port_waits;           ///< connects put off for want of source ports
   Counter drain_closed;         ///< sessions closed because the drain timeout was over
 };
 

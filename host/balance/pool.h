@@ -34,13 +34,14 @@ struct Picked {
   const plugin::Info* asked = nullptr;  ///< the strategy; valid until the worker next announces itself
 };
 
-/// The backends that one connection has failed on: as many as retries allow, without allocation.
+/// The backends that one connection has failed on of late: as many as retries allow, without allocation.
 class Tried {
  public:
   static constexpr std::size_t kMost = 16;
   void add(const Backend& backend) noexcept {
     if (count_ < kMost) backends_[count_++] = &backend;
   }
+  void clear() noexcept { count_ = 0; }
   std::span<const Backend* const> get() const noexcept { return {backends_.data(), count_}; }
 
  private:

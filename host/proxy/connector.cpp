@@ -2,6 +2,7 @@
 #include "proxy/connector.h"
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/log.h"
 
 #include <netinet/tcp.h>
@@ -11,16 +12,33 @@
 #include <cerrno>
 #include <cstring>
 #include <random>
+#include <utility>
 
 namespace lemonade::proxy {
 
 namespace {
 
 constexpr std::uint64_t kSlowPick = 100'000'000;
+constexpr std::uint64_t kLongestPause = 1'000'000'000;
+constexpr std::uint64_t kPace = 1'000'000;  // between two that come again after a pause, over all workers
+constexpr std::uint64_t kSpread = 4;        // pauses: a herd that takes longer at that pace comes closer together
+constexpr std::uint64_t kPortPause = 50'000'000;  // before a backend is tried again that no source port was free for
 constexpr std::uint64_t kQuiet = 10'000'000'000;  // between two lines about the same trouble
 
 bool isShortage(int error) noexcept {
   return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+/// True where this host has an address to connect from; connecting a datagram socket sends nothing.
+bool hasSourceAddress(const Address& peer) noexcept {
+  const Fd probe(::socket(peer.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  return !probe || ::connect(probe.get(), peer.get(), peer.size()) == 0 || errno != EADDRNOTAVAIL;
+}
+
+/// True where a connect failed for want of something that this machine will have again. For IPv6 the error for want of
+/// a source port is also that for want of an address.
+bool isPassing(int error, const Address& peer) noexcept {
+  return isShortage(error) || (error == EADDRNOTAVAIL && (peer.family() == AF_INET || hasSourceAddress(peer)));
 }
 
 /// True where a failure to connect is this machine's own and tells nothing about the backend.
@@ -58,11 +76,38 @@ std::uint64_t Connector::random() noexcept {
   return z ^ (z >> 31);
 }
 
+std::uint32_t Connector::retries() const noexcept {
+  return std::min<std::uint32_t>(settings_.retries.load(std::memory_order_relaxed), Tried::kMost - 1);
+}
+
+bool Connector::isQueueing(const Session& session, std::uint64_t now) const noexcept {
+  return session.queued_at != 0 &&
+         now - session.queued_at < settings_.queue_timeout_ns.load(std::memory_order_relaxed);
+}
+
+bool Connector::mayTryAgain(const Session& session, std::uint64_t now) const noexcept {
+  return session.attempt <= retries() || isQueueing(session, now);
+}
+
+std::uint64_t Connector::pause() const noexcept {
+  return std::min(kLongestPause, settings_.connect_timeout_ns.load(std::memory_order_relaxed));
+}
+
+// Those that failed together, since a backend could not take so many, do not come again together.
+std::uint64_t Connector::nextTurn(std::uint64_t now) noexcept {
+  const std::uint64_t shortest = pause();
+  const std::uint64_t paced = last_turn_ + kPace * settings_.workers.load(std::memory_order_relaxed);
+  last_turn_ = paced < now + shortest || paced > now + kSpread * shortest ? now + shortest : paced;
+  return last_turn_;
+}
+
 Connector::Outcome Connector::begin(Session& session, std::uint64_t now) noexcept {
+  if (now >= session.again_at) session.tried.clear();
   for (;;) {
     const Pick picked = pick(session, now);
     if (picked == Pick::kFull) return Outcome::kQueue;
-    if (picked == Pick::kNone) return Outcome::kGiveUp;
+    if (picked == Pick::kRejected) return Outcome::kGiveUp;
+    if (picked == Pick::kNone) return goWithout(session, now);
     const Outcome outcome = connect(session, now);
     if (outcome != Outcome::kGiveUp) return outcome;
     if (!failAttempt(session, errno, now)) return Outcome::kGiveUp;
@@ -102,13 +147,28 @@ Connector::Pick Connector::pick(Session& session, std::uint64_t now) noexcept {
   }
   const bool none = picked.what == Picked::What::kNone;
   if (none && picked.full && settings_.queue_timeout_ns.load(std::memory_order_relaxed) != 0) return Pick::kFull;
-  if (picked.what == Picked::What::kRejected) {
-    session.reason = CloseReason::kRejected;
-    meter_.counters().strategy_rejected.add();
-  } else {
-    session.reason = session.attempt > 0 ? CloseReason::kConnectFailed : CloseReason::kNoBackend;
+  if (none) return Pick::kNone;
+  session.reason = CloseReason::kRejected;
+  meter_.counters().strategy_rejected.add();
+  return Pick::kRejected;
+}
+
+// No backend may be picked but those that failed the session, if any.
+Connector::Outcome Connector::goWithout(Session& session, std::uint64_t now) noexcept {
+  if (std::exchange(session.lacks_port, false)) {
+    meter_.counters().port_waits.add();
+    return Outcome::kNoDescriptor;
   }
-  return Pick::kNone;
+  const bool queueing = isQueueing(session, now);
+  if (queueing && session.tried.get().empty()) return Outcome::kQueue;
+  const bool retrying = session.attempt != 0 && session.attempt <= retries() && session.pauses < retries();
+  if (!queueing && !retrying) {
+    session.reason = session.attempt != 0 ? CloseReason::kConnectFailed : CloseReason::kNoBackend;
+    return Outcome::kGiveUp;
+  }
+  ++session.pauses;
+  session.again_at = nextTurn(now);
+  return Outcome::kPause;
 }
 
 void Connector::reportSlow(const Picked& picked, std::uint64_t took, std::uint64_t now) noexcept {
@@ -156,18 +216,33 @@ bool Connector::failAttempt(Session& session, int error, std::uint64_t now) noex
                                                  : "this machine does not let us connect",
                  {{"backend", session.target->id()}, {"error", std::strerror(error)}});
   }
-  meter_.connectFailed(session, error, !isLocal(error), now);
   session.tried.add(*session.target);
+  if (isPassing(error, session.target->address())) {
+    putOff(session, now);
+    return true;
+  }
+  meter_.connectFailed(session, error, !isLocal(error), now);
   relay_.dropBackend(session);
-  const auto most = std::min<std::uint32_t>(settings_.retries.load(std::memory_order_relaxed), Tried::kMost - 1);
-  if (session.attempt > most) {
+  if (!mayTryAgain(session, now)) {
     session.reason = CloseReason::kConnectFailed;
     return false;  // target stays: the access log names the last one tried
   }
+  session.again_at = now + pause();
   pool_.release(*session.target);
   session.target = nullptr;
   meter_.counters().retries.add();
   return true;
+}
+
+// As if the attempt under way had not begun: another backend may be reached from the ports that are left.
+void Connector::putOff(Session& session, std::uint64_t now) noexcept {
+  meter_.abandoned(session, now);
+  relay_.dropBackend(session);
+  pool_.release(*session.target);
+  session.target = nullptr;
+  --session.attempt;
+  session.again_at = std::max(session.again_at, now + kPortPause);
+  session.lacks_port = true;
 }
 
 }  // namespace lemonade::proxy

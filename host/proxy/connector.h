@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Finds a backend for a session: picks one, begins to connect, and after a failure picks another, never the same twice,
-// until one answers, none is left, or the retries are used up. Worker thread only.
+// Finds a backend for a session: picks one, begins to connect, and after a failure picks another at once. Where none is
+// left, those that failed may have been overrun or be about to return: after a pause the session tries them again, until
+// one answers or the retries are used up. A session that had to queue for a place goes on until its time in the queue is
+// over, whatever the retries. Worker thread only.
 #pragma once
 
 #include "balance/pool.h"
@@ -19,24 +21,34 @@ class Connector {
   enum class Outcome {
     kConnecting,    ///< session.backend.fd is connecting
     kConnected,     ///< it is connected already
-    kNoDescriptor,  ///< there is none to be had: try again later
-    kQueue,         ///< all backends that would do are at their limit: begin() again when a place is free
+    kNoDescriptor,  ///< there is none to be had, or no source port: begin() again a little later
+    kPause,         ///< no backend is left that has not failed it: begin() again at session.again_at
+    kQueue,         ///< all backends that would do are at their limit, or it has queued and there are none: begin()
+                    ///< again when a place is free
     kGiveUp,        ///< session.reason says why
   };
 
   Connector(std::uint32_t worker, Pool& pool, const Settings& settings, Meter& meter, Relay& relay);
 
-  /// Begins the first attempt, or goes on after a kNoDescriptor or kQueue.
+  /// Begins the first attempt, or goes on after a kNoDescriptor, kPause or kQueue.
   Outcome begin(Session& session, std::uint64_t now) noexcept;
   /// The attempt under way failed with this errno: goes on with another backend.
   Outcome retry(Session& session, int error, std::uint64_t now) noexcept;
+  /// True where another attempt is allowed, at this time: by the retries, or by the time in the queue.
+  bool mayTryAgain(const Session& session, std::uint64_t now) const noexcept;
 
  private:
-  enum class Pick { kBackend, kFull, kNone };
+  enum class Pick { kBackend, kFull, kNone, kRejected };
   Pick pick(Session& session, std::uint64_t now) noexcept;
   void reportSlow(const Picked& picked, std::uint64_t took, std::uint64_t now) noexcept;
   Outcome connect(Session& session, std::uint64_t now) noexcept;
   bool failAttempt(Session& session, int error, std::uint64_t now) noexcept;
+  void putOff(Session& session, std::uint64_t now) noexcept;
+  Outcome goWithout(Session& session, std::uint64_t now) noexcept;
+  std::uint32_t retries() const noexcept;
+  bool isQueueing(const Session& session, std::uint64_t now) const noexcept;
+  std::uint64_t pause() const noexcept;
+  std::uint64_t nextTurn(std::uint64_t now) noexcept;
   std::uint64_t random() noexcept;
 
   const std::uint32_t worker_;
@@ -45,6 +57,7 @@ class Connector {
   Meter& meter_;
   Relay& relay_;
   std::uint64_t random_state_;
+  std::uint64_t last_turn_ = 0;      // given to a session that pauses
   std::uint64_t complained_at_ = 0;  // of source ports
   std::uint64_t invalid_logged_at_ = 0;
   std::uint64_t slow_logged_at_ = 0;

@@ -139,6 +139,7 @@ void EpollRelay::handleSessionEvent(Session& session, bool of_backend, std::uint
       if (of_backend) return handleConnecting(session, events);
       [[fallthrough]];
     case Session::State::kNoDescriptor:
+    case Session::State::kPausing:
     case Session::State::kQueued:
       // Half-closed clients still want their answer; this one has been reset.
       if ((events & (EPOLLHUP | EPOLLERR)) != 0) owner_.handleAbandoned(session);

@@ -78,7 +78,8 @@ const char* closeReasonName(CloseReason reason) noexcept;
 struct alignas(16) Session {
   enum class State : std::uint8_t {
     kConnecting,    ///< the backend socket is connecting
-    kNoDescriptor,  ///< there was none to connect with: tries again
+    kNoDescriptor,  ///< there was none to connect with, or no source port: tries again
+    kPausing,       ///< every backend that it could have has failed it: tries again after a pause
     kQueued,        ///< for a place at a backend: all that would do are at their limit
     kRelaying,
     kDelivering,    ///< one side is gone; the other gets what was under way, then a FIN or a reset
@@ -116,7 +117,10 @@ struct alignas(16) Session {
   std::uint64_t cookie = 0;
   std::uint64_t generation = 0;
   std::uint32_t attempt = 0;
-  Tried tried;
+  std::uint32_t pauses = 0;    ///< that it made since no backend was left for it
+  Tried tried;                 ///< those that are not tried again before again_at
+  std::uint64_t again_at = 0;
+  bool lacks_port = false;     ///< one of them could not be tried for want of a source port
   Trial::Part trial;  ///< of a backend that was under suspicion when this was placed
 
   Address client_address;

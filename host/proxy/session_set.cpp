@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "proxy/socket_state.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <new>
 #include <utility>
@@ -13,6 +14,8 @@ namespace lemonade::proxy {
 namespace {
 
 constexpr std::uint64_t kDescriptorRetry = 50'000'000;
+constexpr int kDescriptorRetries = 32;  // at a time: while there are none, each costs a search for one
+constexpr std::uint64_t kQueueLook = 100'000'000;
 
 }  // namespace
 
@@ -54,7 +57,7 @@ void SessionSet::add(Fd client, const Address& address, std::uint16_t local_port
   connecting_.pushBack(*session, now_);
   if (!relay_->watchClient(*session))
     close(*session, CloseReason::kNoMemory);
-  else if (!queued_.empty())
+  else if (!queued_.empty() && pool_.eligibleCount() != 0)
     queue(*session);
   else
     proceed(*session, connector_.begin(*session, now_));
@@ -73,6 +76,7 @@ void SessionSet::proceed(Session& session, Connector::Outcome outcome) noexcept 
     case Connector::Outcome::kConnecting: return enter(session, Session::State::kConnecting, connecting_);
     case Connector::Outcome::kConnected: return handleConnected(session);
     case Connector::Outcome::kNoDescriptor: return enter(session, Session::State::kNoDescriptor, without_descriptor_);
+    case Connector::Outcome::kPause: return pause(session);
     case Connector::Outcome::kQueue: return queue(session);
     case Connector::Outcome::kGiveUp:
       if (session.reason == CloseReason::kRejected) relay_->close(session, session.client, true);
@@ -80,12 +84,23 @@ void SessionSet::proceed(Session& session, Connector::Outcome outcome) noexcept 
   }
 }
 
+// Holds no place at a backend meanwhile. Where only its time in the queue lets it go on, that ends it.
+void SessionSet::pause(Session& session) noexcept {
+  const std::uint64_t queue_timeout = settings_.queue_timeout_ns.load(std::memory_order_relaxed);
+  const bool until_it_leaves = !connector_.mayTryAgain(session, session.again_at);
+  enter(session, Session::State::kPausing, pausing_,
+        until_it_leaves ? session.queued_at + queue_timeout : session.again_at);
+}
+
 void SessionSet::queue(Session& session) noexcept {
-  if (session.queued_at == 0) session.queued_at = now_;
+  if (session.queued_at == 0) {
+    session.queued_at = now_;
+    meter_.counters().queued_total.add();
+  }
   if (now_ - session.queued_at >= settings_.queue_timeout_ns.load(std::memory_order_relaxed)) return leaveQueue(session);
   enter(session, Session::State::kQueued, queued_, session.queued_at);
+  if (session.again_at > now_ && (look_at_ == 0 || session.again_at < look_at_)) look_at_ = session.again_at;
   meter_.counters().queued.add();
-  meter_.counters().queued_total.add();
   pool_.startQueueing();
   // A place that became free since the pick has told nobody.
   (void)servePlaces();
@@ -110,6 +125,22 @@ bool SessionSet::servePlaces() noexcept {
     }
   }
   return served;
+}
+
+// Those in the queue whom a backend failed a while ago may have it again. What follows within kQueueLook is looked at
+// together.
+void SessionSet::lookAtQueue() noexcept {
+  look_at_ = 0;
+  for (Session *session = queued_.front(), *next = nullptr; session != nullptr; session = next) {
+    next = session->next;
+    if (session->tried.get().empty()) continue;
+    if (session->again_at > now_) {
+      const std::uint64_t at = std::max(session->again_at, now_ + kQueueLook);
+      if (look_at_ == 0 || at < look_at_) look_at_ = at;
+    } else if (const auto outcome = connector_.begin(*session, now_); outcome != Connector::Outcome::kQueue) {
+      proceed(*session, outcome);
+    }
+  }
 }
 
 void SessionSet::handlePlaces() noexcept {
@@ -173,6 +204,7 @@ SessionList& SessionSet::listOf(const Session& session) noexcept {
   switch (session.state) {
     case Session::State::kConnecting: return connecting_;
     case Session::State::kNoDescriptor: return without_descriptor_;
+    case Session::State::kPausing: return pausing_;
     case Session::State::kQueued: return queued_;
     case Session::State::kRelaying: return session.ending ? ending_ : relaying_;
     case Session::State::kDelivering: return delivering_;
@@ -213,10 +245,12 @@ void SessionSet::handleDue(std::uint64_t now) noexcept {
     if (now - session->listed_at < connect_timeout) break;
     handleConnectFailed(*session, ETIMEDOUT);
   }
-  while (Session* session = without_descriptor_.front()) {
-    if (now - session->listed_at < kDescriptorRetry) break;
-    proceed(*session, connector_.begin(*session, now));
+  while (Session* session = pausing_.front()) {
+    if (now < session->listed_at) break;
+    connector_.mayTryAgain(*session, now) ? proceed(*session, connector_.begin(*session, now)) : leaveQueue(*session);
   }
+  handleShortage(now);
+  if (look_at_ != 0 && now >= look_at_) lookAtQueue();
   const std::uint64_t queue_timeout = settings_.queue_timeout_ns.load(std::memory_order_relaxed);
   while (Session* session = queued_.front()) {
     if (now - session->listed_at < queue_timeout) break;
@@ -227,9 +261,23 @@ void SessionSet::handleDue(std::uint64_t now) noexcept {
   freeClosed();
 }
 
+// Over io_uring it turns out only later that there is no source port: so many are tried, and the rest next time.
+void SessionSet::handleShortage(std::uint64_t now) noexcept {
+  if (now < shortage_until_) return;
+  bool lasts = false;
+  for (int n = 0; n < kDescriptorRetries && !lasts && !without_descriptor_.empty(); ++n) {
+    Session& session = *without_descriptor_.front();
+    if (now - session.listed_at < kDescriptorRetry) return;
+    const auto outcome = connector_.begin(session, now);
+    lasts = outcome == Connector::Outcome::kNoDescriptor;
+    proceed(session, outcome);
+  }
+  shortage_until_ = now + kDescriptorRetry;
+}
+
 void SessionSet::handleDrains(std::uint64_t now) noexcept {
   while (Drain* drain = drains_.begin(now))
-    for (auto* list : {&connecting_, &without_descriptor_, &queued_, &relaying_, &ending_, &delivering_})
+    for (auto* list : {&connecting_, &without_descriptor_, &pausing_, &queued_, &relaying_, &ending_, &delivering_})
       for (Session* session = list->front(); session != nullptr; session = session->next)
         if (drain->concerns(*session)) drains_.join(*drain, *session);
   while (Session* session = drains_.next(now)) close(*session, CloseReason::kDrain);
@@ -243,7 +291,12 @@ std::uint64_t SessionSet::nextDue() const noexcept {
     if (due == 0 || at < due) due = at;
   };
   consider(connecting_, settings_.connect_timeout_ns.load(std::memory_order_relaxed));
-  consider(without_descriptor_, kDescriptorRetry);
+  if (!without_descriptor_.empty()) {
+    const std::uint64_t at = std::max(without_descriptor_.front()->listed_at + kDescriptorRetry, shortage_until_);
+    if (due == 0 || at < due) due = at;
+  }
+  consider(pausing_, 0);
+  if (look_at_ != 0 && (due == 0 || look_at_ < due)) due = look_at_;
   consider(queued_, settings_.queue_timeout_ns.load(std::memory_order_relaxed));
   if (const auto idle = settings_.idle_timeout_ns.load(std::memory_order_relaxed); idle != 0)
     consider(relaying_, idle + idle / 64);
@@ -254,7 +307,7 @@ std::uint64_t SessionSet::nextDue() const noexcept {
 
 void SessionSet::closeAll(CloseReason reason) noexcept {
   now_ = nowNs();
-  for (auto* list : {&connecting_, &without_descriptor_, &queued_, &relaying_, &ending_, &delivering_})
+  for (auto* list : {&connecting_, &without_descriptor_, &pausing_, &queued_, &relaying_, &ending_, &delivering_})
     while (Session* session = list->front()) close(*session, reason);
   freeClosed();
 }

@@ -7,9 +7,9 @@
 // the descriptors of the reactor, are guests in this set: when one of them is ready, its guest is called, or the reactor
 // has its turn.
 //
-// Life of a session: add -> connecting (-> without a descriptor, or queued) -> relaying -> closed, or -> delivering ->
-// closed. Each state is a list ordered by time, so a timeout is looked for at the front only; sessions that relay have two,
-// one for those that are ending. Worker thread only.
+// Life of a session: add -> connecting (-> without a descriptor, pausing, or queued) -> relaying -> closed, or ->
+// delivering -> closed. Each state is a list ordered by time, so a timeout is looked for at the front only; sessions that
+// relay have two, one for those that are ending. Worker thread only.
 #pragma once
 
 #include "base/fd.h"
@@ -80,9 +80,12 @@ class SessionSet final : public Relay::Owner {
 
  private:
   void proceed(Session& session, Connector::Outcome outcome) noexcept;
+  void pause(Session& session) noexcept;
   void queue(Session& session) noexcept;
   void leaveQueue(Session& session) noexcept;
   bool servePlaces() noexcept;
+  void lookAtQueue() noexcept;
+  void handleShortage(std::uint64_t now) noexcept;
   void close(Session& session, CloseReason reason) noexcept;
   void freeClosed() noexcept;
   void handleDrains(std::uint64_t now) noexcept;
@@ -112,11 +115,14 @@ class SessionSet final : public Relay::Owner {
   std::unique_ptr<Relay> relay_;
   Connector connector_;
   Drains drains_;
-  std::uint64_t now_ = 0;        // of the turn
+  std::uint64_t now_ = 0;             // of the turn
   std::uint64_t next_look_ = 1;  // for peers that are silent
+  std::uint64_t look_at_ = 0;         // the queue, for those whom a backend failed; 0: nobody in it was failed
+  std::uint64_t shortage_until_ = 0;  // till then nobody tries to get a descriptor again
 
   SessionList connecting_;
   SessionList without_descriptor_;
+  SessionList pausing_;  // until when they are listed
   SessionList queued_;
   SessionList relaying_;
   SessionList ending_;  // relaying, too

@@ -21,7 +21,8 @@ struct Settings {
   std::atomic<std::uint32_t> keepalive_interval_s{10};
   std::atomic<std::uint32_t> keepalive_count{5};
   std::atomic<std::uint32_t> user_timeout_ms{0};
-  std::atomic<std::uint32_t> retries{2};            ///< other backends tried, below Tried::kMost
+  std::atomic<std::uint32_t> retries{2};            ///< connects after the first, below Tried::kMost
+  std::atomic<std::uint32_t> workers{1};            ///< that serve
 
   Keepalive keepalive() const noexcept {
     return {keepalive_idle_s.load(std::memory_order_relaxed), keepalive_interval_s.load(std::memory_order_relaxed),

@@ -186,6 +186,7 @@ void UringRelay::handleWatched(Session& session, Side side, const Completion& co
   switch (session.state) {
     case Session::State::kConnecting:
     case Session::State::kNoDescriptor:
+    case Session::State::kPausing:
     case Session::State::kQueued: return owner_.handleAbandoned(session);
     case Session::State::kRelaying: return settleLater(session);
     case Session::State::kDelivering: return owner_.handleDelivery(session);

@@ -116,6 +116,75 @@ TEST_CASE("A reload that makes room serves those who wait", "[queue]") {
   holder.close();
 }
 
+TEST_CASE("Clients in the queue outlast a restart of the backend", "[queue]") {
+  constexpr int kClients = 40;
+  Server server(named("a"));
+  Balancer balancer(full(server).set("health.fall", 1000));
+  std::vector<std::future<bool>> clients;
+  server.stop();
+  for (int i = 0; i < kClients; ++i)
+    clients.push_back(std::async(std::launch::async, [&] { return balancer.ask() == "a"; }));
+  // Each has been refused, or waits behind one that was.
+  REQUIRE(eventually([&] { return balancer.metric("lemonade_proxy_accepted_total") == kClients; }));
+  REQUIRE(eventually([&] { return balancer.metric("lemonade_backend_connect_failures_total") >= 1; }));
+  server.restart();
+  int served = 0;
+  for (auto& client : clients) served += client.get() ? 1 : 0;
+  CHECK(served == kClients);
+}
+
+TEST_CASE("A client in the queue whose place refuses waits until queue_timeout and not for its retries", "[queue]") {
+  const int retries = GENERATE(0, 1);
+  CAPTURE(retries);
+  Server server(named("a"));
+  Balancer balancer(full(server)
+                        .set("proxy.retries", retries)
+                        .set("proxy.queue_timeout", "1500ms")
+                        .set("proxy.connect_timeout", "200ms")
+                        .set("health.fall", 1000));
+  Socket holder = holding(balancer);
+  const Stopwatch watch;
+  Socket waiting = balancer.connect();
+  REQUIRE(queued(balancer, 1));
+  server.stop();
+  holder.close();
+  CHECK(waiting.next(10s) == End::kClosed);
+  CHECK(watch.elapsed() >= 1400ms);
+  CHECK(watch.elapsed() < 3s * timeFactor());
+  CHECK(balancer.metric("lemonade_backend_connect_failures_total") > retries + 1);
+  CHECK(balancer.metric("lemonade_proxy_unserved_total", {"reason=\"queue_timeout\""}) == 1);
+}
+
+TEST_CASE("A client in the queue waits for a backend that its checks have taken down", "[queue]") {
+  Server server(named("a"));
+  Balancer balancer(full(server).realChecks().set("health.fall", 1).set("health.rise", 1));
+  Socket holder = holding(balancer);
+  Socket waiting = balancer.connect();
+  REQUIRE(queued(balancer, 1));
+  server.stop();
+  REQUIRE(eventually([&] { return balancer.admin("/readyz").status == 503; }));
+  holder.close();
+  CHECK(balancer.ask().empty());  // nobody else begins to wait
+  server.restart();
+  CHECK(waiting.receiveLine() == "a");
+}
+
+TEST_CASE("A client that queues for one backend is given another that failed it once that is back", "[queue]") {
+  Server returning(named("returning")), taken(named("a"));
+  Balancer balancer(Config()
+                        .set("strategy.algorithm", "com.example.first")
+                        .set("health.fall", 1000)
+                        .set("proxy.retries", 15)
+                        .backend("returning", returning.address())
+                        .backend("a", taken.address(), "max_connections = 1"));
+  returning.stop();
+  Socket holder = holding(balancer);
+  Socket waiting = balancer.connect();
+  REQUIRE(queued(balancer, 1));
+  returning.restart();
+  CHECK(waiting.receiveLine() == "returning");
+}
+
 TEST_CASE("A stop ends those who wait within the drain timeout", "[queue]") {
   Server server(named("a"));
   Balancer balancer(full(server).set("runtime.drain_timeout_millis", 500));
