@@ -6,6 +6,7 @@
 #include "app/metrics_sources.h"
 #include "app/signals.h"
 #include "base/log.h"
+#include "base/seconds.h"
 
 #include <lemonade/plugin.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@ using namespace std::chrono_literals;
 const std::string kAbi = std::to_string(LEMONADE_ABI_MAJOR) + "." + std::to_string(LEMONADE_ABI_MINOR);
 constexpr auto kReloadWait = 30s;
 constexpr Duration kCloseWhenDown = 1s;
+constexpr Duration kLimitLook = 250ms;
 constexpr int kRampSteps = 20;
 constexpr Duration kShortestRampStep = 100ms;
 constexpr Duration kPublishAgain = 20ms;
@@ -64,6 +66,7 @@ LoadBalancer::~LoadBalancer() {
   loop_.run([this] {
     loop_.cancel(reclaiming_);
     loop_.cancel(ramping_);
+    loop_.cancel(limit_timer_);
     loop_.cancel(drain_timer_);
     descriptors_.stop();
   });
@@ -80,6 +83,7 @@ Status LoadBalancer::start() {
     if (status = commitOrSay(*preparation_); !status) return;
     watchdog_.serve([this](int signal) { loop_.post([this, signal] { onSignal(signal); }); });
     proxy_.start();
+    limit_timer_ = loop_.every(kLimitLook, [this] { proxy_.watchLimit(nowNs()); });
     log::info("app", "ready",
               {{"backends", pool_.backends()->size()},
                {"eligible", pool_.eligibleCount()},
@@ -179,8 +183,20 @@ void LoadBalancer::publishNow() {
   if (std::exchange(panicking_, pool_.panic()) != pool_.panic())
     panicking_ ? log::warning("balance", "too few backends are fit: all are used, see health.panic_threshold")
                : log::info("balance", "enough backends are fit again: only these are used");
+  tellWhoIsLeft();
   proxy_.wake();
   reclaimSoon(10ms);
+}
+
+void LoadBalancer::tellWhoIsLeft() {
+  const bool stranded = pool_.eligibleCount() == 0;
+  if (stranded == (stranded_ns_ != 0)) return;
+  const std::uint64_t since = std::exchange(stranded_ns_, stranded ? nowNs() : 0);
+  if (stranded)
+    log::error("balance", "no backend is left, clients are turned away",
+               {{"backends", std::to_string(pool_.backends()->size())}});
+  else
+    log::info("balance", "a backend is back, clients are served again", {{"after", secondsText(nowNs() - since)}});
 }
 
 // Idle workers announce themselves when woken; sessions of backends and workers that left have till their drain ends.

@@ -70,6 +70,7 @@ class LoadBalancer {
   void onFlip(const std::shared_ptr<Backend>& backend);
   void publish();
   void publishNow();
+  void tellWhoIsLeft();
   void publishSoon();
   void reclaimSoon(Duration delay);
 
@@ -128,6 +129,8 @@ class LoadBalancer {
   bool cleared_ = false;                  // control thread: the pool has no strategy any more
   bool publishing_ = false;               // control thread: a publish is posted
   bool panicking_ = false;                // control thread: the view published last uses all backends
+  std::uint64_t stranded_ns_ = 0;         // control thread: since when no backend is eligible; 0: one is
+  ControlLoop::TimerId limit_timer_ = 0;  // control thread: looks whether max_connections is still reached
   ControlLoop::TimerId ramping_ = 0;      // control thread: the next step of a slow start
   ControlLoop::TimerId reclaiming_ = 0;   // control thread
   ControlLoop::TimerId drain_timer_ = 0;  // control thread

@@ -52,7 +52,7 @@ void Acceptor::watch(bool on) {
   for (auto& source : sources_) watch(*source, on);
 }
 
-void Acceptor::accept(const Source& source) {
+void Acceptor::accept(Source& source) {
   for (int i = 0; i < kBatch; ++i) {
     if (!admission_.enter()) return pauseForRoom();
     if (!acceptOne(source)) return;
@@ -61,7 +61,7 @@ void Acceptor::accept(const Source& source) {
 
 // The place in the admission is taken already; an accept that came to nothing gives it back, which also wakes whoever saw
 // none free meanwhile.
-bool Acceptor::acceptOne(const Source& source) {
+bool Acceptor::acceptOne(Source& source) {
   sockaddr_storage peer;
   socklen_t size = sizeof(peer);
   const int fd = ::accept4(source.listener->fd(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -69,9 +69,11 @@ bool Acceptor::acceptOne(const Source& source) {
     const int error = errno;
     admission_.leave();
     if (error == EINTR || error == ECONNABORTED) return true;
+    source.behind = false;
     if (error != EAGAIN && error != EWOULDBLOCK) handleError(error);
     return false;
   }
+  if (source.behind) seat_.counters.waited.add();
   sessions_.add(Fd(fd), Address(reinterpret_cast<const sockaddr*>(&peer), size),
                 source.listener->address().port());
   return true;
@@ -98,6 +100,10 @@ void Acceptor::want(bool room) {
 void Acceptor::pauseForRoom() {
   watch(false);
   want(true);
+  for (auto& source : sources_) source->behind = true;
+  if (admission_.noteFull(nowNs()))
+    log::warning("proxy", "max_connections is reached, further clients wait",
+                 {{"max_connections", std::to_string(admission_.limit())}});
   // A place that became free before that has told nobody.
   if (admission_.hasRoom()) seat_.wake();
 }

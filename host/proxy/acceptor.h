@@ -52,10 +52,11 @@ class Acceptor {
 
     Acceptor& acceptor;
     const std::shared_ptr<const Listener> listener;
+    bool behind = false;  // clients may wait there that came while there was no room
   };
 
-  void accept(const Source& source);
-  bool acceptOne(const Source& source);
+  void accept(Source& source);
+  bool acceptOne(Source& source);
   void handleError(int error);
   void watch(Source& source, bool on);
   void watch(bool on);

@@ -41,6 +41,18 @@ class Admission {
   void startWanting() noexcept { wanting_.fetch_add(1); }
   void stopWanting() noexcept { wanting_.fetch_sub(1); }
 
+  /// A client may have come that found no place. True where nobody has said so since settle(). Worker threads.
+  bool noteFull(std::uint64_t now) noexcept {
+    last_full_.store(now, std::memory_order_relaxed);
+    std::uint64_t never = 0;
+    return full_since_.load() == 0 && full_since_.compare_exchange_strong(never, now);
+  }
+  /// When that was said first, since settle(), and last; monotonic nanoseconds, 0: not yet.
+  std::uint64_t fullSince() const noexcept { return full_since_.load(); }
+  std::uint64_t lastFull() const noexcept { return last_full_.load(std::memory_order_relaxed); }
+  /// It is over. Who is told by noteFull() from now on begins anew. Control thread.
+  void settle() noexcept { full_since_.store(0); }
+
   bool hasRoom() const noexcept { return taken_.load() < limit_.load(); }
   std::uint32_t taken() const noexcept { return taken_.load(); }
   std::uint32_t limit() const noexcept { return limit_.load(std::memory_order_relaxed); }
@@ -60,6 +72,8 @@ class Admission {
   std::function<void()> on_empty_ = [] {};
   alignas(64) std::atomic<std::uint32_t> taken_{0};
   std::atomic<std::uint32_t> wanting_{0};
+  alignas(64) std::atomic<std::uint64_t> full_since_{0};
+  std::atomic<std::uint64_t> last_full_{0};
 };
 
 }  // namespace lemonade::proxy

@@ -2,6 +2,7 @@
 #include "proxy/proxy.h"
 
 #include "base/log.h"
+#include "base/seconds.h"
 
 #include <algorithm>
 #include <chrono>
@@ -21,6 +22,8 @@ using namespace std::chrono_literals;
 
 /// How long a worker may take to come to a task: it is never longer away than what one batch of events takes.
 constexpr auto kPatience = 2s;
+/// So long there must be room for clients, before that is believed.
+constexpr std::uint64_t kRoomFor = 1'000'000'000;
 
 /// Counts tasks that have ended.
 class Done {
@@ -123,6 +126,7 @@ Status Proxy::prepareWorkers(std::uint32_t count) try {
 
 void Proxy::setWorkers(std::uint32_t count, DrainTime time) {
   const std::uint32_t before = serving_.exchange(count);
+  settings_.workers.store(count);
   if (!started_) return;
   if (count > before)
     runOn(before, count, [listeners = listeners_](Worker& worker) {
@@ -184,6 +188,24 @@ bool Proxy::stop() {
   listeners_.clear();
   workers_.clear();
   return true;
+}
+
+// Under a load that is near the limit all the time, that is one time and not many.
+void Proxy::watchLimit(std::uint64_t now) {
+  const std::uint64_t since = admission_.fullSince();
+  const bool reached = !admission_.hasRoom();
+  if (since == 0 || reached) {
+    room_since_ns_ = 0;
+    return;
+  }
+  if (room_since_ns_ <= admission_.lastFull()) room_since_ns_ = now;
+  if (now - room_since_ns_ < kRoomFor) return;
+  std::uint64_t waited = 0;
+  for (const auto* counters : this->counters()) waited += counters->waited.value();
+  log::info("proxy", "max_connections is no longer reached",
+            {{"for", secondsText(room_since_ns_ - since)},
+             {"waited", std::to_string(waited - std::exchange(waited_before_, waited))}});
+  admission_.settle();
 }
 
 void Proxy::wake() noexcept {

@@ -65,6 +65,9 @@ class Proxy {
   /// Has every worker pass a quiescent point soon, also an idle one. Any thread.
   void wake() noexcept;
 
+  /// Says that max_connections is no longer reached, once that is so for a while. To be called a few times a second.
+  void watchLimit(std::uint64_t now);
+
   /// Sessions now. Any thread.
   std::uint32_t sessions() const noexcept { return admission_.taken(); }
   /// How many workers serve. Any thread.
@@ -90,6 +93,8 @@ class Proxy {
   std::atomic<std::uint32_t> next_offered_{0};    // any worker
   std::vector<std::unique_ptr<Worker>> workers_;  // null where one has ended; from serving_ on they take no clients
   std::function<void()> empty_;
+  std::uint64_t room_since_ns_ = 0;  // after max_connections was reached; 0: it still is, or never was
+  std::uint64_t waited_before_ = 0;  // clients, until it was reached
   bool started_ = false;
 };
 

@@ -149,4 +149,19 @@ TEST_CASE("Readiness follows the backends", "[health]") {
   CHECK(eventually([&] { return balancer.admin("/readyz").status == 200; }));
 }
 
+TEST_CASE("The log says when no backend is left and when one is back", "[health]") {
+  Server a(named("a")), b(named("b"));
+  Balancer balancer(Config().realChecks().backend("a", a.address()).backend("b", b.address()));
+  REQUIRE(eventually([&] { return balancer.admin("/readyz").status == 200; }));
+  a.stop();
+  REQUIRE(eventually([&] { return balancer.backend("a")->getValue<std::string>("state") == "down"; }));
+  CHECK(balancer.process().countLog("no backend is left") == 0);
+  b.stop();
+  balancer.process().waitForLog("no backend is left");
+  a.restart();
+  const auto line = balancer.process().waitForLog("a backend is back");
+  CHECK(field(line, "after").back() == 's');
+  CHECK(balancer.process().countLog("no backend is left") == 1);
+}
+
 }  // namespace lemonade::test

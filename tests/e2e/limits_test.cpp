@@ -241,6 +241,53 @@ TEST_CASE("With source ports used up the log says so and another backend is trie
   });
 }
 
+TEST_CASE("Without a source port to any backend a client waits and no backend is blamed", "[limits]") {
+  if (!isRoot()) return skip("only root can have a network of its own");
+  const std::string host = GENERATE("127.0.0.1", "[::1]");
+  CAPTURE(host);
+  inOwnNetwork([&host] {
+    std::ofstream("/proc/sys/net/ipv4/ip_local_port_range") << "40000 40003";
+    Server a(named("a"), host + ":5001");
+    std::list<Socket> taken;
+    while (taken.size() < 4) taken.push_back(Socket::connect(a.address()));
+    Balancer balancer(Config()
+                          .set("proxy.listen_address", "127.0.0.1:5000")
+                          .set("admin.listen_address", "127.0.0.1:5003")
+                          .set("proxy.retries", 0)
+                          .backend("a", a.address()));
+    Socket client = Socket::connect(balancer.address(), "127.0.0.2:30000");
+    REQUIRE(eventually([&] { return balancer.metric("lemonade_proxy_port_waits_total") >= 3; }));
+    CHECK(client.staysOpen(0ms));
+    for (auto& one : taken) one.reset();
+    CHECK(client.receiveLine() == "a");
+    CHECK(balancer.metric("lemonade_backend_connect_failures_total") == 0);
+    CHECK(balancer.metric("lemonade_health_ejections_total") == 0);
+  });
+}
+
+TEST_CASE("The log says once when max_connections is reached and once when that is over", "[limits]") {
+  Server server(named("a"));
+  Balancer balancer(Config().set("proxy.max_connections", 2).backend("a", server.address()));
+  std::list<Socket> clients;
+  for (int i = 0; i < 2; ++i) REQUIRE(clients.emplace_back(balancer.connect()).receiveLine() == "a");
+  std::list<Socket> waiting;
+  for (int i = 0; i < 3; ++i) waiting.push_back(balancer.connect());
+  const auto reached = balancer.process().waitForLog("max_connections is reached");
+  CHECK(field(reached, "max_connections") == "2");
+  while (!waiting.empty()) {
+    clients.pop_front();
+    CHECK(waiting.front().receiveLine() == "a");
+    clients.splice(clients.end(), waiting, waiting.begin());
+  }
+  CHECK(balancer.process().countLog("max_connections is no longer reached") == 0);
+  clients.clear();
+  const auto over = balancer.process().waitForLog("max_connections is no longer reached");
+  CHECK(field(over, "waited") == "3");
+  CHECK(field(over, "for").back() == 's');
+  CHECK(balancer.metric("lemonade_proxy_waited_total") == 3);
+  CHECK(balancer.process().countLog("max_connections is reached") == 1);
+}
+
 TEST_CASE("An idle session is closed after the idle timeout and never where it is zero", "[limits]") {
   Server server(echo());
   const auto idle = [&](const std::string& timeout) {
