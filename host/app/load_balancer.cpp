@@ -194,7 +194,7 @@ void LoadBalancer::tellWhoIsLeft() {
   const std::uint64_t since = std::exchange(stranded_ns_, stranded ? nowNs() : 0);
   if (stranded)
     log::error("balance", "no backend is left, clients are turned away",
-               {{"backends", std::to_string(pool_.backends()->size())}});
+               {{"backends", pool_.backends()->size()}});
   else
     log::info("balance", "a backend is back, clients are served again", {{"after", secondsText(nowNs() - since)}});
 }

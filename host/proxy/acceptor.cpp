@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <utility>
 
 namespace lemonade::proxy {
@@ -21,6 +22,7 @@ constexpr std::uint64_t kComplainEvery = 10'000'000'000;
 }  // namespace
 
 void Acceptor::listen(std::shared_ptr<const Listener> listener) {
+  seat_.inbox.open();
   for (const auto& source : sources_)
     if (source->listener == listener) return;
   auto source = std::make_unique<Source>(*this, std::move(listener));
@@ -36,7 +38,7 @@ void Acceptor::unlisten(const Listener& listener) {
       continue;
     }
     if (watching_) watch(**it, false);
-    while (admission_.enter() && acceptOne(**it)) {
+    while (admission_.enter() && acceptOne(**it, For::kOurselves)) {
     }
     it = sources_.erase(it);
   }
@@ -55,13 +57,13 @@ void Acceptor::watch(bool on) {
 void Acceptor::accept(Source& source) {
   for (int i = 0; i < kBatch; ++i) {
     if (!admission_.enter()) return pauseForRoom();
-    if (!acceptOne(source)) return;
+    if (!acceptOne(source, For::kAnybody)) return;
   }
 }
 
 // The place in the admission is taken already; an accept that came to nothing gives it back, which also wakes whoever saw
 // none free meanwhile.
-bool Acceptor::acceptOne(Source& source) {
+bool Acceptor::acceptOne(Source& source, For whom) {
   sockaddr_storage peer;
   socklen_t size = sizeof(peer);
   const int fd = ::accept4(source.listener->fd(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -74,9 +76,30 @@ bool Acceptor::acceptOne(Source& source) {
     return false;
   }
   if (source.behind) seat_.counters.waited.add();
-  sessions_.add(Fd(fd), Address(reinterpret_cast<const sockaddr*>(&peer), size),
-                source.listener->address().port());
+  Fd client(fd);
+  const Address address(reinterpret_cast<const sockaddr*>(&peer), size);
+  const std::uint16_t local_port = source.listener->address().port();
+  if (whom == For::kAnybody)
+    if (Seat& to = sharing_.choose(seat_); &to != &seat_ && handOver(to, client, address, local_port)) return true;
+  sessions_.add(std::move(client), address, local_port);
   return true;
+}
+
+// False where the other takes none, or memory is out: the client stays ours.
+bool Acceptor::handOver(Seat& to, Fd& client, const Address& address, std::uint16_t local_port) noexcept {
+  std::unique_ptr<Newcomer> newcomer(new (std::nothrow) Newcomer{std::move(client), address, local_port, nullptr});
+  if (newcomer == nullptr) return false;
+  switch (to.inbox.put(newcomer, nowNs())) {
+    case Inbox::Handed::kFirst: to.wake(); return true;
+    case Inbox::Handed::kMore: return true;
+    case Inbox::Handed::kRefused: client = std::move(newcomer->client); return false;
+  }
+  return false;
+}
+
+void Acceptor::takeIn(std::unique_ptr<Newcomer> newcomers) noexcept {
+  for (; newcomers != nullptr; newcomers = std::move(newcomers->next))
+    sessions_.add(std::move(newcomers->client), newcomers->address, newcomers->local_port);
 }
 
 void Acceptor::handleError(int error) {
@@ -103,7 +126,7 @@ void Acceptor::pauseForRoom() {
   for (auto& source : sources_) source->behind = true;
   if (admission_.noteFull(nowNs()))
     log::warning("proxy", "max_connections is reached, further clients wait",
-                 {{"max_connections", std::to_string(admission_.limit())}});
+                 {{"max_connections", admission_.limit()}});
   // A place that became free before that has told nobody.
   if (admission_.hasRoom()) seat_.wake();
 }
@@ -127,6 +150,7 @@ void Acceptor::handleDue(std::uint64_t now) {
 void Acceptor::leave() {
   watch(false);
   sources_.clear();
+  takeIn(seat_.inbox.close());
   reset();
 }
 
@@ -137,6 +161,7 @@ void Acceptor::look() {
 
 void Acceptor::stop() {
   while (!sources_.empty()) unlisten(*sources_.back()->listener);
+  takeIn(seat_.inbox.close());
   reset();
 }
 

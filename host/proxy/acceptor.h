@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Accepts clients for one worker. All workers share each listening socket, and the kernel wakes one of those that wait,
-// in turn; it accepts all that have come, in small batches. Without a free place, or without descriptors, it stops
+// in turn; it accepts all that have come, in small batches, and hands those to others of which it has more than its share.
+// Without a free place, or without descriptors, it stops
 // watching instead of spinning, and goes on when told that there is room or when the pause is over. Worker thread only.
 #pragma once
 
@@ -9,6 +10,7 @@
 #include "proxy/listener.h"
 #include "proxy/seat.h"
 #include "proxy/session_set.h"
+#include "proxy/sharing.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -19,8 +21,8 @@ namespace lemonade::proxy {
 
 class Acceptor {
  public:
-  Acceptor(SessionSet& sessions, Admission& admission, Seat& seat)
-      : sessions_(sessions), admission_(admission), seat_(seat) {}
+  Acceptor(SessionSet& sessions, Admission& admission, Sharing& sharing, Seat& seat)
+      : sessions_(sessions), admission_(admission), sharing_(sharing), seat_(seat) {}
   ~Acceptor() { stop(); }
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
@@ -30,6 +32,8 @@ class Acceptor {
   /// Takes in the clients that have already connected to a listener, as far as there are places, and lets go of it.
   void unlisten(const Listener& listener);
 
+  /// Takes in the clients that other workers have handed to this one.
+  void takeNewcomers() noexcept { takeIn(seat_.inbox.takeAll()); }
   /// Goes on accepting if it stopped for want of places.
   void resume();
   /// Goes on accepting if a pause for want of descriptors is over.
@@ -56,7 +60,10 @@ class Acceptor {
   };
 
   void accept(Source& source);
-  bool acceptOne(Source& source);
+  enum class For { kAnybody, kOurselves };
+  bool acceptOne(Source& source, For whom);
+  bool handOver(Seat& to, Fd& client, const Address& address, std::uint16_t local_port) noexcept;
+  void takeIn(std::unique_ptr<Newcomer> newcomers) noexcept;
   void handleError(int error);
   void watch(Source& source, bool on);
   void watch(bool on);
@@ -66,6 +73,7 @@ class Acceptor {
 
   SessionSet& sessions_;
   Admission& admission_;
+  Sharing& sharing_;
   Seat& seat_;
   std::vector<std::unique_ptr<Source>> sources_;
   std::size_t next_source_ = 0;

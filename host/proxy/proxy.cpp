@@ -113,7 +113,7 @@ Status Proxy::prepareWorkers(std::uint32_t count) try {
   if (count > most()) workers_.resize(count);
   for (std::uint32_t i = 0; i < count; ++i) {
     if (workers_[i] != nullptr) continue;
-    auto worker = std::make_unique<Worker>(i, relay_, seats_[i], pool_, settings_, admission_);
+    auto worker = std::make_unique<Worker>(i, relay_, seats_[i], sharing_, pool_, settings_, admission_);
     if (const Status started = worker->start(); !started) return cannotMake(count, started.error().message);
     workers_[i] = std::move(worker);
   }
@@ -204,7 +204,7 @@ void Proxy::watchLimit(std::uint64_t now) {
   for (const auto* counters : this->counters()) waited += counters->waited.value();
   log::info("proxy", "max_connections is no longer reached",
             {{"for", secondsText(room_since_ns_ - since)},
-             {"waited", std::to_string(waited - std::exchange(waited_before_, waited))}});
+             {"waited", waited - std::exchange(waited_before_, waited)}});
   admission_.settle();
 }
 

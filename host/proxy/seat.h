@@ -5,6 +5,7 @@
 
 #include "balance/counters.h"
 #include "base/fd.h"
+#include "proxy/inbox.h"
 
 #include <atomic>
 #include <cstdint>
@@ -25,6 +26,8 @@ struct Seat {
   /// Somebody has rung for such a place, for the session that waited longest then, which queued at this time; 0: nobody
   /// since the worker looked.
   std::atomic<std::uint64_t> place_offered{0};
+  /// Clients that other workers hand to this one; a ring for the first.
+  Inbox inbox;
   Fd wake_fd;
 };
 

@@ -31,15 +31,15 @@ using Observer = Poco::NObserver<Worker, ReadableNotification>;
 Worker::Reactor::Reactor(Quiescence& quiescence, std::uint32_t worker)
     : SocketReactor(Poco::Timespan(Poco::Timespan::DAYS)), quiescence_(quiescence), worker_(worker) {}
 
-Worker::Worker(std::uint32_t index, RelayKind relay, Seat& seat, Pool& pool, const Settings& settings,
-               Admission& admission)
+Worker::Worker(std::uint32_t index, RelayKind relay, Seat& seat, Sharing& sharing, Pool& pool,
+               const Settings& settings, Admission& admission)
     : index_(index),
       seat_(seat),
       pool_(pool),
       timer_fd_(ownedFd(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create")),
       reactor_(pool.quiescence(), index),
       sessions_(index, relay, pool, settings, admission, seat),
-      acceptor_(sessions_, admission, seat),
+      acceptor_(sessions_, admission, sharing, seat),
       sessions_socket_(sessions_.fd()),
       timer_socket_(timer_fd_.get()),
       wake_socket_(seat.wake_fd.get()),
@@ -129,6 +129,7 @@ void Worker::onWake(const Poco::AutoPtr<ReadableNotification>&) {
     reactor_.stop();
     sessions_.leave();
   }
+  acceptor_.takeNewcomers();
   sessions_.handlePlaces();
   acceptor_.resume();
   arm();

@@ -31,7 +31,8 @@ namespace lemonade::proxy {
 class Worker : public Poco::Runnable {
  public:
   /// The seat, which must outlive the worker, is its own meanwhile.
-  Worker(std::uint32_t index, RelayKind relay, Seat& seat, Pool& pool, const Settings& settings, Admission& admission);
+  Worker(std::uint32_t index, RelayKind relay, Seat& seat, Sharing& sharing, Pool& pool, const Settings& settings,
+         Admission& admission);
   /// Stops and joins the thread; sessions that are left are closed.
   ~Worker() override;
 

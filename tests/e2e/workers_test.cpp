@@ -12,6 +12,7 @@
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
+#include <numeric>
 #include <thread>
 
 namespace lemonade::test {
@@ -110,6 +111,35 @@ TEST_CASE("Clients that come one by one are shared by the workers evenly", "[wor
   const auto sessions = s.sessions();
   CAPTURE(sessions);
   CHECK(*std::min_element(sessions.begin(), sessions.end()) >= 8);
+}
+
+TEST_CASE("Clients that come at once are shared by the workers evenly", "[workers]") {
+  const int workers = GENERATE(2, 8);
+  CAPTURE(workers);
+  Served s(workers);
+  const int clients = 16 * workers;
+  const std::string address = s.balancer.address();
+  for (int i = 0; i < clients; ++i) s.clients.push_back(Socket::connect(address));
+  for (auto& client : s.clients) Served::ask(client);
+  const auto sessions = s.sessions();
+  CAPTURE(sessions);
+  CHECK(std::accumulate(sessions.begin(), sessions.end(), 0) == clients);
+  CHECK(*std::max_element(sessions.begin(), sessions.end()) <= 20);
+}
+
+TEST_CASE("Clients of a burst are served by the workers that are left while others end", "[workers]") {
+  Served s(8);
+  const std::string address = s.balancer.address();
+  std::thread burst([&] {
+    for (int i = 0; i < 200; ++i) s.clients.push_back(Socket::connect(address));
+  });
+  s.reload(1);
+  s.reload(4);
+  s.reload(2);
+  burst.join();
+  for (auto& client : s.clients) Served::ask(client);
+  s.clients.clear();
+  CHECK(eventually([&] { return s.balancer.metric("lemonade_proxy_sessions") == 0; }));
 }
 
 TEST_CASE("A client wakes the one worker that serves it", "[workers]") {

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+#include "proxy/sharing.h"
+
+#include "base/clock.h"
+
+#include <algorithm>
+#include <cstdint>
+
+namespace lemonade::proxy {
+
+namespace {
+
+constexpr std::uint64_t kSlack = 2;        // sessions above the mean that are nothing
+constexpr std::uint64_t kSlackOfMean = 6;  // and this part of it
+constexpr std::uint64_t kStuck = 10'000'000;
+
+std::uint64_t load(const Seat& seat) noexcept { return seat.counters.sessions.value() + seat.inbox.waiting(); }
+
+/// True where a worker does not come to those that were handed to it: a plugin holds it up.
+bool isStuck(const Seat& seat) noexcept {
+  return seat.inbox.waiting() != 0 && nowNs() > seat.inbox.waitingSince() + kStuck;
+}
+
+}  // namespace
+
+Seat& Sharing::choose(Seat& own) noexcept {
+  const std::uint64_t mine = load(own);
+  if (mine <= kSlack) return own;
+  Seat* fewest = &own;
+  std::uint64_t least = mine, sum = 0, workers = 0;
+  for (std::uint32_t i = 0; i < seats_.size(); ++i) {
+    Seat& seat = seats_[i];
+    if (!seat.inbox.isOpen()) continue;
+    const std::uint64_t its = load(seat);
+    sum += its;
+    ++workers;
+    if (its >= least || isStuck(seat)) continue;
+    least = its;
+    fewest = &seat;
+  }
+  return mine * workers > sum + std::max(kSlack * workers, sum / kSlackOfMean) ? *fewest : own;
+}
+
+}  // namespace lemonade::proxy

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+//
+// Who takes a client that a worker has accepted: that worker itself, unless it has clearly more than its share, and then
+// the one with the fewest sessions. In a burst the worker that wakes first accepts most clients; this spreads them. Where
+// clients come one by one, the kernel has workers take turns and nobody has too many. Any worker.
+#pragma once
+
+#include "balance/per_worker.h"
+#include "proxy/seat.h"
+
+namespace lemonade::proxy {
+
+class Sharing {
+ public:
+  /// seats must outlive this.
+  explicit Sharing(PerWorker<Seat>& seats) : seats_(seats) {}
+
+  /// The seat of the worker that shall take the next client of the one that sits at `own`.
+  Seat& choose(Seat& own) noexcept;
+
+ private:
+  PerWorker<Seat>& seats_;
+};
+
+}  // namespace lemonade::proxy
