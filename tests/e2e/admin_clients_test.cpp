@@ -119,6 +119,7 @@ TEST_CASE("A request by an unknown name or of a foreign page is refused and has 
   CHECK(statusOf(get) == "HTTP/1.1 403 Forbidden");
   CHECK(get.find("hosts in [admin]") != std::string::npos);
   CHECK(balancer.process().countLog("reload") == 0);
+  balancer.process().waitForLog("admin: a request was refused");
   CHECK(balancer.process().countLog("admin: a request was refused") == 1);  // a minute has one line
   CHECK(post(host + "Origin: http://" + balancer.adminAddress() + "\r\n") == "HTTP/1.1 200 OK");
   CHECK(post("Host: localhost\r\n") == "HTTP/1.1 200 OK");
