@@ -39,11 +39,11 @@ Clients::Clients(asio::io_context& io, Fd listener, int family, const Limits& li
 
 void Clients::listen() {
   if (waiting_ || !acceptor_.is_open()) return;
-  waiting_ = true;
   acceptor_.async_wait(asio::ip::tcp::acceptor::wait_read, [this](const boost::system::error_code& error) {
     waiting_ = false;
     if (!error) accept();
   });
+  waiting_ = true;  // unless there was no memory for it
 }
 
 void Clients::accept() {
@@ -85,12 +85,12 @@ bool Clients::makeRoom() {
 
 /// The client stays in the queue, so the listener stays readable: without a pause this would spin.
 void Clients::pause() {
-  waiting_ = true;
   pause_.expires_after(kPause);
   pause_.async_wait([this](const boost::system::error_code&) {
     waiting_ = false;
     listen();
   });
+  waiting_ = true;
 }
 
 void Clients::finish() {

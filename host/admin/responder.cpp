@@ -21,6 +21,12 @@ void reply(const Question& question, Response response) {
   question.done(std::make_shared<const Response>(encoded(std::move(response), question.coding)));
 }
 
+/// A client that there is no memory to answer is ended by its deadline.
+void tell(const Question& question, const Responder::Shared& response) noexcept try {
+  question.done(response);
+} catch (const std::bad_alloc&) {
+}
+
 bool alike(const Question& one, const Question& other) {
   return one.coding == other.coding && one.request.query == other.request.query &&
          one.request.accept == other.request.accept;
@@ -54,8 +60,13 @@ void Responder::answer(Question question) {
 void Responder::begin(const Slow& slow, Question question) {
   const std::string path = question.request.path;
   const auto [lane, idle] = lanes_.try_emplace(path, Lane{&slow.handler, {}, {}});
-  lane->second.waiting.push_back(std::move(question));
-  if (idle) runNext(path);
+  try {
+    lane->second.waiting.push_back(std::move(question));
+    if (idle) runNext(path);
+  } catch (const std::bad_alloc&) {
+    if (idle) abandon(path);  // it would wait for an answer that nobody makes
+    throw;
+  }
 }
 
 void Responder::runNext(const std::string& path) {
@@ -82,8 +93,19 @@ void Responder::runNext(const std::string& path) {
 }
 
 void Responder::finished(const std::string& path, const Shared& response) {
-  for (const auto& question : std::exchange(lanes_.at(path).running, {})) question.done(response);
-  runNext(path);
+  for (const auto& question : std::exchange(lanes_.at(path).running, {})) tell(question, response);
+  try {
+    runNext(path);
+  } catch (const std::bad_alloc&) {
+    abandon(path);
+    throw;
+  }
+}
+
+/// Those that wait there are ended by their deadline.
+void Responder::abandon(const std::string& path) {
+  lanes_.erase(path);
+  on_idle();
 }
 
 void Responder::begin(const Late& late, Question question) {
@@ -91,9 +113,14 @@ void Responder::begin(const Late& late, Question question) {
   const auto request = question.request;
   auto& pending =
       pending_.try_emplace(id, Pending{std::move(question), asio::steady_timer(*io_, late.patience)}).first->second;
-  pending.patience.async_wait([this, id, &late](const boost::system::error_code& error) {
-    if (!error) settle(id, late.meanwhile);
-  });
+  try {
+    pending.patience.async_wait([this, id, &late](const boost::system::error_code& error) {
+      if (!error) settle(id, late.meanwhile);
+    });
+  } catch (const std::bad_alloc&) {
+    pending_.erase(id);
+    throw;
+  }
   // The answer may come when this server is gone.
   const Answer answer = [this, id, io = std::weak_ptr(io_)](Response response) {
     if (const auto alive = io.lock())

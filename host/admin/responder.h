@@ -59,6 +59,7 @@ class Responder {
 
   void begin(const Slow& slow, Question question);
   void runNext(const std::string& path);
+  void abandon(const std::string& path);
   void finished(const std::string& path, const Shared& response);
   void begin(const Late& late, Question question);
   void settle(std::uint64_t id, Response response);

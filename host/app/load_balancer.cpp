@@ -171,6 +171,7 @@ void LoadBalancer::publish() try {
 }
 
 void LoadBalancer::publishNow() {
+  if (pool_.strategy() == nullptr) return;  // it has stopped meanwhile
   loop_.cancel(std::exchange(ramping_, 0));
   if (cleared_) return;
   const std::uint64_t began_ns = nowNs();

@@ -137,7 +137,7 @@ void addProcess(SnapshotBuilder& builder, const ProcessFacts& facts) {
       .add(real(facts.last_reload_duration_ns) / 1e9);
   builder.gauge("lemonade_plugin_mapped_generations", "Images of plugins in memory, those of retired generations included.")
       .add(real(facts.mapped_generations));
-  builder.counter("lemonade_log_lines_dropped_total", "Log lines dropped because the log could not keep up.")
+  builder.counter("lemonade_log_lines_dropped_total", "Log lines dropped because the log could not keep up or memory was out.")
       .add(real(facts.log_dropped));
   builder.counter("lemonade_health_checks_total", "Health checks that ended.").add(real(facts.health_checks));
   builder.counter("lemonade_health_check_failures_total", "Health checks that failed.")
@@ -174,6 +174,7 @@ void addProxy(SnapshotBuilder& builder, std::span<const ProxyCounters* const> wo
   count("lemonade_proxy_descriptor_waits_total", "Connects put off for want of descriptors.",
         &ProxyCounters::descriptor_waits);
   count("lemonade_proxy_port_waits_total", "Connects put off for want of source ports.", &ProxyCounters::port_waits);
+  count("lemonade_proxy_no_memory_total", "Client connections that ended for want of memory.", &ProxyCounters::no_memory);
   count("lemonade_proxy_drain_closed_total", "Sessions closed because the drain timeout was over.",
         &ProxyCounters::drain_closed);
 }

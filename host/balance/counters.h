@@ -62,6 +62,7 @@ struct alignas(64) ProxyCounters {
   Counter accept_errors;        ///< accepts that failed, such as for want of descriptors
   Counter descriptor_waits;     ///< connects put off for want of descriptors
   Counter port_waits;           ///< connects put off for want of source ports
+  Counter no_memory;            ///< client connections that ended for want of memory
   Counter drain_closed;         ///< sessions closed because the drain timeout was over
 };
 

@@ -38,19 +38,25 @@ Publisher::~Publisher() { stop(Duration::zero()); }
 void Publisher::configure(const SinkLimits& limits, std::vector<SinkHandle> handles) {
   std::erase_if(retired_, [](const auto& sink) { return sink.expired(); });
   auto leaving = sinks();
-  SinkList next;
-  for (auto& handle : handles) {
-    const auto kept = std::ranges::find_if(leaving, [&](const auto& sink) { return sink->handle() == handle; });
-    if (kept != leaving.end()) {
-      (*kept)->configure(limits);
-      next.push_back(std::move(*kept));
-      leaving.erase(kept);
-      continue;
+  SinkList next, begun;
+  try {
+    for (auto& handle : handles) {
+      const auto kept = std::ranges::find_if(leaving, [&](const auto& sink) { return sink->handle() == handle; });
+      if (kept != leaving.end()) {
+        (*kept)->configure(limits);
+        next.push_back(std::move(*kept));
+        leaving.erase(kept);
+        continue;
+      }
+      auto& counters = counters_[handle->info().id];
+      if (!counters) counters = std::make_shared<SinkCounters>();
+      next.push_back(std::make_shared<Sink>(std::move(handle), limits, counters, undertaker_));
+      begun.push_back(next.back());
+      next.back()->start();
     }
-    auto& counters = counters_[handle->info().id];
-    if (!counters) counters = std::make_shared<SinkCounters>();
-    next.push_back(std::make_shared<Sink>(std::move(handle), limits, counters, undertaker_));
-    next.back()->start();
+  } catch (...) {
+    for (const auto& sink : begun) sink->close(0);
+    throw;
   }
   {
     const std::lock_guard lock(mutex_);

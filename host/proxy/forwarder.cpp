@@ -46,6 +46,8 @@ Forwarder::Flow Forwarder::forward(Session& session, Endpoint& from, Endpoint& t
       noteEnd(session, from);
     } else if (wouldBlock(errno)) {
       from.readable = false;
+    } else if (errno == ENOMEM || errno == ENOBUFS) {
+      return Flow::kNoMemory;
     } else if (errno != EINTR) {
       from.readable = false;
       from.reset = true;

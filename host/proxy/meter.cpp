@@ -154,6 +154,7 @@ void Meter::countEnd(Session& session, BackendCounters& counters, std::uint64_t 
 
 void Meter::closed(Session& session, std::uint64_t now) noexcept {
   if (session.reason == CloseReason::kClientReset) counters_.client_resets.add();
+  if (session.reason == CloseReason::kNoMemory) counters_.no_memory.add();
   if (session.reason == CloseReason::kDrain) counters_.drain_closed.add();
   if (session.reason == CloseReason::kNoBackend) counters_.no_backend.add();
   if (session.reason == CloseReason::kConnectFailed) counters_.connect_failed.add();

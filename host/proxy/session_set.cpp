@@ -43,6 +43,7 @@ void SessionSet::detach() noexcept {
 void SessionSet::add(Fd client, const Address& address, std::uint16_t local_port) noexcept {
   auto* session = new (std::nothrow) Session;
   if (session == nullptr) {
+    meter_.counters().no_memory.add();
     admission_.leave();
     return;
   }

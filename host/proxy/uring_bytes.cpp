@@ -81,6 +81,8 @@ void UringRelay::handleReceived(Session& session, Side side, const Completion& c
   } else if (completion.result == -EINTR || completion.result == -EAGAIN || completion.result == -ECANCELED) {
     from.eager = false;
     want(session, side);
+  } else if (completion.result == -ENOMEM && session.state == Session::State::kRelaying) {
+    owner_.handleNoMemory(session);
   } else {
     handleReceiveFailed(session, side);
   }
