@@ -127,7 +127,8 @@ std::string formatText(const Event& event) {
   line += kLevelNames[static_cast<std::size_t>(event.level)];
   line += ' ';
   appendEscaped(line, event.component, false);
-  line += ": ";
+  line += ':';
+  if (!event.message.empty()) line += ' ';
   appendEscaped(line, event.message, false);
   for (const auto& field : event.fields) {
     line += ' ';

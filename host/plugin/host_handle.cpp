@@ -9,6 +9,8 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <vector>
 
 namespace lemonade::plugin {
 
@@ -23,6 +25,18 @@ log::Level levelOf(std::uint32_t level) {
   if (level <= LEMONADE_LOG_ERROR) return log::Level::kError;
   if (level == LEMONADE_LOG_WARNING) return log::Level::kWarning;
   return level == LEMONADE_LOG_INFO ? log::Level::kInfo : log::Level::kDebug;
+}
+
+/// Nothing where the plugin is newer than this host.
+std::optional<log::Value> valueOf(const lemonade_log_field_t& field) {
+  switch (field.type) {
+    case LEMONADE_FIELD_TEXT: return log::Value(view(field.text));
+    case LEMONADE_FIELD_INTEGER: return log::Value(field.integer);
+    case LEMONADE_FIELD_NUMBER:
+      return log::Value(log::Decimal{field.number, static_cast<int>(std::min(field.places, 17U))});
+    case LEMONADE_FIELD_BOOLEAN: return log::Value(field.integer != 0);
+    default: return std::nullopt;
+  }
 }
 
 }  // namespace
@@ -123,6 +137,28 @@ lemonade_status_t HostHandle::registerMetric(void* context, std::uint32_t type, 
   }
 }
 
-const void* HostHandle::extension(void*, lemonade_str_t) noexcept { return nullptr; }
+const void* HostHandle::extension(void*, lemonade_str_t id) noexcept {
+  static constexpr lemonade_log_fields_t kLogFields = {sizeof(lemonade_log_fields_t), 0, writeFields};
+  return view(id) == LEMONADE_LOG_FIELDS_EXTENSION ? &kLogFields : nullptr;
+}
+
+void HostHandle::writeFields(void* context, std::uint32_t level, lemonade_str_t message,
+                             const lemonade_log_field_t* fields, std::uint32_t count, std::uint32_t stride) noexcept {
+  auto& self = of(context);
+  if (self.revoked_.load(std::memory_order_acquire)) return;
+  if (!lemonade::log::enabled(self.plugin_id_, levelOf(level))) return;
+  try {
+    std::vector<lemonade::log::Field> known;
+    known.reserve(count);
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const auto* bytes = reinterpret_cast<const char*>(fields) + std::uint64_t{i} * stride;
+      const auto& field = *reinterpret_cast<const lemonade_log_field_t*>(bytes);
+      if (const auto value = valueOf(field)) known.push_back({view(field.name), *value});
+    }
+    lemonade::log::write(levelOf(level), self.plugin_id_, view(message), known);
+  } catch (...) {
+    // As above.
+  }
+}
 
 }  // namespace lemonade::plugin

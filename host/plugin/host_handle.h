@@ -8,6 +8,7 @@
 #include "plugin/metric_cells.h"
 
 #include <lemonade/host.h>
+#include <lemonade/log_fields.h>
 
 #include <atomic>
 #include <map>
@@ -38,6 +39,8 @@ class HostHandle {
   static lemonade_status_t registerMetric(void* context, std::uint32_t type, lemonade_str_t name, lemonade_str_t help,
                                           lemonade_metric_cell_t** cell) noexcept;
   static const void* extension(void* context, lemonade_str_t id) noexcept;
+  static void writeFields(void* context, std::uint32_t level, lemonade_str_t message,
+                          const lemonade_log_field_t* fields, std::uint32_t count, std::uint32_t stride) noexcept;
 
   // Constant after construction.
   lemonade_host_t table_{};

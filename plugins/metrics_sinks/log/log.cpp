@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
 // Writes what happened since the last interval to the log: one line for the balancer, and one for each backend that did
-// something, the busiest first.
+// something, the busiest first. Errors of a backend are connects that failed, resets, and closes before an answer; those of
+// the balancer are all of these and the clients that it turned away.
 //
 // It keeps what the counters said at the last flush, by series id, so every number is a difference; percentiles come
 // from the differences of histogram buckets and are those of the interval alone.
 #include <cmath>
-#include <cstdio>
+#include <lemonade/sdk/log_fields.hpp>
 #include <lemonade/sdk/metrics_sink.hpp>
 #include <map>
 #include <unordered_map>
@@ -14,6 +15,7 @@
 
 namespace {
 
+using lemonade::sdk::field;
 using lemonade::sdk::view;
 
 /// Samples of one interval, by bucket.
@@ -51,19 +53,6 @@ struct Row {
   bool idle() const noexcept { return active == 0 && sessions == 0 && exchanges == 0 && errors == 0; }
 };
 
-/// A value that cannot be taken for several words of the line, nor end it.
-std::string word(std::string_view text) {
-  bool plain = !text.empty();
-  for (const char c : text) plain = plain && static_cast<unsigned char>(c) > ' ' && c != '"' && c != '\\' && c != '=';
-  if (plain) return std::string(text);
-  std::string quoted = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') quoted += '\\';
-    quoted += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
-  }
-  return quoted + '"';
-}
-
 class Log : public lemonade::sdk::MetricsSink {
  public:
   static constexpr lemonade_option_t kOptions[] = {
@@ -73,7 +62,7 @@ class Log : public lemonade::sdk::MetricsSink {
   };
 
   Log(lemonade::sdk::Host host, const lemonade::sdk::Options& options)
-      : host_(host), lines_(static_cast<std::size_t>(options.integer("backends"))) {}
+      : log_(host), lines_(static_cast<std::size_t>(options.integer("backends"))) {}
 
   void flush(const lemonade::sdk::Snapshot& snapshot, std::uint64_t) {
     const auto& raw = snapshot.raw();
@@ -91,13 +80,16 @@ class Log : public lemonade::sdk::MetricsSink {
  private:
   using OldValues = std::unordered_map<std::uint64_t, double>;
   using OldBuckets = std::unordered_map<std::uint64_t, std::vector<std::uint64_t>>;
+  using Fields = std::vector<lemonade_log_field_t>;
 
   /// The backends of a snapshot, the busiest first; remembers the snapshot for the next time.
   std::vector<Row> read(const lemonade::sdk::Snapshot& snapshot, const OldValues& values, const OldBuckets& buckets) {
     std::map<std::pair<std::string_view, std::string_view>, Row> rows;
+    turned_away_ = 0;
     for (std::uint32_t f = 0; f < snapshot.size(); ++f) {
       const auto family = snapshot[f];
       for (std::uint32_t i = 0; i < family.size(); ++i) {
+        if (family.name() == "lemonade_proxy_unserved_total") readUnserved(family[i], values);
         std::string_view backend, address;
         for (const auto& label : lemonade::sdk::labels(family[i])) {
           if (view(label.name) == "backend") backend = view(label.value);
@@ -117,6 +109,14 @@ class Log : public lemonade::sdk::MetricsSink {
     return sorted;
   }
 
+  /// Who left by itself was not turned away.
+  void readUnserved(const lemonade_series_t& series, const OldValues& values) {
+    const double clients = since(series, values);
+    const auto labels = lemonade::sdk::labels(series);
+    if (std::ranges::none_of(labels, [](const auto& label) { return view(label.value) == "abandoned"; }))
+      turned_away_ += clients;
+  }
+
   void readSeries(const lemonade::sdk::Family& family, const lemonade_series_t& series, Row& row,
                   const OldValues& values, const OldBuckets& buckets) {
     const auto name = family.name();
@@ -124,7 +124,8 @@ class Log : public lemonade::sdk::MetricsSink {
     if (name == "lemonade_backend_active_sessions") row.active = series.value;
     if (name == "lemonade_backend_sessions_total") row.sessions += since(series, values);
     if (name == "lemonade_backend_exchanges_total") row.exchanges += since(series, values);
-    if (name == "lemonade_backend_connect_failures_total" || name == "lemonade_backend_resets_total")
+    if (name == "lemonade_backend_connect_failures_total" || name == "lemonade_backend_resets_total" ||
+        name == "lemonade_backend_early_closes_total")
       row.errors += since(series, values);
     if (name == "lemonade_backend_exchange_seconds") row.exchange_time = samplesSince(series, buckets);
   }
@@ -164,36 +165,36 @@ class Log : public lemonade::sdk::MetricsSink {
       total.exchanges += row.exchanges;
       total.errors += row.errors;
     }
-    char numbers[256];
-    std::snprintf(numbers, sizeof(numbers), "backends=%zu up=%zu", rows.size(), up);
-    host_.log(LEMONADE_LOG_INFO, "total " + (numbers + traffic(total, seconds)));
+    total.errors += turned_away_;
+    Fields fields = {field("backends", rows.size()), field("up", up)};
+    addTraffic(fields, total, seconds);
+    log_.write(LEMONADE_LOG_INFO, "total", fields);
   }
 
   void writeRow(const Row& row, double seconds) const {
-    std::string line = "backend=" + word(row.backend) + " address=" + word(row.address);
-    line += row.up ? " state=up" : " state=down";
-    line += traffic(row, seconds);
+    Fields fields = {field("backend", row.backend), field("address", row.address),
+                     field("state", std::string_view(row.up ? "up" : "down"))};
+    addTraffic(fields, row, seconds);
     if (row.exchange_time.total > 0) {
-      char numbers[256];
-      std::snprintf(numbers, sizeof(numbers), " exchange_p50_ms=%.2f exchange_p95_ms=%.2f exchange_p99_ms=%.2f",
-                    row.exchange_time.quantile(0.5) * 1e3, row.exchange_time.quantile(0.95) * 1e3,
-                    row.exchange_time.quantile(0.99) * 1e3);
-      line += numbers;
+      fields.push_back(field("exchange_p50_ms", row.exchange_time.quantile(0.5) * 1e3, 2));
+      fields.push_back(field("exchange_p95_ms", row.exchange_time.quantile(0.95) * 1e3, 2));
+      fields.push_back(field("exchange_p99_ms", row.exchange_time.quantile(0.99) * 1e3, 2));
     }
-    host_.log(LEMONADE_LOG_INFO, line);
+    log_.write(LEMONADE_LOG_INFO, "", fields);
   }
 
-  static std::string traffic(const Row& row, double seconds) {
-    char numbers[256];
-    std::snprintf(numbers, sizeof(numbers), " active=%.0f sessions=%.0f exchanges_per_second=%.1f errors=%.0f",
-                  row.active, row.sessions, row.exchanges / seconds, row.errors);
-    return numbers;
+  static void addTraffic(Fields& fields, const Row& row, double seconds) {
+    fields.push_back(field("active", std::llround(row.active)));
+    fields.push_back(field("sessions", std::llround(row.sessions)));
+    fields.push_back(field("exchanges_per_second", row.exchanges / seconds, 1));
+    fields.push_back(field("errors", std::llround(row.errors)));
   }
 
-  const lemonade::sdk::Host host_;
+  const lemonade::sdk::FieldLog log_;
   const std::size_t lines_;
   OldValues values_;
   OldBuckets buckets_;
+  double turned_away_ = 0;  // clients that ended without a backend since the last flush, and wanted one
   std::uint64_t last_uptime_ns_ = 0;
 };
 

@@ -3,6 +3,8 @@
 // The shipped log sink, from its file.
 #include "unit/metrics/support.h"
 
+#include <lemonade/log_fields.h>
+
 using namespace lemonade;
 using namespace lemonade::metrics;
 using namespace lemonade::metrics::test;
@@ -54,6 +56,47 @@ TEST_CASE("log writes what happened since the last flush", "[metrics]") {
   CHECK(host.lines[0] == "total backends=1 up=1 active=3 sessions=10 exchanges_per_second=5.0 errors=3");
   CHECK(host.lines[1] ==
         "backend=web-1 address=10.0.0.1:80 state=up active=3 sessions=10 exchanges_per_second=5.0 errors=3");
+}
+
+TEST_CASE("log counts clients that were turned away as errors, and not those that left", "[metrics]") {
+  RecordingHost host;
+  const auto sink = loadSink("log", host);
+  const auto unserved = [](double turned_away, double left) {
+    SnapshotBuilder builder;
+    builder.counter("lemonade_proxy_unserved_total", "")
+        .add(builder.labels({{"reason", "no_backend"}}), turned_away)
+        .add(builder.labels({{"reason", "queue_timeout"}}), turned_away)
+        .add(builder.labels({{"reason", "abandoned"}}), left);
+    return builder.build(0, 10'000'000'000);
+  };
+  flush(sink, *unserved(5, 10));
+  host.lines.clear();
+  flush(sink, *unserved(7, 100));
+  REQUIRE(host.lines.size() == 1);
+  CHECK(host.lines[0] == "total backends=0 up=0 active=0 sessions=0 exchanges_per_second=0.0 errors=4");
+}
+
+TEST_CASE("log hands a host that knows of fields its numbers as numbers", "[metrics]") {
+  static std::vector<std::string> written;
+  static constexpr lemonade_log_fields_t kFields = {
+      sizeof(lemonade_log_fields_t), 0,
+      [](void*, std::uint32_t, lemonade_str_t message, const lemonade_log_field_t* fields, std::uint32_t count,
+         std::uint32_t stride) noexcept {
+        REQUIRE(stride == sizeof(*fields));
+        std::string line = text(message);
+        for (std::uint32_t i = 0; i < count; ++i) line += ' ' + text(fields[i].name) + ':' + std::to_string(fields[i].type);
+        written.push_back(line);
+      }};
+  RecordingHost host;
+  host.table.get_extension = [](void*, lemonade_str_t id) noexcept -> const void* {
+    return sdk::view(id) == LEMONADE_LOG_FIELDS_EXTENSION ? &kFields : nullptr;
+  };
+  const auto sink = loadSink("log", host);
+  flush(sink, *snapshotOf({{.id = "7", .sessions = 1}}, 10));
+  CHECK(host.lines.empty());
+  REQUIRE(written.size() == 2);
+  CHECK(written[0] == "total backends:2 up:2 active:2 sessions:2 exchanges_per_second:3 errors:2");
+  CHECK(written[1] == " backend:1 address:1 state:1 active:2 sessions:2 exchanges_per_second:3 errors:2");
 }
 
 TEST_CASE("log computes percentiles of the interval alone", "[metrics]") {
