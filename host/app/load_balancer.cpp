@@ -4,6 +4,7 @@
 #include "app/load_balancer.h"
 
 #include "app/metrics_sources.h"
+#include "app/own_listeners.h"
 #include "app/signals.h"
 #include "base/log.h"
 #include "base/seconds.h"
@@ -57,8 +58,9 @@ LoadBalancer::LoadBalancer(Preparation preparation, config::Input input, Worksho
           [this](const auto& check) { ejector_.heardCheck(*check.backend, check.passed, check.began_ns); }),
       ejector_(loop_, pool_, [this](const auto& backend) { onFlip(backend); }),
       membership_(loop_, workshop.resolver, pool_, [this](const auto& backends) { onBackends(backends); }),
-      publisher_({[this](auto& builder) { addFamilies(builder); }},
-                 [this](std::function<void()> task) { loop_.post(std::move(task)); }, started_ns),
+      publisher_(
+          {[this](auto& builder) { addFamilies(builder); }},
+          [this](std::function<void()> task) { loop_.post(std::move(task)); }, started_ns),
       rates_(preparation_->config.metrics.interval, started_ns),
       shown_(std::make_shared<const Shown>()) {}
 
@@ -77,8 +79,9 @@ LoadBalancer::~LoadBalancer() {
 Status LoadBalancer::start() {
   Status status = Error{"cannot start for want of memory"};
   // Before the admin listener answers, which asks it for reloads.
-  watcher_ = std::make_unique<Watcher>(input_.file, preparation_->seen,
-                                       [this](const auto& reason, const auto& file) { return reloadAndRemember(reason, file); });
+  watcher_ = std::make_unique<Watcher>(input_.file, preparation_->seen, [this](const auto& reason, const auto& file) {
+    return reloadAndRemember(reason, file);
+  });
   loop_.run([&] {
     if (status = commitOrSay(*preparation_); !status) return;
     watchdog_.serve([this](int signal) { loop_.post([this, signal] { onSignal(signal); }); });
@@ -101,13 +104,13 @@ std::shared_ptr<admin::Server> LoadBalancer::makeAdmin(const config::Config& con
   auto server = std::make_shared<admin::Server>(limits);
   server->handle("GET", "/metrics", Slow{[this](const auto& request) { return metrics("", request.accept); }});
   server->handle("GET", "/metrics/*", Slow{[this](const auto& request) {
-    return metrics(request.path.substr(std::strlen("/metrics/")), request.accept);
-  }});
+                   return metrics(request.path.substr(std::strlen("/metrics/")), request.accept);
+                 }});
   server->handle("GET", "/healthz", Prompt{[](const auto&) { return text(200, "ok"); }});
   server->handle("GET", "/readyz", Prompt{[this](const auto&) {
-    if (draining_.load()) return text(503, "draining");
-    return pool_.eligibleCount() == 0 ? text(503, "no backend is eligible") : text(200, "ready");
-  }});
+                   if (draining_.load()) return text(503, "draining");
+                   return pool_.eligibleCount() == 0 ? text(503, "no backend is eligible") : text(200, "ready");
+                 }});
   server->handle("GET", "/api/v1/status", Slow{[this](const auto&) { return status(); }});
   server->handle("POST", "/api/v1/reload",
                  Late{[this](const auto&, const auto& answer) { requestReload(answer); }, kReloadWait,
@@ -117,7 +120,22 @@ std::shared_ptr<admin::Server> LoadBalancer::makeAdmin(const config::Config& con
 
 // ---- changing ------------------------------------------------------------------------------------------------------
 
+/// Nobody is sent to ourselves, whatever a name resolves to.
+void LoadBalancer::markLoops(const View::Backends& backends) const {
+  std::vector<Address> addresses;
+  for (const auto& listener : proxy_.listeners()) addresses.push_back(listener->address());
+  const OwnListeners own(std::move(addresses));
+  for (const auto& backend : backends) {
+    const bool loops = own.reachedBy(backend->address());
+    if (loops && !backend->loops())
+      log::warning("app", "a backend is one of our own listeners, no client is sent there",
+                   {{"backend", backend->id()}, {"address", backend->addressText()}});
+    backend->setLoops(loops);
+  }
+}
+
 void LoadBalancer::onBackends(const View::Backends& backends) {
+  markLoops(backends);
   const auto left = pool_.setBackends(backends);
   monitor_.setBackends(backends);
   ejector_.setBackends(backends);
@@ -127,9 +145,7 @@ void LoadBalancer::onBackends(const View::Backends& backends) {
   for (const auto& backend : left)
     if (backend->active() != 0)
       log::info("app", "a backend drains",
-                {{"backend", backend->id()},
-                 {"address", backend->addressText()},
-                 {"sessions", backend->active()}});
+                {{"backend", backend->id()}, {"address", backend->addressText()}, {"sessions", backend->active()}});
 }
 
 void LoadBalancer::onChecked(const std::shared_ptr<Backend>& backend) {
@@ -163,9 +179,7 @@ void LoadBalancer::publishSoon() {
 }
 
 // What happened must reach the workers, also where there is no memory to tell them now.
-void LoadBalancer::publish() try {
-  publishNow();
-} catch (const std::bad_alloc&) {
+void LoadBalancer::publish() try { publishNow(); } catch (const std::bad_alloc&) {
   loop_.cancel(std::exchange(ramping_, 0));
   ramping_ = loop_.after(kPublishAgain, [this] { publish(); });
 }
@@ -246,8 +260,7 @@ void LoadBalancer::beginDrain(const char* signal) {
   stop_deadline_ns_ = nowNs() + ns(planned);
   const Duration patience = std::min(config_.runtime.drain_timeout, planned);
   drain_timer_ = loop_.after(patience / 5 * 4, [this, patience] {
-    log::warning("app", "the drain timeout is nearly over, closing what is left",
-                 {{"sessions", proxy_.sessions()}});
+    log::warning("app", "the drain timeout is nearly over, closing what is left", {{"sessions", proxy_.sessions()}});
     drain_timer_ = loop_.after(patience / 5, [this] { endDrain(); });
   });
   proxy_.drain(proxy::drainTime(patience), [this] {

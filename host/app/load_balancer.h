@@ -65,6 +65,7 @@ class LoadBalancer {
   void show();
 
   // Changing; control thread
+  void markLoops(const View::Backends& backends) const;
   void onBackends(const View::Backends& backends);
   void onChecked(const std::shared_ptr<Backend>& backend);
   void onFlip(const std::shared_ptr<Backend>& backend);

@@ -3,6 +3,7 @@
 
 #include "app/descriptor_budget.h"
 #include "app/endpoints.h"
+#include "app/own_listeners.h"
 #include "app/plugin_paths.h"
 #include "app/preflight.h"
 #include "config/change.h"
@@ -233,6 +234,27 @@ void checkDescriptors(Workshop& workshop, Preparation& preparation, config::Find
   if (std::exchange(workshop.said_of_descriptors, which) == which) preparation.repeated.insert(text);
 }
 
+/// Whoever is reached by a client only to be a client again.
+void warnOfLoops(const Preparation& preparation, config::Findings& findings) {
+  std::vector<Address> listeners;
+  for (const auto& listen : preparation.config.proxy.listen)
+    if (const auto address = Address::parse(listen.address)) listeners.push_back(*address);
+  if (preparation.config.admin)
+    if (const auto address = Address::parse(preparation.config.admin->address)) listeners.push_back(*address);
+  const OwnListeners own(std::move(listeners));
+  for (const auto& backend : preparation.config.backends) {
+    const auto found = preparation.resolutions.find(backend.host);
+    const auto targets = found == preparation.resolutions.end() ? std::vector<Target>() : updated({}, found->second.targets);
+    for (const auto& endpoint : endpoints(backend, targets)) {
+      if (!own.reachedBy(endpoint.address)) continue;
+      findings.warning(backend.address_source, "backend \"" + backend.id + "\" is one of our own listeners, " +
+                                                   endpoint.address.text() +
+                                                   "; no client is sent there: give the address of the server");
+      break;
+    }
+  }
+}
+
 }  // namespace
 
 bool Preparation::ok() const noexcept {
@@ -276,6 +298,7 @@ Preparation prepare(const config::Input& input, const FileSight& file, Workshop&
   workshop.loop.run([&] {
     for (const auto& remark : workshop.loader->takeRemarks()) findings.warning({"plugins.cache_directory", 0, 0}, remark);
   });
+  warnOfLoops(preparation, findings);
   preparation.findings = std::move(findings).take();
   return preparation;
 }

@@ -83,8 +83,12 @@ class Backend {
   void setEjected(bool ejected, const std::string& reason);
   std::string ejectionReason() const;
 
-  /// It is meant to take connections: enabled, resolved, not draining, weight above 0.
-  bool inService() const noexcept { return enabled() && resolved() && !draining() && weight() > 0; }
+  /// It leads back to one of our own listeners. Written by the control thread.
+  bool loops() const noexcept { return loops_.load(std::memory_order_relaxed); }
+  void setLoops(bool loops) noexcept { loops_.store(loops, std::memory_order_relaxed); }
+
+  /// It is meant to take connections: enabled, resolved, not draining, weight above 0, and not ourselves.
+  bool inService() const noexcept { return enabled() && resolved() && !draining() && weight() > 0 && !loops(); }
   /// It is found fit to: its checks pass and its sessions do not fail.
   bool fit() const noexcept { return healthy() && !ejected(); }
 
@@ -163,6 +167,7 @@ class Backend {
   std::atomic<bool> degraded_{false};
   std::atomic<bool> ejected_{false};
   std::atomic<bool> draining_{false};
+  std::atomic<bool> loops_{false};
   std::atomic<bool> enabled_{true};
   std::atomic<std::uint32_t> weight_{1};
   std::atomic<std::uint32_t> max_connections_{0};

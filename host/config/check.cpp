@@ -47,14 +47,35 @@ void checkBackends(Draft& draft, Findings& findings) {
   std::erase_if(backends, [](const Backend& backend) { return backend.host.empty(); });
 }
 
+/// A listener on all addresses of a family has those of the others, too; IPv6 listeners are no IPv4 ones.
+bool overlap(const std::string& one, const std::string& other) {
+  const auto port = [](const std::string& address) { return address.substr(address.rfind(':')); };
+  if (one.ends_with(":0") || port(one) != port(other)) return false;
+  const bool ipv6 = one.starts_with('[');
+  if (ipv6 != other.starts_with('[')) return false;
+  const char* wildcard = ipv6 ? "[::]:" : "0.0.0.0:";
+  return one == other || one.starts_with(wildcard) || other.starts_with(wildcard);
+}
+
+/// It may be meant, for an upgrade say; but a balancer for nobody is worth a word.
+void checkWhoIsPicked(const Draft& draft, Findings& findings) {
+  const auto& backends = draft.config.backends;
+  const bool any = std::any_of(backends.begin(), backends.end(),
+                               [](const Backend& backend) { return backend.enabled && backend.weight > 0; });
+  if (!backends.empty() && !any)
+    findings.warning(whereSaid(draft, "backends"),
+                     "no backend can be picked, all are disabled or have weight 0; set enabled = true and a weight");
+}
+
 void checkListeners(const Draft& draft, Findings& findings) {
-  std::map<std::string, Source> taken;
+  std::vector<Listen> taken;
   const auto check = [&](const Listen& listen) {
-    if (listen.address.ends_with(":0")) return;
-    const auto [other, is_new] = taken.emplace(listen.address, listen.source);
-    if (is_new) return;
-    findings.error(listen.source, listen.address + " is listened on already, as " + other->second.text() +
-                                      " says; choose another address");
+    const auto other = std::find_if(taken.begin(), taken.end(),
+                                    [&](const Listen& one) { return overlap(one.address, listen.address); });
+    if (other == taken.end()) return taken.push_back(listen);
+    findings.error(listen.source, listen.address + " is listened on already, as " + other->source.text() +
+                                      (other->address == listen.address ? " says" : " says with " + other->address) +
+                                      "; choose another address");
   };
   for (const auto& listen : draft.config.proxy.listen) check(listen);
   if (draft.config.admin) check(*draft.config.admin);
@@ -64,11 +85,10 @@ void checkTimes(const Draft& draft, Findings& findings) {
   const auto& runtime = draft.config.runtime;
   if (runtime.accept_timeout < runtime.drain_timeout) {
     const bool said = draft.said.contains("runtime.accept_timeout_millis");
-    findings.warning(
-        whereSaid(draft, said ? "runtime.accept_timeout_millis" : "runtime.drain_timeout_millis"),
-        "runtime.accept_timeout_millis (" + durationText(runtime.accept_timeout) +
-            ") bounds the whole stop and cuts runtime.drain_timeout_millis (" + durationText(runtime.drain_timeout) +
-            ") short; make it longer than the drain");
+    findings.warning(whereSaid(draft, said ? "runtime.accept_timeout_millis" : "runtime.drain_timeout_millis"),
+                     "runtime.accept_timeout_millis (" + durationText(runtime.accept_timeout) +
+                         ") bounds the whole stop and cuts runtime.drain_timeout_millis (" +
+                         durationText(runtime.drain_timeout) + ") short; make it longer than the drain");
   }
 }
 
@@ -99,6 +119,7 @@ void completeSinks(Draft& draft, Findings& findings) {
 
 void completeAndCheck(Draft& draft, Findings& findings) {
   checkBackends(draft, findings);
+  checkWhoIsPicked(draft, findings);
   checkListeners(draft, findings);
   checkTimes(draft, findings);
   checkEjection(draft, findings);

@@ -27,6 +27,8 @@ struct Split {
 };
 
 Result<Split> split(std::string_view text) {
+  if (text.starts_with("unix:") || text.starts_with('/') || text.starts_with('@'))
+    return Error{"sockets of the file system are not supported, only TCP is; give \"host:port\""};
   if (text.find("://") != std::string_view::npos) return Error{"leave out the scheme and give \"host:port\""};
   const auto colon = text.rfind(':');
   if (colon == std::string_view::npos || text.ends_with(']')) return Error{"give the port as well: \"host:port\""};

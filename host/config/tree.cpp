@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "config/tree.h"
 
+#include "config/mend.h"
 #include "config/shape.h"
 
 #include <Poco/StringTokenizer.h>
@@ -17,7 +18,8 @@ std::optional<toml::table> parseTree(std::string_view text, const std::string& f
   try {
     return toml::parse(text, filename);
   } catch (const toml::parse_error& error) {
-    findings.error(sourceOf(filename, error.source()), "no valid TOML: " + std::string(error.description()));
+    const auto source = sourceOf(filename, error.source());
+    findings.error(source, syntaxError(text, source.line, source.column, error.description()));
     return std::nullopt;
   }
 }

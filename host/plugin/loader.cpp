@@ -124,20 +124,43 @@ std::optional<Instance<Table>> Loader::create(const PluginFile& file, const conf
   auto table = interfaceOf<Table>(*image);
   if (!table) return fail("plugin " + choice.id + " (" + image->file() + ") " + table.error().message);
 
-  const std::size_t before = problems.size();
-  const OptionSet options = OptionSet::build(image->entry(), choice, problems);
-  if (problems.size() != before) return std::nullopt;
+  // A plugin names one option that it refuses. Without that one it is asked again, so that all of them are told.
+  config::PluginChoice rest = choice;
+  for (const std::size_t before = problems.size();;) {
+    std::vector<OptionProblem> wrong;
+    const OptionSet options = OptionSet::build(image->entry(), rest, wrong);
+    const bool first = problems.size() == before;
+    if (!first && !wrong.empty()) return std::nullopt;  // it needs what was taken out
+    if (wrong.empty()) {
+      auto instance = start(*table.value(), image, options, rest, wrong);
+      if (instance && first) return instance;
+      if (instance) return std::nullopt;
+    }
+    problems.insert(problems.end(), wrong.begin(), wrong.end());
+    const auto refused = [&](const config::OptionValue& option) {
+      return std::any_of(wrong.begin(), wrong.end(), [&](const OptionProblem& problem) {
+        return problem.source.line == option.source.line && problem.source.column == option.source.column &&
+               problem.source.file == option.source.file;
+      });
+    };
+    if (std::erase_if(rest.options, refused) == 0) return std::nullopt;
+  }
+}
 
+template <class Table>
+std::optional<Instance<Table>> Loader::start(const Table& table, const std::shared_ptr<const Image>& image,
+                                             const OptionSet& options, const config::PluginChoice& choice,
+                                             std::vector<OptionProblem>& problems) {
   auto& host = HostHandle::make(choice.id, loop_, cells_);
   const lemonade_options_t values = options.get();
   auto error = emptyError();
   void* self = nullptr;
-  if (table.value()->create(&host.table(), &values, &self, &error) != LEMONADE_OK) {
+  if (table.create(&host.table(), &values, &self, &error) != LEMONADE_OK) {
     host.revoke();
     problems.push_back({sourceOf(choice, error), "plugin " + choice.id + " refused to start: " + describe(error)});
     return std::nullopt;
   }
-  return Instance<Table>(*table.value(), self,
+  return Instance<Table>(table, self,
                          {image->id(), image->version(), image->file(), ++instances_, image->hash()}, image,
                          [&host] { host.revoke(); });
 }

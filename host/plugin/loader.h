@@ -70,6 +70,10 @@ class Loader {
   template <class Table>
   std::optional<Instance<Table>> create(const PluginFile& file, const config::PluginChoice& choice,
                                         std::vector<OptionProblem>& problems);
+  template <class Table>
+  std::optional<Instance<Table>> start(const Table& table, const std::shared_ptr<const Image>& image,
+                                       const OptionSet& options, const config::PluginChoice& choice,
+                                       std::vector<OptionProblem>& problems);
   Result<std::shared_ptr<const Image>> image(const PluginFile& file);
 
   ControlLoop& loop_;

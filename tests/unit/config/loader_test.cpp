@@ -9,6 +9,7 @@ using namespace lemonade;
 using namespace lemonade::config;
 using namespace lemonade::config::test;
 using Catch::Contains;
+using Catch::StartsWith;
 
 TEST_CASE("The names that the admin listener answers to are names", "[config]") {
   const auto said = [](const std::string& hosts) {
@@ -99,7 +100,7 @@ cache_directory = "cache"
 level = "warn,health=debug"
 format = "json"
 )");
-  REQUIRE(findingsOf(loaded) == "");
+  CHECK_THAT(findingsOf(loaded), StartsWith("test.toml:25:1: warning: no backend can be picked"));
   const auto& config = loaded.config;
   CHECK(config.runtime.workers == 3);
   CHECK(config.runtime.metrics_cap == 11);
