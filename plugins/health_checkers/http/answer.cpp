@@ -3,117 +3,146 @@
 
 #include <lemonade/sdk/printable.hpp>
 
-#include <boost/beast/http/basic_parser.hpp>
-#include <boost/beast/http/error.hpp>
-
-#include <cstdint>
-#include <limits>
+#include <algorithm>
+#include <charconv>
 #include <utility>
-
-namespace http = boost::beast::http;
-using boost::beast::error_code;
-using BeastText = boost::beast::string_view;
 
 namespace {
 
-constexpr std::string_view kProtocol = "HTTP/1.";
+constexpr std::string_view kProtocol = "HTTP/";
+
+bool isInterim(unsigned status) noexcept { return status / 100 == 1; }
+bool hasNoBody(unsigned status) noexcept { return status == 204 || status == 304; }
+
+/// The size that the line of a chunk begins with; what follows it is no matter.
+std::optional<std::uint64_t> chunkSize(std::string_view line) {
+  std::uint64_t size = 0;
+  const auto [rest, failed] = std::from_chars(line.data(), line.data() + line.size(), size, 16);
+  if (failed != std::errc{}) return std::nullopt;
+  const auto after = line.substr(static_cast<std::size_t>(rest - line.data()));
+  const auto more = after.find_first_not_of(" \t");
+  if (more != std::string_view::npos && after[more] != ';') return std::nullopt;
+  return size;
+}
 
 }  // namespace
-
-/// Keeps of an answer what a check asks for: the status, and of the body as much as a match may lie across.
-class Answer::Parser : public http::basic_parser<false> {
- public:
-  Parser(std::string_view wanted, bool has_body) : wanted_(wanted) {
-    header_limit(kMaxHead);
-    body_limit(std::numeric_limits<std::uint64_t>::max());  // none would refuse every length
-    skip(!has_body);
-  }
-
-  unsigned status = 0;
-  bool header_done = false;
-  bool found = false;
-  std::size_t body = 0;  // bytes so far
-
- private:
-  void on_request_impl(http::verb, BeastText, BeastText, int, error_code&) override {}
-  void on_response_impl(int code, BeastText, int, error_code&) override { status = static_cast<unsigned>(code); }
-  void on_field_impl(http::field, BeastText, BeastText, error_code&) override {}
-  void on_header_impl(error_code&) override { header_done = true; }
-  void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code&) override {}
-  void on_chunk_header_impl(std::uint64_t, BeastText, error_code&) override {}
-  void on_finish_impl(error_code&) override {}
-  std::size_t on_chunk_body_impl(std::uint64_t, BeastText piece, error_code&) override { return search(piece); }
-  std::size_t on_body_impl(BeastText piece, error_code&) override { return search(piece); }
-
-  std::size_t search(BeastText piece) {
-    if (!wanted_.empty() && !found && body < kMaxBody) {
-      tail_.append(piece.data(), std::min(piece.size(), kMaxBody - body));
-      found = tail_.find(wanted_) != std::string::npos;
-      if (tail_.size() >= wanted_.size()) tail_.erase(0, tail_.size() - wanted_.size() + 1);
-    }
-    body += piece.size();
-    return piece.size();
-  }
-
-  const std::string_view wanted_;
-  std::string tail_;  // the end of the body so far, one byte shorter than what is wanted
-};
-
-Answer::Answer(std::string_view wanted, bool has_body)
-    : wanted_(wanted), has_body_(has_body), parser_(std::make_unique<Parser>(wanted, has_body)) {}
-
-Answer::~Answer() = default;
-
-unsigned Answer::status() const noexcept { return parser_->header_done && !interim() ? parser_->status : 0; }
-bool Answer::found() const noexcept { return parser_->found; }
-bool Answer::interim() const noexcept { return parser_->status / 100 == 1; }
-
-/// Beast (1.74) asserts that a last chunk which it has seen begin as "0\r\n", without another before it, goes on by two
-/// bytes at least: it is shown those three together with what follows. Chunked answers never end with them.
-bool Answer::heldBack() const noexcept {
-  return parser_->header_done && parser_->chunked() && parser_->body == 0 && unread_ == "0\r\n";
-}
 
 Answer::State Answer::take(std::string_view bytes) {
   anything_ = anything_ || !bytes.empty();
   unread_ += bytes;
-  return parse();
+  const State state = read();
+  unread_.erase(0, std::exchange(at_, 0));
+  return state;
 }
 
-Answer::State Answer::parse() {
+Answer::State Answer::read() {
   while (true) {
-    if (parser_->is_done()) {
-      if (!interim()) return State::kComplete;
-      parser_ = std::make_unique<Parser>(wanted_, has_body_);
+    if (reading_ == Reading::kNothing || body_ >= kMaxBody) return State::kComplete;
+    if (at_ == unread_.size()) break;
+    if (reading_ == Reading::kUntilEnd || reading_ == Reading::kLength || reading_ == Reading::kChunk) {
+      readData();
+      continue;
     }
-    if (parser_->body >= kMaxBody) return State::kComplete;
-    if (unread_.empty() || heldBack()) break;
-    // Beast waits for a whole line, which the alert of a TLS server never becomes.
-    if (parser_->status == 0 && unread_.compare(0, kProtocol.size(), kProtocol.substr(0, unread_.size())) != 0)
-      return broken("no HTTP answer but " + lemonade::sdk::quoted(unread_));
-    error_code error;
-    const auto begins = unread_.substr(0, 40);
-    parser_->eager(parser_->header_done);  // it stops behind the head, where heldBack() looks at what follows
-    const auto read = parser_->put(boost::asio::const_buffer(unread_.data(), unread_.size()), error);
-    unread_.erase(0, read);
-    if (error == http::error::need_more) break;
-    if (error == http::error::header_limit) return broken("the head of the answer is longer than 16 KiB");
-    if (error)
-      return broken(parser_->header_done ? "the body of the answer is broken: " + error.message()
-                                         : "no HTTP answer but " + lemonade::sdk::quoted(begins));
+    const bool in_head = reading_ == Reading::kHead;
+    // The alert of a TLS server never becomes a line.
+    if (in_head && isNoHttp()) return broken("no HTTP answer but " + lemonade::sdk::quoted(rest()));
+    const auto line = nextLine();
+    if (lines_ + (line ? 0 : rest().size()) > kMaxHead)
+      return broken(in_head ? "the head of the answer is longer than 16 KiB"
+                            : "a line of the answer is longer than 16 KiB");
+    if (!line) break;
+    if (!(in_head ? readHeadLine(*line) : readBodyLine(*line)))
+      return broken((in_head ? "no HTTP answer but " : "the body of the answer is broken: ") +
+                    lemonade::sdk::quoted(line->substr(0, 40)));
   }
-  // Beast sets no limit to the line that begins a chunk.
-  if (unread_.size() > kMaxHead) return broken("a line of the answer is longer than 16 KiB");
   return status() == 0 ? State::kHead : State::kBody;
+}
+
+// The next line without its end, where it is complete; its bytes are counted.
+std::optional<std::string_view> Answer::nextLine() noexcept {
+  const auto end = rest().find('\n');
+  if (end == std::string_view::npos) return std::nullopt;
+  auto line = rest().substr(0, end);
+  lines_ += end + 1;
+  at_ += end + 1;
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  return line;
+}
+
+// Before the status line there may be empty ones.
+bool Answer::isNoHttp() const noexcept {
+  if (head_.status() != 0 || rest()[0] == '\r' || rest()[0] == '\n') return false;
+  return rest().substr(0, kProtocol.size()) != kProtocol.substr(0, rest().size());
+}
+
+bool Answer::readHeadLine(std::string_view line) {
+  if (head_.status() == 0 && line.empty()) return true;
+  switch (head_.take(line)) {
+    case Head::Line::kBad:
+      return false;
+    case Head::Line::kMore:
+      return true;
+    case Head::Line::kLast:
+      break;
+  }
+  lines_ = 0;
+  if (isInterim(head_.status()))
+    head_ = Head();
+  else
+    beginBody();
+  return true;
+}
+
+void Answer::beginBody() {
+  left_ = head_.length().value_or(0);
+  if (!has_body_ || hasNoBody(head_.status()))
+    reading_ = Reading::kNothing;
+  else if (head_.chunked())
+    reading_ = Reading::kChunkSize;
+  else if (!head_.length())
+    reading_ = Reading::kUntilEnd;
+  else
+    reading_ = left_ != 0 ? Reading::kLength : Reading::kNothing;
+}
+
+// Of the lines that chunks stand between.
+bool Answer::readBodyLine(std::string_view line) {
+  if (reading_ == Reading::kTrailers) {
+    if (line.empty()) reading_ = Reading::kNothing;
+    return true;
+  }
+  lines_ = 0;
+  if (reading_ == Reading::kChunkEnd) {
+    reading_ = Reading::kChunkSize;
+    return line.empty();
+  }
+  const auto size = chunkSize(line);
+  if (!size) return false;
+  left_ = *size;
+  reading_ = left_ != 0 ? Reading::kChunk : Reading::kTrailers;
+  return true;
+}
+
+void Answer::readData() {
+  const bool bounded = reading_ != Reading::kUntilEnd;
+  std::size_t size = std::min(rest().size(), kMaxBody - body_);
+  if (bounded) size = static_cast<std::size_t>(std::min<std::uint64_t>(size, left_));
+  if (!wanted_.empty() && !found_) {
+    tail_.append(rest(), 0, size);
+    found_ = tail_.find(wanted_) != std::string::npos;
+    if (tail_.size() >= wanted_.size()) tail_.erase(0, tail_.size() - wanted_.size() + 1);
+  }
+  body_ += size;
+  at_ += size;
+  if (!bounded) return;
+  left_ -= size;
+  if (left_ == 0) reading_ = reading_ == Reading::kChunk ? Reading::kChunkEnd : Reading::kNothing;
 }
 
 Answer::State Answer::finish() {
   if (!anything_) return broken("closed without an answer");
-  error_code error = http::error::partial_message;
-  if (heldBack()) parser_->put(boost::asio::const_buffer(unread_.data(), unread_.size()), error);  // may be body
-  if (parser_->got_some()) parser_->put_eof(error);
-  if (error) return broken("closed before the answer was complete");
-  return State::kComplete;
+  if (reading_ == Reading::kUntilEnd) return State::kComplete;
+  return broken("closed before the answer was complete");
 }
 
 Answer::State Answer::broken(std::string problem) {

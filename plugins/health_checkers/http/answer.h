@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// An HTTP/1 answer as it arrives, in pieces of any size: its status, and whether its body holds a text. Boost.Beast
-// reads the protocol; this keeps what is not read yet and gives up on what is too long.
+// An HTTP/1 answer as it arrives, in pieces of any size: its status, and whether its body holds a text. Lines may end
+// in LF as well as in CRLF. What is not read yet is kept, and what is too long given up on.
 //
 // One probe's, used by one thread at a time.
 #pragma once
 
+#include "head.h"
+
 #include <cstddef>
-#include <memory>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -25,8 +28,7 @@ class Answer {
 
   /// `wanted` is what to look for in the body, "" where nothing is; it must outlive this. has_body is false of what
   /// answers a HEAD.
-  Answer(std::string_view wanted, bool has_body);
-  ~Answer();
+  Answer(std::string_view wanted, bool has_body) : wanted_(wanted), has_body_(has_body) {}
 
   /// Takes the next bytes. Not after kComplete or kBroken. May throw std::bad_alloc.
   State take(std::string_view bytes);
@@ -34,23 +36,36 @@ class Answer {
   State finish();
 
   /// From 200 on; interim answers such as 100 are skipped. 0 in kHead, and in kBroken where the head is not complete.
-  unsigned status() const noexcept;
+  unsigned status() const noexcept { return reading_ == Reading::kHead ? 0 : head_.status(); }
   /// True once the wanted text has been seen in the body.
-  bool found() const noexcept;
+  bool found() const noexcept { return found_; }
   const std::string& problem() const noexcept { return problem_; }
 
  private:
-  class Parser;
+  /// What the next bytes are.
+  enum class Reading { kHead, kUntilEnd, kLength, kChunkSize, kChunk, kChunkEnd, kTrailers, kNothing };
 
-  State parse();
-  bool heldBack() const noexcept;
+  State read();
+  bool readHeadLine(std::string_view line);
+  bool readBodyLine(std::string_view line);
+  void readData();
+  void beginBody();
+  std::optional<std::string_view> nextLine() noexcept;
+  std::string_view rest() const noexcept { return std::string_view(unread_).substr(at_); }
+  bool isNoHttp() const noexcept;
   State broken(std::string problem);
-  bool interim() const noexcept;
 
   const std::string_view wanted_;
   const bool has_body_;
-  std::unique_ptr<Parser> parser_;  // of the answer, or of the interim one before it
-  std::string unread_;              // an incomplete head, or line of a chunk
-  bool anything_ = false;           // a byte has arrived
+  Head head_;
+  Reading reading_ = Reading::kHead;
+  std::string unread_;      // what came, up to an incomplete line
+  std::size_t at_ = 0;      // so much of it was read, within take()
+  std::size_t lines_ = 0;   // bytes of the head, or of the trailers, so far
+  std::uint64_t left_ = 0;  // bytes of kLength or kChunk
+  std::size_t body_ = 0;    // bytes so far
+  std::string tail_;        // the end of the body so far, one byte shorter than what is wanted
+  bool found_ = false;
+  bool anything_ = false;  // a byte has arrived
   std::string problem_;
 };

@@ -154,6 +154,66 @@ TEST_CASE("What is no HTTP is shown", "[http]") {
             .reason.find("the body of the answer is broken") == 0);
 }
 
+TEST_CASE("What HAProxy takes is taken however the answer is split", "[http]") {
+  // The same list was shown to HAProxy 2.6.
+  const CheckerFixture plain(LEMONADE_PLUGIN), body(LEMONADE_PLUGIN, {{"body", "ok"}});
+  const std::string none = "Content-Length: 0\r\n\r\n";
+  for (const auto& line : {"HTTP/1.1 200\r\n", "HTTP/1.1 200 \r\n", "HTTP/1.1  200 OK\r\n", "HTTP/1.1\t200\tOK\r\n",
+                           "HTTP/1.0 200 OK\r\n", "HTTP/1.2 200 OK\r\n", "HTTP/2.0 200 OK\r\n", "HTTP/1.1 0200 OK\r\n",
+                           "\r\nHTTP/1.1 200 OK\r\n", "\n\nHTTP/1.1 200 OK\n", "HTTP/1.1 200 \xe9\x01\r\n"}) {
+    CAPTURE(line);
+    CHECK(plain.however(line + none).what == kPass);
+  }
+  for (const auto& header : {"A: x\r\n y\r\n", "A: \xe9\x01\r\n", "A: x\n", "Content-Length: 0, 0\r\n", "A:\r\n"}) {
+    CAPTURE(header);
+    CHECK(plain.however(std::string("HTTP/1.1 200 OK\r\n") + header + none).what == kPass);
+  }
+  CHECK(plain.however("HTTP/1.1 200 OK\n\n").what == kPass);
+  // Both framings at once: the chunks count.
+  for (const auto& both :
+       {"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding: Chunked\r\nContent-Length: 1\r\n"})
+    CHECK(body.however(std::string("HTTP/1.1 200 OK\r\n") + both + "\r\n1\r\no\r\n1 ; a=b\r\nk\r\n0\r\n\r\n").what ==
+          kPass);
+  CHECK(body.however("HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n1\no\n1\nk\n0\n\n").what == kPass);
+  CHECK(body.however("HTTP/1.1 200 OK\nContent-Length: 2\n\nok").what == kPass);
+}
+
+TEST_CASE("What HAProxy refuses is refused however the answer is split", "[http]") {
+  const CheckerFixture plain(LEMONADE_PLUGIN);
+  const std::string none = "Content-Length: 0\r\n\r\n";
+  for (const auto& line :
+       {"HTTP/1.10 200 OK\r\n", "HTTP/1.1 2000 OK\r\n", "HTTP/1.1 20 OK\r\n", "HTTP/1.1 2x0 OK\r\n",
+        "HTTP/1.1 200x OK\r\n", "HTTP/1.1 200 O\rK\r\n", "HTTP/1.1 -200 OK\r\n", "HTTP/1.1 99999999999 OK\r\n",
+        "HTTP/1.1 000 OK\r\n", "HTTP/1.1\r\n", "HTTP/1.1200 OK\r\n"}) {
+    CAPTURE(line);
+    CHECK(plain.however(line + none).what == kFail);
+  }
+  CHECK(plain.after({"http/1.1 200 OK\r\n" + none}).what == kFail);
+  for (const auto& header :
+       {"Bad : x\r\n", "Bad\r\n", ": x\r\n", " A: x\r\n", "A(b): x\r\n", "\xe9: x\r\n", "A: x\ry\r\n",
+        "Content-Length: 1\r\n", "Content-Length: -1\r\n", "Content-Length: +0\r\n", "Content-Length:\r\n",
+        "Content-Length: 99999999999999999999999\r\n", "Transfer-Encoding: gzip\r\n",
+        "Transfer-Encoding: gzip, chunked\r\n", "Transfer-Encoding: chunked, chunked\r\n"}) {
+    CAPTURE(header);
+    CHECK(plain.however(std::string("HTTP/1.1 200 OK\r\n") + header + none).what == kFail);
+  }
+}
+
+TEST_CASE("A head may be 16 KiB long and not a byte more however it is split", "[http]") {
+  const CheckerFixture checker(LEMONADE_PLUGIN);
+  const std::string begin = "HTTP/1.1 200 OK\r\nX: ", end = "\r\nContent-Length: 0\r\n\r\n";
+  const auto head = [&](std::size_t size) { return begin + std::string(size - begin.size() - end.size(), 'x') + end; };
+  CHECK(checker.after({head(16 * 1024)}).what == kPass);
+  CHECK(checker.after({head(16 * 1024 + 1)}).reason == "the head of the answer is longer than 16 KiB");
+  const auto longer = head(20 * 1024);
+  CHECK(checker.after({longer.substr(0, 10'000), longer.substr(10'000)}).what == kFail);
+  // Also of many lines, and after an interim answer, which has a head of its own.
+  std::string lines = "HTTP/1.1 200 OK\r\n";
+  while (lines.size() < 17'000) lines += "A: x\r\n";
+  CHECK(checker.after({lines + "\r\n"}).what == kFail);
+  CHECK(checker.after({"HTTP/1.1 100 Continue\r\n\r\n" + head(16 * 1024)}).what == kPass);
+}
+
 TEST_CASE("What does not end is bounded", "[http]") {
   const CheckerFixture checker(LEMONADE_PLUGIN, {{"body", "ok"}});
   const auto flood = [&](const std::string& head, char byte) {
