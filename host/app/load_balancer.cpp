@@ -55,7 +55,7 @@ LoadBalancer::LoadBalancer(Preparation preparation, config::Input input, Worksho
                    {[this] { return proxy_.sessions(); }, [this](auto limit) { proxy_.setMaxConnections(limit); }}),
       monitor_(
           loop_, [this](const auto& backend) { onChecked(backend); },
-          [this](const auto& check) { ejector_.heardCheck(*check.backend, check.passed, check.began_ns); }),
+          [this](const auto& check) { onCheck(check); }),
       ejector_(loop_, pool_, [this](const auto& backend) { onFlip(backend); }),
       membership_(loop_, workshop.resolver, pool_, [this](const auto& backends) { onBackends(backends); }),
       publisher_(
@@ -70,6 +70,7 @@ LoadBalancer::~LoadBalancer() {
     loop_.cancel(ramping_);
     loop_.cancel(limit_timer_);
     loop_.cancel(drain_timer_);
+    loop_.cancel(awaiting_);
     descriptors_.stop();
   });
 }
@@ -85,16 +86,32 @@ Status LoadBalancer::start() {
   loop_.run([&] {
     if (status = commitOrSay(*preparation_); !status) return;
     watchdog_.serve([this](int signal) { loop_.post([this, signal] { onSignal(signal); }); });
-    proxy_.start();
     limit_timer_ = loop_.every(kLimitLook, [this] { proxy_.watchLimit(nowNs()); });
-    log::info("app", "ready",
-              {{"backends", pool_.backends()->size()},
-               {"eligible", pool_.eligibleCount()},
-               {"strategy", config_.strategy.id},
-               {"workers", proxy_.serving()}});
+    awaitFirstChecks();
   });
   discard(*preparation_, loop_);
   return status;
+}
+
+// Where the first checks decide who takes clients, these wait for them in the kernel's queue rather than being told that
+// there is nobody. A backend that does not answer its check holds all up for no longer than that may take.
+void LoadBalancer::awaitFirstChecks() {
+  if (config_.health.initial != config::Initial::kCheck || monitor_.allChecked()) return serve();
+  pool_.setStarting(true);
+  awaiting_ = loop_.after(config_.health.timeout, [this] { serve(); });
+}
+
+void LoadBalancer::serve() {
+  if (draining_.load() || std::exchange(serving_, true)) return;
+  loop_.cancel(std::exchange(awaiting_, 0));
+  if (publishing_) publish();
+  pool_.setStarting(false);
+  proxy_.start();
+  log::info("app", "ready",
+            {{"backends", pool_.backends()->size()},
+             {"eligible", pool_.eligibleCount()},
+             {"strategy", config_.strategy.id},
+             {"workers", proxy_.serving()}});
 }
 
 std::shared_ptr<admin::Server> LoadBalancer::makeAdmin(const config::Config& config) {
@@ -151,6 +168,11 @@ void LoadBalancer::onBackends(const View::Backends& backends) {
 void LoadBalancer::onChecked(const std::shared_ptr<Backend>& backend) {
   if (backend->healthy() && ejector_.forgive(*backend)) return;
   onFlip(backend);
+}
+
+void LoadBalancer::onCheck(const health::Monitor::Check& check) {
+  ejector_.heardCheck(*check.backend, check.passed, check.began_ns);
+  if (awaiting_ != 0 && monitor_.allChecked()) serve();
 }
 
 void LoadBalancer::onFlip(const std::shared_ptr<Backend>& backend) {
@@ -379,6 +401,8 @@ void LoadBalancer::addFamilies(metrics::SnapshotBuilder& builder) const {
   facts.log_dropped = log::dropped();
   facts.health_checks = monitor_.counters().checks.value();
   facts.health_failures = monitor_.counters().failures.value();
+  facts.checker_errors = monitor_.counters().broken.value();
+  facts.checks = checks_.load(std::memory_order_relaxed);
   facts.ejections = ejector_.ejections();
   addProcess(builder, facts);
   addProxy(builder, proxy_.counters(), proxy_.admission().limit());

@@ -64,10 +64,15 @@ class LoadBalancer {
   void applySinks(Preparation& preparation);
   void show();
 
+  // Serving clients; control thread
+  void awaitFirstChecks();
+  void serve();
+
   // Changing; control thread
   void markLoops(const View::Backends& backends) const;
   void onBackends(const View::Backends& backends);
   void onChecked(const std::shared_ptr<Backend>& backend);
+  void onCheck(const health::Monitor::Check& check);
   void onFlip(const std::shared_ptr<Backend>& backend);
   void publish();
   void publishNow();
@@ -125,9 +130,12 @@ class LoadBalancer {
   std::atomic<std::uint64_t> generation_{0};
   std::atomic<std::uint64_t> reloads_applied_{0};
   std::atomic<std::uint64_t> reloads_failed_{0};
+  std::atomic<bool> checks_{true};  // backends are checked
 
   std::atomic<bool> draining_{false};
   bool cleared_ = false;                  // control thread: the pool has no strategy any more
+  bool serving_ = false;                  // control thread: clients are accepted
+  ControlLoop::TimerId awaiting_ = 0;     // control thread: until then at most first checks are waited for
   bool publishing_ = false;               // control thread: a publish is posted
   bool panicking_ = false;                // control thread: the view published last uses all backends
   std::uint64_t stranded_ns_ = 0;         // control thread: since when no backend is eligible; 0: one is

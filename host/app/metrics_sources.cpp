@@ -142,6 +142,11 @@ void addProcess(SnapshotBuilder& builder, const ProcessFacts& facts) {
   builder.counter("lemonade_health_checks_total", "Health checks that ended.").add(real(facts.health_checks));
   builder.counter("lemonade_health_check_failures_total", "Health checks that failed.")
       .add(real(facts.health_failures));
+  builder.counter("lemonade_health_checker_errors_total",
+                  "Health checks that came to nothing because the checker itself failed.")
+      .add(real(facts.checker_errors));
+  builder.gauge("lemonade_health_checks_enabled", "1 where backends are checked, 0 where health.checker is \"none\".")
+      .add(facts.checks ? 1 : 0);
   builder.counter("lemonade_health_ejections_total", "Backends taken out for a while because their sessions failed.")
       .add(real(facts.ejections));
 }

@@ -34,6 +34,8 @@ struct ProcessFacts {
   std::uint64_t log_dropped = 0;      ///< log::dropped()
   std::uint64_t health_checks = 0;    ///< checks that ended
   std::uint64_t health_failures = 0;  ///< of these, how many failed
+  std::uint64_t checker_errors = 0;   ///< checks that came to nothing because the checker itself failed
+  bool checks = true;                 ///< backends are checked
   std::uint64_t ejections = 0;        ///< backends taken out because their sessions failed
 };
 

@@ -128,7 +128,7 @@ class NewPlugins {
     if (!stays.strategy(config.strategy))
       if (const auto file = admit(LEMONADE_KIND_STRATEGY, config.strategy))
         create(preparation_.strategy, [&](auto& problems) { return loader().strategy(*file, config.strategy, problems); });
-    if (!stays.checker(config.health.checker))
+    if (config.health.hasChecker() && !stays.checker(config.health.checker))
       if (const auto file = admit(LEMONADE_KIND_HEALTH_CHECKER, config.health.checker))
         create(preparation_.checker,
                [&](auto& problems) { return loader().checker(*file, config.health.checker, problems); });

@@ -91,7 +91,9 @@ Reloaded LoadBalancer::reload(const std::string& reason, const FileSight& file) 
   }
   Status status = Error{"the balancer is stopping"};
   loop_.run([&] {
-    if (!draining_.load()) status = commitOrSay(preparation);
+    if (draining_.load()) return;
+    serve();
+    status = commitOrSay(preparation);
   });
   if (!status) {
     log::error("config", status.error().message);
@@ -108,7 +110,7 @@ Running LoadBalancer::running() const {
   Running running;
   running.config = config_;
   running.strategy_hash = pool_.strategy()->info().hash;
-  running.checker_hash = checker_->info().hash;
+  if (checker_ != nullptr) running.checker_hash = checker_->info().hash;
   running.export_state = [this] { return pool_.strategy()->exportState(); };
   for (const auto& [id, sink] : sinks_) running.sink_hashes[id] = sink->info().hash;
   running.names = membership_.names();
@@ -160,15 +162,21 @@ Status LoadBalancer::commit(Preparation& preparation) {
   pool_.setStrategy(std::move(strategy));
   proxy_.listen(std::move(listeners).value());
   proxy_.tuneListeners(config.proxy.backlog);
+  // Before the backends: it says what new ones count as.
+  monitor_.configure({config.health.interval, config.health.timeout, config.health.rise, config.health.fall,
+                      config.health.fast_interval, config.health.down_interval, config.health.initial,
+                      config.health.hasChecker()});
   membership_.configure(config.backends, preparation.resolutions, config.proxy.resolve_interval);
   // New workers find the newest view only, whose strategy has lanes for them.
   proxy_.setWorkers(workers, proxy::drainTime(config.runtime.drain_timeout));
-  monitor_.configure({config.health.interval, config.health.timeout, config.health.rise, config.health.fall,
-                      config.health.fast_interval, config.health.down_interval});
   ejector_.configure({config.ejection.enabled, config.ejection.consecutive_failures, config.ejection.base_time,
                       config.ejection.max_time, config.ejection.max_share, config.ejection.unanswered_timeout,
                       config.health.rise});
-  if (preparation.checker) {
+  checks_.store(config.health.hasChecker(), std::memory_order_relaxed);
+  if (!config.health.hasChecker()) {
+    monitor_.setChecker(nullptr);
+    checker_.reset();
+  } else if (preparation.checker) {
     checker_ = std::make_shared<const plugin::CheckerInstance>(std::move(*preparation.checker));
     monitor_.setChecker(checker_);
   }
@@ -228,7 +236,9 @@ void LoadBalancer::show() {
   auto shown = std::make_shared<Shown>();
   shown->config_file = config_.file;
   shown->plugins.push_back({"strategy", pool_.strategy()->info()});
-  shown->plugins.push_back({"health_checker", checker_->info()});
+  plugin::Info no_checker;
+  no_checker.id = config::Health::kNone;
+  shown->plugins.push_back({"health_checker", checker_ != nullptr ? checker_->info() : no_checker});
   for (const auto& choice : config_.metrics.sinks)
     shown->plugins.push_back({"metrics_sink", sinks_.at(choice.id)->info()});
   for (const auto& listener : proxy_.listeners()) shown->listeners.push_back(listener->address().text());

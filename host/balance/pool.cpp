@@ -85,7 +85,7 @@ bool Pool::publish(std::uint64_t now_ns) {
   for (const auto& tier : eligible.tiers)
     for (const auto index : tier) let[index] = true;
   for (std::size_t i = 0; i < backends->size(); ++i)
-    (*backends)[i]->ramp().observe(let[i], serial_ == 0, rules_.slow_start, now_ns);
+    (*backends)[i]->ramp().observe(let[i], serial_ == 0 || starting_, rules_.slow_start, now_ns);
   panic_ = eligible.panic;
   auto view = std::make_shared<const View>(*backends, eligible, strategy_, rules_.slow_start, now_ns, ++serial_);
   quiescence_.makeRoom();

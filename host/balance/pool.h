@@ -79,6 +79,8 @@ class Pool {
   const PoolRules& rules() const noexcept { return rules_; }
   /// Publishes the backends as they are now. Needs a strategy. True where a slow start makes the view old before long.
   bool publish(std::uint64_t now_ns = nowNs());
+  /// From now on backends that begin to take clients start with all of their weight, until this is over. Not at first.
+  void setStarting(bool starting) noexcept { starting_ = starting; }
   /// True where fewer backends are fit than the panic threshold asks for, so that all are used.
   bool panic() const noexcept { return panic_; }
   /// Lets go of the strategy and of every view. No worker runs any more.
@@ -144,6 +146,7 @@ class Pool {
   std::uint64_t serial_ = 0;
   PoolRules rules_;
   bool panic_ = false;
+  bool starting_ = false;
 
   // Constant once the workers run.
   std::function<void(std::uint64_t)> on_place_ = [](std::uint64_t) {};

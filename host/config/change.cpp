@@ -67,6 +67,7 @@ std::string show(const log::Levels& levels) {
 std::string show(log::Format format) { return format == log::Format::kJson ? "json" : "text"; }
 
 std::string show(Relay relay) { return relayText(relay); }
+std::string show(Initial initial) { return initialText(initial); }
 
 bool sameChoice(const PluginChoice& a, const PluginChoice& b) {
   return a.id == b.id && sameOptions(a.options, b.options);

@@ -23,6 +23,7 @@ std::string show(const std::vector<std::string>& values);
 std::string show(const log::Levels& levels);
 std::string show(log::Format format);
 std::string show(Relay relay);
+std::string show(Initial initial);
 std::string show(const char*) = delete;  // which would count as a bool
 
 /// Says how the values of a key in two wholes differ: lines that begin with name, or none where they are equal.

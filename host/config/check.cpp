@@ -101,6 +101,18 @@ void checkEjection(const Draft& draft, Findings& findings) {
                      durationText(ejection.base_time) + "); make it at least as long");
 }
 
+void checkHealth(const Draft& draft, Findings& findings) {
+  const auto& health = draft.config.health;
+  if (health.hasChecker()) return;
+  if (health.initial != Initial::kUp)
+    findings.error(whereSaid(draft, "health.initial"),
+                   std::string("health.initial is \"") + initialText(health.initial) +
+                       "\" and health.checker is \"none\", so that no backend would ever be up; choose a checker, or \"up\"");
+  for (const auto& option : health.checker.options)
+    findings.error(option.source, "health.options." + option.key +
+                                      ": there is no checker to take it; remove it, or name one as health.checker");
+}
+
 void completeSinks(Draft& draft, Findings& findings) {
   std::vector<std::string> ids;
   for (auto& sink : draft.config.metrics.sinks) {
@@ -123,6 +135,7 @@ void completeAndCheck(Draft& draft, Findings& findings) {
   checkListeners(draft, findings);
   checkTimes(draft, findings);
   checkEjection(draft, findings);
+  checkHealth(draft, findings);
   completeSinks(draft, findings);
 }
 

@@ -17,6 +17,15 @@ const char* relayText(Relay relay) noexcept {
   return "auto";
 }
 
+const char* initialText(Initial initial) noexcept {
+  switch (initial) {
+    case Initial::kUp: return "up";
+    case Initial::kDown: return "down";
+    case Initial::kCheck: return "check";
+  }
+  return "up";
+}
+
 Config defaultConfig() {
   const Source source{"default", 0, 0};
   Config config;

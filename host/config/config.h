@@ -94,8 +94,22 @@ struct Backend {
   Source address_source;  ///< of its address
 };
 
+/// What a backend counts as until checks have said something of it.
+enum class Initial {
+  kUp,
+  kDown,   ///< takes as many checks as any that is down
+  kCheck,  ///< takes no clients until its first check, which decides alone
+};
+
+/// "up", "down", "check".
+const char* initialText(Initial initial) noexcept;
+
 struct Health {
+  /// The id in place of a plugin's that has no backend checked.
+  static constexpr const char* kNone = "none";
+
   PluginChoice checker;
+  Initial initial = Initial::kUp;
   Duration interval = 5s;
   Duration fast_interval = 0s;  ///< 0: a fifth of interval, at least 100 ms
   Duration down_interval = 0s;  ///< 0: interval
@@ -106,6 +120,8 @@ struct Health {
   double slow_start_aggression = 1;  ///< see SlowStart
   double panic_threshold = 0;        ///< a share of the backends; 0: never
   bool close_sessions_when_down = false;
+
+  bool hasChecker() const { return checker.id != kNone; }
 };
 
 /// Passive health: what sessions say about a backend; see health/ejector.h.

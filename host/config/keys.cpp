@@ -135,6 +135,16 @@ void readRelay(const Item& item, Proxy& proxy) {
   item.refuse("give \"auto\", \"epoll\" or \"io_uring\"");
 }
 
+void readInitial(const Item& item, Health& health) {
+  const auto text = item.node.value_exact<std::string>();
+  for (const Initial initial : {Initial::kUp, Initial::kDown, Initial::kCheck})
+    if (text == initialText(initial)) {
+      health.initial = initial;
+      return;
+    }
+  item.refuse("give \"up\", \"down\" or \"check\"");
+}
+
 void readSinks(const Item& item, Metrics& metrics) {
   std::vector<PluginChoice> sinks;
   eachElement(item, [&sinks](const Item& element) {
@@ -338,6 +348,7 @@ std::vector<ConfigKey> makeConfigKeys() {
       {"strategy", "algorithm", {readStrategy, changesOfStrategy}},
       {"strategy", "options", {readStrategyOptions, changesOfStrategyOptions}},
       health("checker", {readChecker, changesOfChecker}),
+      health("initial", field<Health>(&Health::initial, readInitial)),
       health("interval", duration(&Health::interval, kShortest, kDay)),
       health("fast_interval", replacement(&Health::fast_interval)),
       health("down_interval", replacement(&Health::down_interval)),

@@ -20,7 +20,7 @@ constexpr Duration kFirstChecks = 1s;
 constexpr int kFaster = 5;
 constexpr Duration kShortestFast = 100ms;
 constexpr Duration kPutOff = 1s;
-constexpr Duration kPutOffLogInterval = 10s;
+constexpr Duration kRepeatedLogInterval = 10s;
 constexpr int kEventsAtOnce = 128;
 
 Fd makeEpoll() {
@@ -66,7 +66,7 @@ void logCheck(const Backend& backend, bool passed, const Probe& probe) {
 /// with its timer as the timeout.
 struct Monitor::Watched {
   Watched(std::shared_ptr<Backend> watched_backend, const Settings& settings)
-      : backend(std::move(watched_backend)), state(settings.rise, settings.fall) {}
+      : backend(std::move(watched_backend)), state(settings.rise, settings.fall, settings.initial) {}
 
   const std::shared_ptr<Backend> backend;
   State state;
@@ -103,7 +103,12 @@ void Monitor::configure(const Settings& settings) {
   const auto intervals = [](const Settings& s) { return std::tuple(s.interval, s.fast_interval, s.down_interval); };
   const bool other_interval = intervals(settings) != intervals(settings_);
   const bool other_timeout = settings.timeout != settings_.timeout;
+  const bool no_more_checks = settings_.checks && !settings.checks;
   settings_ = settings;
+  if (no_more_checks) {
+    for (const auto& [backend, watched] : watched_) callUp(*watched);
+    return settleSoon();
+  }
   for (const auto& [backend, watched] : watched_) {
     if (other_counts) watched->state.configure(settings.rise, settings.fall);
     if (other_timeout && watched->probe.running()) limit(*watched);
@@ -122,6 +127,10 @@ void Monitor::setBackends(const std::vector<std::shared_ptr<Backend>>& backends)
       watched = std::move(known->second);
     } else {
       watched = std::make_unique<Watched>(backend, settings_);
+      if (!settings_.checks)
+        callUp(*watched);
+      else if (!watched->state.up())
+        (void)backend->setHealth(false, "not checked yet");
       starting.push_back(watched.get());
     }
   }
@@ -142,7 +151,9 @@ void Monitor::stop() {
 }
 
 void Monitor::spread(const std::vector<Watched*>& watched) {
-  const auto window = std::min(settings_.interval, kFirstChecks);
+  // Where clients wait for them they come at once.
+  const bool waited_for = settings_.initial == config::Initial::kCheck;
+  const auto window = waited_for ? Duration::zero() : std::min(settings_.interval, kFirstChecks);
   const auto count = static_cast<Duration::rep>(watched.size());
   for (Duration::rep i = 0; i < count; ++i) schedule(*watched[static_cast<std::size_t>(i)], window * i / count);
 }
@@ -244,7 +255,7 @@ void Monitor::tellAll(std::deque<What>& untold, const Hear& hear) {
 }
 
 void Monitor::settleSoon() {
-  if (due_.empty() || settling_ != 0) return;
+  if ((due_.empty() && flipped_.empty()) || settling_ != 0) return;
   settling_ = loop_.after(Duration::zero(), [this] {
     settling_ = 0;
     settle();
@@ -279,6 +290,7 @@ void Monitor::finish(Watched& watched, Probe::Outcome outcome) {
 
 void Monitor::conclude(Watched& watched, Probe::Outcome outcome) {
   if (outcome == Probe::Outcome::kSkipped) return putOff(watched);
+  if (outcome == Probe::Outcome::kBroken) return blameChecker(watched);
   const bool passed = outcome != Probe::Outcome::kFailed;
   const std::string& reason = watched.probe.reason();
   // Told before it is true: what is true and never told would be found by nobody.
@@ -298,18 +310,47 @@ void Monitor::conclude(Watched& watched, Probe::Outcome outcome) {
   schedule(watched, jittered(intervalOf(watched)) * std::uniform_int_distribution(10, 100)(random_) / 100);
 }
 
+std::uint64_t Monitor::Repeated::happened() noexcept {
+  ++unlogged;
+  const auto now = nowNs();
+  if (logged_ns != 0 && now - logged_ns < static_cast<std::uint64_t>(kRepeatedLogInterval.count())) return 0;
+  logged_ns = now;
+  return std::exchange(unlogged, 0);
+}
+
 void Monitor::putOff(Watched& watched) {
   counters_.skipped.add();
-  ++put_off_unlogged_;
   schedule(watched, jittered(std::min(settings_.interval, kPutOff)));
-  const auto now = nowNs();
-  if (put_off_logged_ns_ != 0 && now - put_off_logged_ns_ < static_cast<std::uint64_t>(kPutOffLogInterval.count()))
-    return;
-  put_off_logged_ns_ = now;
-  log::warning("health", "checks are put off, this host lacks what they need",
-               {{"reason", watched.probe.reason()},
-                {"checks", std::exchange(put_off_unlogged_, 0)},
+  if (const auto checks = put_off_.happened(); checks != 0)
+    log::warning("health", "checks are put off, this host lacks what they need",
+                 {{"reason", watched.probe.reason()},
+                  {"checks", checks},
+                  {"backend", watched.backend->id()}});
+}
+
+// What was found before stays.
+void Monitor::blameChecker(Watched& watched) {
+  counters_.broken.add();
+  scheduleNext(watched);
+  if (const auto checks = broken_.happened(); checks != 0)
+    log::error("health", "the health checker failed, which says nothing about the backend",
+               {{"checker", checker_->info().id},
+                {"version", checker_->info().version},
+                {"reason", watched.probe.reason()},
+                {"checks", checks},
                 {"backend", watched.backend->id()}});
+}
+
+// Of one that nobody checks any more, or has ever checked.
+void Monitor::callUp(Watched& watched) {
+  watched.state = State(settings_.rise, settings_.fall);
+  if (!watched.backend->setHealth(true, "not checked")) return;
+  logFlip(*watched.backend, true, "not checked");
+  flipped_.push_back(watched.backend);
+}
+
+bool Monitor::allChecked() const {
+  return std::all_of(watched_.begin(), watched_.end(), [](const auto& one) { return one.second->state.checked(); });
 }
 
 }  // namespace lemonade::health

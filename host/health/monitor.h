@@ -31,12 +31,15 @@ struct Settings {
   std::uint32_t fall = 3;                       ///< and down
   Duration fast_interval{};                     ///< instead of interval while a backend changes; 0: a fifth of it
   Duration down_interval{};                     ///< instead of interval while one is down; 0: interval
+  config::Initial initial = config::Initial::kUp;  ///< of backends that are new from now on
+  bool checks = true;                           ///< false: everybody is up, and there is no checker
 };
 
 /// What a monitor counted since it was made. Written by the control thread, read by any.
 struct Counters {
   Counter checks;    ///< that came to an outcome
   Counter failures;  ///< of these, the failed ones
+  Counter broken;    ///< that came to none because the checker itself failed
   Counter skipped;   ///< put off because this host lacked descriptors, memory or ports
 };
 
@@ -71,6 +74,8 @@ class Monitor {
   /// The backends to watch, of which the unresolved ones are left alone. Those watched before go on undisturbed, those
   /// missing are let go of at once, and the first checks of new ones are spread over the next second, or interval.
   void setBackends(const std::vector<std::shared_ptr<Backend>>& backends);
+  /// True where each backend has had its first check.
+  bool allChecked() const;
   /// Cancels all checks and lets go of checker and backends, for good. Also where the loop has stopped.
   void stop();
 
@@ -105,6 +110,16 @@ class Monitor {
   void finish(Watched& watched, Probe::Outcome outcome);
   void conclude(Watched& watched, Probe::Outcome outcome);
   void putOff(Watched& watched);
+  void blameChecker(Watched& watched);
+  void callUp(Watched& watched);
+
+  /// When something that happens again and again was last logged, and how often it has happened since.
+  struct Repeated {
+    std::uint64_t logged_ns = 0;
+    std::uint64_t unlogged = 0;
+    /// Counts once more; how often to log now, mostly 0.
+    std::uint64_t happened() noexcept;
+  };
 
   ControlLoop& loop_;
   const OnFlip on_flip_;
@@ -118,8 +133,8 @@ class Monitor {
   std::deque<std::shared_ptr<Backend>> flipped_;  // and not told yet
   std::deque<Check> checked_;                     // the same
   ControlLoop::TimerId settling_ = 0;
-  std::uint64_t put_off_logged_ns_ = 0;
-  std::uint64_t put_off_unlogged_ = 0;
+  Repeated put_off_;
+  Repeated broken_;
   std::minstd_rand random_;
   std::array<char, 16 * 1024> buffer_;
   Counters counters_;

@@ -13,6 +13,8 @@ namespace {
 constexpr std::size_t kMaxSend = 64 * 1024;
 constexpr std::size_t kMaxReason = 256;
 constexpr int kReadsAtOnce = 16;
+/// The reason that the SDK gives where a checker in C++ threw while it looked at an event; it has no other way to say so.
+constexpr std::string_view kThrew = "the checker threw an exception";
 
 bool lacksResources(int error, int family) noexcept {
   switch (error) {
@@ -100,7 +102,7 @@ Probe::Outcome Probe::begin(const Checker& checker, const Backend& backend, Dura
   probe_ = nullptr;
   const auto status = checker.table().probe_begin(checker.self(), &target, &probe_, &verdict);
   if (status != LEMONADE_OK)
-    return end(Outcome::kFailed, "the checker could not begin (status " + std::to_string(status) + ")");
+    return end(Outcome::kBroken, "the checker could not begin (status " + std::to_string(status) + ")");
   checker_ = &checker;
   const auto outcome = obey(verdict, {}, true);
   return outcome == Outcome::kRunning ? connect(backend.address(), epoll_fd, tag) : outcome;
@@ -192,18 +194,19 @@ Probe::Outcome Probe::obey(const lemonade_probe_verdict_t& verdict, const std::s
     case LEMONADE_VERDICT_PASS:
       return end(Outcome::kPassed, {});
     case LEMONADE_VERDICT_FAIL:
+      if (cut(verdict.reason) == kThrew) return end(Outcome::kBroken, std::string(kThrew));
       return end(Outcome::kFailed, reason("the checker gave no reason"));
     case LEMONADE_VERDICT_DEGRADED:
       return end(Outcome::kDegraded, reason("degraded"));
     default:
-      return end(Outcome::kFailed, "the checker answered with the unknown verdict " + std::to_string(verdict.what));
+      return end(Outcome::kBroken, "the checker answered with the unknown verdict " + std::to_string(verdict.what));
   }
 }
 
 Probe::Outcome Probe::send(lemonade_str_t data) {
-  if (data.data == nullptr && data.size != 0) return end(Outcome::kFailed, "the checker sends from a null pointer");
+  if (data.data == nullptr && data.size != 0) return end(Outcome::kBroken, "the checker sends from a null pointer");
   if (data.size > kMaxSend || unsent_.size() + data.size > kMaxSend)
-    return end(Outcome::kFailed, "the checker sends more than 64 KiB at once");
+    return end(Outcome::kBroken, "the checker sends more than 64 KiB at once");
   if (data.size != 0) unsent_.append(data.data, data.size);
   if (connected_) flush();
   return Outcome::kRunning;

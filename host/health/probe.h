@@ -30,6 +30,7 @@ class Probe {
     kPassed,
     kDegraded,
     kFailed,
+    kBroken,   ///< the checker itself failed: nothing was learnt about the backend
     kSkipped,  ///< this host lacks a descriptor, memory or a port: nothing was learnt about the backend
   };
 
@@ -49,7 +50,7 @@ class Probe {
   void cancel() noexcept;
 
   bool running() const noexcept { return checker_ != nullptr; }
-  /// Why the last check was kDegraded, kFailed or kSkipped, in a few words; empty after kPassed.
+  /// Why the last check was kDegraded, kFailed, kBroken or kSkipped, in a few words; empty after kPassed.
   const std::string& reason() const noexcept { return reason_; }
   std::uint64_t startedNs() const noexcept { return started_ns_; }
 

@@ -7,6 +7,8 @@
 // A plain value, no thread of its own.
 #pragma once
 
+#include "config/config.h"
+
 #include <algorithm>
 #include <cstdint>
 #include <utility>
@@ -16,13 +18,17 @@ namespace lemonade::health {
 class State {
  public:
   /// rise and fall count checks in a row, each at least 1.
-  State(std::uint32_t rise, std::uint32_t fall) noexcept : rise_(rise), top_(rise + fall - 1), level_(top_) {}
+  State(std::uint32_t rise, std::uint32_t fall, config::Initial initial = config::Initial::kUp) noexcept
+      : rise_(rise),
+        top_(rise + fall - 1),
+        level_(initial == config::Initial::kUp ? top_ : 0),
+        first_decides_(initial != config::Initial::kDown) {}
 
-  /// Counts one check and returns up(). The first check of all decides alone.
+  /// Counts one check and returns up(). The first check of all decides alone, but of what is down for a start.
   bool observe(bool passed) noexcept {
-    const bool first = !std::exchange(checked_, true);
+    const bool first = !std::exchange(checked_, true) && first_decides_;
     if (passed) {
-      level_ = std::min(level_ + 1, top_);
+      level_ = first ? top_ : std::min(level_ + 1, top_);
       if (level_ == rise_) level_ = top_;
     } else {
       level_ = level_ > rise_ && !first ? level_ - 1 : 0;
@@ -47,6 +53,7 @@ class State {
   std::uint32_t rise_;
   std::uint32_t top_;
   std::uint32_t level_;
+  bool first_decides_;
   bool checked_ = false;
 };
 

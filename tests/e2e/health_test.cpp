@@ -9,6 +9,8 @@
 #include <atomic>
 #include <catch2/catch.hpp>
 
+#include <atomic>
+
 namespace lemonade::test {
 namespace {
 
@@ -162,6 +164,98 @@ TEST_CASE("The log says when no backend is left and when one is back", "[health]
   const auto line = balancer.process().waitForLog("a backend is back");
   CHECK(field(line, "after").back() == 's');
   CHECK(balancer.process().countLog("no backend is left") == 1);
+}
+
+TEST_CASE("Nothing is checked where the checker is none and everything says so", "[health]") {
+  Server server(named("a"));
+  RefusingPort dead;
+  auto config = [&] {
+    return Config()
+        .set("health.checker", "none")
+        .set("runtime.config_watch_interval_millis", 20)
+        .set("ejection.base_time", "200ms")
+        .backend("a", server.address())
+        .backend("dead", dead.address());
+  };
+  Balancer balancer(config());
+  CHECK(stateOf(balancer, "a") == "up");
+  CHECK(balancer.backend("a")->getValue<std::string>("reason") == "not checked");
+  CHECK(balancer.metric("lemonade_health_checks_enabled") == 0);
+  for (int i = 0; i < 20; ++i) CHECK(balancer.ask() == "a");
+  // What its connects say still counts, and ends by time.
+  balancer.process().waitForLog("health: backend is ejected backend=dead");
+  balancer.process().waitForLog("health: backend is back from ejection backend=dead");
+  CHECK(server.accepted() == 20);
+  const auto plugins = balancer.status()->getArray("plugins");
+  bool said = false;
+  for (std::size_t i = 0; i < plugins->size(); ++i)
+    said = said || (plugins->getObject(i)->getValue<std::string>("kind") == "health_checker" &&
+                    plugins->getObject(i)->getValue<std::string>("id") == "none");
+  CHECK(said);
+
+  // Back and forth.
+  balancer.folder().write("lemonade.toml", config().set("health.checker", "tcp").set("health.interval", "50ms").text());
+  balancer.process().waitForLog("health: backend is down backend=dead");
+  CHECK(balancer.metric("lemonade_health_checks_enabled") == 1);
+  balancer.folder().write("lemonade.toml", config().text());
+  balancer.process().waitForLog("health: backend is up backend=dead");
+}
+
+TEST_CASE("A backend that a reload adds gets clients after its first good check where that is asked for", "[health]") {
+  Server old(named("old"));
+  // Knocks are answered, clients are turned away, until it is well.
+  std::atomic<bool> well{false};
+  Server young([&](Socket& client) {
+    client.send(well ? "well\n" : "ill\n");
+    (void)client.receiveLine();
+  });
+  const auto config = [&] {
+    return Config()
+        .realChecks()
+        .set("runtime.config_watch_interval_millis", 20)
+        .set("health.checker", "send_expect")
+        .set("health.options.script", "expect \\" well\\" or \\" old\\"")
+        .set("health.initial", "check")
+        .backend("old", old.address());
+  };
+  Balancer balancer(config());
+  CHECK(balancer.ask() == "old");
+  auto both = config();
+  balancer.folder().write("lemonade.toml", both.backend("young", young.address()).text());
+  balancer.process().waitForLog("config: reloaded");
+  for (int i = 0; i < 40; ++i) CHECK(balancer.ask() == "old");
+  well = true;
+  CHECK(eventually([&] { return balancer.ask() == "well"; }));
+}
+
+TEST_CASE("A start that waits for first checks turns no client away", "[health]") {
+  Server good(named("good"));
+  BlackHole hole;
+  RefusingPort dead;
+  Balancer balancer(Config()
+                        .realChecks()
+                        .set("health.initial", "check")
+                        .set("health.timeout", "500ms")
+                        .set("proxy.retries", 0)
+                        .backend("dead", dead.address())
+                        .backend("hole", hole.address())
+                        .backend("good", good.address()));
+  for (int i = 0; i < 12; ++i) CHECK(balancer.ask() == "good");
+  CHECK(balancer.metric("lemonade_proxy_unserved_total") == 0);
+  CHECK(stateOf(balancer, "dead") == "down");
+}
+
+TEST_CASE("A backend that begins down takes as many good checks as any that is down", "[health]") {
+  Server server(named("a"));
+  Balancer balancer(Config()
+                        .realChecks()
+                        .set("health.initial", "down")
+                        .set("health.interval", "100ms")
+                        .set("health.rise", 3)
+                        .backend("a", server.address()));
+  balancer.process().waitForLog("health: backend is up backend=a");
+  CHECK(server.accepted() >= 3);
+  CHECK(balancer.ask() == "a");
 }
 
 }  // namespace lemonade::test

@@ -390,3 +390,67 @@ TEST_CASE("Monitor puts checks off while descriptors are exhausted", "[health][m
   CHECK(b.eventually([&] { return b.checks() >= checks + 2; }));
   CHECK(b.monitor.counters().failures.value() == 0);
 }
+
+TEST_CASE("Monitor keeps what it found where the checker itself fails and counts that apart", "[health][monitor]") {
+  const Port a(Port::Kind::kListening);
+  const auto backend = a.backend();
+  Bench bench;
+  SECTION("of a backend that was up") {
+    bench.script.begin_status = LEMONADE_ERROR_FAILED;
+    bench.watch({backend});
+    REQUIRE(bench.eventually([&] { return bench.monitor.counters().broken.value() >= 5; }));
+    CHECK(backend->healthy());
+  }
+  SECTION("of a backend that was down") {
+    bench.script.on_event = ScriptedChecker::failWhenConnected;
+    bench.watch({backend});
+    REQUIRE(bench.eventually([&] { return !backend->healthy(); }));
+    bench.loop.run(
+        [&] { bench.script.on_event = [](const auto&) { return sdk::fail("the checker threw an exception"); }; });
+    REQUIRE(bench.eventually([&] { return bench.monitor.counters().broken.value() >= 5; }));
+    CHECK_FALSE(backend->healthy());
+    CHECK(backend->healthReason() == "scripted");
+  }
+}
+
+TEST_CASE("Monitor gives a new backend no clients before its first check where it is told so", "[health][monitor]") {
+  const Port a(Port::Kind::kListening), b(Port::Kind::kListening);
+  const auto old = a.backend("old"), young = b.backend("young");
+  Settings settings{.interval = 10ms, .timeout = 2s, .rise = 2, .fall = 3};
+  Bench bench(settings);
+  bench.watch({old});
+  REQUIRE(bench.eventually([&] { return bench.checks() > 0; }));
+  settings.initial = config::Initial::kCheck;
+  bench.loop.run([&] {
+    bench.script.on_event = ScriptedChecker::waitForEver;
+    bench.monitor.configure(settings);
+    bench.monitor.setBackends({old, young});
+    CHECK(old->healthy());
+    CHECK_FALSE(young->healthy());
+    CHECK(young->healthReason() == "not checked yet");
+    CHECK_FALSE(bench.monitor.allChecked());
+    bench.script.on_event = ScriptedChecker::passWhenConnected;
+  });
+  CHECK(bench.eventually([&] { return young->healthy() && bench.monitor.allChecked(); }));
+}
+
+TEST_CASE("Monitor calls everybody up where nothing is checked any more", "[health][monitor]") {
+  const Port a(Port::Kind::kRefusing), b(Port::Kind::kListening);
+  const auto dead = a.backend("dead"), added = b.backend("added");
+  Settings settings{.interval = 10ms, .timeout = 2s, .rise = 2, .fall = 3};
+  Bench bench(settings);
+  bench.watch({dead});
+  REQUIRE(bench.eventually([&] { return !dead->healthy(); }));
+  settings.checks = false;
+  bench.loop.run([&] {
+    bench.monitor.configure(settings);
+    bench.monitor.setBackends({dead, added});
+    bench.monitor.setChecker(nullptr);
+  });
+  const auto checks = bench.checks();
+  CHECK(bench.eventually([&] { return bench.flips.size() == 2; }));
+  CHECK(dead->healthy());
+  CHECK(dead->healthReason() == "not checked");
+  CHECK(added->healthReason() == "not checked");
+  CHECK_FALSE(bench.eventually([&] { return bench.checks() != checks; }, 100ms));
+}

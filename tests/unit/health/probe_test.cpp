@@ -246,14 +246,14 @@ TEST_CASE("Probe tells what a backend said before it closed on our sending", "[h
   CHECK((d.probe.reason() == "connection reset" || d.probe.reason() == "closed by the backend"));
 }
 
-TEST_CASE("Probe fails on verdicts that mean nothing", "[health][probe]") {
+TEST_CASE("Probe blames a checker whose verdicts mean nothing", "[health][probe]") {
   const Port port(Port::Kind::kListening);
   const std::string huge(64 * 1024 + 1, 'x');
   Driver d;
   SECTION("an unknown verdict") {
     d.script.on_event = [](const auto&) { return sdk::verdict(17, {}, {}); };
     d.begin(*port.backend());
-    CHECK(d.run() == Outcome::kFailed);
+    CHECK(d.run() == Outcome::kBroken);
     CHECK(d.probe.reason() == "the checker answered with the unknown verdict 17");
   }
   SECTION("a send from nowhere") {
@@ -263,24 +263,33 @@ TEST_CASE("Probe fails on verdicts that mean nothing", "[health][probe]") {
       return verdict;
     };
     d.begin(*port.backend());
-    CHECK(d.run() == Outcome::kFailed);
+    CHECK(d.run() == Outcome::kBroken);
     CHECK(d.probe.reason() == "the checker sends from a null pointer");
   }
   SECTION("a send that is too long") {
     d.script.on_begin = [&](const auto&) { return sdk::send(huge); };
-    CHECK(d.begin(*port.backend()) == Outcome::kFailed);
+    CHECK(d.begin(*port.backend()) == Outcome::kBroken);
     CHECK(d.probe.reason() == "the checker sends more than 64 KiB at once");
   }
-  SECTION("a reason from nowhere") {
-    d.script.on_event = [](const auto&) {
-      auto verdict = sdk::fail("");
-      verdict.reason = {nullptr, 5};
-      return verdict;
-    };
+  SECTION("what the SDK says where the checker threw") {
+    d.script.on_event = [](const auto&) { return sdk::fail("the checker threw an exception"); };
     d.begin(*port.backend());
-    CHECK(d.run() == Outcome::kFailed);
-    CHECK(d.probe.reason() == "the checker gave no reason");
+    CHECK(d.run() == Outcome::kBroken);
+    CHECK(d.probe.reason() == "the checker threw an exception");
   }
+}
+
+TEST_CASE("Probe finds words for a reason from nowhere", "[health][probe]") {
+  const Port port(Port::Kind::kListening);
+  Driver d;
+  d.script.on_event = [](const auto&) {
+    auto verdict = sdk::fail("");
+    verdict.reason = {nullptr, 5};
+    return verdict;
+  };
+  d.begin(*port.backend());
+  CHECK(d.run() == Outcome::kFailed);
+  CHECK(d.probe.reason() == "the checker gave no reason");
 }
 
 TEST_CASE("Probe cuts a long reason where a character begins", "[health][probe]") {
@@ -294,11 +303,11 @@ TEST_CASE("Probe cuts a long reason where a character begins", "[health][probe]"
   CHECK(d.probe.reason() == reason.substr(0, 255));
 }
 
-TEST_CASE("Probe that the checker cannot begin fails and is not ended", "[health][probe]") {
+TEST_CASE("Probe that the checker cannot begin is the checker's fault and is not ended", "[health][probe]") {
   const Port port(Port::Kind::kListening);
   Driver d;
   d.script.begin_status = LEMONADE_ERROR_NO_MEMORY;
-  CHECK(d.begin(*port.backend()) == Outcome::kFailed);
+  CHECK(d.begin(*port.backend()) == Outcome::kBroken);
   CHECK(d.script.ended == 0);
   CHECK(d.probe.reason() == "the checker could not begin (status 4)");
 }

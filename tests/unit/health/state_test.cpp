@@ -22,6 +22,19 @@ std::string run(std::uint32_t rise, std::uint32_t fall, const std::string& check
 
 }  // namespace
 
+TEST_CASE("State that begins down takes rise checks and one that waits for its first check takes that",
+          "[health][state]") {
+  using lemonade::config::Initial;
+  State down(2, 3, Initial::kDown);
+  CHECK_FALSE(down.up());
+  CHECK(run(down, "PFPPF") == "DDDUU");
+  State check(2, 3, Initial::kCheck);
+  CHECK_FALSE(check.up());
+  CHECK(run(check, "PFF") == "UUU");
+  State failed(2, 3, Initial::kCheck);
+  CHECK(run(failed, "FPP") == "DDU");
+}
+
 TEST_CASE("State is up before the first check", "[health][state]") {
   const State state(2, 3);
   CHECK(state.up());
