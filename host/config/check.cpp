@@ -107,7 +107,8 @@ void checkHealth(const Draft& draft, Findings& findings) {
   if (health.initial != Initial::kUp)
     findings.error(whereSaid(draft, "health.initial"),
                    std::string("health.initial is \"") + initialText(health.initial) +
-                       "\" and health.checker is \"none\", so that no backend would ever be up; choose a checker, or \"up\"");
+                       "\" and health.checker is \"none\", so that no backend would ever be up; choose a checker, or "
+                       "\"up\"");
   for (const auto& option : health.checker.options)
     findings.error(option.source, "health.options." + option.key +
                                       ": there is no checker to take it; remove it, or name one as health.checker");

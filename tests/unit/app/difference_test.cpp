@@ -79,6 +79,7 @@ const std::vector<Case> kCases = {
     {"strategy.algorithm", "\"round_robin\"", {"strategy adaptive -> round_robin"}},
     {"strategy.options", "{secret = 3}", {"strategy adaptive: options changed"}},
     {"health.checker", "\"http\"", {"health.checker tcp -> http"}},
+    {"health.initial", "\"check\"", {"health.initial up -> check"}},
     {"health.interval", "\"1s\"", {"health.interval 5s -> 1s"}},
     {"health.fast_interval", "\"1s\"", {"health.fast_interval 0s -> 1s"}},
     {"health.down_interval", "\"1s\"", {"health.down_interval 0s -> 1s"}},

@@ -237,6 +237,20 @@ TEST_CASE("A stop that is shorter than the drain is a warning", "[config]") {
              Contains("test.toml:2:24: warning"));
 }
 
+TEST_CASE("No checker goes with backends that are up and without options only", "[config]") {
+  const auto none = parsed("[health]\nchecker = \"none\"\n" + kBackend);
+  CHECK(none.ok());
+  CHECK_FALSE(none.config.health.hasChecker());
+  const auto never_up = parsed("[health]\nchecker = \"none\"\ninitial = \"check\"\n" + kBackend);
+  CHECK_FALSE(never_up.ok());
+  CHECK_THAT(findingsOf(never_up), Contains("test.toml:3:11: error: health.initial is \"check\"") &&
+                                       Contains("choose a checker, or \"up\""));
+  CHECK_THAT(findingsOf(parsed("[health]\nchecker = \"none\"\n[health.options]\npath = \"/\"\n" + kBackend)),
+             Contains("test.toml:4:8: error: health.options.path: there is no checker to take it"));
+  CHECK_THAT(findingsOf(parsed("[health]\ninitial = true\n" + kBackend)),
+             Contains("give \"up\", \"down\" or \"check\""));
+}
+
 TEST_CASE("Options for a sink that is not in use are a warning", "[config]") {
   const auto loaded = parsed(kBackend + "[metrics.options.promethus]\nx = 1\n");
   CHECK(loaded.ok());
