@@ -344,6 +344,7 @@ void Monitor::blameChecker(Watched& watched) {
 // Of one that nobody checks any more, or has ever checked.
 void Monitor::callUp(Watched& watched) {
   watched.state = State(settings_.rise, settings_.fall);
+  (void)watched.backend->setDegraded(false);
   if (!watched.backend->setHealth(true, "not checked")) return;
   logFlip(*watched.backend, true, "not checked");
   flipped_.push_back(watched.backend);

@@ -243,10 +243,10 @@ TEST_CASE("No checker goes with backends that are up and without options only", 
   CHECK_FALSE(none.config.health.hasChecker());
   const auto never_up = parsed("[health]\nchecker = \"none\"\ninitial = \"check\"\n" + kBackend);
   CHECK_FALSE(never_up.ok());
-  CHECK_THAT(findingsOf(never_up), Contains("test.toml:3:11: error: health.initial is \"check\"") &&
+  CHECK_THAT(findingsOf(never_up), Contains("test.toml:3:11: health.initial is \"check\"") &&
                                        Contains("choose a checker, or \"up\""));
   CHECK_THAT(findingsOf(parsed("[health]\nchecker = \"none\"\n[health.options]\npath = \"/\"\n" + kBackend)),
-             Contains("test.toml:4:8: error: health.options.path: there is no checker to take it"));
+             Contains("test.toml:4:8: health.options.path: there is no checker to take it"));
   CHECK_THAT(findingsOf(parsed("[health]\ninitial = true\n" + kBackend)),
              Contains("give \"up\", \"down\" or \"check\""));
 }
