@@ -259,4 +259,29 @@ TEST_CASE("A backend that begins down takes as many good checks as any that is d
   CHECK(eventually([&] { return balancer.ask() == "a"; }));
 }
 
+TEST_CASE("A checker that throws takes no backend down nor up and is named in the log", "[health]") {
+  Server server(named("a"));
+  RefusingPort dead;
+  const auto config = [&] {
+    return Config()
+        .realChecks()
+        .set("runtime.config_watch_interval_millis", 20)
+        .set("health.interval", "30ms")
+        .backend("a", server.address())
+        .backend("dead", dead.address());
+  };
+  Balancer balancer(config());
+  balancer.process().waitForLog("health: backend is down backend=dead");
+  balancer.folder().write("lemonade.toml", config().set("health.checker", "com.example.clumsy").text());
+  const auto line = balancer.process().waitForLog("health: the health checker failed");
+  CHECK(line.find("ERROR") != std::string::npos);
+  CHECK(field(line, "checker") == "com.example.clumsy");
+  CHECK(eventually([&] { return balancer.metric("lemonade_health_checker_errors_total") >= 10; }));
+  CHECK(stateOf(balancer, "a") == "up");
+  CHECK(stateOf(balancer, "dead") == "down");
+  CHECK(balancer.ask() == "a");
+  CHECK(balancer.process().countLog("health: the health checker failed") == 1);
+  CHECK(balancer.process().countLog("health: backend is") == 1);
+}
+
 }  // namespace lemonade::test
