@@ -178,7 +178,7 @@ bool Pool::pickFrom(const View& view, const View::Tier& tier, lemonade_connectio
   return false;
 }
 
-// Of a backend under suspicion: a coin gives it the client, or asks the strategy again without those that are suspected.
+// Of a backend under suspicion: a coin gives it one client in four, or asks the strategy again without those that are suspected.
 // Where nobody else is left the client goes to it, and says nothing.
 std::uint32_t Pool::tossCoin(const View& view, const View::Tier& tier, lemonade_connection_t& connection,
                              Excluded excluded, std::uint32_t meant, Picked& picked) noexcept {
@@ -191,7 +191,7 @@ std::uint32_t Pool::tossCoin(const View& view, const View::Tier& tier, lemonade_
   if (instead == LEMONADE_PICK_NONE || view.backend(instead).trial() != nullptr || trial == nullptr) return meant;
   picked.trial = trial;
   // The strategy may have gone by this number, so its bits are mixed; by Fibonacci hashing (Knuth).
-  const bool here = ((connection.random * 0x9e3779b97f4a7c15) >> 63) != 0;
+  const bool here = ((connection.random * 0x9e3779b97f4a7c15) >> 62) == 0;
   picked.arm = here ? Trial::Arm::kHere : Trial::Arm::kElsewhere;
   if (here) return meant;
   const Strategy& strategy = view.strategy();

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// What the trial of a backend has shown so far, weighed. One point against it for each client that failed there, and one
-// for each that was answered elsewhere in its place, where of the two sorts no more count than there are of the other;
-// three points for it for each client that was answered there, or failed elsewhere. kEnough points against it convict.
+// What the trial of a backend has shown so far, weighed. Five points against it for each client that failed there, and one
+// for each that was answered elsewhere in its place, three for each that failed at most; seven points for it for each
+// client that was answered there, and six for each that failed elsewhere. kEnough points against it convict.
 //
-// Where its clients are at fault, each of them is sent here or elsewhere by a coin that it can not see, so whatever it does
-// gives one point or takes three, with the same chance. Such a sum reaches n with a probability of at most 1.839^-n
-// (1.839 + 1.839^-3 = 2: the martingale 1.839^sum), for 14 points once in 5,000 times; and whoever tries that again and
-// again is soon at the bottom, from where it takes a number of coins that nobody has the time for.
+// Where its clients are at fault, a coin that they can not see sends one in four of them here, so whatever each of them
+// does, the chances are against the sum: 1.25^sum does not grow on average (a martingale, or less: 1/4 * 1.25^5 + 3/4 *
+// 1.25^-6 and 3/4 * 1.25 + 1/4 * 1.25^-7 are below 1). Such a sum reaches n with a probability of at most 1.25^-n, for 40
+// points once in 7,500 times; and whoever tries that again and again is soon at the bottom, from where it takes a number
+// of coins that nobody has the time for.
 //
 // A plain value.
 #pragma once
@@ -21,23 +22,24 @@ namespace lemonade::health {
 
 class Evidence {
  public:
-  static constexpr std::int64_t kEnough = 14;
+  static constexpr std::int64_t kEnough = 40;
 
   void add(const Trial::Outcomes& outcomes) noexcept {
     failed_here_ += outcomes.failed_here;
     answered_elsewhere_ += outcomes.answered_elsewhere;
-    otherwise_ += outcomes.answered_here + outcomes.failed_elsewhere;
+    for_it_ += kAnsweredHere * outcomes.answered_here + kFailedElsewhere * outcomes.failed_elsewhere;
     if (points() > -kBottom) return;
     failed_here_ = answered_elsewhere_ = 0;
-    otherwise_ = kBottom / kOtherwise;
+    for_it_ = kBottom;
   }
   /// Begins anew.
   void forget() noexcept { *this = {}; }
   /// Takes back a part of what spoke for the backend, which time makes less of.
-  void fade() noexcept { otherwise_ -= otherwise_ != 0; }
+  void fade() noexcept { for_it_ = std::max<std::int64_t>(0, for_it_ - kFaded); }
 
   std::int64_t points() const noexcept {
-    return 2 * std::min(failed_here_, answered_elsewhere_) - kOtherwise * otherwise_;
+    const std::int64_t failed = std::min(failed_here_, answered_elsewhere_ / kElsewhereForEach);
+    return kFailedHere * failed + std::min(answered_elsewhere_, kElsewhereForEach * failed_here_) - for_it_;
   }
   bool convicts() const noexcept { return points() >= kEnough; }
 
@@ -45,12 +47,16 @@ class Evidence {
   std::int64_t answeredElsewhere() const noexcept { return answered_elsewhere_; }
 
  private:
-  static constexpr std::int64_t kOtherwise = 3;
-  static constexpr std::int64_t kBottom = 24;
+  static constexpr std::int64_t kFailedHere = 5;
+  static constexpr std::int64_t kElsewhereForEach = 3;
+  static constexpr std::int64_t kAnsweredHere = 7;
+  static constexpr std::int64_t kFailedElsewhere = 6;
+  static constexpr std::int64_t kBottom = 60;
+  static constexpr std::int64_t kFaded = 6;
 
   std::int64_t failed_here_ = 0;
   std::int64_t answered_elsewhere_ = 0;
-  std::int64_t otherwise_ = 0;
+  std::int64_t for_it_ = 0;
 };
 
 }  // namespace lemonade::health

@@ -54,10 +54,10 @@ class Bench {
   bool onTrial(std::size_t index) const { return backends[index]->trial() != nullptr; }
   /// A client that takes part in its trial.
   Trial::Part part(std::size_t index, Trial::Arm arm) { return {*backends[index]->trial(), arm}; }
-  /// Clients that fail there, and as many that are answered elsewhere: with as many doubts, if it is on trial.
+  /// Clients that fail there, and three times as many that are answered elsewhere: with as many doubts, if it is on trial.
   void showFault(std::size_t index, int clients, Backend::Failure how = Backend::Failure::kReset) {
     for (int i = 0; i < clients; ++i) {
-      part(index, Trial::Arm::kElsewhere).answered();
+      for (int three = 0; three < 3; ++three) part(index, Trial::Arm::kElsewhere).answered();
       part(index, Trial::Arm::kHere).failed();
       doubt(index, 1, how);
     }
@@ -66,10 +66,10 @@ class Bench {
   bool convict(std::size_t index, Backend::Failure how = Backend::Failure::kReset) {
     doubt(index, 3, how);
     if (!eventually([&] { return onTrial(index); })) return false;
-    showFault(index, kPairs, how);
+    showFault(index, kProof, how);
     return eventually([&] { return out(index); });
   }
-  static constexpr int kPairs = 7;
+  static constexpr int kProof = 5;
   /// Clients that wait so long for their first answer, there and elsewhere.
   std::vector<Trial::Part> wait(std::size_t index, int clients, Trial::Arm arm, Duration ago) {
     std::vector<Trial::Part> parts;
@@ -138,13 +138,13 @@ TEST_CASE("Ejector takes out a backend whose trial shows that clients fail there
   CHECK_FALSE(bench.onTrial(0));
   bench.doubt(0, 1);
   REQUIRE(bench.eventually([&] { return bench.onTrial(0); }));
-  bench.showFault(0, Bench::kPairs - 1);
+  bench.showFault(0, Bench::kProof - 1);
   bench.settle();
   CHECK_FALSE(bench.out(0));
   bench.showFault(0, 1);
   REQUIRE(bench.eventually([&] { return bench.out(0); }));
   CHECK(bench.backends[0]->ejectionReason() ==
-        "7 failures in a row: reset before it answered, while 7 sent elsewhere were answered");
+        "5 failures in a row: reset before it answered, while 15 sent elsewhere were answered");
   CHECK_FALSE(bench.onTrial(0));
 }
 
@@ -227,8 +227,8 @@ TEST_CASE("Ejector takes out a backend that owes answers far longer than the poo
   bench.answer(1, 5ms);
   for (int i = 0; i < 3; ++i) bench.ask(2, 2s);
   REQUIRE(bench.eventually([&] { return bench.onTrial(2); }));
-  auto owed = bench.wait(2, Bench::kPairs, Trial::Arm::kHere, 2s);
-  for (int i = 0; i < Bench::kPairs; ++i) bench.part(2, Trial::Arm::kElsewhere).answered();
+  auto owed = bench.wait(2, Bench::kProof, Trial::Arm::kHere, 2s);
+  for (int i = 0; i < 3 * Bench::kProof; ++i) bench.part(2, Trial::Arm::kElsewhere).answered();
   REQUIRE(bench.eventually([&] { return bench.out(2); }));
   CHECK(bench.backends[2]->ejectionReason().find("owes 3 answers") == 0);
 }
@@ -238,8 +238,8 @@ TEST_CASE("Ejector counts the answers that a client did not wait for", "[health]
   bench.answer(0, 5ms);
   for (int i = 0; i < 3; ++i) bench.ask(2, 1s);
   REQUIRE(bench.eventually([&] { return bench.onTrial(2); }));
-  for (auto& part : bench.wait(2, Bench::kPairs, Trial::Arm::kHere, 200ms)) part.left();
-  for (int i = 0; i < Bench::kPairs; ++i) bench.part(2, Trial::Arm::kElsewhere).answered();
+  for (auto& part : bench.wait(2, Bench::kProof, Trial::Arm::kHere, 200ms)) part.left();
+  for (int i = 0; i < 3 * Bench::kProof; ++i) bench.part(2, Trial::Arm::kElsewhere).answered();
   CHECK(bench.eventually([&] { return bench.out(2); }));
 }
 
@@ -255,7 +255,7 @@ TEST_CASE("Ejector takes out nobody for clients who are owed answers wherever th
     CHECK_FALSE(bench.eventually([&] { return bench.out(2); }, 600ms));
   }
   SECTION("as those that still upload") {
-    for (int i = 0; i < Bench::kPairs; ++i) bench.part(2, Trial::Arm::kElsewhere).answered();
+    for (int i = 0; i < 3 * Bench::kProof; ++i) bench.part(2, Trial::Arm::kElsewhere).answered();
     parts = bench.wait(2, 15, Trial::Arm::kHere, 90ms);
     CHECK_FALSE(bench.eventually(
         [&] {
@@ -272,11 +272,11 @@ TEST_CASE("Ejector has a backend that came back from hanging on trial from the s
   bench.answer(1, 1ms);
   for (int i = 0; i < 3; ++i) bench.ask(2, 1s);
   REQUIRE(bench.eventually([&] { return bench.onTrial(2); }));
-  bench.showFault(2, Bench::kPairs);
+  bench.showFault(2, Bench::kProof);
   REQUIRE(bench.eventually([&] { return bench.out(2); }));
   REQUIRE(bench.eventually([&] { return !bench.out(2); }));
   CHECK(bench.onTrial(2));
-  bench.showFault(2, Bench::kPairs);
+  bench.showFault(2, Bench::kProof);
   REQUIRE(bench.eventually([&] { return bench.out(2); }));
 }
 
