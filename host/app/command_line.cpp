@@ -2,6 +2,7 @@
 #include "app/command_line.h"
 
 #include "app/run.h"
+#include "base/standard_descriptors.h"
 
 #include <CLI/CLI.hpp>
 #include <lemonade/plugin.h>
@@ -42,6 +43,7 @@ void addPreflight(CLI::App& app) { app.add_subcommand("preflight")->group(""); }
 }  // namespace
 
 int runCommandLine(int argc, char** argv) {
+  openStandardDescriptors();
   CLI::App app("Lemonade, a TCP load balancer whose every decision is a plugin", "lemonade");
   app.set_version_flag("--version", std::string("lemonade " LEMONADE_VERSION ", plugin ABI ") +
                                         std::to_string(LEMONADE_ABI_MAJOR) + "." + std::to_string(LEMONADE_ABI_MINOR));
