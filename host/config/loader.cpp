@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "config/loader.h"
 
+#include "base/patient_memory.h"
 #include "config/check.h"
 #include "config/file.h"
 #include "config/tree.h"
@@ -110,6 +111,7 @@ Loaded load(const Input& input) {
 }
 
 Loaded load(const Input& input, const Result<std::string>& content) {
+  const PatientMemory for_toml;
   if (!input.file) return finish(input, {}, {});
   if (content.ok()) return parse(content.value(), *input.file, input);
   Findings findings;
@@ -118,6 +120,7 @@ Loaded load(const Input& input, const Result<std::string>& content) {
 }
 
 Loaded parse(std::string_view text, const std::string& filename, const Input& input) {
+  const PatientMemory for_toml;  // some of its functions promise not to throw, and allocate
   Draft draft;
   Findings findings;
   const auto root = parseTree(text, filename, findings);

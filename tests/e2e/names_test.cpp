@@ -392,7 +392,7 @@ TEST_CASE("A check that asks for a name is told the host in the record of a serv
   });
 }
 
-TEST_CASE("--validate says of names what a start would, and is as quick", "[names]") {
+TEST_CASE("Validating says of names what a start would, and is as quick", "[names]") {
   if (!possible()) return skip("it takes root and mount namespaces");
   inOwnNetwork([] {
     Dns dns;
