@@ -40,7 +40,8 @@ FileSight lookAtFirst(const std::optional<std::string>& file) {
   Looker looker;
   const bool ended = looker.look(
       [seen, file] {
-        for (int i = 0; file && i < kMostMoments && beingWritten(*file); ++i) std::this_thread::sleep_for(kMoment);
+        for (int i = 0; file && i < kMostMoments && askForWriter(*file).value_or(false); ++i)
+          std::this_thread::sleep_for(kMoment);
         *seen = lookAtFile(file, config::Streams::kRead);
       },
       kFirstLimit);
@@ -48,16 +49,16 @@ FileSight lookAtFirst(const std::optional<std::string>& file) {
 }
 
 // The kernel grants a read lease only where nobody has the file open for writing.
-bool beingWritten(const std::string& path) {
+std::optional<bool> askForWriter(const std::string& path) {
   struct stat status;
-  if (::stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return false;
+  if (::stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
   const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd) return false;
+  if (!fd) return std::nullopt;
   if (::fcntl(fd.get(), F_SETLEASE, F_RDLCK) == 0) {
     (void)::fcntl(fd.get(), F_SETLEASE, F_UNLCK);
     return false;
   }
-  return errno == EAGAIN;
+  return errno == EAGAIN ? std::optional(true) : std::nullopt;
 }
 
 std::string lookAtPlugin(const std::string& path) {

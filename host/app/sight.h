@@ -36,9 +36,9 @@ FileSight lookAtFirst(const std::optional<std::string>& file);
 /// FileSight::problem of a file that a look did not come back from.
 extern const char* const kHangs;
 
-/// True where somebody has the file open for writing, as far as this process may know: it must own the file. Hangs
-/// where the file system does.
-bool beingWritten(const std::string& path);
+/// Whether a process has the file open for writing; nothing where this process may not know, since it does not own the
+/// file, or the file system cannot tell. Hangs where the file system does.
+std::optional<bool> askForWriter(const std::string& path);
 
 /// Which file it is and when it last changed, without reading it: a line of Sight::plugins.
 std::string lookAtPlugin(const std::string& path);

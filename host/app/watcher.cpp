@@ -86,14 +86,14 @@ void Watcher::lookAtTheFile(Seen& seen) {
   struct Look {
     FileSight file;
     WriterWatch::Place place;
-    bool writing = false;
+    std::optional<bool> writing;
   };
   const auto look = std::make_shared<Look>();
   const bool ended = looker_.look(
       [look, file = *file_, writers = writers_] {
         look->place = writers->mark(file);
         look->file = lookAtFile(file, config::Streams::kRefuse);
-        look->writing = beingWritten(file);
+        look->writing = askForWriter(file);
       },
       kLookLimit);
   seen.file_hangs = !ended;
@@ -101,7 +101,8 @@ void Watcher::lookAtTheFile(Seen& seen) {
   if (!ended) return;
   writers_->hear(look->place);
   writers_known_ = look->place.file >= 0;
-  seen.writing = look->writing || writers_->writing();
+  // What was heard may mislead: a file whose time of change is set looks as if it were written and never closed.
+  seen.writing = look->writing.value_or(writers_->writing());
 }
 
 void Watcher::lookAtThePlugins(Seen& seen, const std::vector<std::string>& directories, bool closely) {
@@ -114,7 +115,8 @@ void Watcher::lookAtThePlugins(Seen& seen, const std::vector<std::string>& direc
       [look, directories, closely] {
         look->plugins = lookAtPlugins(directories);
         if (!closely) return;
-        for (const auto& file : pluginFiles(directories)) look->writing = look->writing || beingWritten(file);
+        for (const auto& file : pluginFiles(directories))
+          look->writing = look->writing || askForWriter(file).value_or(false);
       },
       kLookLimit);
   seen.plugins_hang = !ended;
