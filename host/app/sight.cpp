@@ -21,8 +21,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kFirstLimit = 25s;  // more than a pipe is given
-constexpr auto kMoment = 100ms;
-constexpr int kMostMoments = 20;
+constexpr auto kWriterMoment = 100ms;
+constexpr int kMostWriterMoments = 20;
 
 }  // namespace
 
@@ -40,8 +40,8 @@ FileSight lookAtFirst(const std::optional<std::string>& file) {
   Looker looker;
   const bool ended = looker.look(
       [seen, file] {
-        for (int i = 0; file && i < kMostMoments && askForWriter(*file).value_or(false); ++i)
-          std::this_thread::sleep_for(kMoment);
+        for (int i = 0; file && i < kMostWriterMoments && askForWriter(*file).value_or(false); ++i)
+          std::this_thread::sleep_for(kWriterMoment);
         *seen = lookAtFile(file, config::Streams::kRead);
       },
       kFirstLimit);

@@ -25,7 +25,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration kMoment = 250ms;     // what a second signal leaves to whatever is under way
+constexpr Duration kLastMoment = 250ms;     // what a second signal leaves to whatever is under way
 constexpr Duration kLastWords = 200ms;  // what the last words may take
 constexpr Duration kMargin = 500ms;     // of planned()
 
@@ -108,11 +108,11 @@ void Watchdog::State::handle(int signal) noexcept {
     case Phase::kEarly:
       return bringForward(Duration::zero());
     case Phase::kServing:
-      bringForward(std::exchange(stop_asked, true) ? kMoment : Duration(bound_ns.load()));
+      bringForward(std::exchange(stop_asked, true) ? kLastMoment : Duration(bound_ns.load()));
       return note(signal);
     case Phase::kEnding:
     case Phase::kLeaving:
-      return bringForward(std::exchange(stop_asked, true) ? kMoment : Duration(bound_ns.load()));
+      return bringForward(std::exchange(stop_asked, true) ? kLastMoment : Duration(bound_ns.load()));
   }
 }
 

@@ -9,7 +9,7 @@
 namespace lemonade::config {
 namespace {
 
-constexpr std::array<std::pair<std::int64_t, const char*>, 4> kUnits = {
+constexpr std::array<std::pair<std::int64_t, const char*>, 4> kShownUnits = {
     {{1'000'000'000, "s"}, {1'000'000, "ms"}, {1'000, "us"}, {1, "ns"}}};
 
 const char* levelText(log::Level level) {
@@ -44,7 +44,7 @@ std::string show(double value) {
 }
 
 std::string show(Duration value) {
-  for (const auto& [size, unit] : kUnits) {
+  for (const auto& [size, unit] : kShownUnits) {
     if (value.count() % size == 0) return std::to_string(value.count() / size) + unit;
   }
   return {};
