@@ -11,6 +11,9 @@
 #include <rapidjson/prettywriter.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdlib>
+#include <new>
 
 namespace lemonade::app {
 
@@ -22,6 +25,24 @@ struct Text {
   std::string text = {};
   void Put(char c) { text.push_back(c); }
   void Flush() {}
+};
+
+/// What RapidJSON keeps its place in the document with; its own allocator hands out null, which it then writes to.
+struct ThrowingAllocator {
+  static constexpr bool kNeedFree = true;
+  void* Malloc(std::size_t size) { return size == 0 ? nullptr : orThrow(std::malloc(size)); }
+  void* Realloc(void* memory, std::size_t, std::size_t size) {
+    if (size != 0) return orThrow(std::realloc(memory, size));
+    std::free(memory);
+    return nullptr;
+  }
+  static void Free(void* memory) noexcept { std::free(memory); }
+
+ private:
+  static void* orThrow(void* memory) {
+    if (memory == nullptr) throw std::bad_alloc();
+    return memory;
+  }
 };
 
 /// The writer of one document: each value behind its name. Nothing but the text is allocated, however many backends.
@@ -66,7 +87,7 @@ class Json {
  private:
   void key(std::string_view name) { out_.Key(name.data(), static_cast<rapidjson::SizeType>(name.size())); }
 
-  rapidjson::PrettyWriter<Text> out_;
+  rapidjson::PrettyWriter<Text, rapidjson::UTF8<>, rapidjson::UTF8<>, ThrowingAllocator> out_;
 };
 
 /// RFC 3339 with microseconds; null for never.

@@ -13,9 +13,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
+#include <exception>
 #include <initializer_list>
 #include <mutex>
+#include <new>
 #include <thread>
 #include <utility>
 
@@ -91,7 +94,7 @@ struct Watchdog::State {
   void note(int signal) noexcept;
   void wakeSpeaker() noexcept;
   void speak();
-  void answer(int signal);
+  void answer(int signal) noexcept;
   void sayLastWords(Words which);
 };
 
@@ -163,7 +166,8 @@ void Watchdog::State::speak() {
   }
 }
 
-void Watchdog::State::answer(int signal) {
+// Where there is no memory to hand a signal on it is tried again; the watchdog bounds how long that matters.
+void Watchdog::State::answer(int signal) noexcept try {
   if (phase.load() == Phase::kLeaving) return;
   if (meaningOf(signal) == Meaning::kNothing) {
     log::warning("app", plan.reloads ? "a signal came that does nothing; SIGTERM, SIGINT and SIGQUIT stop, SIGHUP reloads"
@@ -173,6 +177,10 @@ void Watchdog::State::answer(int signal) {
   }
   const std::lock_guard lock(mutex);
   if (on_signal) on_signal(signal);
+} catch (const std::bad_alloc&) {
+  std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  noted.fetch_or(std::uint64_t{1} << (signal - 1));
+  wakeSpeaker();
 }
 
 void Watchdog::State::sayLastWords(Words which) {
@@ -181,7 +189,11 @@ void Watchdog::State::sayLastWords(Words which) {
   else
     log::warning("app", "the stop is cut short, what is left is ended without waiting",
                  {{"waited_for", waiting_for.load()}});
-  if (plan.farewell) plan.farewell();
+  try {
+    if (plan.farewell) plan.farewell();
+  } catch (const std::exception& error) {
+    log::error("app", "the last steps of the stop failed", {{"error", error.what()}});
+  }
   log::stop();
 }
 

@@ -33,6 +33,7 @@ namespace {
 
 using Poco::Net::ReadableNotification;
 
+constexpr int kMostSpare = 16;
 constexpr Duration kLongDelay = std::chrono::seconds(1);
 
 /// A reactor that does nothing between events. It is woken by descriptors alone, so its timeout is long.
@@ -73,7 +74,7 @@ thread_local const void* t_current_loop = nullptr;
 class ControlLoop::Impl : public Poco::Runnable {
  public:
   explicit Impl(const std::string& name);
-  ~Impl() override { stop(); }
+  ~Impl() override;
 
   void start();
   void stop();
@@ -127,9 +128,10 @@ class ControlLoop::Impl : public Poco::Runnable {
     Call* call = nullptr;
     Posted* next = nullptr;
   };
-  static void end(Posted* posted, bool has_run) noexcept;
+  void end(Posted* posted, bool has_run) noexcept;
 
   bool enqueue(Posted& posted) noexcept;
+  std::unique_ptr<Posted> makePosted();
   Posted* takePosted() noexcept;
   void wake() noexcept;
   bool stopping() const;
@@ -161,6 +163,8 @@ class ControlLoop::Impl : public Poco::Runnable {
   mutable std::mutex mutex_;  // guards what follows
   Posted* first_posted_ = nullptr;
   Posted* last_posted_ = nullptr;
+  Posted* spare_posted_ = nullptr;  // what is posted with one of these needs no memory
+  int spare_count_ = 0;
   bool stopping_ = false;
 };
 
@@ -170,6 +174,12 @@ ControlLoop::Impl::Impl(const std::string& name)
       thread_(name) {
   watch(wake_fd_.get(), [this] { runPosted(); });
   watch(timer_fd_.get(), [this] { runTimers(); });
+  for (int i = 0; i < kMostSpare; ++i) end(new Posted, false);
+}
+
+ControlLoop::Impl::~Impl() {
+  stop();
+  while (spare_posted_ != nullptr) (void)makePosted();
 }
 
 void ControlLoop::Impl::start() {
@@ -237,11 +247,32 @@ ControlLoop::Impl::Posted* ControlLoop::Impl::takePosted() noexcept {
 
 void ControlLoop::Impl::end(Posted* posted, bool has_run) noexcept {
   posted->task = nullptr;
-  posted->call != nullptr ? posted->call->end(has_run) : delete posted;
+  if (posted->call != nullptr) return posted->call->end(has_run);
+  {
+    const std::lock_guard lock(mutex_);
+    if (spare_count_ < kMostSpare) {
+      posted->next = std::exchange(spare_posted_, posted);
+      ++spare_count_;
+      return;
+    }
+  }
+  delete posted;
+}
+
+std::unique_ptr<ControlLoop::Impl::Posted> ControlLoop::Impl::makePosted() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (Posted* const spare = spare_posted_; spare != nullptr) {
+      spare_posted_ = std::exchange(spare->next, nullptr);
+      --spare_count_;
+      return std::unique_ptr<Posted>(spare);
+    }
+  }
+  return std::make_unique<Posted>();
 }
 
 bool ControlLoop::Impl::post(Task task) {
-  auto posted = std::make_unique<Posted>();
+  auto posted = makePosted();
   posted->task = std::move(task);
   if (!enqueue(*posted)) return false;
   (void)posted.release();

@@ -7,14 +7,29 @@
 #include <Poco/StringTokenizer.h>
 
 #include <charconv>
+#include <cstddef>
+#include <new>
 
 namespace lemonade::config {
+
+namespace {
+
+/// toml++ ends the process where it finds no memory. Throws std::bad_alloc where there is not what it may take, and as
+/// much again.
+void requireMemoryFor(std::string_view text) {
+  constexpr std::size_t kLeast = std::size_t{1} << 20;
+  constexpr std::size_t kForEachByte = 100;
+  ::operator delete(::operator new(kLeast + kForEachByte * text.size()));
+}
+
+}  // namespace
 
 std::optional<toml::table> parseTree(std::string_view text, const std::string& filename, Findings& findings) {
   if (const auto excess = excessOf(text)) {
     findings.error({filename, excess->line, excess->column}, excess->text);
     return std::nullopt;
   }
+  requireMemoryFor(text);
   try {
     return toml::parse(text, filename);
   } catch (const toml::parse_error& error) {
