@@ -114,7 +114,7 @@ class Backend {
   Trial* trial() const noexcept { return trial_.load(std::memory_order_acquire); }
   /// Begins its trial, or goes on with it. Control thread.
   void setSuspected(bool suspected);
-  /// What its trial came to so far, also where it is over for now; see Trial::take. Control thread.
+  /// What its trial came to so far; it stays when the trial ends, see Trial::take. Control thread.
   Trial::Outcomes takeOutcomes(std::uint64_t late_since_ns) noexcept {
     return own_trial_ != nullptr ? own_trial_->take(late_since_ns) : Trial::Outcomes{};
   }

@@ -21,7 +21,7 @@ class HostsFile {
   HostsFile& operator=(const HostsFile&) = delete;
 
   /// The addresses of a name, without a port: none where the file does not have it; those of loopback for "localhost". An
-  /// error where the file cannot be looked into for now, as without descriptors.
+  /// error where the file cannot be looked into at this moment, as without descriptors.
   Result<std::vector<Address>> find(const std::string& name) const;
 
  private:

@@ -292,7 +292,7 @@ TEST_CASE("A peer that was cut off is gone after keep-alive's time, and one that
   cutOff(unacknowledging);
   cutOff(silent);
   CHECK(sessions() == 3);
-  // What it has room for now makes the kernel send again, and nobody acknowledges it.
+  // Reading makes room, so that the kernel sends again, and nobody acknowledges what it sends.
   std::string bytes(4 * kMiB, '\0');
   (void)unacknowledging.receiveSome(bytes.data(), bytes.size());
   CHECK(eventually([&] { return sessions() == 1; }, 20s));
