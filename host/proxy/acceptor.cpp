@@ -98,8 +98,10 @@ bool Acceptor::handOver(Seat& to, Fd& client, const Address& address, std::uint1
 }
 
 void Acceptor::takeIn(std::unique_ptr<Newcomer> newcomers) noexcept {
-  for (; newcomers != nullptr; newcomers = std::move(newcomers->next))
+  for (; newcomers != nullptr; newcomers = std::move(newcomers->next)) {
     sessions_.add(std::move(newcomers->client), newcomers->address, newcomers->local_port);
+    seat_.inbox.noteServed();  // only now, lest others think that this worker has few
+  }
 }
 
 void Acceptor::handleError(int error) {

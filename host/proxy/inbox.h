@@ -35,7 +35,7 @@ class Inbox {
     Newcomer* closed = &closed_;
     (void)newest_.compare_exchange_strong(closed, nullptr);
   }
-  /// From now on none are; returns those that came before, oldest first. The owner's thread, or after it has ended.
+  /// From now on none are; returns those that came before, as takeAll() does. The owner's thread, or after it has ended.
   std::unique_ptr<Newcomer> close() noexcept { return take(&closed_); }
   bool isOpen() const noexcept { return newest_.load(std::memory_order_relaxed) != &closed_; }
 
@@ -43,25 +43,31 @@ class Inbox {
   /// Hands a client over, unless the inbox is closed. After kFirst the owner must be woken. Any worker, at a time in
   /// monotonic nanoseconds.
   Handed put(std::unique_ptr<Newcomer>& newcomer, std::uint64_t now) noexcept {
+    waiting_.fetch_add(1, std::memory_order_relaxed);
     Newcomer* before = newest_.load(std::memory_order_relaxed);
     do {
       (void)newcomer->next.release();  // of a round that came to nothing
-      if (before == &closed_) return Handed::kRefused;
+      if (before == &closed_) {
+        noteServed();
+        return Handed::kRefused;
+      }
       newcomer->next.reset(before);
     } while (!newest_.compare_exchange_weak(before, newcomer.get(), std::memory_order_release,
                                             std::memory_order_relaxed));
     (void)newcomer.release();
-    waiting_.fetch_add(1, std::memory_order_relaxed);
     if (before != nullptr) return Handed::kMore;
     since_.store(now, std::memory_order_relaxed);
     return Handed::kFirst;
   }
 
-  /// Takes out all newcomers, oldest first. The owner's thread.
+  /// Takes out all newcomers, oldest first, each of which counts as waiting until noteServed(). The owner's thread.
   std::unique_ptr<Newcomer> takeAll() noexcept {
     if (newest_.load(std::memory_order_relaxed) == nullptr || !isOpen()) return nullptr;
     return take(nullptr);
   }
+
+  /// One that counted as waiting does no longer: it is a session now, or was turned away.
+  void noteServed() noexcept { waiting_.fetch_sub(1, std::memory_order_relaxed); }
 
   /// How many wait, and since when the first of them does. Any thread; roughly.
   std::uint32_t waiting() const noexcept { return waiting_.load(std::memory_order_relaxed); }
@@ -72,13 +78,11 @@ class Inbox {
     std::unique_ptr<Newcomer> newest;
     if (Newcomer* all = newest_.exchange(instead, std::memory_order_acquire); all != &closed_) newest.reset(all);
     std::unique_ptr<Newcomer> oldest;
-    std::uint32_t count = 0;
-    for (; newest != nullptr; ++count) {
+    while (newest != nullptr) {
       auto older = std::move(newest->next);
       newest->next = std::move(oldest);
       oldest = std::exchange(newest, std::move(older));
     }
-    waiting_.fetch_sub(count, std::memory_order_relaxed);
     return oldest;
   }
 

@@ -16,9 +16,12 @@ std::unique_ptr<Newcomer> newcomer(std::uint16_t port) {
   return one;
 }
 
-std::vector<std::uint16_t> portsOf(std::unique_ptr<Newcomer> all) {
+std::vector<std::uint16_t> serve(Inbox& inbox, std::unique_ptr<Newcomer> all) {
   std::vector<std::uint16_t> ports;
-  for (; all != nullptr; all = std::move(all->next)) ports.push_back(all->local_port);
+  for (; all != nullptr; all = std::move(all->next)) {
+    ports.push_back(all->local_port);
+    inbox.noteServed();
+  }
   return ports;
 }
 
@@ -32,11 +35,13 @@ TEST_CASE("Inbox gives newcomers in the order they came and has the owner woken 
   CHECK(inbox.put(two, 8) == Inbox::Handed::kMore);
   CHECK(inbox.waiting() == 2);
   CHECK(inbox.waitingSince() == 7);
-  CHECK(portsOf(inbox.takeAll()) == std::vector<std::uint16_t>{1, 2});
+  auto taken = inbox.takeAll();
+  CHECK(inbox.waiting() == 2);
+  CHECK(serve(inbox, std::move(taken)) == std::vector<std::uint16_t>{1, 2});
   CHECK(inbox.waiting() == 0);
   CHECK(inbox.takeAll() == nullptr);
   CHECK(inbox.put(three, 9) == Inbox::Handed::kFirst);
-  CHECK(portsOf(inbox.close()) == std::vector<std::uint16_t>{3});
+  CHECK(serve(inbox, inbox.close()) == std::vector<std::uint16_t>{3});
 }
 
 TEST_CASE("A closed Inbox leaves a newcomer to the one that brings it", "[proxy]") {
@@ -66,13 +71,13 @@ TEST_CASE("Inbox loses nobody while many workers bring and the owner takes, open
     });
   std::size_t taken = 0;
   for (int round = 0; running != 0; ++round) {
-    taken += portsOf(inbox.takeAll()).size();
+    taken += serve(inbox, inbox.takeAll()).size();
     if (round % 16 != 0) continue;
-    taken += portsOf(inbox.close()).size();
+    taken += serve(inbox, inbox.close()).size();
     inbox.open();
   }
   for (auto& thread : threads) thread.join();
-  taken += portsOf(inbox.close()).size();
+  taken += serve(inbox, inbox.close()).size();
   CHECK(taken + static_cast<std::size_t>(refused) == kThreads * kEach);
   CHECK(inbox.waiting() == 0);
 }
