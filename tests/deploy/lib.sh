@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# What the scripts beside this file share: lib.sh SCRIPT STEP runs the function STEP of SCRIPT and, whatever becomes of
+# it, ends what it started and removes what it made. CMakeLists.txt sets
+#
+#   SOURCE    the checkout
+#   BUILD     the build; $BUILD/bin/lemonade is the balancer
+#   WORK      a folder that the steps of a script share; it is there, and never emptied by this file
+#   VERSION, CMAKE, LIBDIR, SANITIZE
+#
+# Exit codes: 0 shown, 77 skipped with the reason in a line "skipped: ...", anything else is a failure.
+set -euo pipefail
+
+readonly lemonade=$BUILD/bin/lemonade
+
+fail() { echo "failed: $*" >&2; exit 1; }
+
+# skip REASON: it cannot be shown here; the reason begins with what is missing.
+skip() { echo "skipped: $*"; exit 77; }
+
+# need COMMAND...
+need() {
+  local command
+  for command in "$@"; do
+    command -v "$command" >/dev/null || skip "$command is not installed (tools/setup --deploy installs it)"
+  done
+}
+
+needRoot() { [ "$(id -u)" -eq 0 ] || skip "root is needed"; }
+
+# eventually SECONDS COMMAND...: fails when the command does not succeed within that time.
+eventually() {
+  local end=$((SECONDS + $1)); shift
+  until "$@"; do
+    [ $SECONDS -lt $end ] || fail "not within the time: $*"
+    sleep 0.05
+  done
+}
+
+# shows FILE TEXT: the file holds the text.
+shows() { grep -qF -- "$2" "$1" || fail "$1 does not say '$2':"$'\n'"$(cat "$1")"; }
+
+# start LOG COMMAND...: runs it in the background, for cleanUp to end; its process id is in $started.
+start() {
+  local log=$1; shift
+  "$@" >"$log" 2>&1 </dev/null &
+  started=$!
+  children+=("$started")
+}
+
+# atEnd COMMAND...: runs it when the step is over, the last one first.
+atEnd() { ends=("$(printf '%q ' "$@")" "${ends[@]}"); }
+
+children=()
+ends=()
+
+cleanUp() {
+  local code=$? pid end
+  set +e
+  for pid in "${children[@]}"; do kill -TERM "$pid" 2>/dev/null; done
+  for pid in "${children[@]}"; do timeout 10 tail --pid="$pid" -f /dev/null || kill -KILL "$pid"; done 2>/dev/null
+  for end in "${ends[@]}"; do eval "$end"; done
+  exit $code
+}
+trap cleanUp EXIT
+trap 'exit 130' INT TERM
+
+mkdir -p "$WORK"
+# shellcheck source=/dev/null
+source "$(dirname "$0")/$1"
+"$2"
