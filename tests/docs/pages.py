@@ -16,7 +16,7 @@ class Block(NamedTuple):
 
 def all_pages(root):
     return [
-        root / "README.md", root / "plugin-api/template/README.md", root / "plugin-api/examples/README.md",
+        *sorted(root.glob("*.md")), root / "plugin-api/template/README.md", root / "plugin-api/examples/README.md",
         *sorted((root / "docs").rglob("*.md"))
     ]
 
