@@ -2,6 +2,7 @@
 #include "app/command_line.h"
 
 #include "app/run.h"
+#include "base/command_description.h"
 #include "base/standard_descriptors.h"
 
 #include <CLI/CLI.hpp>
@@ -22,7 +23,7 @@ void addLoadBalancer(CLI::App& app, LoadBalancerArguments& arguments) {
   command->add_flag("--validate", arguments.validate, "Check configuration, plugins and their options, then exit");
   command->add_option("--plugin-dir", arguments.plugin_dirs, "Directory of plugins, searched first; may be repeated")
       ->type_name("DIR");
-  command->footer("Environment: LEMONADE_LB_*, LEMONADE_LOG, LEMONADE_LOG_FORMAT; see docs/configuration.md.\n"
+  command->footer("Environment: LEMONADE_LB_*, LEMONADE_LOG, LEMONADE_LOG_FORMAT; see lemonade.toml(5).\n"
                   "Signals: SIGTERM, SIGINT and SIGQUIT drain and exit, a second one exits at once; SIGHUP reloads.\n"
                   "Exit codes: 0 success and graceful stop, 1 configuration error, 2 runtime error.");
 }
@@ -53,6 +54,7 @@ int runCommandLine(int argc, char** argv) {
   addLoadBalancer(app, load_balancer);
   addWorker(app, worker);
   addPreflight(app);
+  addCommandDescription(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

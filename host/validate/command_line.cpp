@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "validate/command_line.h"
 
+#include "base/command_description.h"
 #include "validate/commands.h"
 #include "validate/report.h"
 
@@ -112,6 +113,7 @@ int runCommandLine(int argc, char** argv) {
   app.footer(
       "Statuses: pass, warn, skip, fail, crash, hang.\n"
       "Exit codes: 0 nothing failed, 1 something failed, crashed or hung, 2 misuse or no such file.");
+  addCommandDescription(app);
   try {
     app.parse(argc, argv);
     for (const auto& text : arguments.options) arguments.wish.options.push_back(parseOption(text));
