@@ -49,6 +49,23 @@ start() {
   children+=("$started")
 }
 
+# startBalancer LOG ARGUMENT...: lemonade lb, until it is ready; where clients reach it is in $front, operators in $admin.
+startBalancer() {
+  local log=$1; shift
+  start "$log" "$lemonade" lb "$@"
+  eventually 20 grep -q 'INFO app: ready' "$log"
+  front=$(sed -n 's/.*INFO proxy: listening address=\([^ ]*\).*/\1/p' "$log" | head -n 1)
+  admin=$(sed -n 's/.*INFO admin: listening address=\([^ ]*\).*/\1/p' "$log" | head -n 1)
+}
+
+# startWorker LOG NAME: lemonade worker with that name in its answers; where it answers is in $worker.
+startWorker() {
+  local log=$1
+  start "$log" "$lemonade" worker --address 127.0.0.1:0 --name "$2"
+  eventually 20 grep -q 'listening' "$log"
+  worker=$(sed -n 's/.*listening.* address=\([^ ]*\).*/\1/p' "$log" | head -n 1)
+}
+
 # atEnd COMMAND...: runs it when the step is over, the last one first.
 atEnd() { ends=("$(printf '%q ' "$@")" "${ends[@]}"); }
 

@@ -116,6 +116,8 @@ completesIn() {
   completes "$shell" "plugin-validate " describe install
   completes "$shell" "plugin-validate --" --thorough --json
   completes "$shell" "lemonade-new-plugin " strategy health_checker metrics_sink
+  completes "$shell" "lemonade-backup " save list restore
+  completes "$shell" "lemonade-backup save --" --config --to --days
 }
 
 completesInBash() { completesIn bash; }

@@ -39,8 +39,8 @@ def of_script(name, path):
         "text": re.split(r"[.:](?:\s|$)", " ".join(before.split()))[0], "about": before,
         "calls": [name + call for call in calls],
         "options": [HELP] + [{"names": [flag], "text": "", "value": "", "repeated": False} for flag in flags],
-        "positionals": [{"name": word, "text": "", "required": True, "repeated": False}
-                        for word in dict.fromkeys(words)],
+        "positionals": [{"name": "|".join(dict.fromkeys(words)), "text": "", "required": True, "repeated": False}]
+                       if words else [],
     }
 
 
