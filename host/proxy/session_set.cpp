@@ -2,7 +2,6 @@
 #include "proxy/session_set.h"
 
 #include "base/clock.h"
-#include "proxy/socket_state.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -158,8 +157,6 @@ void SessionSet::handleConnectFailed(Session& session, int error) noexcept {
 }
 
 void SessionSet::handleConnected(Session& session) noexcept {
-  // The client may have reset before it was accepted. Which of both a relay hears of first is chance.
-  if (hasFailed(session.client.fd)) return handleAbandoned(session);
   meter_.connected(session, nowNs());
   enter(session, Session::State::kRelaying, relaying_);
   relay_->start(session);

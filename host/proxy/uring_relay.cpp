@@ -143,8 +143,7 @@ void UringRelay::handleCompletion(const Completion& completion) noexcept {
     case Request::kWatch: return handleWatched(session, side, completion);
     case Request::kConnect:
       about.connecting = false;
-      return completion.result == 0 ? owner_.handleConnected(session)
-                                    : owner_.handleConnectFailed(session, -completion.result);
+      return handleConnect(session, completion.result);
     case Request::kNoMatter:
     case Request::kGuest: return;
   }
@@ -172,6 +171,12 @@ void UringRelay::watch(Session& session, Side side) noexcept {
   if (std::exchange(watched.watched, true)) return;
   // For errors and hang-ups alone; and for a FIN, whether one wants that or not. So it goes on after the first.
   ask(session, side, Request::kWatch, IORING_OP_POLL_ADD, watched.fd).len = IORING_POLL_ADD_MULTI;
+}
+
+// A client that reset before it was accepted is told of after a connect that was done at once.
+void UringRelay::handleConnect(Session& session, int result) noexcept {
+  if (result < 0) return owner_.handleConnectFailed(session, -result);
+  hasFailed(session.client.fd) ? owner_.handleAbandoned(session) : owner_.handleConnected(session);
 }
 
 void UringRelay::handleWatched(Session& session, Side side, const Completion& completion) noexcept {

@@ -88,6 +88,7 @@ class UringRelay final : public Relay {
   void handleReceiveFailed(Session& session, Side side) noexcept;
   void append(Session& session, Side side, RingBuffers::Id id) noexcept;
   void handleSent(Session& session, Side side, int result) noexcept;
+  void handleConnect(Session& session, int result) noexcept;
   void handleWatched(Session& session, Side side, const Completion& completion) noexcept;
 
   void settleLater(Session& session) noexcept;
