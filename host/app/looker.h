@@ -27,8 +27,8 @@ class Looker {
   Looker(const Looker&) = delete;
   Looker& operator=(const Looker&) = delete;
 
-  /// True where the look came to its end within the limit; else it hangs, or there is no thread for it, or stop() was
-  /// called. One at a time.
+  /// True where the look came to its end within the limit; else it hangs, or stop() was called. One at a time. Throws
+  /// std::runtime_error where no thread can be made.
   bool look(Look look, Duration limit);
   /// True while earlier looks hang and it is too soon for another one that nobody asked for.
   bool resting() const;

@@ -13,10 +13,27 @@
 
 #include <exception>
 #include <iostream>
+#include <new>
+#include <string>
+#include <system_error>
 
 namespace lemonade::app {
 
 namespace {
+
+bool isShortage(const std::exception& e) {
+  if (dynamic_cast<const std::bad_alloc*>(&e) != nullptr) return true;
+  const auto* error = dynamic_cast<const std::system_error*>(&e);
+  return error != nullptr && (error->code() == std::errc::resource_unavailable_try_again ||  // a thread cannot be made
+                              error->code() == std::errc::not_enough_memory);
+}
+
+std::string textOf(const std::exception& e) {
+  const auto* poco = dynamic_cast<const Poco::Exception*>(&e);
+  std::string text = poco != nullptr ? poco->displayText() : e.what();
+  if (isShortage(e)) text += "; raise what limits memory and threads (ulimit -a)";
+  return text;
+}
 
 int reportValidation(const Preparation& preparation) {
   for (const auto& finding : preparation.findings) std::cerr << finding.line() << "\n";
@@ -91,8 +108,7 @@ int runLoadBalancer(const LoadBalancerArguments& arguments) try {
                                     .farewell = [] { plugin::PrivateDirectory::removeAll(); }});
   return watchdog.leave(runGuarded(arguments, watchdog, started_ns));
 } catch (const std::exception& e) {
-  const auto* poco = dynamic_cast<const Poco::Exception*>(&e);
-  log::error("app", "cannot go on", {{"error", poco != nullptr ? poco->displayText() : e.what()}});
+  log::error("app", "cannot go on", {{"error", textOf(e)}});
   log::stop();
   return kRuntimeError;
 }

@@ -182,8 +182,8 @@ Reloaded Watcher::answerTo(const std::optional<std::string>& request) noexcept {
     return reloadWhereChanged(request);
   } catch (const std::exception& e) {
     log::error("config", "cannot look whether there is anything to reload", {{"error", e.what()}});
+    return {false, {e.what()}};
   }
-  return {};
 }
 
 Reloaded Watcher::reloadWhereChanged(const std::optional<std::string>& request) {

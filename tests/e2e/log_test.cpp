@@ -76,7 +76,7 @@ TEST_CASE("A text log has the lines of the log sink as they always were", "[log]
 TEST_CASE("The log sink counts clients that no backend took as errors", "[log]") {
   RefusingPort dead;
   Balancer balancer(Config().realChecks().set("metrics.interval", "100ms").raw("metrics.sinks", R"(["log"])").backend("a", dead.address()));
-  balancer.process().waitForLog("backend is down");
+  balancer.process().waitForLog("no backend is left");
   const auto from = balancer.process().logSize();
   for (int i = 0; i < 3; ++i) CHECK(balancer.ask().empty());
   int errors = 0;

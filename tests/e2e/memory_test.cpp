@@ -214,3 +214,15 @@ TEST_CASE("A stop that finds no memory at all ends in its bound", "[memory]") {
   shortage->memory_one_in = 1;
   CHECK(balancer.stop(6s) == 0);
 }
+
+TEST_CASE("A start without the memory for a thread names the limit to raise", "[memory]") {
+  const std::string limit = GENERATE("2000000", "8000000", "20000000");
+  CAPTURE(limit);
+  Arguments command{"prlimit", "--data=" + limit};
+  const TemporaryFolder folder;
+  const auto lb = test::lemonade({"lb", "--config", folder.write("lb.toml", "[[backends]]\naddress = \"127.0.0.1:9\"\n")});
+  command.insert(command.end(), lb.begin(), lb.end());
+  const auto outcome = run(command);
+  CHECK(outcome.code == 2);
+  CHECK_THAT(outcome.err, Catch::Contains("; raise what limits memory and threads (ulimit -a)"));
+}
