@@ -49,7 +49,7 @@ isOlder() {
   cp "$WORK/index" "$kept/.lemonade-backups"
 }
 
-statusHas() { curl -fs "http://$admin/api/v1/status" | grep -q "\"id\": *\"$1\""; }
+statusHas() { grep -q "\"id\": *\"$1\"" <<<"$(curl -fs "http://$admin/api/v1/status")"; }
 
 # Backed up, broken, replaced, brought back: the running balancer has what it had.
 bringsBack() {

@@ -41,9 +41,10 @@ eventually() {
 # shows FILE TEXT: the file holds the text.
 shows() { grep -qF -- "$2" "$1" || fail "$1 does not say '$2':"$'\n'"$(cat "$1")"; }
 
-# start LOG COMMAND...: runs it in the background, for cleanUp to end; its process id is in $started.
+# start LOG PROGRAM ARGUMENT...: runs it in the background, for cleanUp to end; its process id is in $started.
 start() {
   local log=$1; shift
+  [ "$(type -t "$1")" = file ] || fail "$1 is no program: its children would be left"
   "$@" >"$log" 2>&1 </dev/null &
   started=$!
   children+=("$started")

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: MIT
+#
+# The life of the Debian packages, in a root of Debian 12 that debootstrap makes: installed, used, upgraded, purged.
+# What is downloaded is kept in $LEMONADE_DEPLOY_CACHE, else ~/.cache/lemonade-deploy.
+# shellcheck shell=bash
+
+readonly cache=${LEMONADE_DEPLOY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/lemonade-deploy}
+readonly mirror=http://deb.debian.org/debian
+readonly root=$WORK/root packages=$SOURCE/build/package
+readonly lb=lemonade-lb_${VERSION}_$(dpkg --print-architecture).deb
+readonly dev=lemonade-plugin-dev_${VERSION}_$(dpkg --print-architecture).deb
+readonly newer=$VERSION+next
+readonly plugins=/usr/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null)/lemonade/plugins
+readonly configuration=$root/etc/lemonade/production.toml
+
+# Within the root, without the settings of this machine.
+inRoot() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive chroot "$root" "$@"; }
+
+# aptIn ARGUMENT...: apt-get in the root; packages come from the cache where they are there.
+aptIn() {
+  mkdir -p "$cache/archives/partial"
+  inRoot apt-get -y --no-install-recommends -o APT::Sandbox::User=root -o Dir::Cache::archives=/archives \
+    -o Debug::NoLocking=1 "$@" >"$WORK/apt.log" 2>&1 || fail "apt-get $*: $(tail -n 20 "$WORK/apt.log")"
+}
+
+# Everything in the root but what the kernel, dpkg, apt, adduser and the C library keep for themselves.
+listRoot() {
+  (cd "$root" && find . -path ./proc -prune -o -path ./archives -prune -o -path ./var/lib/dpkg -prune \
+    -o -path ./var/lib/apt -prune -o -path ./var/cache -prune -o -path ./var/log -prune -o -path ./etc/ld.so.cache \
+    -o -path ./packages -prune -o -path ./run/adduser -o -path './etc/*-' -o -print | sort)
+}
+
+# Mounts of a step vanish with its namespace.
+inNamespace() {
+  need debootstrap unshare ip curl
+  needRoot
+  unshare --mount true 2>/dev/null || skip "mount namespaces may not be made here"
+  unshare --mount bash "$SOURCE/tests/deploy/lib.sh" deb.sh "$1"
+}
+
+# In a network of its own, where the ports of the shipped configuration are free; the mounts are those of the caller.
+inNetwork() { unshare --net bash "$SOURCE/tests/deploy/lib.sh" deb.sh "$1"; }
+
+mountRoot() {
+  mkdir -p "$root/proc" "$root/archives" "$root/packages" "$cache/archives/partial"
+  mount -t proc proc "$root/proc"
+  mount --bind "$cache/archives" "$root/archives"
+}
+
+# A root with nothing of ours, with the packages beside it, and one of a higher version.
+freshRoot() {
+  local base=$cache/bookworm
+  mkdir -p "$cache"
+  if [ ! -d "$base" ]; then
+    debootstrap --variant=minbase --include=ca-certificates bookworm "$base.making" "$mirror" >"$WORK/debootstrap.log" \
+      2>&1 || skip "debootstrap cannot make a root here: $(tail -n 1 "$WORK/debootstrap.log")"
+    mv "$base.making" "$base"
+  fi
+  rm -rf "$root"
+  cp -a "$base" "$root"
+  cp /etc/resolv.conf "$root/etc/resolv.conf"
+  mountRoot
+  cp "$packages/$lb" "$packages/$dev" "$root/packages"
+  aptIn update
+}
+
+# Builds them, which says what lintian finds.
+buildsPackages() {
+  need dpkg-buildpackage dh lintian
+  "$SOURCE/tools/package" --check || fail "$(tail -n 30 "$packages/log")"
+  local name
+  for name in "$lb" "$dev"; do [ -f "$packages/$name" ] || fail "there is no $name"; done
+}
+
+# What is in them: every plugin of the build, the configuration as conffile, and nothing of this machine.
+holdWhatIsMeant() {
+  need dpkg-deb
+  [ -f "$packages/$lb" ] || skip "$lb was not built"
+  local list=$WORK/list unpacked=$WORK/unpacked plugin page path
+  rm -rf "$unpacked"
+  dpkg-deb -x "$packages/$lb" "$unpacked"
+  dpkg-deb -x "$packages/$dev" "$unpacked"
+  (cd "$unpacked" && find . -type f -o -type l) >"$list"
+  for plugin in "$BUILD/$LIBDIR"/lemonade/plugins/*.so; do shows "$list" "/lemonade/plugins/$(basename "$plugin")"; done
+  for page in lemonade lemonade-lb lemonade-load-balancer lemonade-worker plugin-validate lemonade-backup \
+              lemonade-new-plugin; do
+    shows "$list" "/usr/share/man/man1/$page.1.gz"
+  done
+  for path in /usr/share/man/man5/lemonade.toml.5.gz /usr/share/bash-completion/completions/lemonade \
+              /usr/share/zsh/vendor-completions/_lemonade /usr/share/fish/vendor_completions.d/lemonade.fish \
+              /usr/include/lemonade/plugin.h /usr/share/lemonade/plugin-template/first.cpp \
+              /usr/share/lemonade/sysctl.d/60-lemonade.conf /usr/share/lemonade/limits.d/lemonade.conf; do
+    shows "$list" "$path"
+  done
+  [ "$(dpkg-deb -I "$packages/$lb" conffiles)" = /etc/lemonade/production.toml ] || fail "other conffiles than meant"
+  dpkg-deb -f "$packages/$lb" Depends | grep -q libpoconet80 || fail "the libraries are not among what it depends on"
+  if grep -rlF "$SOURCE" "$unpacked"; then fail "the files above name a folder of this machine"; fi
+}
+
+livesAndLeaves() { [ -f "$packages/$lb" ] || skip "$lb was not built"; inNamespace inner_livesAndLeaves; }
+
+inner_livesAndLeaves() {
+  local before=$WORK/before
+  freshRoot
+  # Its libraries belong to the machine, not to it.
+  aptIn install adduser curl libpocofoundation80 libpoconet80 libpocojson80 libtomlplusplus3 liburing2 libc-ares2
+  listRoot >"$before"
+  inRoot getent passwd >"$WORK/users"
+  aptIn install "/packages/$lb"
+  [ "$(stat -c %a:%u "$configuration")" = 640:0 ] || fail "the configuration has mode $(stat -c %a:%u "$configuration")"
+  [ "$(inRoot stat -c %G /etc/lemonade/production.toml)" = lemonade ] || fail "it is not the group's"
+  inRoot getent passwd lemonade | grep -q ':/usr/sbin/nologin$' || fail "lemonade may log in"
+  inRoot lemonade --version | grep -qF "lemonade $VERSION" || fail "another version is installed"
+  inRoot lemonade load-balancer --config /etc/lemonade/production.toml --validate
+  inRoot plugin-validate describe "$plugins/round_robin.so" | grep -q round_robin
+  inNetwork inner_upgradesUnderLoad
+  inRoot dpkg --remove lemonade-lb >/dev/null
+  [ -f "$configuration" ] || fail "removing it removed the configuration"
+  inRoot dpkg --purge lemonade-lb >"$WORK/purge.log" 2>&1 || fail "$(cat "$WORK/purge.log")"
+  if grep -i warning "$WORK/purge.log"; then fail "purging it warns"; fi
+  diff "$before" <(listRoot) || fail "purging it left or took the files above"
+  inRoot getent passwd | diff "$WORK/users" - || fail "purging it left or took the users above"
+}
+
+# repack VERSION: the package as of that version, otherwise alike.
+repack() {
+  local folder=$WORK/repacked
+  rm -rf "$folder"
+  dpkg-deb -R "$packages/$lb" "$folder"
+  sed -i "s/^Version: .*/Version: $1/" "$folder/DEBIAN/control"
+  dpkg-deb -b --root-owner-group "$folder" "$root/packages/next.deb" >/dev/null
+}
+
+inner_upgradesUnderLoad() {
+  ip link set lo up
+  startWorker "$WORK/worker.log" behind
+  # The shipped configuration, with a backend of this network in place of the three that are examples.
+  sed -i -e "s/10\.0\.1\.10:8080/$worker/" -e '/^id = 1/,/^weight/d; /^id = 2/,/^weight/d' "$configuration"
+  sed -i -e ':a;N;$!ba' -e 's/\[\[backends\]\]\n\n//g' "$configuration"
+  cp "$configuration" "$WORK/mine.toml"
+  start "$WORK/balancer.log" chroot "$root" setpriv --reuid=lemonade --regid=lemonade --init-groups \
+    lemonade load-balancer --config /etc/lemonade/production.toml
+  eventually 20 curl -fso "$WORK/answer" http://127.0.0.1:9090/readyz
+  curl -fso "$WORK/answer" http://127.0.0.1:8080/health || fail "$(cat "$WORK/balancer.log")"
+  shows "$WORK/answer" '"worker":"behind"'
+  curl -fso "$WORK/metrics" http://127.0.0.1:9090/metrics
+  shows "$WORK/metrics" lemonade_build_info
+  repack "$newer"
+  rm -f "$WORK/enough"
+  (while [ ! -e "$WORK/enough" ]; do curl -fsS -o /dev/null http://127.0.0.1:8080/work 2>&1 || echo failed; echo asked
+   done >"$WORK/clients") &
+  local clients=$!
+  children+=($clients)
+  inRoot dpkg -i /packages/next.deb >"$WORK/upgrade.log" 2>&1 || fail "$(cat "$WORK/upgrade.log")"
+  touch "$WORK/enough"
+  wait $clients
+  [ "$(grep -c asked "$WORK/clients")" -gt 20 ] || fail "there were hardly any clients"
+  if grep -v asked "$WORK/clients"; then fail "clients failed while it was upgraded"; fi
+  inRoot dpkg-query -W -f '${Version}' lemonade-lb | grep -qxF "$newer" || fail "it was not upgraded"
+  cmp "$configuration" "$WORK/mine.toml" || fail "the upgrade changed the configuration"
+  [ "$(inRoot stat -c '%a %U:%G' /etc/lemonade/production.toml)" = "640 root:lemonade" ] || fail "or its mode"
+}
+
+pluginIsBuilt() { [ -f "$packages/$dev" ] || skip "$dev was not built"; inNamespace inner_pluginIsBuilt; }
+
+# What a stranger does who has both packages.
+inner_pluginIsBuilt() {
+  freshRoot
+  aptIn install "/packages/$lb" "/packages/$dev" cmake g++ ninja-build pkg-config
+  inRoot sh -ec '
+    mkdir /tmp/stranger && cd /tmp/stranger
+    lemonade-new-plugin strategy my_strategy
+    cmake -S my_strategy -B build -G Ninja >/dev/null
+    cmake --build build
+    plugin-validate build/my_strategy.so
+    printf "strategy.algorithm = \"com.example.my_strategy\"\n[[backends]]\nid = 0\naddress = \"127.0.0.1:1\"\n" >c.toml
+    lemonade lb --config c.toml --plugin-dir build --validate
+    cmake --install build
+    lemonade lb --config c.toml --validate
+    cp -r /usr/share/lemonade/plugin-template template
+    g++ -std=c++20 -O2 template/first.cpp -o first.so $(pkg-config --cflags lemonade-plugin) \
+      $(pkg-config --variable=pluginflags lemonade-plugin)
+    plugin-validate describe first.so' >"$WORK/stranger.log" 2>&1 || fail "$(tail -n 40 "$WORK/stranger.log")"
+  [ -f "$root$plugins/my_strategy.so" ] || fail "it was installed elsewhere"
+}
