@@ -28,6 +28,8 @@ constexpr Duration kLimitLook = 250ms;
 constexpr int kRampSteps = 20;
 constexpr Duration kShortestRampStep = 100ms;
 constexpr Duration kPublishAgain = 20ms;
+constexpr Duration kStartMargin = 10s;
+constexpr Duration kStopMargin = 5s;
 
 std::uint64_t ns(Duration duration) { return static_cast<std::uint64_t>(duration.count()); }
 
@@ -36,16 +38,25 @@ Duration until(std::uint64_t deadline_ns) {
   return Duration(static_cast<std::int64_t>(deadline_ns > now ? deadline_ns - now : 0));
 }
 
+/// What came of a reload, in a line.
+std::string sentence(const std::string& reason, const std::string& result, const Reloaded& reloaded,
+                     std::uint64_t generation) {
+  std::string text = "last reload (" + reason + ") " + result + ", generation " + std::to_string(generation);
+  if (!reloaded.applied && !reloaded.lines.empty()) text += ": " + reloaded.lines.front();
+  return text;
+}
+
 admin::Response text(int status, const std::string& line) { return {status, "text/plain", line + "\n", {}}; }
 
 }  // namespace
 
 LoadBalancer::LoadBalancer(Preparation preparation, config::Input input, Workshop& workshop, Watchdog& watchdog,
-                           std::uint64_t started_ns)
+                           ServiceManager& service_manager, std::uint64_t started_ns)
     : preparation_(std::move(preparation)),
       input_(std::move(input)),
       workshop_(workshop),
       watchdog_(watchdog),
+      service_manager_(service_manager),
       loop_(workshop.loop),
       started_ns_(started_ns),
       started_unix_ns_(unixNs() - (nowNs() - started_ns)),
@@ -98,6 +109,7 @@ Status LoadBalancer::start() {
 void LoadBalancer::awaitFirstChecks() {
   if (config_.health.initial != config::Initial::kCheck || monitor_.allChecked()) return serve();
   pool_.setStarting(true);
+  service_manager_.starting(config_.health.timeout + kStartMargin);
   awaiting_ = loop_.after(config_.health.timeout, [this] { serve(); });
 }
 
@@ -112,6 +124,8 @@ void LoadBalancer::serve() {
              {"eligible", pool_.eligibleCount()},
              {"strategy", config_.strategy.id},
              {"workers", proxy_.serving()}});
+  control_pulse_.begin();
+  service_manager_.ready({[this] { return summary(); }, [this](auto now_ns) { return standing(now_ns); }});
 }
 
 std::shared_ptr<admin::Server> LoadBalancer::makeAdmin(const config::Config& config) {
@@ -221,6 +235,7 @@ void LoadBalancer::publishNow() {
     panicking_ ? log::warning("balance", "too few backends are fit: all are used, see health.panic_threshold")
                : log::info("balance", "enough backends are fit again: only these are used");
   tellWhoIsLeft();
+  service_manager_.changed();
   proxy_.wake();
   reclaimSoon(10ms);
 }
@@ -255,9 +270,11 @@ Reloaded LoadBalancer::reloadOrSay(const std::string& reason, const FileSight& f
 
 Reloaded LoadBalancer::reloadAndRemember(const std::string& reason, const FileSight& file) {
   const std::uint64_t began_ns = nowNs(), began_unix_ns = unixNs(), before = generation_.load();
+  service_manager_.reloading();
   auto reloaded = reloadOrSay(reason, file);
   const std::uint64_t after = generation_.load();
   const char* result = !reloaded.applied ? "failed" : after == before ? "unchanged" : "applied";
+  service_manager_.reloaded(sentence(reason, result, reloaded, after));
   const std::lock_guard lock(shown_mutex_);
   last_reload_ = ReloadStatus{result, reason, began_unix_ns, nowNs() - began_ns, after, reloaded.lines};
   return reloaded;
@@ -280,6 +297,7 @@ void LoadBalancer::beginDrain(const char* signal) {
   log::info("app", "stopping", {{"signal", signal}, {"sessions", proxy_.sessions()}});
   const Duration planned = Watchdog::planned(config_.runtime.accept_timeout);
   stop_deadline_ns_ = nowNs() + ns(planned);
+  service_manager_.stopping(config_.runtime.accept_timeout + kStopMargin);
   const Duration patience = std::min(config_.runtime.drain_timeout, planned);
   drain_timer_ = loop_.after(patience / 5 * 4, [this, patience] {
     log::warning("app", "the drain timeout is nearly over, closing what is left", {{"sessions", proxy_.sessions()}});
@@ -303,6 +321,7 @@ void LoadBalancer::endDrain() {
 void LoadBalancer::run() { drained_.get_future().wait(); }
 
 bool LoadBalancer::stop() {
+  service_manager_.stopAsking();
   watchdog_.waitingFor("a reload under way");
   watcher_->stop();
   watchdog_.waitingFor("workers, checks, sinks and the admin listener");
@@ -328,6 +347,31 @@ bool LoadBalancer::stop() {
 }
 
 // ---- reading -------------------------------------------------------------------------------------------------------
+
+std::string LoadBalancer::summary() const {
+  const std::string sessions = std::to_string(proxy_.sessions()) + " sessions";
+  if (draining_.load()) return "stopping, " + sessions + " left";
+  return std::to_string(pool_.eligibleCount()) + " of " + std::to_string(pool_.backends()->size()) +
+         " backends eligible, " + sessions;
+}
+
+std::vector<ServiceManager::Standing> LoadBalancer::standing(std::uint64_t now_ns) {
+  std::vector<ServiceManager::Standing> standing;
+  proxy_.look(now_ns, [&](std::uint32_t worker, std::uint64_t since_ns) {
+    standing.push_back({"worker-" + std::to_string(worker), since_ns});
+  });
+  if (const std::uint64_t since_ns = control_pulse_.owesSince(); since_ns != 0) {
+    standing.push_back({"control", since_ns});
+    return standing;
+  }
+  control_pulse_.ask(now_ns);
+  try {
+    loop_.post([this] { control_pulse_.answer(); });
+  } catch (const std::bad_alloc&) {
+    control_pulse_.answer();  // it was not asked
+  }
+  return standing;
+}
 
 admin::Response LoadBalancer::status() {
   StatusInput input;

@@ -7,12 +7,14 @@
 #include "app/descriptor_keeper.h"
 #include "app/membership.h"
 #include "app/preparation.h"
+#include "app/service_manager.h"
 #include "app/status.h"
 #include "app/watchdog.h"
 #include "app/watcher.h"
 #include "admin/server.h"
 #include "balance/pool.h"
 #include "base/control_loop.h"
+#include "base/pulse.h"
 #include "health/ejector.h"
 #include "health/monitor.h"
 #include "metrics/publisher.h"
@@ -32,9 +34,10 @@ namespace lemonade::app {
 class LoadBalancer {
  public:
   /// Takes over the plugins of a preparation that is ok. input is what it was made from, and what reloads read again.
-  /// workshop must outlive this; watchdog is told of what bounds a stop and passes signals on.
+  /// workshop and service_manager, which is told what goes on, must outlive this; watchdog is told of what bounds a stop
+  /// and passes signals on.
   LoadBalancer(Preparation preparation, config::Input input, Workshop& workshop, Watchdog& watchdog,
-               std::uint64_t started_ns);
+               ServiceManager& service_manager, std::uint64_t started_ns);
   ~LoadBalancer();
   LoadBalancer(const LoadBalancer&) = delete;
   LoadBalancer& operator=(const LoadBalancer&) = delete;
@@ -88,6 +91,10 @@ class LoadBalancer {
 
   // Reading; any thread
   admin::Response status();
+  /// The state in one line.
+  std::string summary() const;
+  /// Which threads have not moved since this was asked last. Thread of the service manager.
+  std::vector<ServiceManager::Standing> standing(std::uint64_t now_ns);
   void requestReload(const admin::Answer& answer);
   admin::Response metrics(const std::string& id, const std::string& accept);
   void addFamilies(metrics::SnapshotBuilder& builder) const;
@@ -107,6 +114,7 @@ class LoadBalancer {
   const config::Input input_;
   Workshop& workshop_;
   Watchdog& watchdog_;
+  ServiceManager& service_manager_;
   ControlLoop& loop_;
   const std::uint64_t started_ns_;
   const std::uint64_t started_unix_ns_;
@@ -132,6 +140,7 @@ class LoadBalancer {
   std::atomic<std::uint64_t> reloads_failed_{0};
   std::atomic<bool> checks_{true};  // backends are checked
 
+  Pulse control_pulse_;
   std::atomic<bool> draining_{false};
   bool cleared_ = false;                  // control thread: the pool has no strategy any more
   bool serving_ = false;                  // control thread: clients are accepted

@@ -4,6 +4,7 @@
 #include "app/memory.h"
 #include "app/preparation.h"
 #include "app/run.h"
+#include "app/service_manager.h"
 #include "app/watchdog.h"
 #include "base/log.h"
 #include "config/environment.h"
@@ -58,8 +59,8 @@ int end(int code, Preparation& preparation, Workshop& workshop, Watchdog& watchd
 }
 
 int serve(Preparation preparation, config::Input input, Workshop& workshop, Watchdog& watchdog,
-          std::uint64_t started_ns) {
-  LoadBalancer balancer(std::move(preparation), std::move(input), workshop, watchdog, started_ns);
+          ServiceManager& service_manager, std::uint64_t started_ns) {
+  LoadBalancer balancer(std::move(preparation), std::move(input), workshop, watchdog, service_manager, started_ns);
   const Status started = balancer.start();
   if (!started) log::error("app", started.error().message);
   if (started) balancer.run();
@@ -94,7 +95,8 @@ int runGuarded(const LoadBalancerArguments& arguments, Watchdog& watchdog, std::
     log::stop();
     return end(kConfigurationError, preparation, workshop, watchdog);
   }
-  return serve(std::move(preparation), std::move(input), workshop, watchdog, started_ns);
+  ServiceManager service_manager;
+  return serve(std::move(preparation), std::move(input), workshop, watchdog, service_manager, started_ns);
 }
 
 }  // namespace

@@ -212,6 +212,18 @@ void Proxy::wake() noexcept {
   for (std::uint32_t i = 0; i < seats_.size(); ++i) seats_[i].wake();
 }
 
+void Proxy::look(std::uint64_t now, const Still& still) {
+  for (std::uint32_t i = 0; i < seats_.size(); ++i) {
+    Seat& seat = seats_[i];
+    if (const std::uint64_t since = seat.pulse.owesSince(); since != 0) {
+      still(i, since);
+    } else if (seat.pulse.running()) {
+      seat.pulse.ask(now);
+      seat.wake();
+    }
+  }
+}
+
 // To one of the workers that want it, in turn. Who takes it and finds nobody waiting gives it back: it goes to the next.
 void Proxy::offerRoom() noexcept {
   const std::uint32_t first = next_offered_.fetch_add(1, std::memory_order_relaxed);

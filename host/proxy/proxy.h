@@ -65,6 +65,11 @@ class Proxy {
   /// Has every worker pass a quiescent point soon, also an idle one. Any thread.
   void wake() noexcept;
 
+  /// Hears of a worker that has not answered since it was asked, monotonic nanoseconds.
+  using Still = std::function<void(std::uint32_t worker, std::uint64_t since_ns)>;
+  /// Tells of workers that have not answered the last call, and asks the others anew. One thread at a time, any.
+  void look(std::uint64_t now, const Still& still);
+
   /// Says that max_connections is no longer reached, once that is so for a while. To be called a few times a second.
   void watchLimit(std::uint64_t now);
 

@@ -5,6 +5,7 @@
 
 #include "balance/counters.h"
 #include "base/fd.h"
+#include "base/pulse.h"
 #include "proxy/inbox.h"
 
 #include <atomic>
@@ -28,6 +29,8 @@ struct Seat {
   std::atomic<std::uint64_t> place_offered{0};
   /// Clients that other workers hand to this one; a ring for the first.
   Inbox inbox;
+  /// Whether the worker moves; it answers when it is woken.
+  Pulse pulse;
   Fd wake_fd;
 };
 

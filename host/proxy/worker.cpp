@@ -66,6 +66,7 @@ Status Worker::start() {
     begun_.acquire();
     if (obstacle_.empty()) {
       started_ = true;
+      seat_.pulse.begin();
       return success();
     }
     thread_.join();
@@ -108,6 +109,7 @@ void Worker::stop() noexcept {
   stopping_.store(true);
   seat_.wake();
   thread_.join();
+  seat_.pulse.end();
   pool_.quiescence().setOffline(index_);
 }
 
@@ -124,6 +126,7 @@ void Worker::onWake(const Poco::AutoPtr<ReadableNotification>&) {
   (void)::eventfd_read(seat_.wake_fd.get(), &ignored);
   // What was retired since this turn began has had its wake-up swallowed by that read.
   pool_.quiescence().announce(index_);
+  seat_.pulse.answer();
   runTasks();
   if (stopping_.load()) {
     reactor_.stop();
