@@ -1,68 +1,17 @@
 # SPDX-License-Identifier: MIT
 #
-# The life of the Debian packages, in a root of Debian 12 that debootstrap makes: installed, used, upgraded, purged.
-# What is downloaded is kept in $LEMONADE_DEPLOY_CACHE, else ~/.cache/lemonade-deploy.
+# The life of the Debian packages, in a root of their own: built, installed, used, upgraded, purged.
 # shellcheck shell=bash
 
-readonly cache=${LEMONADE_DEPLOY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/lemonade-deploy}
-readonly mirror=http://deb.debian.org/debian
-readonly root=$WORK/root packages=$SOURCE/build/package
+# shellcheck source=root.sh
+source "$SOURCE/tests/deploy/root.sh"
+
+readonly packages=$SOURCE/build/package
 readonly lb=lemonade-lb_${VERSION}_$(dpkg --print-architecture).deb
 readonly dev=lemonade-plugin-dev_${VERSION}_$(dpkg --print-architecture).deb
 readonly newer=$VERSION+next
 readonly plugins=/usr/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null)/lemonade/plugins
 readonly configuration=$root/etc/lemonade/production.toml
-
-# Within the root, without the settings of this machine.
-inRoot() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive chroot "$root" "$@"; }
-
-# aptIn ARGUMENT...: apt-get in the root; packages come from the cache where they are there.
-aptIn() {
-  mkdir -p "$cache/archives/partial"
-  inRoot apt-get -y --no-install-recommends -o APT::Sandbox::User=root -o Dir::Cache::archives=/archives \
-    -o Debug::NoLocking=1 "$@" >"$WORK/apt.log" 2>&1 || fail "apt-get $*: $(tail -n 20 "$WORK/apt.log")"
-}
-
-# Everything in the root but what the kernel, dpkg, apt, adduser and the C library keep for themselves.
-listRoot() {
-  (cd "$root" && find . -path ./proc -prune -o -path ./archives -prune -o -path ./var/lib/dpkg -prune \
-    -o -path ./var/lib/apt -prune -o -path ./var/cache -prune -o -path ./var/log -prune -o -path ./etc/ld.so.cache \
-    -o -path ./packages -prune -o -path ./run/adduser -o -path './etc/*-' -o -print | sort)
-}
-
-# Mounts of a step vanish with its namespace.
-inNamespace() {
-  need debootstrap unshare ip curl
-  needRoot
-  unshare --mount true 2>/dev/null || skip "mount namespaces may not be made here"
-  unshare --mount bash "$SOURCE/tests/deploy/lib.sh" deb.sh "$1"
-}
-
-# In a network of its own, where the ports of the shipped configuration are free; the mounts are those of the caller.
-inNetwork() { unshare --net bash "$SOURCE/tests/deploy/lib.sh" deb.sh "$1"; }
-
-mountRoot() {
-  mkdir -p "$root/proc" "$root/archives" "$root/packages" "$cache/archives/partial"
-  mount -t proc proc "$root/proc"
-  mount --bind "$cache/archives" "$root/archives"
-}
-
-# A root with nothing of ours, with the packages beside it, and one of a higher version.
-freshRoot() {
-  local base=$cache/bookworm
-  mkdir -p "$cache"
-  if [ ! -d "$base" ]; then
-    debootstrap --variant=minbase --include=ca-certificates bookworm "$base.making" "$mirror" >"$WORK/debootstrap.log" \
-      2>&1 || skip "debootstrap cannot make a root here: $(tail -n 1 "$WORK/debootstrap.log")"
-    mv "$base.making" "$base"
-  fi
-  rm -rf "$root"
-  cp -a "$base" "$root"
-  cp /etc/resolv.conf "$root/etc/resolv.conf"
-  mountRoot
-  cp "$packages/$lb" "$packages/$dev" "$root/packages"
-  aptIn update
-}
 
 # Builds them, which says what lintian finds.
 buildsPackages() {
@@ -97,11 +46,23 @@ holdWhatIsMeant() {
   if grep -rlF "$SOURCE" "$unpacked"; then fail "the files above name a folder of this machine"; fi
 }
 
-livesAndLeaves() { [ -f "$packages/$lb" ] || skip "$lb was not built"; inNamespace inner_livesAndLeaves; }
-
-inner_livesAndLeaves() {
-  local before=$WORK/before
+rootWithPackages() {
   freshRoot
+  mkdir "$root/packages"
+  cp "$packages/$lb" "$packages/$dev" "$root/packages"
+}
+
+livesAndLeaves() { [ -f "$packages/$lb" ] || skip "$lb was not built"; withRoot inner_livesAndLeaves; }
+
+inner_rootWithPackages() {
+  freshRoot
+  mkdir "$root/packages"
+  cp "$packages/$lb" "$packages/$dev" "$root/packages"
+}
+
+livesAndLeaves() {
+  local before=$WORK/before
+  rootWithPackages
   # Its libraries belong to the machine, not to it.
   aptIn install adduser curl libpocofoundation80 libpoconet80 libpocojson80 libtomlplusplus3 liburing2 libc-ares2
   listRoot >"$before"
@@ -113,7 +74,7 @@ inner_livesAndLeaves() {
   inRoot lemonade --version | grep -qF "lemonade $VERSION" || fail "another version is installed"
   inRoot lemonade load-balancer --config /etc/lemonade/production.toml --validate
   inRoot plugin-validate describe "$plugins/round_robin.so" | grep -q round_robin
-  inNetwork inner_upgradesUnderLoad
+  within "unshare --net" inner_upgradesUnderLoad
   inRoot dpkg --remove lemonade-lb >/dev/null
   [ -f "$configuration" ] || fail "removing it removed the configuration"
   inRoot dpkg --purge lemonade-lb >"$WORK/purge.log" 2>&1 || fail "$(cat "$WORK/purge.log")"
@@ -161,11 +122,11 @@ inner_upgradesUnderLoad() {
   [ "$(inRoot stat -c '%a %U:%G' /etc/lemonade/production.toml)" = "640 root:lemonade" ] || fail "or its mode"
 }
 
-pluginIsBuilt() { [ -f "$packages/$dev" ] || skip "$dev was not built"; inNamespace inner_pluginIsBuilt; }
+pluginIsBuilt() { [ -f "$packages/$dev" ] || skip "$dev was not built"; withRoot inner_pluginIsBuilt; }
 
 # What a stranger does who has both packages.
 inner_pluginIsBuilt() {
-  freshRoot
+  rootWithPackages
   aptIn install "/packages/$lb" "/packages/$dev" cmake g++ ninja-build pkg-config
   inRoot sh -ec '
     mkdir /tmp/stranger && cd /tmp/stranger

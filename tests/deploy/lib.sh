@@ -67,6 +67,12 @@ startWorker() {
   worker=$(sed -n 's/.*listening.* address=\([^ ]*\).*/\1/p' "$log" | head -n 1)
 }
 
+# within "unshare OPTIONS" STEP: runs a step of the same script in namespaces of its own.
+within() {
+  # shellcheck disable=SC2086
+  $1 bash "$SOURCE/tests/deploy/lib.sh" "$script" "$2"
+}
+
 # atEnd COMMAND...: runs it when the step is over, the last one first.
 atEnd() { ends=("$(printf '%q ' "$@")" "${ends[@]}"); }
 
@@ -85,6 +91,7 @@ trap cleanUp EXIT
 trap 'exit 130' INT TERM
 
 mkdir -p "$WORK"
+readonly script=$1
 # shellcheck source=/dev/null
-source "$(dirname "$0")/$1"
+source "$(dirname "$0")/$script"
 "$2"

@@ -3,13 +3,13 @@
 # The settings for the machine that config/ ships: the kernel knows and takes each of them.
 # shellcheck shell=bash
 
-settings() { grep -hE '^[a-z]' "$SOURCE/config/sysctl.d/60-lemonade.conf"; }
+settings() { sed -n 's/^-\{0,1\}\([a-z]\)/\1/p' "$SOURCE/config/sysctl.d/60-lemonade.conf"; }
 
 inNamespace() {
   need unshare
   needRoot
   unshare --net true 2>/dev/null || skip "network namespaces may not be made here"
-  unshare --net bash "$SOURCE/tests/deploy/lib.sh" machine.sh "$1"
+  within "unshare --net" "$1"
 }
 
 fileOf() { echo "/proc/sys/${1//./\/}"; }
@@ -49,7 +49,7 @@ existsOnMachine() {
 settingsAreExplained() {
   local file
   for file in "$SOURCE"/config/sysctl.d/*.conf "$SOURCE"/config/limits.d/*.conf; do
-    awk '/^#/ { explained = 1 } /^$/ { explained = 0 } /^[a-z]/ && !explained { print FILENAME ": " $0; found = 1 }
+    awk '/^#/ { explained = 1 } /^$/ { explained = 0 } /^-?[a-z]/ && !explained { print FILENAME ": " $0; found = 1 }
          END { exit found }' "$file" || fail "the settings above are not explained"
   done
 }
