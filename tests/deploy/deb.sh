@@ -54,13 +54,7 @@ rootWithPackages() {
 
 livesAndLeaves() { [ -f "$packages/$lb" ] || skip "$lb was not built"; withRoot inner_livesAndLeaves; }
 
-inner_rootWithPackages() {
-  freshRoot
-  mkdir "$root/packages"
-  cp "$packages/$lb" "$packages/$dev" "$root/packages"
-}
-
-livesAndLeaves() {
+inner_livesAndLeaves() {
   local before=$WORK/before
   rootWithPackages
   # Its libraries belong to the machine, not to it.
@@ -96,6 +90,7 @@ inner_upgradesUnderLoad() {
   ip link set lo up
   startWorker "$WORK/worker.log" behind
   # The shipped configuration, with a backend of this network in place of the three that are examples.
+  [ -n "$worker" ] || fail "there is no backend"
   sed -i -e "s/10\.0\.1\.10:8080/$worker/" -e '/^id = 1/,/^weight/d; /^id = 2/,/^weight/d' "$configuration"
   sed -i -e ':a;N;$!ba' -e 's/\[\[backends\]\]\n\n//g' "$configuration"
   cp "$configuration" "$WORK/mine.toml"

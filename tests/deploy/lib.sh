@@ -45,7 +45,8 @@ shows() { grep -qF -- "$2" "$1" || fail "$1 does not say '$2':"$'\n'"$(cat "$1")
 start() {
   local log=$1; shift
   [ "$(type -t "$1")" = file ] || fail "$1 is no program: its children would be left"
-  "$@" >"$log" 2>&1 </dev/null &
+  : >"$log"  # now, or what an earlier run left there would be read
+  "$@" >>"$log" 2>&1 </dev/null &
   started=$!
   children+=("$started")
 }

@@ -30,10 +30,11 @@ withRoot() {
   need debootstrap unshare ip curl
   needRoot
   unshare --mount true 2>/dev/null || skip "mount namespaces may not be made here"
-  within "unshare --mount" "$1"
+  MOUNTS_VANISH=true within "unshare --mount" "$1"
 }
 
 mountRoot() {
+  [ -n "${MOUNTS_VANISH:-}" ] || fail "mounts would stay: this is for steps that withRoot runs"
   mkdir -p "$root/proc" "$root/archives" "$cache/archives/partial"
   mount -t proc proc "$root/proc"
   mount --bind "$cache/archives" "$root/archives"
@@ -49,7 +50,7 @@ freshRoot() {
       2>&1 || skip "debootstrap cannot make a root here: $(tail -n 1 "$WORK/debootstrap.log")"
     mv "$base.making" "$base"
   fi
-  rm -rf "$root"
+  rm -rf --one-file-system "$root"
   cp -a "$base" "$root"
   cp /etc/resolv.conf "$root/etc/resolv.conf"
   echo "127.0.0.1 localhost" >"$root/etc/hosts"
