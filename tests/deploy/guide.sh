@@ -15,6 +15,7 @@ declare -A tried=(
   ["The Debian packages"]=deb
   ["Configuration"]=here ["Environment"]=here ["Health checks"]=here ["Backup"]=here ["Rollback"]=here
   ["Security"]=here ["Limits"]=here ["Tuning"]=here
+  ["systemd"]=systemd ["Running it with systemd"]=systemd ["Changing the unit"]=systemd ["Binary updates"]=systemd
   ["Active-passive"]=failover ["Active-active"]=failover
 )
 
@@ -28,7 +29,7 @@ everyCommandIsTried() {
     [ "${tried[$section]}" = here ] || [ -f "$SOURCE/tests/deploy/${tried[$section]}.sh" ] ||
       fail "there is no ${tried[$section]}.sh, which should try '$section'"
   done < <(commandsOf)
-  for section in "${!tried[@]}"; do commandsOf | grep -qxF "$section" || fail "the guide has no '$section' with commands"; done
+  for section in "${!tried[@]}"; do [[ $'\n'$(commandsOf)$'\n' == *$'\n'"$section"$'\n'* ]] || fail "the guide has no '$section' with commands"; done
 }
 
 # run SECTION [SED]: what the section says to type, in the root; SED puts what is true here for what is an example.
@@ -44,7 +45,7 @@ inner_runsWordForWord() {
   need python3
   freshRoot
   aptIn install adduser curl netcat-openbsd procps cron libpocofoundation80 libpoconet80 libpocojson80 libtomlplusplus3 \
-    liburing2 libc-ares2
+    liburing2 libc-ares2 libsystemd0
   "$CMAKE" --install "$BUILD" --prefix "$root/opt/lemonade" >"$WORK/install.log"
   inRoot adduser --system --group --no-create-home --home /nonexistent --quiet lemonade
   # There is no sudo in the root, and none is needed.
