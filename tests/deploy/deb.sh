@@ -13,6 +13,17 @@ readonly newer=$VERSION+next
 readonly plugins=/usr/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null)/lemonade/plugins
 readonly configuration=$root/etc/lemonade/production.toml
 
+# The packages are built with what tools/setup installs, but for a compiler, which is there anyway, and for what only
+# tests and commands need.
+buildWithTheSame() {
+  local setup control
+  setup=$(sed -n '/^build_packages=(/,/)/p' "$SOURCE/tools/setup" | tr -d '()' | sed 's/build_packages=//' | tr -s ' ' '\n' |
+    grep -vxE '|g\+\+|catch2|curl' | sort)
+  control=$(sed -n '/^Build-Depends:/,/^$/p' "$SOURCE/debian/control" | sed 's/Build-Depends://; s/([^)]*)//g' |
+    tr -d ', ' | grep -vxE '|debhelper-compat' | sort)
+  diff <(echo "$setup") <(echo "$control") || fail "tools/setup (<) and debian/control (>) differ"
+}
+
 # Builds them, which says what lintian finds.
 buildsPackages() {
   need dpkg-buildpackage dh lintian
