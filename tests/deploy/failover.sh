@@ -1,17 +1,8 @@
 # SPDX-License-Identifier: MIT
 #
 # Two balancers on machines of their own, which are network namespaces: lb1 and lb2 with the addresses 10.0.0.11 and
-# 10.0.0.12 towards clients and 10.0.1.1 and 10.0.1.2 towards the backends, 10.0.1.10 to 10.0.1.12. All of it is in
-# namespaces of its own, network, files and processes, and is gone with them.
+# 10.0.0.12 towards clients and 10.0.1.1 and 10.0.1.2 towards the backends, 10.0.1.10 to 10.0.1.12.
 # shellcheck shell=bash
-
-# inRoom STEP: runs a step of this file where nothing outside is reached, and nothing is left when it ends.
-inRoom() {
-  needRoot
-  need ip unshare curl python3
-  unshare --mount --net --pid --fork true 2>/dev/null || skip "network namespaces are not permitted here"
-  unshare --mount --net --pid --fork --kill-child --mount-proc bash "$SOURCE/tests/deploy/lib.sh" failover.sh "$1"
-}
 
 # host NAME BRIDGE=ADDRESS...: a machine with an interface, eth0 and so on, at each of the bridges.
 host() {
@@ -170,7 +161,7 @@ cutOffFromBackends() { inRoom room_cutOff; }
 
 # asTold HOST NUMBER: the host does what the NUMBERth block of the guide's Active-active says.
 asTold() {
-  python3 "$SOURCE/tests/deploy/said.py" "$SOURCE" Active-active sh "$2" >"$WORK/told"
+  guideSays Active-active "$2" >"$WORK/told"
   on "$1" bash -euc 'sudo() { "$@"; }; source "$0"' "$WORK/told" >"$WORK/told.log" || fail "$(cat "$WORK/told" "$WORK/told.log")"
 }
 

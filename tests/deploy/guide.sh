@@ -7,7 +7,6 @@
 # shellcheck source=root.sh
 source "$SOURCE/tests/deploy/root.sh"
 
-readonly guide=$SOURCE/docs/deployment.md
 readonly configuration=$root/etc/lemonade/production.toml
 
 # Section by section, who tries it: "here" is below.
@@ -17,9 +16,8 @@ declare -A tried=(
   ["Security"]=here ["Limits"]=here ["Tuning"]=here
   ["systemd"]=systemd ["Running it with systemd"]=systemd ["Changing the unit"]=systemd ["Binary updates"]=systemd
   ["Active-passive"]=failover ["Active-active"]=failover
+  ["Docker"]=image ["Docker Compose"]=image ["Kubernetes"]=kubernetes
 )
-
-commandsOf() { python3 -B "$SOURCE/tests/deploy/guide_blocks.py" "$guide" "$@"; }
 
 everyCommandIsTried() {
   local section
@@ -28,13 +26,13 @@ everyCommandIsTried() {
     [ -n "${tried[$section]:-}" ] || fail "nothing tries the commands of '$section'"
     [ "${tried[$section]}" = here ] || [ -f "$SOURCE/tests/deploy/${tried[$section]}.sh" ] ||
       fail "there is no ${tried[$section]}.sh, which should try '$section'"
-  done < <(commandsOf)
-  for section in "${!tried[@]}"; do [[ $'\n'$(commandsOf)$'\n' == *$'\n'"$section"$'\n'* ]] || fail "the guide has no '$section' with commands"; done
+  done < <(guideSays)
+  for section in "${!tried[@]}"; do [[ $'\n'$(guideSays)$'\n' == *$'\n'"$section"$'\n'* ]] || fail "the guide has no '$section' with commands"; done
 }
 
 # run SECTION [SED]: what the section says to type, in the root; SED puts what is true here for what is an example.
 run() {
-  commandsOf "$1" | sed "${2:-}" >"$root/tmp/commands"
+  guideSays "$1" | sed "${2:-}" >"$root/tmp/commands"
   env -i PATH=/opt/lemonade/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 chroot "$root" \
     bash -ec '. /tmp/commands' >"$WORK/said" 2>&1 || fail "'$1': $(cat "$WORK/said")"
 }

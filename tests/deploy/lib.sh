@@ -13,6 +13,8 @@
 set -euo pipefail
 
 readonly lemonade=$BUILD/bin/lemonade
+# What is downloaded is kept here, for all scripts.
+readonly cache=${LEMONADE_DEPLOY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/lemonade-deploy}
 
 fail() { echo "failed: $*" >&2; exit 1; }
 
@@ -73,6 +75,17 @@ within() {
   # shellcheck disable=SC2086
   $1 bash "$SOURCE/tests/deploy/lib.sh" "$script" "$2"
 }
+
+# inRoom STEP: the same with network, files and processes of its own, where nothing outside is reached and nothing is left.
+inRoom() {
+  needRoot
+  need ip unshare curl python3
+  unshare --mount --net --pid --fork true 2>/dev/null || skip "namespaces are not permitted here"
+  within "unshare --mount --net --pid --fork --kill-child --mount-proc" "$1"
+}
+
+# guideSays SECTION [NUMBER [LANGUAGE]]: the commands, or one block, that the deployment guide has under this heading.
+guideSays() { python3 -B "$SOURCE/tests/deploy/guide_blocks.py" "$SOURCE/docs/deployment.md" "$@"; }
 
 # atEnd COMMAND...: runs it when the step is over, the last one first.
 atEnd() { ends=("$(printf '%q ' "$@")" "${ends[@]}"); }

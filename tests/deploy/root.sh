@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: MIT
 #
-# A root of Debian 12 that debootstrap makes, to be sourced by what installs something in it. It is in $WORK/root; what
-# is downloaded is kept in $LEMONADE_DEPLOY_CACHE, else ~/.cache/lemonade-deploy.
+# A root of Debian 12 that debootstrap makes, to be sourced by what installs something in it. It is in $WORK/root.
 # shellcheck shell=bash
 
-readonly cache=${LEMONADE_DEPLOY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/lemonade-deploy}
 readonly mirror=http://deb.debian.org/debian
 readonly root=$WORK/root
 
@@ -40,18 +38,23 @@ mountRoot() {
   mount --bind "$cache/archives" "$root/archives"
 }
 
+# debianRoot: makes one once, for all scripts; it is in $debian_root, and nobody changes it.
+debianRoot() {
+  debian_root=$cache/bookworm
+  [ ! -d "$debian_root" ] || return 0
+  need debootstrap
+  mkdir -p "$cache"
+  rm -rf "$debian_root.making"
+  debootstrap --variant=minbase --include=ca-certificates bookworm "$debian_root.making" "$mirror" \
+    >"$WORK/debootstrap.log" 2>&1 || skip "debootstrap cannot make a root here: $(tail -n 1 "$WORK/debootstrap.log")"
+  mv "$debian_root.making" "$debian_root"
+}
+
 # A root with nothing of ours.
 freshRoot() {
-  local base=$cache/bookworm
-  mkdir -p "$cache"
-  if [ ! -d "$base" ]; then
-    rm -rf "$base.making"
-    debootstrap --variant=minbase --include=ca-certificates bookworm "$base.making" "$mirror" >"$WORK/debootstrap.log" \
-      2>&1 || skip "debootstrap cannot make a root here: $(tail -n 1 "$WORK/debootstrap.log")"
-    mv "$base.making" "$base"
-  fi
+  debianRoot
   rm -rf --one-file-system "$root"
-  cp -a "$base" "$root"
+  cp -a "$debian_root" "$root"
   cp /etc/resolv.conf "$root/etc/resolv.conf"
   echo "127.0.0.1 localhost" >"$root/etc/hosts"
   mountRoot

@@ -293,7 +293,7 @@ directories = ["/etc/lemonade/plugins"]'
 
 # guide SECTION: what docs/deployment.md says to type there, word for word, in the machine.
 guide() {
-  python3 -B "$SOURCE/tests/deploy/guide_blocks.py" "$SOURCE/docs/deployment.md" "$1" |
+  guideSays "$1" |
     nsenter --target "$init" --mount --pid --cgroup --uts --ipc --net -- \
       env PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin sh -c 'cd /root && cat >commands && bash -e commands' \
       >"$WORK/said" 2>&1 || fail "'$1': $(cat "$WORK/said")"

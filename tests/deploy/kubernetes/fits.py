@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Holds manifests to what no schema knows: fits.py FILE DOCKERFILE CONFIG [OVERLAY].
+
+That names lead to what they name, that the pod is as restricted as it may be, and that times and limits suit the
+configuration, which is written to CONFIG as the pod would see it. With OVERLAY, resources and scaling too. Prints what
+does not fit; exits 1 where something does not."""
+import pathlib
+import re
+import sys
+import tomllib
+
+import yaml
+
+
+def labels_match(selector, labels):
+    return selector.items() <= labels.items()
+
+
+def duration(config, key, default):
+    return config.get("runtime", {}).get(key, default) / 1000
+
+
+def pod_findings(pod, dockerfile, config):
+    container = pod["containers"][0]
+    security = pod["securityContext"]
+    user = re.search(r"^USER (\d+):(\d+)$", dockerfile, re.MULTILINE)
+    if (str(security["runAsUser"]), str(security["runAsGroup"])) != user.groups():
+        yield "the pod runs as another user than the image"
+    if not security["runAsNonRoot"] or security["seccompProfile"]["type"] != "RuntimeDefault":
+        yield "the pod is not restricted"
+    for each in (container, *pod.get("initContainers", [])):
+        own = each["securityContext"]
+        if own["allowPrivilegeEscalation"] or own["capabilities"] != {"drop": ["ALL"]} or not own["readOnlyRootFilesystem"]:
+            yield f"the container {each['name']} is not restricted"
+    stop = duration(config, "grace_millis", 0) + duration(config, "accept_timeout_millis", 60000)
+    if pod["terminationGracePeriodSeconds"] <= stop:
+        yield f"a stop takes up to {stop} s, and is cut short after {pod['terminationGracePeriodSeconds']} s"
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    if config["proxy"]["listen_address"] != f"0.0.0.0:{ports['http']}":
+        yield "the balancer listens elsewhere than the container says"
+    if config["admin"]["listen_address"] != f"0.0.0.0:{ports['admin']}":
+        yield "the admin listener listens elsewhere than the container says"
+    for probe, path in (("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
+        if container[probe]["httpGet"] != {"path": path, "port": "admin"}:
+            yield f"the {probe} asks {container[probe]['httpGet']}"
+    mounted = {mount["name"]: mount for mount in container["volumeMounts"]}
+    if "subPath" in mounted["config"] or mounted["config"]["mountPath"] != "/etc/lemonade":
+        yield "the configuration is not mounted as a folder"
+    for mount in (mount for each in (container, *pod.get("initContainers", [])) for mount in each["volumeMounts"]):
+        if mount["name"] not in (volume["name"] for volume in pod["volumes"]):
+            yield f"there is no volume {mount['name']}"
+
+
+def findings(objects, dockerfile, config):
+    deployment = objects["Deployment", "lemonade-lb"]
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    pod = deployment["spec"]["template"]["spec"]
+    yield from pod_findings(pod, dockerfile, config)
+    ports = [port["name"] for port in pod["containers"][0]["ports"]]
+    selectors = [deployment["spec"]["selector"]["matchLabels"]]
+    for (kind, name), each in objects.items():
+        spec = each.get("spec", {})
+        if kind == "Service":
+            selectors.append(spec["selector"])
+            yield from (f"Service {name} leads to no port of the pod" for port in spec["ports"]
+                        if port["targetPort"] not in ports)
+        if kind == "PodDisruptionBudget":
+            selectors.append(spec["selector"]["matchLabels"])
+        if kind == "NetworkPolicy":
+            selectors.append(spec["podSelector"]["matchLabels"])
+            open_to = {port["port"]: rule.get("from") for rule in spec["ingress"] for port in rule["ports"]}
+            if open_to.get("http", "closed") is not None or not open_to.get("admin"):
+                yield f"the network policy opens {open_to}"
+        if kind == "ServiceMonitor":
+            found = [service for (other, _), service in objects.items() if other == "Service" and
+                     labels_match(spec["selector"]["matchLabels"], service["metadata"]["labels"])]
+            if len(found) != 1 or spec["endpoints"][0]["port"] not in (port["name"] for port in found[0]["spec"]["ports"]):
+                yield "the ServiceMonitor finds no port"
+    yield from (f"{selector} selects no pod" for selector in selectors if not labels_match(selector, labels))
+    entry = objects["Service", "lemonade-lb"]["spec"]
+    if (entry["type"], entry["ports"][0]["port"]) != ("LoadBalancer", 80):
+        yield "clients do not come by port 80 of a LoadBalancer"
+    if config["runtime"]["config_watch_interval_millis"] > 5000:
+        yield "a change of the ConfigMap is noticed late"
+
+
+def overlay_findings(objects, config):
+    spec = objects["Deployment", "lemonade-lb"]["spec"]
+    resources = spec["template"]["spec"]["containers"][0]["resources"]
+    if resources != {"requests": {"memory": "256Mi", "cpu": "500m"}, "limits": {"memory": "1Gi", "cpu": "2000m"}}:
+        yield f"its resources are {resources}"
+    if resources["limits"]["cpu"] != f"{config['runtime']['workers'] * 1000}m":
+        yield "there are not as many workers as the limit of CPU time allows"
+    scaler = objects["HorizontalPodAutoscaler", "lemonade-lb"]["spec"]
+    if scaler["scaleTargetRef"]["name"] != "lemonade-lb" or scaler["minReplicas"] != 3 or "replicas" in spec:
+        yield "the number of pods is not the autoscaler's, from 3"
+    if ("ServiceMonitor", "lemonade-lb") not in objects:
+        yield "there is no ServiceMonitor"
+
+
+def main():
+    manifests, dockerfile, target, *overlay = sys.argv[1:]
+    objects = {(each["kind"], each["metadata"]["name"]): each
+               for each in yaml.safe_load_all(pathlib.Path(manifests).read_text(encoding="utf-8"))}
+    written = objects["ConfigMap", "lemonade-config"]["data"]["config.toml"]
+    pathlib.Path(target).write_text(written, encoding="utf-8")
+    config = tomllib.loads(written)
+    wrong = list(findings(objects, pathlib.Path(dockerfile).read_text(encoding="utf-8"), config))
+    wrong += overlay_findings(objects, config) if overlay else []
+    if not overlay and objects["Deployment", "lemonade-lb"]["spec"]["replicas"] != 3:
+        wrong.append("there are not three pods")
+    print("\n".join(wrong) or "everything fits")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
