@@ -88,3 +88,15 @@ inner_runsSections() {
   run Rollback "s/lemonade-config-[0-9_]*\.toml/${copy##*/}/"
   shows "$configuration" "$worker"
 }
+
+# The first of the three ways to install that README.md has; the others are tried by deb.sh and image.sh.
+installsFromSource() {
+  local prefix=$WORK/opt
+  need python3
+  rm -rf "$prefix"
+  cd "$SOURCE"
+  python3 -B tests/deploy/guide_blocks.py README.md "From source" | sed "s#/opt/lemonade#$prefix#g" >"$WORK/commands"
+  shows "$WORK/commands" "cmake --install build/release --prefix $prefix"
+  bash -e "$WORK/commands" >"$WORK/said" 2>&1 || fail "$(tail -n 20 "$WORK/said")"
+  shows "$WORK/said" "the configuration is valid"
+}
