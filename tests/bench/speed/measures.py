@@ -61,7 +61,7 @@ def request_cpu(target, seconds, connections):
 
 def connection_cpu(target, seconds, beside=0, at_once=64):
     """Connections of one request each, while so many others are open and idle."""
-    with _idle_clients(target, beside):
+    with idle_clients(target, beside):
         return _each(load(target, seconds, at_once, "0", close=True), seconds)
 
 
@@ -95,7 +95,7 @@ def idle(target, count, seconds):
     """Memory of a connection on which nothing happens, and CPU of so many, as a share of a core."""
     time.sleep(0.5)
     before = anonymous_bytes(target.process.pid)
-    with _idle_clients(target, count):
+    with idle_clients(target, count):
         time.sleep(1)
         memory = anonymous_bytes(target.process.pid) - before
         cpu = target.cpu()
@@ -113,7 +113,7 @@ def checking(target):
 
 
 @contextlib.contextmanager
-def _idle_clients(target, count):
+def idle_clients(target, count):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     clients = []

@@ -33,11 +33,11 @@ def main(options, build, out):
     for count in IDLE:
         for proxy in samples.proxies:
             if proxy.prepare and samples.wants(f"idle, {count} connections"):
-                with _stand([proxy], 1) as targets:
+                with stand([proxy], 1) as targets:
                     samples.take(f"idle, {count} connections", targets, [proxy], measures.idle, count, seconds)
     for proxy in samples.proxies:
         if proxy.checks and samples.wants(f"{CHECKED} backends checked"):
-            with _stand([proxy], 1, backends=CHECKED) as targets:
+            with stand([proxy], 1, backends=CHECKED) as targets:
                 samples.take(f"{CHECKED} backends checked", targets, [proxy], measures.checking)
     picks = _picks(build) if samples.wants("pick") else {}
     out.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ def _round(samples, number, seconds):
     everyone = samples.proxies
     turn = everyone[number % len(everyone):] + everyone[:number % len(everyone)]
     real = [proxy for proxy in turn if proxy.prepare]
-    with _stand(turn, 1) as targets:
+    with stand(turn, 1) as targets:
         for connections in CONNECTIONS:
             samples.take(f"request, {connections} connections", targets, turn, measures.request_cpu, seconds, connections)
         samples.take("connection", targets, turn, measures.connection_cpu, seconds)
@@ -87,17 +87,17 @@ def _round(samples, number, seconds):
                  if samples.wants("latency")]
     for proxy in turn if rates else []:
         # Of a moderate load, which may go before all other work of this machine.
-        with _stand([proxy], 1, real_time=True) as targets:
+        with stand([proxy], 1, real_time=True) as targets:
             samples.take("latency", targets, [proxy], measures.latency, 2 * seconds, min(rates) / 2)
-    with _stand(turn, 2) as targets:
+    with stand(turn, 2) as targets:
         samples.take("request, two workers unpinned", targets, turn, measures.request_cpu, seconds, 64)
         samples.take("connection, two workers unpinned", targets, turn, measures.connection_cpu, seconds)
-    with _stand(turn, 16) as targets:  # more than there are cores: most have nothing to do
+    with stand(turn, 16) as targets:  # more than there are cores: most have nothing to do
         samples.take("connection one by one, 16 workers unpinned", targets, turn, measures.connection_cpu, seconds, 0, 1)
 
 
 @contextlib.contextmanager
-def _stand(everyone, workers, real_time=False, backends=2):
+def stand(everyone, workers, real_time=False, backends=2):
     """Starts the web server and these proxies afresh and warms them up; gives the target of each by name. One worker:
     pinned. More than two backends are the two ports of that server again and again."""
     proxy_core, load_core = (PROXY_CORE, measures.LOAD_CORE) if workers == 1 else (None, None)
