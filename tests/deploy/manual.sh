@@ -41,7 +41,9 @@ pagesShowEverything() {
   pageShowsHelp plugin-validate "$BUILD/bin/plugin-validate"
   # Every key is in this file, and every variable in this page; other tests hold both to the host.
   page 5 lemonade.toml >"$WORK/page"
-  for key in $(grep -oE '^[a-z_]+ =' "$SOURCE/config/lemonade.toml" | cut -d' ' -f1); do shows "$WORK/page" "       $key"; done
+  for key in $(grep -oE '^[a-z_]+ =' "$SOURCE/config/lemonade.toml" | cut -d' ' -f1); do
+    shows "$WORK/page" "       $key"
+  done
   for key in $(grep -oE '^\| `[A-Z_]+`' "$SOURCE/docs/configuration.md" | tr -d '|` '); do
     shows "$WORK/page" "       $key"
   done

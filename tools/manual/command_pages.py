@@ -45,9 +45,10 @@ def footer_sections(footer):
     text = ""
     for line in footer.splitlines():
         label, _, rest = line.partition(": ")
-        if label in SECTIONS and label == "Exit codes":
+        if label == "Exit codes":
             codes = re.findall(r"(\d+) (.*?)(?=, \d+ |\.?$)", rest)
-            text += roff.section("exit status", "".join(roff.entry(roff.bold(n), roff.escape(what)) for n, what in codes))
+            entries = [roff.entry(roff.bold(code), roff.escape(meaning)) for code, meaning in codes]
+            text += roff.section("exit status", "".join(entries))
         elif label in SECTIONS:
             text += roff.section(SECTIONS[label], roff.escape(rest))
         else:
@@ -67,9 +68,9 @@ def command_page(path, command, release, others):
         parent = path.rsplit(" ", 1)[0]
         short = " and ".join(roff.bold(f"{parent} {alias}") for alias in command["aliases"])
         about += f"\n{short} is the same."
-    subcommands = "".join(roff.entry(roff.bold(sub["name"]), sentence(sub["text"])) for sub in command["commands"])
+    entries = [roff.entry(roff.bold(sub["name"]), sentence(sub["text"])) for sub in command["commands"]]
     body = (roff.section("synopsis", "\n.br\n".join(calls)) + roff.section("description", about) +
-            roff.section("commands", subcommands) + roff.section("options", option_entries(command)) +
+            roff.section("commands", "".join(entries)) + roff.section("options", option_entries(command)) +
             footer_sections(command["footer"]) + see_also(others))
     return roff.page(path.replace(" ", "-"), 1, release, summary(command["text"]), body)
 

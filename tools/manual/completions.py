@@ -99,25 +99,35 @@ def zsh_action(name):
     return "_files -/" if name in DIRECTORIES else " "
 
 
+def zsh_positional(positional):
+    words = words_of(positional)
+    name = words[0] if words else positional["name"]
+    action = f"({' '.join(words)})" if words else zsh_action(name)
+    return f"'{'*' if positional['repeated'] else ''}:{name}:{action}'"
+
+
 def zsh_arguments(command):
     specs = []
     for option in command["options"]:
         value = f":{option['value']}:{zsh_action(option['value'])}" if option["value"] else ""
         again = "*" if option["repeated"] else ""
         specs += [f"'{again}{name}[{zsh_text(option['text'])}]{value}'" for name in option["names"]]
-    for positional in command["positionals"]:
-        words = words_of(positional)
-        action = f"({' '.join(words)})" if words else zsh_action(positional["name"])
-        place = "*" if positional["repeated"] else ""
-        specs.append(f"'{place}:{positional['name'].split('|')[0] if words else positional['name']}:{action}'")
+    specs += [zsh_positional(positional) for positional in command["positionals"]]
     return " \\\n    ".join(specs)
 
 
 def zsh(command):
     function = function_of(command)
     if not command["commands"]:
-        return f"#compdef {command['name']}\n{function}() {{\n  _arguments \\\n    {zsh_arguments(command)}\n}}\n{function} \"$@\"\n"
-    described = "\n".join(f"    '{name}:{zsh_text(sub['text'])}'" for sub in command["commands"] for name in names_of(sub))
+        return f"""#compdef {command['name']}
+{function}() {{
+  _arguments \\
+    {zsh_arguments(command)}
+}}
+{function} "$@"
+"""
+    described = "\n".join(f"    '{name}:{zsh_text(sub['text'])}'"
+                          for sub in command["commands"] for name in names_of(sub))
     cases = "\n".join(f"    {'|'.join(names_of(sub))})\n      _arguments \\\n    {zsh_arguments(sub)} ;;"
                       for sub in command["commands"])
     options = zsh_arguments({**command, "positionals": []})
@@ -163,12 +173,13 @@ def fish_options(name, condition, command):
             line += " -x"
         lines.append(line + (f" -d {shlex.quote(option['text'])}" if option["text"] else ""))
     for positional in command["positionals"]:
+        line = f"complete -c {name} -n {shlex.quote(condition)}"
         if positional["name"] in FILES:
-            lines.append(f"complete -c {name} -n {shlex.quote(condition)} -F")
+            lines.append(f"{line} -F")
         elif positional["name"] in DIRECTORIES:
-            lines.append(f"complete -c {name} -n {shlex.quote(condition)} -a '(__fish_complete_directories)'")
+            lines.append(f"{line} -a '(__fish_complete_directories)'")
         elif words_of(positional):
-            lines.append(f"complete -c {name} -n {shlex.quote(condition)} -a {shlex.quote(' '.join(words_of(positional)))}")
+            lines.append(f"{line} -a {shlex.quote(' '.join(words_of(positional)))}")
     return lines
 
 

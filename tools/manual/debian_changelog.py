@@ -22,8 +22,10 @@ def entry(release, source, maintainer):
 
 def main():
     control = pathlib.Path(sys.argv[2]).read_text(encoding="utf-8")
-    source, maintainer = (re.search(rf"^{field}: (.*)$", control, re.MULTILINE)[1] for field in ("Source", "Maintainer"))
-    print("\n".join(entry(release, source, maintainer) for release in changelog.releases(pathlib.Path(sys.argv[1]))), end="")
+    source, maintainer = (re.search(rf"^{field}: (.*)$", control, re.MULTILINE)[1]
+                          for field in ("Source", "Maintainer"))
+    releases = changelog.releases(pathlib.Path(sys.argv[1]))
+    print("\n".join(entry(release, source, maintainer) for release in releases), end="")
 
 
 if __name__ == "__main__":

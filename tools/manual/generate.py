@@ -25,11 +25,11 @@ def write_page(folder, name, text):
 
 
 def write_completions(out, command):
-    for shell, make, name in (("bash", completions.bash, command["name"]), ("zsh", completions.zsh, "_" + command["name"]),
-                              ("fish", completions.fish, command["name"] + ".fish")):
-        path = out / shell / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(make(command), encoding="utf-8")
+    name = command["name"]
+    made = {f"bash/{name}": completions.bash, f"zsh/_{name}": completions.zsh, f"fish/{name}.fish": completions.fish}
+    for path, make in made.items():
+        (out / path).parent.mkdir(parents=True, exist_ok=True)
+        (out / path).write_text(make(command), encoding="utf-8")
 
 
 def main():
