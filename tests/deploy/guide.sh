@@ -22,7 +22,7 @@ declare -A tried=(
 everyCommandIsTried() {
   local section sections
   need python3
-  sections=$(commandsOf)
+  sections=$(guideSays)
   while read -r section; do
     [ -n "${tried[$section]:-}" ] || fail "nothing tries the commands of '$section'"
     [ "${tried[$section]}" = here ] || [ -f "$SOURCE/tests/deploy/${tried[$section]}.sh" ] ||
@@ -45,8 +45,8 @@ runsWordForWord() { withRoot inner_runsWordForWord; }
 inner_runsWordForWord() {
   need python3
   freshRoot
-  aptIn install adduser curl netcat-openbsd procps iproute2 cron libpocofoundation80 libpoconet80 libpocojson80 libtomlplusplus3 \
-    liburing2 libc-ares2 libsystemd0
+  aptIn install adduser curl netcat-openbsd procps iproute2 cron \
+    libpocofoundation80 libpoconet80 libpocojson80 libtomlplusplus3 liburing2 libc-ares2 libsystemd0
   "$CMAKE" --install "$BUILD" --prefix "$root/opt/lemonade" >"$WORK/install.log"
   inRoot adduser --system --group --no-create-home --home /nonexistent --quiet lemonade
   # There is no sudo in the root, and none is needed.
