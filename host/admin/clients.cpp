@@ -93,10 +93,14 @@ void Clients::pause() {
   waiting_ = true;
 }
 
-void Clients::finish() {
+void Clients::retire() {
   boost::system::error_code ignored;
   acceptor_.close(ignored);
   pause_.cancel();
+}
+
+void Clients::finish() {
+  retire();
   const auto connections = connections_;
   for (const auto& [raw, connection] : connections) connection->finish();
   if (connections_.empty()) on_empty();

@@ -32,7 +32,9 @@ class Clients {
 
   /// Accepts from now on; again where an exception broke that off.
   void listen();
-  /// Accepts no more; ends the clients that are not being answered, and the others after their answer.
+  /// Accepts no more.
+  void retire();
+  /// The same; ends the clients that are not being answered, and the others after their answer.
   void finish();
   /// Ends them all.
   void end();

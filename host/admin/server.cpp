@@ -57,7 +57,7 @@ class Server::State {
  public:
   explicit State(Limits chosen) : limits(chosen) {}
 
-  void start(const std::string& where);
+  void start(const std::string& where, InheritedDescriptors& inherited);
   /// The server's thread, until close().
   void run();
   /// Accepts no more. On the server's thread.
@@ -79,6 +79,7 @@ class Server::State {
   const Limits limits;
   Routes routes;
   std::string address;
+  int fd = -1;  // of clients_, once there are any
   std::thread thread;
 
  private:
@@ -97,9 +98,11 @@ class Server::State {
   std::optional<Clients> clients_;
 };
 
-void Server::State::start(const std::string& where) {
+void Server::State::start(const std::string& where, InheritedDescriptors& inherited) {
   const Poco::Net::SocketAddress at(where);
-  Fd listener = listenOn(at);
+  Fd listener = inherited.takeListener(at.addr(), "admin");
+  if (!listener) listener = listenOn(at);
+  fd = listener.get();
   address = localAddress(listener.get());
   io_ = std::make_shared<asio::io_context>(1);
   work_.emplace(io_->get_executor());
@@ -162,10 +165,10 @@ void Server::handle(std::string method, std::string path, Route route) {
   state_->routes.add(std::move(method), std::move(path), std::move(route));
 }
 
-Status Server::start(const std::string& address) {
+Status Server::start(const std::string& address, InheritedDescriptors& inherited) {
   const auto& state = state_;
   try {
-    state->start(address);
+    state->start(address, inherited);
     state->thread = std::thread([raw = state.get()] { raw->run(); });
   } catch (const Poco::Exception& e) {
     return Error{"cannot listen on " + address + ": " + e.displayText()};
@@ -177,6 +180,12 @@ Status Server::start(const std::string& address) {
 }
 
 void Server::allow(const std::vector<std::string>& names) { state_->clients().allow(Access(names)); }
+
+int Server::fd() const noexcept { return state_ ? state_->fd : -1; }
+
+void Server::retire() {
+  state_->post([state = state_] { state->clients().retire(); });
+}
 
 std::string Server::address() const { return state_ ? state_->address : ""; }
 

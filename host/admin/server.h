@@ -16,6 +16,7 @@
 #include "admin/message.h"
 #include "admin/routes.h"
 #include "base/clock.h"
+#include "base/inherited_descriptors.h"
 #include "base/result.h"
 
 namespace lemonade::admin {
@@ -32,13 +33,21 @@ class Server {
   /// answers. What a handler throws is logged and answered with 500. Before start().
   void handle(std::string method, std::string path, Route route);
 
-  /// Listens on a numeric address with a port, which may be 0. Once. Answers nobody but who asks by address or as
-  /// "localhost" until allow().
-  Status start(const std::string& address);
+  /// Listens on a numeric address with a port, which may be 0, or takes over a socket that was inherited for it under
+  /// the name "admin". Once. Answers nobody but who asks by address or as "localhost" until allow().
+  Status start(const std::string& address, InheritedDescriptors& inherited);
+  Status start(const std::string& address) {
+    InheritedDescriptors none;
+    return start(address, none);
+  }
   /// The names it may be asked by besides, as "name" for any port or "name:port"; they replace those given before.
   void allow(const std::vector<std::string>& names);
   /// Where it listens, as "127.0.0.1:9090"; "" before start() and after stop().
   std::string address() const;
+  /// The listening socket; -1 before start() and after stop().
+  int fd() const noexcept;
+  /// Accepts no more: another process does. Those who are connected are served until stop().
+  void retire();
 
   /// Accepts no more, drops requests that are not complete, gives the others `grace`, then cuts them off. The end of
   /// this object: only address() may follow. Returns false where a handler still did not return: it is left behind with

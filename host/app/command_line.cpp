@@ -24,8 +24,20 @@ void addLoadBalancer(CLI::App& app, LoadBalancerArguments& arguments) {
   command->add_option("--plugin-dir", arguments.plugin_dirs, "Directory of plugins, searched first; may be repeated")
       ->type_name("DIR");
   command->footer("Environment: LEMONADE_LB_*, LEMONADE_LOG, LEMONADE_LOG_FORMAT; see lemonade.toml(5).\n"
-                  "Signals: SIGTERM, SIGINT and SIGQUIT drain and exit, a second one exits at once; SIGHUP reloads.\n"
+                  "Signals: SIGTERM, SIGINT and SIGQUIT drain and exit, a second one exits at once; SIGHUP reloads;\n"
+                  "SIGUSR2 upgrades.\n"
                   "Exit codes: 0 success and graceful stop, 1 configuration error, 2 runtime error.");
+}
+
+void addUpgrade(CLI::App& app, UpgradeArguments& arguments) {
+  auto* command = app.add_subcommand("upgrade", "Replace the running balancer by the program that is installed now");
+  command->add_option("--config", arguments.config, "Configuration file of the running balancer, for its admin address")
+      ->type_name("FILE");
+  command->add_flag("--rollback", arguments.rollback, "Go back to the program that ran before the last upgrade");
+  command->footer("The new process takes over the listening sockets; the one before drains. Where the new one does not\n"
+                  "start, the one before goes on. Needs the admin listener and the supervisor; without the former send\n"
+                  "SIGUSR2 to the supervisor and look at the log.\n"
+                  "Exit codes: 0 upgraded, 1 configuration error, 2 the running balancer stays.");
 }
 
 void addWorker(CLI::App& app, WorkerArguments& arguments) {
@@ -50,9 +62,12 @@ int runCommandLine(int argc, char** argv) {
                                         std::to_string(LEMONADE_ABI_MAJOR) + "." + std::to_string(LEMONADE_ABI_MINOR));
   app.require_subcommand(1);
   LoadBalancerArguments load_balancer;
+  load_balancer.command.assign(argv, argv + argc);
   WorkerArguments worker;
+  UpgradeArguments upgrade;
   addLoadBalancer(app, load_balancer);
   addWorker(app, worker);
+  addUpgrade(app, upgrade);
   addPreflight(app);
   addCommandDescription(app);
   try {
@@ -62,6 +77,7 @@ int runCommandLine(int argc, char** argv) {
     return app.exit(e) == 0 ? 0 : 1;
   }
   if (app.got_subcommand("preflight")) return runPreflight();
+  if (app.got_subcommand("upgrade")) return runUpgrade(upgrade);
   return app.got_subcommand("load-balancer") ? runLoadBalancer(load_balancer) : runWorker(worker);
 }
 

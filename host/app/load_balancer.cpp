@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Starting, stopping and answering; reload.cpp has how a configuration takes effect.
+// Starting, stopping and answering; reload.cpp has how a configuration takes effect, upgrading.cpp what goes on between this
+// process and its supervisor.
 #include "app/load_balancer.h"
 
 #include "app/metrics_sources.h"
@@ -51,11 +52,12 @@ admin::Response text(int status, const std::string& line) { return {status, "tex
 }  // namespace
 
 LoadBalancer::LoadBalancer(Preparation preparation, config::Input input, Workshop& workshop, Watchdog& watchdog,
-                           ServiceManager& service_manager, std::uint64_t started_ns)
+                           Parent& parent, ServiceManager& service_manager, std::uint64_t started_ns)
     : preparation_(std::move(preparation)),
       input_(std::move(input)),
       workshop_(workshop),
       watchdog_(watchdog),
+      parent_(parent),
       service_manager_(service_manager),
       loop_(workshop.loop),
       started_ns_(started_ns),
@@ -83,6 +85,7 @@ LoadBalancer::~LoadBalancer() {
     loop_.cancel(drain_timer_);
     loop_.cancel(awaiting_);
     descriptors_.stop();
+    if (parent_.supervisor.exists()) loop_.unwatch(parent_.supervisor.fd());
   });
 }
 
@@ -96,6 +99,9 @@ Status LoadBalancer::start() {
   });
   loop_.run([&] {
     if (status = commitOrSay(*preparation_); !status) return;
+    for (const auto& socket : parent_.inherited.closeRest())
+      log::warning("app", "closed a socket that was handed over and is not configured", {{"socket", socket}});
+    if (parent_.supervisor.exists()) loop_.watch(parent_.supervisor.fd(), [this] { hearSupervisor(); });
     watchdog_.serve([this](int signal) { loop_.post([this, signal] { onSignal(signal); }); });
     limit_timer_ = loop_.every(kLimitLook, [this] { proxy_.watchLimit(nowNs()); });
     awaitFirstChecks();
@@ -119,6 +125,7 @@ void LoadBalancer::serve() {
   if (publishing_) publish();
   pool_.setStarting(false);
   proxy_.start();
+  parent_.supervisor.ready();
   log::info("app", "ready",
             {{"backends", pool_.backends()->size()},
              {"eligible", pool_.eligibleCount()},
@@ -288,13 +295,14 @@ void LoadBalancer::onSignal(int signal) {
     if (!draining_.load()) (void)watcher_->request(name);
     return;
   }
-  if (!draining_.exchange(true)) return beginDrain(name.c_str());
+  if (!draining_.exchange(true)) return beginDrain(gave_way_ ? "none, another process has taken over" : name.c_str());
   log::warning("app", "stopping at once", {{"signal", name}, {"sessions", proxy_.sessions()}});
   endDrain();
 }
 
 void LoadBalancer::beginDrain(const char* signal) {
   log::info("app", "stopping", {{"signal", signal}, {"sessions", proxy_.sessions()}});
+  if (!gave_way_) (void)parent_.supervisor.hold({});  // else clients would wait there for nobody
   const Duration planned = Watchdog::planned(config_.runtime.accept_timeout);
   stop_deadline_ns_ = nowNs() + ns(planned);
   service_manager_.stopping(config_.runtime.accept_timeout + kStopMargin);
@@ -380,6 +388,7 @@ admin::Response LoadBalancer::status() {
     const std::lock_guard lock(shown_mutex_);
     shown = shown_;
     input.last_reload = last_reload_;
+    if (parent_.supervisor.exists()) input.supervisor = {::getppid(), failed_upgrades_, upgrade_failure_};
   }
   input.version = LEMONADE_VERSION;
   input.abi = kAbi;

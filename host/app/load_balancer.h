@@ -6,6 +6,7 @@
 
 #include "app/descriptor_keeper.h"
 #include "app/membership.h"
+#include "app/parent.h"
 #include "app/preparation.h"
 #include "app/service_manager.h"
 #include "app/status.h"
@@ -34,9 +35,9 @@ namespace lemonade::app {
 class LoadBalancer {
  public:
   /// Takes over the plugins of a preparation that is ok. input is what it was made from, and what reloads read again.
-  /// workshop and service_manager, which is told what goes on, must outlive this; watchdog is told of what bounds a stop
-  /// and passes signals on.
-  LoadBalancer(Preparation preparation, config::Input input, Workshop& workshop, Watchdog& watchdog,
+  /// workshop, parent and service_manager, which is told what goes on, must outlive this; watchdog is told of what bounds
+  /// a stop and passes signals on.
+  LoadBalancer(Preparation preparation, config::Input input, Workshop& workshop, Watchdog& watchdog, Parent& parent,
                ServiceManager& service_manager, std::uint64_t started_ns);
   ~LoadBalancer();
   LoadBalancer(const LoadBalancer&) = delete;
@@ -83,6 +84,12 @@ class LoadBalancer {
   void publishSoon();
   void reclaimSoon(Duration delay);
 
+  // With a supervisor; control thread
+  void holdSockets();
+  void hearSupervisor();
+  void noteFailedUpgrade(const std::string& why);
+  void giveWay();
+
   // Stopping; control thread
   /// A signal came: SIGHUP reloads; of the others the first drains and the second ends at once.
   void onSignal(int signal);
@@ -114,6 +121,7 @@ class LoadBalancer {
   const config::Input input_;
   Workshop& workshop_;
   Watchdog& watchdog_;
+  Parent& parent_;
   ServiceManager& service_manager_;
   ControlLoop& loop_;
   const std::uint64_t started_ns_;
@@ -135,6 +143,8 @@ class LoadBalancer {
   mutable std::mutex shown_mutex_;
   std::shared_ptr<const Shown> shown_;  // the pointer is guarded by shown_mutex_, as the next one
   std::optional<ReloadStatus> last_reload_;
+  std::uint64_t failed_upgrades_ = 0;   // guarded by shown_mutex_, as the next one
+  std::string upgrade_failure_;
   std::atomic<std::uint64_t> generation_{0};
   std::atomic<std::uint64_t> reloads_applied_{0};
   std::atomic<std::uint64_t> reloads_failed_{0};
@@ -143,6 +153,7 @@ class LoadBalancer {
   Pulse control_pulse_;
   std::atomic<bool> draining_{false};
   bool cleared_ = false;                  // control thread: the pool has no strategy any more
+  bool gave_way_ = false;                 // control thread: another process listens on the same sockets
   bool serving_ = false;                  // control thread: clients are accepted
   ControlLoop::TimerId awaiting_ = 0;     // control thread: until then at most first checks are waited for
   bool publishing_ = false;               // control thread: a publish is posted

@@ -148,13 +148,13 @@ Status LoadBalancer::commit(Preparation& preparation) {
   }
   auto addresses = parseAddresses(config.proxy.listen);
   if (!addresses) return std::move(addresses).error();
-  auto listeners = proxy_.open(addresses.value(), config.proxy.backlog);
+  auto listeners = proxy_.open(addresses.value(), config.proxy.backlog, parent_.inherited);
   if (!listeners) return std::move(listeners).error();
   auto admin = admin_;
   if (addressOf(config) != addressOf(config_)) {
     admin = config.admin ? makeAdmin(config) : nullptr;
     if (admin != nullptr)
-      if (auto started = admin->start(config.admin->address); !started) return started;
+      if (auto started = admin->start(config.admin->address, parent_.inherited); !started) return started;
   }
   // ---- from here on nothing fails, unless memory is out ----
   config_ = config;
@@ -187,6 +187,7 @@ Status LoadBalancer::commit(Preparation& preparation) {
     admin_ = std::move(admin);
   }
   if (admin_ != nullptr) admin_->allow(config.admin_hosts);
+  holdSockets();
   show();
   watcher_->configure(config_.runtime.config_watch_interval, pluginSearchPath(config_));
   return success();

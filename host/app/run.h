@@ -14,6 +14,7 @@ struct LoadBalancerArguments {
   std::optional<std::string> config;
   bool validate = false;
   std::vector<std::string> plugin_dirs;
+  std::vector<std::string> command;  ///< all words of the command line, to execute it again
 };
 
 struct WorkerArguments {
@@ -22,6 +23,15 @@ struct WorkerArguments {
   std::optional<std::string> name;
   std::optional<std::string> delay;  ///< milliseconds, or a duration such as "2s"
 };
+
+struct UpgradeArguments {
+  std::optional<std::string> config;
+  bool rollback = false;
+};
+
+/// Asks the supervisor of the running balancer, which the configuration leads to, for an upgrade and waits for what comes
+/// of it. Exit codes as below; 2 where the balancer is not found or goes on as before.
+int runUpgrade(const UpgradeArguments& arguments);
 
 /// Runs until a signal ends it. Exit codes: 0 success and graceful stop, 1 configuration error, 2 runtime error.
 int runLoadBalancer(const LoadBalancerArguments& arguments);

@@ -3,13 +3,16 @@
 #include "app/load_balancer.h"
 #include "app/memory.h"
 #include "app/preparation.h"
+#include "app/parent.h"
 #include "app/run.h"
 #include "app/service_manager.h"
+#include "app/supervision.h"
 #include "app/watchdog.h"
 #include "base/log.h"
 #include "config/environment.h"
 
 #include <Poco/Exception.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <exception>
@@ -51,6 +54,13 @@ void logStartFindings(const Preparation& preparation) {
   }
 }
 
+/// The first thing that is wrong, for the supervisor.
+std::string firstError(const Preparation& preparation) {
+  for (const auto& finding : preparation.findings)
+    if (finding.severity == config::Severity::kError) return finding.source.text() + ": " + finding.text;
+  return "";
+}
+
 int end(int code, Preparation& preparation, Workshop& workshop, Watchdog& watchdog) {
   watchdog.waitingFor("the plugins to go");
   watchdog.end(code);
@@ -58,11 +68,14 @@ int end(int code, Preparation& preparation, Workshop& workshop, Watchdog& watchd
   return code;
 }
 
-int serve(Preparation preparation, config::Input input, Workshop& workshop, Watchdog& watchdog,
+int serve(Preparation preparation, config::Input input, Workshop& workshop, Watchdog& watchdog, Parent& parent,
           ServiceManager& service_manager, std::uint64_t started_ns) {
-  LoadBalancer balancer(std::move(preparation), std::move(input), workshop, watchdog, service_manager, started_ns);
+  LoadBalancer balancer(std::move(preparation), std::move(input), workshop, watchdog, parent, service_manager, started_ns);
   const Status started = balancer.start();
-  if (!started) log::error("app", started.error().message);
+  if (!started) {
+    log::error("app", started.error().message);
+    parent.supervisor.failed(started.error().message);
+  }
   if (started) balancer.run();
   const int code = started ? kSuccess : kRuntimeError;
   watchdog.end(code);
@@ -76,7 +89,7 @@ int serve(Preparation preparation, config::Input input, Workshop& workshop, Watc
   ::_exit(code);
 }
 
-int runGuarded(const LoadBalancerArguments& arguments, Watchdog& watchdog, std::uint64_t started_ns) {
+int runGuarded(const LoadBalancerArguments& arguments, Watchdog& watchdog, Parent& parent, std::uint64_t started_ns) {
   returnFreedMemory();
   plugin::MetricCells cells;
   ControlLoop loop;
@@ -85,30 +98,37 @@ int runGuarded(const LoadBalancerArguments& arguments, Watchdog& watchdog, std::
   Workshop workshop{loop, resolver, cells};
   workshop.preflight_first = arguments.validate;
   config::Input input{arguments.config, config::processEnvironment(), arguments.plugin_dirs};
-  auto preparation = prepare(input, lookAtFirst(input.file), workshop);
+  const FileSight file = firstSight(input.file, parent.inherited);
+  if (!arguments.validate && !parent.supervisor.exists()) becomeSupervisor(arguments, input, file, parent.inherited);
+  auto preparation = prepare(input, file, workshop);
   if (arguments.validate) return end(reportValidation(preparation), preparation, workshop, watchdog);
   log::start(preparation.config.log_levels, preparation.config.log_format);
   logStartFindings(preparation);
   if (const auto swept = workshop.loader != nullptr ? workshop.loader->swept() : 0; swept != 0)
     log::info("plugin", "removed folders of private copies that killed processes left", {{"folders", swept}});
   if (!preparation.ok()) {
+    parent.supervisor.failed(firstError(preparation));
     log::stop();
     return end(kConfigurationError, preparation, workshop, watchdog);
   }
   ServiceManager service_manager;
-  return serve(std::move(preparation), std::move(input), workshop, watchdog, service_manager, started_ns);
+  return serve(std::move(preparation), std::move(input), workshop, watchdog, parent, service_manager, started_ns);
 }
 
 }  // namespace
 
 int runLoadBalancer(const LoadBalancerArguments& arguments) try {
   const std::uint64_t started_ns = nowNs();
+  (void)::prctl(PR_SET_NAME, "lemonade");  // executed by descriptor or as /proc/self/exe, it would be something else
+  Parent parent{InheritedDescriptors::fromEnvironment(), {}};
+  if (const auto code = runSupervisor(arguments, parent.inherited)) return *code;
+  parent.supervisor = supervisor::Link(parent.inherited.take(supervisor::kChannelName));
   // Who asked whether a configuration is valid must not take an interruption for a yes.
   auto& watchdog = Watchdog::start({.early_code = arguments.validate ? kRuntimeError : kSuccess,
                                     .bound = config::Runtime{}.accept_timeout,
                                     .reloads = !arguments.validate,
                                     .farewell = [] { plugin::PrivateDirectory::removeAll(); }});
-  return watchdog.leave(runGuarded(arguments, watchdog, started_ns));
+  return watchdog.leave(runGuarded(arguments, watchdog, parent, started_ns));
 } catch (const std::exception& e) {
   log::error("app", "cannot go on", {{"error", textOf(e)}});
   log::stop();

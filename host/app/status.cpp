@@ -203,6 +203,15 @@ void collectTotals(const Backend& backend, BackendStatus& status) {
   }
 }
 
+void setSupervisor(Json& json, const std::optional<SupervisorStatus>& supervisor) {
+  if (!supervisor) return json.setNull("supervisor");
+  json.object("supervisor", [&] {
+    json.set("pid", supervisor->pid);
+    json.set("failed_upgrades", supervisor->failed_upgrades);
+    setText(json, "last_failure", log::validUtf8(supervisor->last_failure));
+  });
+}
+
 BackendStatus collect(const Backend& backend) {
   BackendStatus status;
   status.id = backend.id();
@@ -233,6 +242,7 @@ std::string statusJson(const StatusInput& status) {
     setText(json, "abi", status.abi);
     json.set("uptime_seconds", static_cast<double>(status.uptime_ns) / 1e9);
     json.set("pid", status.pid);
+    setSupervisor(json, status.supervisor);
     setText(json, "state", status.state);
     setText(json, "config_file", log::validUtf8(status.config_file));
     json.set("config_generation", status.config_generation);

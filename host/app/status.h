@@ -75,11 +75,19 @@ struct ReloadStatus {
   std::vector<std::string> lines;  ///< the differences, or what is wrong
 };
 
+/// What the process that started this one does for it.
+struct SupervisorStatus {
+  std::int64_t pid = 0;
+  std::uint64_t failed_upgrades = 0;  ///< since this process began
+  std::string last_failure;           ///< why the last of them failed
+};
+
 struct StatusInput {
   std::string version;
   std::string abi;  ///< "1.0"
   std::uint64_t uptime_ns = 0;
   std::int64_t pid = 0;
+  std::optional<SupervisorStatus> supervisor;  ///< none: null
   std::string state;  ///< "running", "draining"
   std::uint64_t config_generation = 1;
   std::string config_file;  ///< "" where the environment alone configures

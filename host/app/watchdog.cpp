@@ -170,6 +170,10 @@ void Watchdog::State::speak() {
 void Watchdog::State::answer(int signal) noexcept try {
   if (phase.load() == Phase::kLeaving) return;
   if (meaningOf(signal) == Meaning::kNothing) {
+    if (plan.reloads && signal == SIGUSR2)
+      return log::warning("app", "an upgrade is asked of the supervisor; without one stop and start, or set "
+                                 "runtime.supervisor to \"on\"",
+                          {{"signal", nameOf(signal)}});
     log::warning("app", plan.reloads ? "a signal came that does nothing; SIGTERM, SIGINT and SIGQUIT stop, SIGHUP reloads"
                                      : "a signal came that does nothing; SIGTERM, SIGINT, SIGQUIT and SIGHUP stop",
                  {{"signal", nameOf(signal)}});

@@ -66,6 +66,7 @@ std::string show(const log::Levels& levels) {
 
 std::string show(log::Format format) { return format == log::Format::kJson ? "json" : "text"; }
 
+std::string show(Supervisor supervisor) { return supervisorText(supervisor); }
 std::string show(Relay relay) { return relayText(relay); }
 std::string show(Initial initial) { return initialText(initial); }
 

@@ -22,6 +22,7 @@ std::string show(const std::string& value);
 std::string show(const std::vector<std::string>& values);
 std::string show(const log::Levels& levels);
 std::string show(log::Format format);
+std::string show(Supervisor supervisor);
 std::string show(Relay relay);
 std::string show(Initial initial);
 std::string show(const char*) = delete;  // which would count as a bool

@@ -8,6 +8,15 @@ std::string Source::text() const {
   return file + ":" + std::to_string(line) + ":" + std::to_string(column);
 }
 
+const char* supervisorText(Supervisor supervisor) noexcept {
+  switch (supervisor) {
+    case Supervisor::kAuto: return "auto";
+    case Supervisor::kOn: return "on";
+    case Supervisor::kOff: return "off";
+  }
+  return "auto";
+}
+
 const char* relayText(Relay relay) noexcept {
   switch (relay) {
     case Relay::kAuto: return "auto";

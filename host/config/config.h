@@ -43,8 +43,15 @@ struct PluginChoice {
   OptionTable options;
 };
 
+/// Whether a supervisor runs the balancer; auto: unless a service manager has handed over the sockets.
+enum class Supervisor { kAuto, kOn, kOff };
+
+/// As in the file: "auto", "on", "off".
+const char* supervisorText(Supervisor supervisor) noexcept;
+
 struct Runtime {
   std::uint32_t workers = 0;  ///< 0: one for each core
+  Supervisor supervisor = Supervisor::kAuto;  ///< chosen at start
   std::uint32_t metrics_cap = 10'000;
   std::uint32_t health_cap = 1'000;
   Duration drain_timeout = 30s;

@@ -26,6 +26,7 @@ constexpr Variable kVariables[] = {
     {"LEMONADE_LB_LISTEN_ADDRESS", "proxy.listen_address", Form::kList},
     {"LEMONADE_LB_STRATEGY", "strategy.algorithm", Form::kText},
     {"LEMONADE_LB_MAX_CONNECTIONS", "proxy.max_connections", Form::kNumber},
+    {"LEMONADE_LB_SUPERVISOR", "runtime.supervisor", Form::kText},
     {"LEMONADE_LB_RELAY", "proxy.relay", Form::kText},
     {"LEMONADE_LB_METRICS_CAP", "runtime.metrics_cap", Form::kNumber},
     {"LEMONADE_LB_HEALTH_CAP", "runtime.health_cap", Form::kNumber},

@@ -125,6 +125,16 @@ void readWholeSeconds(const Item& item, Proxy& proxy) {
   if (value) proxy.*Value = *value;
 }
 
+void readSupervisor(const Item& item, Runtime& runtime) {
+  const auto text = item.node.value_exact<std::string>();
+  for (const Supervisor supervisor : {Supervisor::kAuto, Supervisor::kOn, Supervisor::kOff})
+    if (text == supervisorText(supervisor)) {
+      runtime.supervisor = supervisor;
+      return;
+    }
+  item.refuse("give \"auto\", \"on\" or \"off\"");
+}
+
 void readRelay(const Item& item, Proxy& proxy) {
   const auto text = item.node.value_exact<std::string>();
   for (const Relay relay : {Relay::kAuto, Relay::kEpoll, Relay::kUring})
@@ -300,8 +310,9 @@ std::vector<std::string> changesOfSinkOptions(const std::string&, const Config& 
   return lines;
 }
 
-Field<Proxy> atStart(Field<Proxy> field) {
-  return {std::move(field.read), remarked(std::move(field.changes), ", from the next start on")};
+template <class Table>
+Field<Table> from(const char* when, Field<Table> field) {
+  return {std::move(field.read), remarked(std::move(field.changes), std::string(", from the next ") + when + " on")};
 }
 
 // ---- the keys ------------------------------------------------------------------------------------------------------
@@ -324,6 +335,7 @@ std::vector<ConfigKey> makeConfigKeys() {
   };
   return {
       runtime("workers", integer(&Runtime::workers, 0, kMaxWorkers)),
+      runtime("supervisor", from("start", field<Runtime>(&Runtime::supervisor, readSupervisor))),
       runtime("metrics_cap", integer(&Runtime::metrics_cap, 1, kMaxQueue)),
       runtime("health_cap", integer(&Runtime::health_cap, 1, kMaxQueue)),
       runtime("drain_timeout_millis", duration(&Runtime::drain_timeout, 0s, kDay)),
@@ -344,7 +356,7 @@ std::vector<ConfigKey> makeConfigKeys() {
       proxy("retries", integer(&Proxy::retries, 0, 15)),
       proxy("resolve_interval", duration(&Proxy::resolve_interval, kShortest, kDay)),
       proxy("queue_timeout", duration(&Proxy::queue_timeout, 0s, 1h)),
-      proxy("relay", atStart(field<Proxy>(&Proxy::relay, readRelay))),
+      proxy("relay", from("start or upgrade", field<Proxy>(&Proxy::relay, readRelay))),
       {"strategy", "algorithm", {readStrategy, changesOfStrategy}},
       {"strategy", "options", {readStrategyOptions, changesOfStrategyOptions}},
       health("checker", {readChecker, changesOfChecker}),

@@ -18,6 +18,12 @@ const char* bindAndListen(int fd, const Address& address, std::uint32_t backlog)
   return ::listen(fd, static_cast<int>(backlog)) != 0 ? "listen" : nullptr;
 }
 
+/// What accepted sockets inherit.
+void setOptions(int fd) noexcept {
+  setOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  setOption(fd, SOL_SOCKET, SO_OOBINLINE, 1);  // urgent data is carried as ordinary data
+}
+
 std::string mendFor(int error) {
   switch (error) {
     case EADDRINUSE: return "; another program listens there (ss -ltnp shows which)";
@@ -40,8 +46,7 @@ Result<std::shared_ptr<const Listener>> Listener::open(const Address& address, s
   setOption(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
   // [::] serves IPv6 alone, so that 0.0.0.0 and [::] can be listed side by side.
   if (address.family() == AF_INET6) setOption(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
-  setOption(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
-  setOption(fd.get(), SOL_SOCKET, SO_OOBINLINE, 1);  // urgent data is carried as ordinary data
+  setOptions(fd.get());
   const char* failed = bindAndListen(fd.get(), address, backlog);
   if (failed != nullptr && errno == EADDRINUSE) {
     // Perhaps it is one of ours that goes, which covers this address or is covered by it. The kernel lets both listen
@@ -56,9 +61,21 @@ Result<std::shared_ptr<const Listener>> Listener::open(const Address& address, s
     }
   }
   if (failed != nullptr) return fail(failed);
+  return made(std::move(fd), address, backlog, keepalive);
+}
+
+Result<std::shared_ptr<const Listener>> Listener::adopt(Fd socket, const Address& address, std::uint32_t backlog,
+                                                        const Keepalive& keepalive) {
+  setOptions(socket.get());
+  return made(std::move(socket), address, backlog, keepalive);
+}
+
+Result<std::shared_ptr<const Listener>> Listener::made(Fd fd, const Address& address, std::uint32_t backlog,
+                                                       const Keepalive& keepalive) {
   sockaddr_storage bound{};
   socklen_t size = sizeof(bound);
-  if (::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&bound), &size) != 0) return fail("getsockname");
+  if (::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&bound), &size) != 0)
+    return Error{"cannot listen on " + address.text() + ": getsockname: " + std::strerror(errno)};
   std::shared_ptr<const Listener> listener(
       new Listener(std::move(fd), address, Address(reinterpret_cast<const sockaddr*>(&bound), size)));
   listener->tune(backlog, keepalive);

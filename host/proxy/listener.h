@@ -24,6 +24,9 @@ class Listener {
   /// of 0.0.0.0:80 and the other way round. The error names the address and, where there is one, the mend.
   static Result<std::shared_ptr<const Listener>> open(const Address& address, std::uint32_t backlog,
                                                       const Keepalive& keepalive, const Listeners& going = {});
+  /// Takes over a socket that listens already, non-blocking, for the address asked for.
+  static Result<std::shared_ptr<const Listener>> adopt(Fd socket, const Address& address, std::uint32_t backlog,
+                                                       const Keepalive& keepalive);
 
   /// Changes what later accepts inherit and how many clients may wait.
   void tune(std::uint32_t backlog, const Keepalive& keepalive) const noexcept;
@@ -35,6 +38,8 @@ class Listener {
   const Address& address() const noexcept { return address_; }
 
  private:
+  static Result<std::shared_ptr<const Listener>> made(Fd fd, const Address& address, std::uint32_t backlog,
+                                                      const Keepalive& keepalive);
   Listener(Fd fd, const Address& requested, const Address& address)
       : fd_(std::move(fd)), requested_(requested), address_(address) {}
 

@@ -66,7 +66,8 @@ Proxy::Proxy(Pool& pool, RelayKind relay, std::uint32_t max_connections)
 
 Proxy::~Proxy() { stop(); }
 
-Result<Proxy::Listeners> Proxy::open(const std::vector<Address>& addresses, std::uint32_t backlog) const {
+Result<Proxy::Listeners> Proxy::open(const std::vector<Address>& addresses, std::uint32_t backlog,
+                                     InheritedDescriptors& inherited) const {
   Listeners opened, going;
   for (const auto& listener : listeners_)
     if (std::find(addresses.begin(), addresses.end(), listener->requested()) == addresses.end())
@@ -78,7 +79,9 @@ Result<Proxy::Listeners> Proxy::open(const std::vector<Address>& addresses, std:
       opened.push_back(*known);
       continue;
     }
-    auto listener = Listener::open(address, backlog, settings_.keepalive(), going);
+    Fd socket = inherited.takeListener(address.get(), "proxy");
+    auto listener = socket ? Listener::adopt(std::move(socket), address, backlog, settings_.keepalive())
+                           : Listener::open(address, backlog, settings_.keepalive(), going);
     if (!listener) return std::move(listener).error();
     opened.push_back(std::move(listener).value());
   }

@@ -4,6 +4,7 @@
 // numbers.
 #pragma once
 
+#include "base/inherited_descriptors.h"
 #include "base/result.h"
 #include "proxy/admission.h"
 #include "proxy/listener.h"
@@ -32,8 +33,10 @@ class Proxy {
   const Admission& admission() const noexcept { return admission_; }
   void setMaxConnections(std::uint32_t limit) { admission_.setLimit(limit); }
 
-  /// Bound sockets for all addresses, or none: those that listen already are taken over, the others are opened.
-  Result<Listeners> open(const std::vector<Address>& addresses, std::uint32_t backlog) const;
+  /// Bound sockets for all addresses, or none: those that listen already, here or by inheritance under the name "proxy",
+  /// are taken over, the others are opened.
+  Result<Listeners> open(const std::vector<Address>& addresses, std::uint32_t backlog,
+                         InheritedDescriptors& inherited) const;
   /// Listens there and nowhere else. Clients that wait at a listener that goes are taken in first.
   void listen(Listeners listeners);
   const Listeners& listeners() const noexcept { return listeners_; }

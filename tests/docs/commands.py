@@ -15,7 +15,7 @@ import tempfile
 
 import pages
 
-COMMAND = re.compile(r"(?:^|[\s`/(=])(lemonade (?:lb|load-balancer|worker|w)|lemonade|tools/[\w-]+)((?: +[^\s`|;&]+)*)")
+COMMAND = re.compile(r"(?:^|[\s`/(=])(lemonade (?:lb|load-balancer|worker|w|upgrade)|lemonade|tools/[\w-]+)((?: +[^\s`|;&]+)*)")
 FLAG = re.compile(r"--[a-z][a-z-]+")
 VARIABLE = re.compile(r"\bLEMONADE_(?:LB_|WORKER_|LOG)\w*")
 

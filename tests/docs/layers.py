@@ -11,11 +11,12 @@ SIBLINGS = {"proxy", "health", "metrics", "admin", "worker"}
 MAY_INCLUDE = {
     "base": set(),
     "config": {"base"},
+    "supervisor": {"base"},
     "plugin": {"base", "config"},
     "balance": {"base", "config", "plugin"},
     "validate": {"base", "config", "plugin"},
     **{sibling: BELOW_SIBLINGS for sibling in SIBLINGS},
-    "app": BELOW_SIBLINGS | SIBLINGS,
+    "app": BELOW_SIBLINGS | SIBLINGS | {"supervisor"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.MULTILINE)
 

@@ -65,7 +65,7 @@ TEST_CASE("A reload that changes the relay says that it waits for the next start
   Balancer balancer(over("auto"));
   balancer.folder().write("lemonade.toml", over("epoll").text());
   balancer.process().signal(SIGHUP);
-  balancer.process().waitForLog("proxy.relay auto -> epoll, from the next start on");
+  balancer.process().waitForLog("proxy.relay auto -> epoll, from the next start or upgrade on");
   CHECK(balancer.ask() == "a");
 }
 

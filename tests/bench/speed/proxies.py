@@ -26,7 +26,7 @@ def all_proxies(build):
 
 def _lemonade(build, relay, folder, port, backends, workers):
     tables = "".join(f'[[backends]]\nid = {i}\naddress = "127.0.0.1:{p}"\n' for i, p in enumerate(backends))
-    text = (f'[runtime]\nworkers = {workers}\n[proxy]\nlisten_address = "127.0.0.1:{port}"\n'
+    text = (f'[runtime]\nworkers = {workers}\nsupervisor = "off"\n[proxy]\nlisten_address = "127.0.0.1:{port}"\n'
             f'max_connections = {LIMIT - len(backends)}\nrelay = "{relay}"\n[health]\ninterval = "{CHECK_SECONDS}s"\n'
             f'[admin]\nlisten_address = ""\n{tables}')
     return [build / "bin/lemonade", "lb", "--config", _write(folder, "lemonade.toml", text)]

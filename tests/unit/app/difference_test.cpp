@@ -54,6 +54,7 @@ struct Case {
 
 const std::vector<Case> kCases = {
     {"runtime.workers", "3", {"runtime.workers 0 -> 3"}},
+    {"runtime.supervisor", "\"off\"", {"runtime.supervisor auto -> off, from the next start on"}},
     {"runtime.metrics_cap", "5", {"runtime.metrics_cap 10000 -> 5"}},
     {"runtime.health_cap", "5", {"runtime.health_cap 1000 -> 5"}},
     {"runtime.drain_timeout_millis", "1000", {"runtime.drain_timeout_millis 30s -> 1s"}},
@@ -75,7 +76,7 @@ const std::vector<Case> kCases = {
     {"proxy.retries", "3", {"proxy.retries 2 -> 3"}},
     {"proxy.resolve_interval", "\"1s\"", {"proxy.resolve_interval 10s -> 1s"}},
     {"proxy.queue_timeout", "\"1s\"", {"proxy.queue_timeout 5s -> 1s"}},
-    {"proxy.relay", "\"epoll\"", {"proxy.relay auto -> epoll, from the next start on"}},
+    {"proxy.relay", "\"epoll\"", {"proxy.relay auto -> epoll, from the next start or upgrade on"}},
     {"strategy.algorithm", "\"round_robin\"", {"strategy adaptive -> round_robin"}},
     {"strategy.options", "{secret = 3}", {"strategy adaptive: options changed"}},
     {"health.checker", "\"http\"", {"health.checker tcp -> http"}},

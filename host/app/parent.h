@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+//
+// What a balancer has from the process that started it.
+#pragma once
+
+#include "base/inherited_descriptors.h"
+#include "supervisor/link.h"
+
+namespace lemonade::app {
+
+struct Parent {
+  InheritedDescriptors inherited;  ///< until the balancer has started
+  supervisor::Link supervisor;     ///< does nothing where there is none
+};
+
+}  // namespace lemonade::app

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+//
+// What goes on between a balancer and its supervisor: which sockets are held, and how it gives way to the process that
+// follows it.
+#include "app/load_balancer.h"
+#include "base/log.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <utility>
+
+namespace lemonade::app {
+
+void LoadBalancer::holdSockets() {
+  std::vector<std::pair<std::string, int>> sockets;
+  for (const auto& listener : proxy_.listeners()) sockets.emplace_back("proxy", listener->fd());
+  if (admin_ != nullptr) sockets.emplace_back("admin", admin_->fd());
+  if (!parent_.supervisor.hold(sockets))
+    log::warning("app", "the supervisor cannot hold the sockets: an upgrade would open them anew",
+                 {{"sockets", sockets.size()}});
+}
+
+void LoadBalancer::hearSupervisor() {
+  supervisor::Message message;
+  for (;;) switch (parent_.supervisor.receive(message)) {
+      case supervisor::Received::kNothing:
+        return;
+      case supervisor::Received::kEnd:
+        loop_.unwatch(parent_.supervisor.fd());
+        if (draining_.load()) return;
+        log::error("app", "the supervisor has died, stopping");
+        if (admin_ != nullptr) admin_->retire();  // its address is wanted by the one that is started next
+        (void)::kill(::getpid(), SIGTERM);
+        return;
+      case supervisor::Received::kMessage:
+        if (message.what == supervisor::kDrain) giveWay();
+        if (message.what == supervisor::kUpgradeFailed) noteFailedUpgrade(message.about);
+    }
+}
+
+void LoadBalancer::noteFailedUpgrade(const std::string& why) {
+  const std::lock_guard lock(shown_mutex_);
+  ++failed_upgrades_;
+  upgrade_failure_ = why;
+}
+
+// Another process accepts on the same sockets now. The rest is a stop like any other, with its bounds.
+void LoadBalancer::giveWay() {
+  gave_way_ = true;
+  service_manager_.yieldToSuccessor();
+  if (admin_ != nullptr) admin_->retire();
+  (void)::kill(::getpid(), SIGTERM);
+}
+
+}  // namespace lemonade::app

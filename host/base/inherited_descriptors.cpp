@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+#include "base/inherited_descriptors.h"
+
+#include <Poco/Net/SocketAddress.h>
+#include <fcntl.h>
+#include <systemd/sd-daemon.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+namespace lemonade {
+
+namespace {
+
+/// Where a TCP socket listens; of family AF_UNSPEC for anything else.
+sockaddr_storage listensAt(int fd) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof(address);
+  if (::sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0) return address;
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) address = {};
+  if (address.ss_family != AF_INET && address.ss_family != AF_INET6) address = {};
+  return address;
+}
+
+std::uint16_t portOf(const sockaddr* address) {
+  return address->sa_family == AF_INET6 ? reinterpret_cast<const sockaddr_in6*>(address)->sin6_port
+                                        : reinterpret_cast<const sockaddr_in*>(address)->sin_port;
+}
+
+bool sameIp(const sockaddr* a, const sockaddr* b) {
+  if (a->sa_family != b->sa_family) return false;
+  if (a->sa_family == AF_INET6)
+    return std::memcmp(&reinterpret_cast<const sockaddr_in6*>(a)->sin6_addr,
+                       &reinterpret_cast<const sockaddr_in6*>(b)->sin6_addr, sizeof(in6_addr)) == 0;
+  return reinterpret_cast<const sockaddr_in*>(a)->sin_addr.s_addr ==
+         reinterpret_cast<const sockaddr_in*>(b)->sin_addr.s_addr;
+}
+
+const sockaddr* any(const sockaddr_storage& address) { return reinterpret_cast<const sockaddr*>(&address); }
+
+}  // namespace
+
+InheritedDescriptors InheritedDescriptors::fromEnvironment() {
+  InheritedDescriptors inherited;
+  char** names = nullptr;
+  const int count = ::sd_listen_fds_with_names(1, &names);
+  for (int i = 0; i < count; ++i) {
+    Held held{Fd(SD_LISTEN_FDS_START + i), names[i], {}};
+    held.address = listensAt(held.fd.get());
+    const int flags = ::fcntl(held.fd.get(), F_GETFL);
+    if (held.address.ss_family != AF_UNSPEC) (void)::fcntl(held.fd.get(), F_SETFL, flags | O_NONBLOCK);
+    inherited.held_.push_back(std::move(held));
+    ::free(names[i]);
+  }
+  if (count > 0) ::free(names);
+  return inherited;
+}
+
+template <class Matches>
+Fd InheritedDescriptors::takeFirst(const Matches& matches) {
+  const auto found = std::find_if(held_.begin(), held_.end(), matches);
+  if (found == held_.end()) return Fd();
+  Fd fd = std::move(found->fd);
+  held_.erase(found);
+  return fd;
+}
+
+Fd InheritedDescriptors::take(std::string_view name) {
+  return takeFirst([name](const Held& held) { return held.name == name; });
+}
+
+Fd InheritedDescriptors::takeListener(const sockaddr* address, std::string_view name) {
+  return takeFirst([&](const Held& held) {
+    if (!sameIp(any(held.address), address)) return false;
+    return portOf(address) == 0 ? held.name == name : portOf(any(held.address)) == portOf(address);
+  });
+}
+
+std::vector<std::pair<std::string, Fd>> InheritedDescriptors::takeListeners() {
+  std::vector<std::pair<std::string, Fd>> listeners;
+  for (auto& held : held_)
+    if (held.address.ss_family != AF_UNSPEC) listeners.emplace_back(held.name, std::move(held.fd));
+  std::erase_if(held_, [](const Held& held) { return !held.fd; });
+  return listeners;
+}
+
+std::vector<std::string> InheritedDescriptors::closeRest() {
+  std::vector<std::string> rest;
+  for (const auto& held : held_) {
+    const bool listens = held.address.ss_family != AF_UNSPEC;
+    const socklen_t size = held.address.ss_family == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
+    rest.push_back(held.name + (listens ? " " + Poco::Net::SocketAddress(any(held.address), size).toString() : ""));
+  }
+  held_.clear();
+  return rest;
+}
+
+}  // namespace lemonade

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+//
+// The balancer's end of what it says to its supervisor; does nothing where it has none. Any thread, but receive().
+#pragma once
+
+#include "base/fd.h"
+#include "supervisor/message.h"
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace lemonade::supervisor {
+
+/// What a child finds among its InheritedDescriptors.
+constexpr const char* kChannelName = "lemonade-supervisor";
+constexpr const char* kConfigName = "lemonade-configuration";  ///< what was read from a pipe, which can be read once
+
+class Link {
+ public:
+  Link() = default;
+  /// channel owns nothing: there is no supervisor.
+  explicit Link(Fd channel) : channel_(std::move(channel)) {}
+
+  bool exists() const noexcept { return static_cast<bool>(channel_); }
+  /// Readable when the supervisor has something to say; -1 where there is none.
+  int fd() const noexcept { return channel_.get(); }
+
+  /// Has it hold these sockets, each a name and a descriptor, and no others. False where it can not.
+  bool hold(const std::vector<std::pair<std::string, int>>& sockets) const;
+  void ready() const noexcept;
+  void failed(std::string_view why) const noexcept;
+  Received receive(Message& message) const { return supervisor::receive(channel_.get(), message); }
+
+ private:
+  Fd channel_;
+};
+
+}  // namespace lemonade::supervisor

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: MIT
+#include "supervisor/supervisor.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/seconds.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace lemonade::supervisor {
+
+namespace {
+
+constexpr std::uint64_t kSecond = 1'000'000'000;
+constexpr std::uint64_t kUpgradeLimit = 60 * kSecond;  // for the next process to become ready
+constexpr std::uint64_t kLasting = 10 * kSecond;       // one that lived so long is started again at once
+constexpr std::uint64_t kLongestPause = 30 * kSecond;
+
+sigset_t ours() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (const int signal : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD}) ::sigaddset(&set, signal);
+  return set;
+}
+
+/// Ends this process as a child of its has ended, so that whoever started it sees the same.
+int endLike(int status) {
+  if (!WIFSIGNALED(status)) return WEXITSTATUS(status);
+  const rlimit no_core{};
+  (void)::setrlimit(RLIMIT_CORE, &no_core);  // the child's is the one to look at
+  sigset_t only;
+  ::sigemptyset(&only);
+  ::sigaddset(&only, WTERMSIG(status));
+  (void)::signal(WTERMSIG(status), SIG_DFL);
+  (void)::raise(WTERMSIG(status));
+  (void)::sigprocmask(SIG_UNBLOCK, &only, nullptr);
+  return 128 + WTERMSIG(status);
+}
+
+}  // namespace
+
+Supervisor::Supervisor(Program program, Sockets held, Sockets kept)
+    : path_(program.path), held_(std::move(held)), kept_(std::move(kept)), program_(std::move(program)) {
+  const sigset_t set = ours();
+  (void)::sigprocmask(SIG_SETMASK, &set, nullptr);
+  (void)::signal(SIGPIPE, SIG_IGN);
+  signals_ = ownedFd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), "signalfd");
+}
+
+int Supervisor::run() {
+  startAgain();
+  while (!status_ || !draining_.empty()) wait();
+  return endLike(*status_);
+}
+
+void Supervisor::wait() {
+  std::vector<pollfd> entries{{signals_.get(), POLLIN, 0}};
+  std::vector<Child*> children{current_.get(), next_.get()};
+  for (const auto& child : draining_) children.push_back(child.get());
+  std::erase(children, nullptr);
+  for (const Child* child : children) entries.push_back({child->channel.get(), POLLIN, 0});
+  std::uint64_t due = next_ != nullptr ? upgrade_until_ns_ : 0;
+  if (start_at_ns_ != 0 && (due == 0 || start_at_ns_ < due)) due = start_at_ns_;
+  const std::uint64_t now = nowNs();
+  const int timeout = due == 0 ? -1 : due <= now ? 0 : static_cast<int>((due - now) / 1'000'000 + 1);
+  if (::poll(entries.data(), entries.size(), timeout) < 0) return;
+  // What children said before they ended comes first.
+  for (std::size_t i = 0; i < children.size(); ++i)
+    if (entries[i + 1].revents != 0) hear(*children[i]);
+  if (next_ != nullptr && next_->ready) promote();
+  signalfd_siginfo info{};
+  while (::read(signals_.get(), &info, sizeof(info)) == static_cast<ssize_t>(sizeof(info)))
+    handleSignal(static_cast<int>(info.ssi_signo), info.ssi_code == SI_QUEUE ? info.ssi_int : 0);
+  if (start_at_ns_ != 0 && nowNs() >= start_at_ns_) startAgain();
+  if (next_ != nullptr && nowNs() >= upgrade_until_ns_) {
+    next_->failure = "it was not ready within " + secondsText(kUpgradeLimit);
+    pass(next_.get(), SIGKILL);
+    upgrade_until_ns_ = nowNs() + kSecond;  // it will have ended by then
+  }
+}
+
+// ---- signals -------------------------------------------------------------------------------------------------------
+
+void Supervisor::handleSignal(int signal, int value) {
+  switch (signal) {
+    case SIGCHLD:
+      return reap();
+    case SIGUSR2:
+      return upgrade(value == kRollBack);
+    case SIGHUP:
+    case SIGUSR1:
+      return pass(current_.get(), signal);
+    default:
+      return stop(signal);
+  }
+}
+
+// Those that drain have been told to; a second signal means them, too. The balancer closes its sockets as it sees fit,
+// and then nobody listens any more.
+void Supervisor::stop(int signal) {
+  const bool again = std::exchange(stopping_, true);
+  held_.clear();
+  if (current_ != nullptr) current_->held.clear();
+  if (next_ != nullptr) pass(next_.get(), SIGKILL);
+  pass(current_.get(), signal);
+  if (again)
+    for (const auto& child : draining_) pass(child.get(), signal);
+  if (current_ == nullptr) status_ = 0;
+}
+
+void Supervisor::pass(const Child* child, int signal) const {
+  if (child != nullptr) (void)::kill(child->pid, signal);
+}
+
+// ---- upgrading -----------------------------------------------------------------------------------------------------
+
+void Supervisor::upgrade(bool back) {
+  if (stopping_) return failUpgrade("the balancer is stopping");
+  if (next_ != nullptr) return failUpgrade("another one is under way");
+  if (current_ == nullptr || !current_->ready) return failUpgrade("the balancer is not ready");
+  if (back && !before_)
+    return failUpgrade("there was no upgrade that could be rolled back since the supervisor started");
+  Program program = back ? *before_ : Program{path_, nullptr, program_.arguments};
+  log::info("supervisor", back ? "rolling back" : "upgrading", {{"pid", current_->pid}, {"program", program.path}});
+  auto started = Child::start(std::move(program), current_->held, kept_);
+  if (!started) return failUpgrade(started.error().message);
+  next_ = std::move(started).value();
+  upgrade_until_ns_ = nowNs() + kUpgradeLimit;
+}
+
+void Supervisor::failUpgrade(const std::string& why) {
+  log::error("supervisor", "the upgrade failed, the running balancer stays", {{"reason", why}});
+  if (current_ != nullptr) (void)send(current_->channel.get(), kUpgradeFailed, why);
+}
+
+/// The next process accepts clients: only now the one before stops.
+void Supervisor::promote() {
+  if (current_ != nullptr) {
+    log::info("supervisor", "upgraded, the process before drains",
+              {{"pid", next_->pid}, {"before", current_->pid}, {"after", secondsText(nowNs() - next_->started_ns)}});
+    (void)send(current_->channel.get(), kDrain);
+    before_ = std::move(current_->program);
+    draining_.push_back(std::move(current_));
+  }
+  start_at_ns_ = 0;
+  current_ = std::move(next_);
+  program_ = current_->program;
+}
+
+// ---- children ------------------------------------------------------------------------------------------------------
+
+void Supervisor::hear(Child& child) {
+  Message message;
+  for (;;) switch (receive(child.channel.get(), message)) {
+      case Received::kNothing:
+        return;
+      case Received::kEnd:
+        child.channel.reset();
+        return;
+      case Received::kMessage:
+        if (message.what == kReady) child.ready = was_ready_ = true;
+        if (message.what == kFailed) child.failure = message.about;
+        if (message.what != kHold) continue;
+        child.held.clear();
+        for (std::size_t from = 0; auto& fd : message.descriptors) {
+          const auto end = message.about.find('\n', from);
+          child.held.push_back(std::make_shared<const Socket>(message.about.substr(from, end - from), std::move(fd)));
+          from = end + 1;
+        }
+    }
+}
+
+void Supervisor::reap() {
+  int status = 0;
+  for (pid_t pid; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
+    const auto is = [pid](const auto& child) { return child != nullptr && child->pid == pid; };
+    for (auto* one : {&current_, &next_})
+      if (is(*one)) {
+        const auto child = std::move(*one);
+        if (child->channel) hear(*child);
+        one == &next_&& current_ != nullptr ? failUpgrade(child->failure.empty() ? endingOf(status) : child->failure)
+                                            : handleEnd(*child, status);
+      }
+    std::erase_if(draining_, is);
+  }
+}
+
+/// The one that served has ended.
+void Supervisor::handleEnd(const Child& child, int status) {
+  if (!child.held.empty()) held_ = child.held;
+  const bool meant = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  if (stopping_ || meant || !was_ready_) {
+    status_ = status;
+    return;
+  }
+  if (next_ != nullptr) return log::error("supervisor", "the balancer died during an upgrade", {{"pid", child.pid}});
+  restart(endingOf(status), child);
+}
+
+void Supervisor::restart(const std::string& how, const Child& dead) {
+  const bool lasted = dead.ready && nowNs() - dead.started_ns >= kLasting;
+  pause_ns_ = lasted ? 0 : pause_ns_ == 0 && dead.ready ? 1 : std::clamp(2 * pause_ns_, kSecond, kLongestPause);
+  log::error("supervisor", "the balancer died, it is started again on the same sockets",
+             {{"pid", dead.pid},
+              {"ended", how},
+              {"lived", secondsText(nowNs() - dead.started_ns)},
+              {"starts_in", secondsText(pause_ns_)}});
+  start_at_ns_ = nowNs() + pause_ns_;
+}
+
+void Supervisor::startAgain() {
+  start_at_ns_ = 0;
+  auto started = Child::start(program_, held_, kept_);
+  if (started) {
+    current_ = std::move(started).value();
+    return;
+  }
+  log::error("supervisor", "cannot start the balancer", {{"reason", started.error().message}});
+  if (!was_ready_) {
+    status_ = 2 << 8;  // as wait(2) would say of exit code 2
+    return;
+  }
+  pause_ns_ = std::clamp(2 * pause_ns_, kSecond, kLongestPause);
+  start_at_ns_ = nowNs() + pause_ns_;
+}
+
+}  // namespace lemonade::supervisor

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+//
+// A small process that runs the balancer as its child, holds the listening sockets for it and passes them on: to the
+// one that it starts where the balancer has died, and to the one that follows it at an upgrade. It loads no plugin,
+// reads no configuration and touches no client's bytes.
+//
+//   SIGTERM, SIGINT, SIGQUIT   passed on: the balancer drains and ends. A second one goes to every process that is left
+//   SIGHUP, SIGUSR1            passed on
+//   SIGUSR2                    an upgrade; queued with kRollBack (sigqueue(3)): back to the program before the last one
+#pragma once
+
+#include "base/fd.h"
+#include "supervisor/child.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lemonade::supervisor {
+
+constexpr int kRollBack = 1;
+
+class Supervisor {
+ public:
+  /// held: listening sockets that are there already. kept: what every child gets besides. Throws std::system_error.
+  Supervisor(Program program, Sockets held, Sockets kept);
+
+  /// Until the balancer has ended and shall not be started again; returns its exit code, or ends as it has.
+  int run();
+
+ private:
+  void wait();
+  void handleSignal(int signal, int value);
+  void stop(int signal);
+  void upgrade(bool back);
+  void failUpgrade(const std::string& why);
+  void hear(Child& child);
+  void promote();
+  void reap();
+  void handleEnd(const Child& child, int status);
+  void restart(const std::string& how, const Child& dead);
+  void startAgain();
+  void pass(const Child* child, int signal) const;
+
+  const std::string path_;
+  Sockets held_;
+  const Sockets kept_;
+  Fd signals_;
+  std::unique_ptr<Child> current_;  // null while it is about to be started again
+  std::unique_ptr<Child> next_;     // of an upgrade that is under way
+  std::vector<std::unique_ptr<Child>> draining_;
+  Program program_;                // to start again
+  std::optional<Program> before_;  // the last upgrade
+  std::uint64_t upgrade_until_ns_ = 0;
+  std::uint64_t start_at_ns_ = 0;  // 0: nothing is to be started
+  std::uint64_t pause_ns_ = 0;     // before the next start, after one that did not last
+  bool was_ready_ = false;         // any of them
+  bool stopping_ = false;
+  std::optional<int> status_;  // how the last one ended; then run() ends
+};
+
+}  // namespace lemonade::supervisor

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+//
+// A balancer with its supervisor.
+#pragma once
+
+#include "support/balancer.h"
+
+#include <signal.h>
+
+#include <catch2/catch.hpp>
+
+#include <fstream>
+#include <string>
+
+namespace lemonade::test {
+
+/// The variable that turns the supervisor off for other tests, unset.
+inline const Environment kSupervised{{"LEMONADE_LB_SUPERVISOR", ""}};
+
+inline Config supervised() { return Config().set("runtime.supervisor", "on"); }
+
+/// The process that serves, and knows its supervisor.
+inline pid_t servingPid(Balancer& balancer) { return balancer.status()->getValue<int>("pid"); }
+
+/// Waits until another process than before serves, and answers; which one.
+inline pid_t awaitOther(Balancer& balancer, pid_t before) {
+  pid_t now = before;
+  REQUIRE(eventually([&] {
+    try {
+      now = servingPid(balancer);
+    } catch (const std::exception&) {
+      return false;  // it has just died
+    }
+    return now != before;
+  }));
+  return now;
+}
+
+inline bool isAlive(pid_t pid) { return ::kill(pid, 0) == 0; }
+
+/// Upgrades once and waits until the next process serves; which one.
+inline pid_t upgrade(Balancer& balancer) {
+  const pid_t before = servingPid(balancer);
+  balancer.process().signal(SIGUSR2);
+  return awaitOther(balancer, before);
+}
+
+}  // namespace lemonade::test

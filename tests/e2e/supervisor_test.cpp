@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+//
+// The supervisor: what becomes of clients, signals and exit codes with a parent between the balancer and who started
+// it.
+#include "e2e/reloading.h"
+#include "e2e/supervised.h"
+#include "support/server.h"
+
+#include <catch2/catch.hpp>
+
+using namespace std::chrono_literals;
+
+namespace lemonade::test {
+
+TEST_CASE("A balancer that is killed is started again and the clients that come meanwhile wait", "[supervisor]") {
+  Server server(named("a"));
+  Balancer balancer(supervised().backend("a", server.address()), kSupervised);
+  const pid_t first = servingPid(balancer);
+  CHECK(first != balancer.process().pid());
+  REQUIRE(::kill(first, SIGKILL) == 0);
+  for (int i = 0; i < 20; ++i) CHECK(balancer.ask() == "a");
+  const auto line = balancer.process().waitForLog("the balancer died, it is started again on the same sockets");
+  CHECK(field(line, "pid") == std::to_string(first));
+  CHECK_THAT(line, Catch::Contains("signal 9 (SIGKILL)"));
+  CHECK(awaitOther(balancer, first) != first);
+}
+
+TEST_CASE("A balancer that keeps dying is started again more and more seldom", "[supervisor]") {
+  Server server(named("a"));
+  Balancer balancer(supervised().backend("a", server.address()), kSupervised);
+  const pid_t first = servingPid(balancer);
+  ::kill(first, SIGSEGV);
+  const pid_t second = awaitOther(balancer, first);
+  const auto from = balancer.process().logSize();
+  ::kill(second, SIGABRT);
+  const auto line = balancer.process().waitForLog("the balancer died", 10s, from);
+  CHECK(field(line, "starts_in") == "1.0s");
+  CHECK(balancer.ask() == "a");
+}
+
+TEST_CASE("A stop of the supervisor drains and ends both", "[supervisor]") {
+  Server server(echo());
+  const int signal = GENERATE(SIGTERM, SIGINT, SIGQUIT);
+  Balancer balancer(supervised().backend("a", server.address()), kSupervised);
+  const pid_t serving = servingPid(balancer);
+  Socket client = balancer.connect();
+  client.send("one");
+  REQUIRE(client.receive(3) == "one");
+  const std::string address = balancer.address();
+  balancer.process().signal(signal);
+  balancer.process().waitForLog("stopping");
+  // Nobody waits in a queue that nobody serves: the supervisor has let go of the sockets.
+  CHECK(eventually([&] {
+    try {
+      (void)Socket::connect(address);
+      return false;
+    } catch (const std::exception&) {
+      return true;
+    }
+  }));
+  client.send("two");
+  CHECK(client.receive(3) == "two");
+  client.close();
+  CHECK(balancer.process().wait() == 0);
+  CHECK_FALSE(isAlive(serving));
+}
+
+TEST_CASE("A second signal to the supervisor ends both at once", "[supervisor]") {
+  Server server(echo());
+  Balancer balancer(supervised().set("runtime.drain_timeout_millis", 60'000).backend("a", server.address()),
+                    kSupervised);
+  Socket client = balancer.connect();
+  client.send("one");
+  REQUIRE(client.receive(3) == "one");
+  balancer.process().signal(SIGTERM);
+  balancer.process().waitForLog("stopping");
+  balancer.process().signal(SIGTERM);
+  CHECK(balancer.process().wait(5s) == 0);
+}
+
+TEST_CASE("A balancer whose supervisor is killed stops and says so", "[supervisor]") {
+  Server server(named("a"));
+  TemporaryFolder folder;
+  const auto log = (folder.path() / "log").string();
+  const auto file = folder.write("lb.toml", supervised().backend("a", server.address()).text());
+  Process shell({"bash", "-c", "exec \"$0\" lb --config \"$1\" 2>\"$2\"", lemonade({}).back(), file, log}, kSupervised);
+  const auto read = [&] {
+    std::ifstream in(log);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  REQUIRE(eventually([&] { return contains(read(), "INFO app: ready"); }));
+  shell.signal(SIGKILL);
+  CHECK(eventually([&] { return contains(read(), "the supervisor has died, stopping"); }));
+  CHECK(eventually([&] { return contains(read(), "INFO app: stopped"); }));
+}
+
+TEST_CASE("What keeps a balancer from starting is the exit code of its supervisor, too", "[supervisor]") {
+  TemporaryFolder folder;
+  SECTION("an address that is taken") {
+    Server server(named("a"));
+    const auto file = folder.write(
+        "lb.toml", supervised().set("proxy.listen_address", server.address()).backend("a", server.address()).text());
+    const auto outcome = run(lemonade({"lb", "--config", file}), kSupervised);
+    CHECK(outcome.code == 2);
+    CHECK_THAT(outcome.err, Catch::Contains("another program listens there"));
+  }
+  SECTION("a configuration that is wrong") {
+    const auto file = folder.write("lb.toml", supervised().set("strategy.algorithm", "nobody").text());
+    const auto outcome = run(lemonade({"lb", "--config", file}), kSupervised);
+    CHECK(outcome.code == 1);
+    CHECK_THAT(outcome.err, Catch::Contains("nobody"));
+  }
+}
+
+TEST_CASE("The supervisor passes SIGHUP on", "[supervisor]") {
+  Server server(named("a")), other(named("b"));
+  Balancer balancer(unwatched().set("runtime.supervisor", "on").backend("a", server.address()), kSupervised);
+  write(balancer, unwatched().set("runtime.supervisor", "on").backend("b", other.address()));
+  balancer.process().signal(SIGHUP);
+  balancer.process().waitForLog("INFO config: reloaded");
+  CHECK(balancer.ask() == "b");
+}
+
+TEST_CASE("A configuration that came through a pipe serves the process after a crash, too", "[supervisor]") {
+  Server server(named("a"));
+  TemporaryFolder folder;
+  const auto file = folder.write("lb.toml", supervised().backend("a", server.address()).text());
+  Process process({"bash", "-c", "exec \"$0\" lb --config /dev/stdin < <(cat \"$1\")", lemonade({}).back(), file},
+                  kSupervised);
+  const auto listening = process.waitForLog("proxy: listening");
+  process.waitForLog("INFO app: ready");
+  std::ifstream children("/proc/" + std::to_string(process.pid()) + "/task/" + std::to_string(process.pid()) +
+                         "/children");
+  pid_t child = 0;
+  while (children >> child) {
+  }  // the last one; the first was the shell's
+  REQUIRE(child != 0);
+  const auto from = process.logSize();
+  REQUIRE(::kill(child, SIGKILL) == 0);
+  process.waitForLog("INFO app: ready", 10s, from);
+  CHECK(Socket::connect(field(listening, "address")).receiveLine() == "a");
+  process.signal(SIGTERM);
+  CHECK(process.wait() == 0);
+}
+
+TEST_CASE("A listener that a reload drops is let go of by the supervisor", "[supervisor]") {
+  Server server(named("a"));
+  const auto config = [&](const char* listens) {
+    return unwatched()
+        .set("runtime.supervisor", "on")
+        .raw("proxy.listen_address", listens)
+        .backend("a", server.address());
+  };
+  Balancer balancer(config("[\"127.0.0.1:0\", \"127.0.0.2:0\"]"), kSupervised);
+  const auto dropped = balancer.address(1);
+  CHECK(Socket::connect(dropped).receiveLine() == "a");
+  reload(balancer, config("\"127.0.0.1:0\""));
+  CHECK(eventually([&] {
+    try {
+      (void)Socket::connect(dropped);
+      return false;
+    } catch (const std::exception&) {
+      return true;
+    }
+  }));
+  CHECK(balancer.ask() == "a");
+}
+
+TEST_CASE("No supervisor stands between where the configuration turns it off or sockets were handed over",
+          "[supervisor]") {
+  Server server(named("a"));
+  Balancer balancer(Config().set("runtime.supervisor", "off").backend("a", server.address()), kSupervised);
+  CHECK(servingPid(balancer) == balancer.process().pid());
+  CHECK(balancer.status()->isNull("supervisor"));
+}
+
+}  // namespace lemonade::test
