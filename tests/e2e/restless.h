@@ -52,6 +52,9 @@ class Client {
     if (thread_.joinable()) thread_.join();
   }
 
+  /// Answers so far; any time.
+  std::size_t served() const { return served_; }
+
   // After stop():
   const std::vector<std::string>& failures() const { return failures_; }
   std::size_t answers() const { return gaps_.size(); }
@@ -73,6 +76,7 @@ class Client {
         const auto now = std::chrono::steady_clock::now();
         gaps_.push_back(std::chrono::duration<double, std::milli>(now - last).count());
         last = now;
+        ++served_;
       } catch (const std::exception& e) {
         failures_.push_back(e.what());
         if (failures_.size() > 10) return;
@@ -83,6 +87,7 @@ class Client {
   const std::string address_;
   const bool keep_alive_;
   std::atomic<bool> stopping_{false};
+  std::atomic<std::size_t> served_{0};
   std::vector<double> gaps_;
   std::vector<std::string> failures_;
   std::thread thread_;
@@ -107,6 +112,9 @@ class Load {
       CHECK(client->gap(0) < 250);
     }
   }
+
+  /// Answers so far; any time.
+  std::size_t served() const { return kept_.served() + fresh_.served(); }
 
  private:
   Client kept_, fresh_;
