@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: MIT
 """What clients meet: connects.py ADDRESS PORT SECONDS begins a connection every 10 ms, each with one request.
 
-Prints one line: how many there were, how many of them got no answer within a second, and the outage: the time from the
-beginning of the first that failed to the beginning of the first after which none failed. Exits 0 whatever they met."""
+Prints one line: how many there were; how many of them failed, getting no answer within a second; how many of these were
+refused, not even connecting; and the outage: the time from the beginning of the first that failed to the beginning of the
+first after which none failed. Exits 0 whatever they met."""
 import asyncio
+import contextlib
 import sys
 import time
 
@@ -12,40 +14,46 @@ EVERY = 0.01
 PATIENCE = 1.0
 
 
-async def answered(address, port):
-    reader, writer = await asyncio.open_connection(address, port)
-    try:
-        writer.write(b"GET /work HTTP/1.1\r\nHost: lb\r\nConnection: close\r\n\r\n")
-        return b'"worker"' in await reader.read()
-    finally:
-        writer.close()
+class Client:
+    """One connection and what became of it."""
 
+    def __init__(self):
+        self.begun, self.connected, self.answered = time.monotonic(), False, False
 
-async def client(address, port, met):
-    begun = time.monotonic()
-    try:
-        met[begun] = await asyncio.wait_for(answered(address, port), PATIENCE)
-    except (OSError, asyncio.TimeoutError):
-        met[begun] = False
+    async def come(self, address, port):
+        with contextlib.suppress(OSError, asyncio.TimeoutError):
+            await asyncio.wait_for(self._exchange(address, port), PATIENCE)
+
+    async def _exchange(self, address, port):
+        reader, writer = await asyncio.open_connection(address, port)
+        self.connected = True
+        try:
+            writer.write(b"GET /work HTTP/1.1\r\nHost: lb\r\nConnection: close\r\n\r\n")
+            self.answered = b'"worker"' in await reader.read()
+        finally:
+            writer.close()
 
 
 async def clients(address, port, seconds):
-    """Whether each was answered, by the time it began."""
-    met, running = {}, []
+    """All of them, in the order of their beginning."""
+    came, running = [], []
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        running.append(asyncio.create_task(client(address, port, met)))
+        came.append(Client())
+        running.append(asyncio.create_task(came[-1].come(address, port)))
         await asyncio.sleep(EVERY)
     await asyncio.gather(*running)
-    return met
+    return came
 
 
 def main():
-    met = asyncio.run(clients(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))
-    failed = [begun for begun, well in met.items() if not well]
-    after = [begun for begun in met if failed and begun > max(failed)]
-    outage = min(after) - min(failed) if after else float(sys.argv[3]) if failed else 0
-    print(f"connects={len(met)} failed={len(failed)} outage_ms={outage * 1000:.0f}")
+    seconds = float(sys.argv[3])
+    came = asyncio.run(clients(sys.argv[1], int(sys.argv[2]), seconds))
+    failed = [client.begun for client in came if not client.answered]
+    refused = sum(not client.connected for client in came)
+    after = [client.begun for client in came if failed and client.begun > max(failed)]
+    outage = min(after) - min(failed) if after else seconds if failed else 0
+    print(f"connects={len(came)} failed={len(failed)} refused={refused} outage_ms={outage * 1000:.0f}")
 
 
 if __name__ == "__main__":

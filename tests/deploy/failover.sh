@@ -87,19 +87,20 @@ activePassive() {
   active_balancer=${balancers[number]} active_keeper=${keepers[number]}
 }
 
-# clientsMeet SECONDS COMMAND...: clients come for so long, and after a second of it the command is run.
-# What they met is in $connects, $failed and $outage_ms.
+# clientsMeet SECONDS COMMAND...: clients come for so long, and after a second or two the command is run: at any moment
+# between two checks of keepalived.
+# What they met is in $connects, $failed, $refused and $outage_ms, as connects.py says.
 clientsMeet() {
   local seconds=$1 said clients; shift
   start "$WORK/connects" ip netns exec client "$SOURCE/tests/deploy/connects.py" 10.0.0.100 8080 "$seconds"
   clients=$started
-  sleep 1
+  sleep "1.$((RANDOM % 10))"
   "$@"
   wait "$clients"
   said=$(cat "$WORK/connects")
   echo "$*: $said"
-  [[ $said =~ connects=([0-9]+)\ failed=([0-9]+)\ outage_ms=([0-9]+) ]] || fail "they said: $said"
-  connects=${BASH_REMATCH[1]} failed=${BASH_REMATCH[2]} outage_ms=${BASH_REMATCH[3]}
+  [[ $said =~ connects=([0-9]+)\ failed=([0-9]+)\ refused=([0-9]+)\ outage_ms=([0-9]+) ]] || fail "they said: $said"
+  connects=${BASH_REMATCH[1]} failed=${BASH_REMATCH[2]} refused=${BASH_REMATCH[3]} outage_ms=${BASH_REMATCH[4]}
 }
 
 # outageIsShort: some failed, so that something was shown, and for 2 s at most; now the other machine has the address.
@@ -120,14 +121,23 @@ takesShippedFile() {
 
 room_killed() {
   activePassive
-  clientsMeet 4 kill -KILL "$active_balancer"
+  clientsMeet 5 kill -KILL "$active_balancer"
   outageIsShort
   # It comes back, and does not take the address back.
-  clientsMeet 4 balancer "$active"
+  clientsMeet 5 balancer "$active"
   nobodyFailed
   holds "$passive" || fail "the address moved back"
 }
 killedBalancer() { inRoom room_killed; }
+
+# One that dies alone is started again by its supervisor, on the sockets it had; the address may move meanwhile or not.
+room_restarted() {
+  activePassive
+  clientsMeet 5 kill -KILL "$(pgrep -P "$active_balancer")"
+  [ "$outage_ms" -le 2000 ] || fail "clients were refused for $outage_ms ms"
+  eventually 10 answers "$active" readyz
+}
+restartedBalancer() { need pgrep; inRoom room_restarted; }
 
 # machineDies: at once, and without a word.
 machineDies() {
@@ -137,7 +147,7 @@ machineDies() {
 
 room_dead() {
   activePassive
-  clientsMeet 4 machineDies
+  clientsMeet 5 machineDies
   outageIsShort
 }
 deadMachine() { inRoom room_dead; }
