@@ -31,7 +31,8 @@ void addLoadBalancer(CLI::App& app, LoadBalancerArguments& arguments) {
 
 void addUpgrade(CLI::App& app, UpgradeArguments& arguments) {
   auto* command = app.add_subcommand("upgrade", "Replace the running balancer by the program that is installed now");
-  command->add_option("--config", arguments.config, "Configuration file of the running balancer, for its admin address")
+  command->add_option("--config", arguments.config, "Configuration file of the running balancer; without it the admin listener is\n"
+                     "that of the environment, or 127.0.0.1:9090")
       ->type_name("FILE");
   command->add_flag("--rollback", arguments.rollback, "Go back to the program that ran before the last upgrade");
   command->footer("The new process takes over the listening sockets; the one before drains. Where the new one does not\n"

@@ -99,9 +99,12 @@ int askAndWait(const Poco::Net::SocketAddress& admin, bool rollback) {
 
 int runUpgrade(const UpgradeArguments& arguments) try {
   const auto loaded = config::load({arguments.config, config::processEnvironment(), {}});
-  for (const auto& finding : loaded.findings)
-    if (finding.severity == config::Severity::kError) std::cerr << finding.line() << "\n";
-  if (!loaded.ok()) return kConfigurationError;
+  // Without a file only the admin address counts; what else the environment lacks stands in the balancer's own.
+  if (arguments.config && !loaded.ok()) {
+    for (const auto& finding : loaded.findings)
+      if (finding.severity == config::Severity::kError) std::cerr << finding.line() << "\n";
+    return kConfigurationError;
+  }
   if (!loaded.config.admin)
     return fail("the configuration has no admin listener to ask; send SIGUSR2 to the supervisor and look at the log");
   const auto admin = reachable(loaded.config.admin->address);

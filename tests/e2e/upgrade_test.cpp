@@ -149,6 +149,16 @@ TEST_CASE("lemonade upgrade waits for the next process and says which it is", "[
   CHECK_THAT(outcome.out, Catch::Contains("process " + std::to_string(servingPid(balancer)) + "\n"));
 }
 
+TEST_CASE("lemonade upgrade finds the balancer by its file or by the environment alone", "[upgrade]") {
+  Server server(named("a"));
+  Balancer balancer(supervised().backend("a", server.address()), kSupervised);
+  CHECK(run(lemonade({"upgrade"}), {{"LEMONADE_LB_ADMIN_ADDRESS", balancer.adminAddress()}}).code == 0);
+  const TemporaryFolder folder;
+  const auto wrong = run(lemonade({"upgrade", "--config", folder.write("lb.toml", "[admin\n")}));
+  CHECK(wrong.code == 1);
+  CHECK_THAT(wrong.err, Catch::Contains("lb.toml:1:"));
+}
+
 TEST_CASE("lemonade upgrade says where there is no supervisor and no balancer", "[upgrade]") {
   Server server(named("a"));
   {
