@@ -306,7 +306,15 @@ void LoadBalancer::beginDrain(const char* signal) {
   const Duration planned = Watchdog::planned(config_.runtime.accept_timeout);
   stop_deadline_ns_ = nowNs() + ns(planned);
   service_manager_.stopping(config_.runtime.accept_timeout + kStopMargin);
-  const Duration patience = std::min(config_.runtime.drain_timeout, planned);
+  // Where nobody is served yet, or another process serves at once, nobody has to hear of it first.
+  const Duration grace = serving_ && !gave_way_ ? std::min(config_.runtime.grace, planned) : Duration::zero();
+  if (grace == Duration::zero()) return drainSessions();
+  log::info("app", "clients are served until those who look at /readyz know", {{"grace", secondsText(ns(grace))}});
+  drain_timer_ = loop_.after(grace, [this] { drainSessions(); });
+}
+
+void LoadBalancer::drainSessions() {
+  const Duration patience = std::min(config_.runtime.drain_timeout, until(stop_deadline_ns_));
   drain_timer_ = loop_.after(patience / 5 * 4, [this, patience] {
     log::warning("app", "the drain timeout is nearly over, closing what is left", {{"sessions", proxy_.sessions()}});
     drain_timer_ = loop_.after(patience / 5, [this] { endDrain(); });

@@ -93,7 +93,9 @@ class LoadBalancer {
   // Stopping; control thread
   /// A signal came: SIGHUP reloads; of the others the first drains and the second ends at once.
   void onSignal(int signal);
+  /// Says at /readyz that it ends, and closes the listeners when runtime.grace is over.
   void beginDrain(const char* signal);
+  void drainSessions();
   void endDrain();
 
   // Reading; any thread

@@ -83,12 +83,17 @@ void checkListeners(const Draft& draft, Findings& findings) {
 
 void checkTimes(const Draft& draft, Findings& findings) {
   const auto& runtime = draft.config.runtime;
-  if (runtime.accept_timeout < runtime.drain_timeout) {
-    const bool said = draft.said.contains("runtime.accept_timeout_millis");
-    findings.warning(whereSaid(draft, said ? "runtime.accept_timeout_millis" : "runtime.drain_timeout_millis"),
+  if (runtime.accept_timeout < runtime.grace + runtime.drain_timeout) {
+    std::string key = "runtime.grace_millis";
+    for (const char* other : {"runtime.drain_timeout_millis", "runtime.accept_timeout_millis"})
+      if (draft.said.contains(other)) key = other;
+    findings.warning(whereSaid(draft, key),
                      "runtime.accept_timeout_millis (" + durationText(runtime.accept_timeout) +
                          ") bounds the whole stop and cuts runtime.drain_timeout_millis (" +
-                         durationText(runtime.drain_timeout) + ") short; make it longer than the drain");
+                         durationText(runtime.drain_timeout) + ") short; make it longer than " +
+                         (runtime.grace == Duration::zero() ? "the drain"
+                                                            : "runtime.grace_millis (" + durationText(runtime.grace) +
+                                                                  ") and the drain together"));
   }
 }
 

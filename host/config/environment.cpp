@@ -30,6 +30,7 @@ constexpr Variable kVariables[] = {
     {"LEMONADE_LB_RELAY", "proxy.relay", Form::kText},
     {"LEMONADE_LB_METRICS_CAP", "runtime.metrics_cap", Form::kNumber},
     {"LEMONADE_LB_HEALTH_CAP", "runtime.health_cap", Form::kNumber},
+    {"LEMONADE_LB_GRACE_MS", "runtime.grace_millis", Form::kNumber},
     {"LEMONADE_LB_DRAIN_TIMEOUT_MS", "runtime.drain_timeout_millis", Form::kNumber},
     {"LEMONADE_LB_BACKGROUND_TIMEOUT_MS", "runtime.background_timeout_millis", Form::kNumber},
     {"LEMONADE_LB_ACCEPT_TIMEOUT_MS", "runtime.accept_timeout_millis", Form::kNumber},

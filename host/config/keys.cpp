@@ -338,6 +338,7 @@ std::vector<ConfigKey> makeConfigKeys() {
       runtime("supervisor", from("start", field<Runtime>(&Runtime::supervisor, readSupervisor))),
       runtime("metrics_cap", integer(&Runtime::metrics_cap, 1, kMaxQueue)),
       runtime("health_cap", integer(&Runtime::health_cap, 1, kMaxQueue)),
+      runtime("grace_millis", duration(&Runtime::grace, 0s, kDay)),
       runtime("drain_timeout_millis", duration(&Runtime::drain_timeout, 0s, kDay)),
       runtime("background_timeout_millis", duration(&Runtime::background_timeout, 0s, kDay)),
       runtime("accept_timeout_millis", duration(&Runtime::accept_timeout, 0s, kDay)),

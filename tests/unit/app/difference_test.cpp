@@ -57,6 +57,7 @@ const std::vector<Case> kCases = {
     {"runtime.supervisor", "\"off\"", {"runtime.supervisor auto -> off, from the next start on"}},
     {"runtime.metrics_cap", "5", {"runtime.metrics_cap 10000 -> 5"}},
     {"runtime.health_cap", "5", {"runtime.health_cap 1000 -> 5"}},
+    {"runtime.grace_millis", "1000", {"runtime.grace_millis 0s -> 1s"}},
     {"runtime.drain_timeout_millis", "1000", {"runtime.drain_timeout_millis 30s -> 1s"}},
     {"runtime.background_timeout_millis", "1000", {"runtime.background_timeout_millis 10s -> 1s"}},
     {"runtime.accept_timeout_millis", "61000", {"runtime.accept_timeout_millis 60s -> 61s"}},

@@ -36,6 +36,7 @@ strategy = "round_robin"
 [runtime]
 metrics_cap = 1
 health_cap = 1
+grace_millis = 1
 drain_timeout_millis = 1
 background_timeout_millis = 1
 accept_timeout_millis = 1
@@ -62,6 +63,7 @@ address = "file:1"
                                     {"LEMONADE_LB_MAX_CONNECTIONS", "11"},
                                     {"LEMONADE_LB_METRICS_CAP", "12"},
                                     {"LEMONADE_LB_HEALTH_CAP", "13"},
+                                    {"LEMONADE_LB_GRACE_MS", "2"},
                                     {"LEMONADE_LB_DRAIN_TIMEOUT_MS", "14"},
                                     {"LEMONADE_LB_BACKGROUND_TIMEOUT_MS", "15"},
                                     {"LEMONADE_LB_ACCEPT_TIMEOUT_MS", "16"},
@@ -82,6 +84,7 @@ address = "file:1"
   CHECK(config.proxy.max_connections == 11);
   CHECK(config.runtime.metrics_cap == 12);
   CHECK(config.runtime.health_cap == 13);
+  CHECK(config.runtime.grace == 2ms);
   CHECK(config.runtime.drain_timeout == 14ms);
   CHECK(config.runtime.background_timeout == 15ms);
   CHECK(config.runtime.accept_timeout == 16ms);

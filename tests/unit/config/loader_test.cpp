@@ -55,6 +55,7 @@ drain_timeout_millis = 13
 background_timeout_millis = "14ms"
 accept_timeout_millis = 15
 config_watch_interval_millis = 16
+grace_millis = 2
 [proxy]
 listen_address = ["127.0.0.1:1", "[::1]:2"]
 backlog = 17
@@ -100,18 +101,19 @@ cache_directory = "cache"
 level = "warn,health=debug"
 format = "json"
 )");
-  CHECK_THAT(findingsOf(loaded), StartsWith("test.toml:25:1: warning: no backend can be picked"));
+  CHECK_THAT(findingsOf(loaded), StartsWith("test.toml:26:1: warning: no backend can be picked"));
   const auto& config = loaded.config;
   CHECK(config.runtime.workers == 3);
   CHECK(config.runtime.metrics_cap == 11);
   CHECK(config.runtime.health_cap == 12);
+  CHECK(config.runtime.grace == 2ms);
   CHECK(config.runtime.drain_timeout == 13ms);
   CHECK(config.runtime.background_timeout == 14ms);
   CHECK(config.runtime.accept_timeout == 15ms);
   CHECK(config.runtime.config_watch_interval == 16ms);
   REQUIRE(config.proxy.listen.size() == 2);
   CHECK(config.proxy.listen[1].address == "[::1]:2");
-  CHECK(config.proxy.listen[1].source.text() == "test.toml:11:34");
+  CHECK(config.proxy.listen[1].source.text() == "test.toml:12:34");
   CHECK(config.proxy.backlog == 17);
   CHECK(config.proxy.max_connections == 18);
   CHECK(config.proxy.connect_timeout == 19ms);
@@ -119,11 +121,11 @@ format = "json"
   CHECK(config.proxy.tcp_keepalive == 20s);
   CHECK(config.proxy.retries == 11);
   CHECK(config.strategy.id == "com.example.first");
-  CHECK(config.strategy.source.text() == "test.toml:19:13");
+  CHECK(config.strategy.source.text() == "test.toml:20:13");
   REQUIRE(config.strategy.options.size() == 4);
   CHECK(config.strategy.options[0].key == "count");
   CHECK(std::get<std::int64_t>(config.strategy.options[0].value) == 22);
-  CHECK(config.strategy.options[0].source.text() == "test.toml:22:9");
+  CHECK(config.strategy.options[0].source.text() == "test.toml:23:9");
   CHECK(std::get<bool>(config.strategy.options[1].value));
   CHECK(std::get<double>(config.strategy.options[2].value) == 0.5);
   CHECK(std::get<std::string>(config.strategy.options[3].value) == "t");
@@ -136,7 +138,7 @@ format = "json"
   CHECK(backend.weight == 24);
   CHECK(backend.max_connections == 25);
   CHECK_FALSE(backend.enabled);
-  CHECK(backend.address_source.text() == "test.toml:28:11");
+  CHECK(backend.address_source.text() == "test.toml:29:11");
   CHECK(config.health.checker.id == "http");
   CHECK(config.health.interval == 26ms);
   CHECK(config.health.timeout == 27ms);
@@ -235,6 +237,9 @@ TEST_CASE("A stop that is shorter than the drain is a warning", "[config]") {
   CHECK_THAT(findingsOf(loaded), Contains("test.toml:3:25: warning: runtime.accept_timeout_millis (1s)"));
   CHECK_THAT(findingsOf(parsed("[runtime]\ndrain_timeout_millis = 90000\n" + kBackend)),
              Contains("test.toml:2:24: warning"));
+  CHECK_THAT(findingsOf(parsed("[runtime]\ngrace_millis = 40000\n" + kBackend)),
+             Contains("test.toml:2:16: warning") && Contains("than runtime.grace_millis (40s) and the drain together"));
+  CHECK(findingsOf(parsed("[runtime]\ngrace_millis = 30000\n" + kBackend)) == "");
 }
 
 TEST_CASE("No checker goes with backends that are up and without options only", "[config]") {

@@ -63,6 +63,7 @@ TEST_CASE("lemonade.toml shows the defaults", "[config]") {
   CHECK(shown.runtime.workers == real.runtime.workers);
   CHECK(shown.runtime.metrics_cap == real.runtime.metrics_cap);
   CHECK(shown.runtime.health_cap == real.runtime.health_cap);
+  CHECK(shown.runtime.grace == real.runtime.grace);
   CHECK(shown.runtime.drain_timeout == real.runtime.drain_timeout);
   CHECK(shown.runtime.background_timeout == real.runtime.background_timeout);
   CHECK(shown.runtime.accept_timeout == real.runtime.accept_timeout);
