@@ -69,9 +69,9 @@ std::optional<int> runSupervisor(const LoadBalancerArguments& arguments, Inherit
     kept.push_back(std::make_shared<const supervisor::Socket>(supervisor::kConfigName, std::move(fd)));
   supervisor::Supervisor supervisor({programPath(arguments.command.front()), nullptr, arguments.command},
                                     std::move(held), std::move(kept));
-  const int code = supervisor.run();
+  const int status = supervisor.run();
   log::stop();
-  return code;
+  return supervisor::endLike(status);
 }
 
 void becomeSupervisor(const LoadBalancerArguments& arguments, const config::Input& input, const FileSight& file,

@@ -31,7 +31,8 @@ sigset_t ours() {
   return set;
 }
 
-/// Ends this process as a child of its has ended, so that whoever started it sees the same.
+}  // namespace
+
 int endLike(int status) {
   if (!WIFSIGNALED(status)) return WEXITSTATUS(status);
   const rlimit no_core{};
@@ -45,20 +46,19 @@ int endLike(int status) {
   return 128 + WTERMSIG(status);
 }
 
-}  // namespace
-
 Supervisor::Supervisor(Program program, Sockets held, Sockets kept)
     : path_(program.path), held_(std::move(held)), kept_(std::move(kept)), program_(std::move(program)) {
   const sigset_t set = ours();
   (void)::sigprocmask(SIG_SETMASK, &set, nullptr);
   (void)::signal(SIGPIPE, SIG_IGN);
+  (void)::signal(SIGCHLD, SIG_DFL);  // where it is ignored, nobody is told how a child ended
   signals_ = ownedFd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), "signalfd");
 }
 
 int Supervisor::run() {
   startAgain();
   while (!status_ || !draining_.empty()) wait();
-  return endLike(*status_);
+  return *status_;
 }
 
 void Supervisor::wait() {

@@ -28,7 +28,7 @@ class Supervisor {
   /// held: listening sockets that are there already. kept: what every child gets besides. Throws std::system_error.
   Supervisor(Program program, Sockets held, Sockets kept);
 
-  /// Until the balancer has ended and shall not be started again; returns its exit code, or ends as it has.
+  /// Until the balancer has ended and shall not be started again; returns how it has, as wait(2) says it.
   int run();
 
  private:
@@ -61,5 +61,9 @@ class Supervisor {
   bool stopping_ = false;
   std::optional<int> status_;  // how the last one ended; then run() ends
 };
+
+/// Ends this process by the signal that ended a child, so that whoever started it sees the same; otherwise returns the
+/// child's exit code.
+int endLike(int status);
 
 }  // namespace lemonade::supervisor

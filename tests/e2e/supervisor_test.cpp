@@ -112,6 +112,18 @@ TEST_CASE("What keeps a balancer from starting is the exit code of its superviso
   }
 }
 
+TEST_CASE("Whoever starts the supervisor with SIGCHLD ignored gets one that works all the same", "[supervisor]") {
+  Server server(named("a"));
+  const Arguments wrapper{
+      "python3", "-c",
+      "import os,signal,sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execvp(sys.argv[1], sys.argv[1:])"};
+  Balancer balancer(supervised().backend("a", server.address()), kSupervised, wrapper);
+  const pid_t first = servingPid(balancer);
+  REQUIRE(::kill(first, SIGKILL) == 0);
+  CHECK(balancer.ask() == "a");
+  CHECK(awaitOther(balancer, first) != first);
+}
+
 TEST_CASE("The supervisor passes SIGHUP on", "[supervisor]") {
   Server server(named("a")), other(named("b"));
   Balancer balancer(unwatched().set("runtime.supervisor", "on").backend("a", server.address()), kSupervised);
