@@ -9,7 +9,7 @@ source "$SOURCE/tests/deploy/root.sh"
 readonly packages=$SOURCE/build/package
 readonly lb=lemonade-lb_${VERSION}_$(dpkg --print-architecture).deb
 readonly dev=lemonade-plugin-dev_${VERSION}_$(dpkg --print-architecture).deb
-readonly newer=$VERSION+next
+readonly newer=$VERSION+next newest=$VERSION+next+broken
 readonly plugins=/usr/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null)/lemonade/plugins
 readonly configuration=$root/etc/lemonade/production.toml
 
@@ -88,22 +88,40 @@ inner_livesAndLeaves() {
   inRoot getent passwd | diff "$WORK/users" - || fail "purging it left or took the users above"
 }
 
-# repack VERSION: the package as of that version, otherwise alike.
+# repack VERSION [FILE]: the package as of that version, otherwise alike, or with FILE as the balancer.
 repack() {
   local folder=$WORK/repacked
   rm -rf "$folder"
   dpkg-deb -R "$packages/$lb" "$folder"
   sed -i "s/^Version: .*/Version: $1/" "$folder/DEBIAN/control"
-  dpkg-deb -b --root-owner-group "$folder" "$root/packages/next.deb" >/dev/null
+  [ -z "${2:-}" ] || install -m 755 "$2" "$folder/usr/bin/lemonade"
+  dpkg-deb -b --root-owner-group "$folder" "$root/packages/$1.deb" >/dev/null
 }
 
+# upgradeTo VERSION: what it said is in $WORK/upgrade.log.
+upgradeTo() {
+  inRoot dpkg -i "/packages/$1.deb" >"$WORK/upgrade.log" 2>&1 || fail "$(cat "$WORK/upgrade.log")"
+  [ "$(inRoot dpkg-query -W -f '${Version}' lemonade-lb)" = "$1" ] || fail "it was not upgraded"
+  cmp "$configuration" "$WORK/mine.toml" || fail "the upgrade changed the configuration"
+  [ "$(inRoot stat -c '%a %U:%G' /etc/lemonade/production.toml)" = "640 root:lemonade" ] || fail "or its mode"
+}
+
+# Stands in for systemd, which runs in no such root: says that the unit is active, and writes down what it is asked.
+standInForSystemd() {
+  mkdir -p "$root/run/systemd/system"
+  install -m 755 /dev/stdin "$root/usr/bin/systemctl" <<'END'
+#!/bin/sh
+echo "$*" >>/run/asked
+END
+}
+
+# In a network of its own, where the ports of the shipped configuration are free.
 inner_upgradesUnderLoad() {
+  local clients client asked=0
   ip link set lo up
   startWorker "$WORK/worker.log" behind
   # The shipped configuration, with a backend of this network in place of the three that are examples.
-  [ -n "$worker" ] || fail "there is no backend"
-  sed -i -e "s/10\.0\.1\.10:8080/$worker/" -e '/^id = 1/,/^weight/d; /^id = 2/,/^weight/d' "$configuration"
-  sed -i -e ':a;N;$!ba' -e 's/\[\[backends\]\]\n\n//g' "$configuration"
+  sed -i "s/10\.0\.1\.1[012]:8080/$worker/" "$configuration"
   cp "$configuration" "$WORK/mine.toml"
   start "$WORK/balancer.log" chroot "$root" setpriv --reuid=lemonade --regid=lemonade --init-groups \
     lemonade load-balancer --config /etc/lemonade/production.toml
@@ -112,20 +130,33 @@ inner_upgradesUnderLoad() {
   shows "$WORK/answer" '"worker":"behind"'
   curl -fso "$WORK/metrics" http://127.0.0.1:9090/metrics
   shows "$WORK/metrics" lemonade_build_info
+  standInForSystemd
   repack "$newer"
-  rm -f "$WORK/enough"
-  (while [ ! -e "$WORK/enough" ]; do curl -fsS -o /dev/null http://127.0.0.1:8080/work 2>&1 || echo failed; echo asked
-   done >"$WORK/clients") &
-  local clients=$!
-  children+=($clients)
-  inRoot dpkg -i /packages/next.deb >"$WORK/upgrade.log" 2>&1 || fail "$(cat "$WORK/upgrade.log")"
+  repack "$newest" /bin/false
+  rm -f "$WORK/enough" "$WORK"/clients.*
+  for client in 1 2 3; do
+    (while [ ! -e "$WORK/enough" ]; do
+       curl -sS -o /dev/null -w '%{http_code}\n' http://127.0.0.1:8080/health 2>&1
+     done >"$WORK/clients.$client") &
+    clients+=" $!"
+    children+=($!)
+  done
+  upgradeTo "$newer"
+  shows "$WORK/upgrade.log" "the running balancer was upgraded"
+  if grep restart "$root/run/asked"; then fail "it was restarted"; fi
+  # Some more, of the new one.
+  for ((client = 0; client < 50; ++client)); do curl -sS -o /dev/null http://127.0.0.1:8080/health; done
   touch "$WORK/enough"
-  wait $clients
-  [ "$(grep -c asked "$WORK/clients")" -gt 20 ] || fail "there were hardly any clients"
-  if grep -v asked "$WORK/clients"; then fail "clients failed while it was upgraded"; fi
-  inRoot dpkg-query -W -f '${Version}' lemonade-lb | grep -qxF "$newer" || fail "it was not upgraded"
-  cmp "$configuration" "$WORK/mine.toml" || fail "the upgrade changed the configuration"
-  [ "$(inRoot stat -c '%a %U:%G' /etc/lemonade/production.toml)" = "640 root:lemonade" ] || fail "or its mode"
+  # shellcheck disable=SC2086
+  wait $clients || true
+  asked=$(cat "$WORK"/clients.* | wc -l)
+  [ "$asked" -gt 100 ] || fail "there were only $asked requests"
+  if grep -vx 200 "$WORK"/clients.*; then fail "of $asked requests those above failed while it was upgraded"; fi
+  echo "$asked requests were answered while it was upgraded"
+  upgradeTo "$newest"
+  shows "$WORK/upgrade.log" "restarting it"
+  shows "$root/run/asked" "restart lemonade-lb.service"
+  rm -r "$root/run/systemd" "$root/usr/bin/systemctl" "$root/run/asked"
 }
 
 pluginIsBuilt() { [ -f "$packages/$dev" ] || skip "$dev was not built"; withRoot inner_pluginIsBuilt; }
