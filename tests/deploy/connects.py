@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 """What clients meet: connects.py ADDRESS PORT SECONDS begins a connection every 10 ms, each with one request.
 
-Prints one line: how many there were; how many of them failed, getting no answer within a second; how many of these were
-refused, not even connecting; and the outage: the time from the beginning of the first that failed to the beginning of the
-first after which none failed. Exits 0 whatever they met."""
+Prints one line: how many there were; how many of them failed, getting no answer within a second; how many of these
+were refused, not even connecting; and the outage: the time from the beginning of the first that failed to the beginning
+of the first after which none failed. Exits 0 whatever they met."""
 import asyncio
 import contextlib
 import sys

@@ -74,7 +74,7 @@ activePassive() {
   need keepalived
   network
   host client front=10.0.0.1/24
-  configure ''
+  configure 'runtime.grace_millis = 3000'
   for number in 1 2; do
     balancer "lb$number"
     balancers[number]=$started
@@ -139,6 +139,17 @@ room_restarted() {
 }
 restartedBalancer() { need pgrep; inRoom room_restarted; }
 
+# Clients come on to the one that stops until the address has moved. What is under way at that moment is cut, as a move
+# does to every open connection; that is a moment, and nobody is refused.
+room_stopped() {
+  activePassive
+  clientsMeet 6 kill -TERM "$active_balancer"
+  holds "$passive" || fail "the address did not move"
+  [ "$refused" -eq 0 ] || fail "$refused of $connects were refused"
+  [ "$outage_ms" -le 250 ] || fail "clients were cut off for $outage_ms ms"
+}
+stoppedBalancer() { inRoom room_stopped; }
+
 # machineDies: at once, and without a word.
 machineDies() {
   ip -n "$active" link set eth0 down
@@ -172,7 +183,8 @@ cutOffFromBackends() { inRoom room_cutOff; }
 # asTold HOST NUMBER: the host does what the NUMBERth block of the guide's Active-active says.
 asTold() {
   guideSays Active-active "$2" >"$WORK/told"
-  on "$1" bash -euc 'sudo() { "$@"; }; source "$0"' "$WORK/told" >"$WORK/told.log" || fail "$(cat "$WORK/told" "$WORK/told.log")"
+  on "$1" bash -euc 'sudo() { "$@"; }; source "$0"' "$WORK/told" >"$WORK/told.log" ||
+    fail "$(cat "$WORK/told" "$WORK/told.log")"
 }
 
 readonly addresses=(10.0.2.{10..33})
@@ -180,8 +192,8 @@ readonly addresses=(10.0.2.{10..33})
 # backendOf CLIENT ADDRESS: the backend that every one of six connections of the client was sent to.
 backendOf() {
   local said
-  said=$(on clients curl --silent --max-time 5 --interface "$1" --header 'Connection: close' "http://$2:8080/work#[1-6]" |
-    grep -oE '"worker":"[^"]*"') || true
+  said=$(on clients curl --silent --max-time 5 --interface "$1" --header 'Connection: close' \
+    "http://$2:8080/work#[1-6]" | grep -oE '"worker":"[^"]*"') || true
   [ "$(wc -l <<<"$said")" -eq 6 ] || fail "$1 had $(wc -l <<<"$said") answers of 6 by $2"
   said=$(sort -u <<<"$said")
   [ "$(wc -l <<<"$said")" -eq 1 ] || fail "$1 was sent to several by $2: $said"

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The commands of a page: guide_blocks.py PAGE lists the sections that have some, guide_blocks.py PAGE SECTION prints
-those of a section, as the page has them. A section is what stands under a heading of any level. With a NUMBER behind it,
-that block alone, and with a LANGUAGE behind that, of the blocks that are not of sh. Exits 1 where there is none."""
+those of a section, as the page has them. A section is what stands under a heading of any level. With a NUMBER behind
+it, that block alone, and with a LANGUAGE behind that, of the blocks that are not of sh. Exits 1 where there is none."""
 import pathlib
 import re
 import sys

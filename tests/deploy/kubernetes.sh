@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
-# The manifests, as kubectl puts them together: held to the schemas of Kubernetes, to each other and to the balancer that
-# they configure. There is no cluster here.
+# The manifests, as kubectl puts them together: held to the schemas of Kubernetes, to each other and to the balancer
+# that they configure. There is no cluster here.
 # shellcheck shell=bash
 
 readonly manifests=$SOURCE/config/kubernetes here=$SOURCE/tests/deploy/kubernetes
@@ -10,7 +10,7 @@ readonly manifests=$SOURCE/config/kubernetes here=$SOURCE/tests/deploy/kubernete
 made() {
   need kubectl
   kubectl kustomize "$manifests/$1" >"$WORK/made.yaml" 2>"$WORK/kubectl.log" && return
-  if grep -q "must be a file" "$WORK/kubectl.log"; then skip "kubectl 1.21 or newer is needed to put overlays together"; fi
+  grep -q "must be a file" "$WORK/kubectl.log" && skip "kubectl 1.21 or newer is needed to put overlays together"
   fail "$(cat "$WORK/kubectl.log")"
 }
 
@@ -18,7 +18,8 @@ made() {
 fits() {
   python3 -c 'import yaml' 2>/dev/null || skip "python3-yaml is not installed (tools/setup --deploy installs it)"
   made "$1"
-  "$here/fits.py" "$WORK/made.yaml" "$SOURCE/config/docker/Dockerfile" "$WORK/config.toml" ${2:-} || fail "$1 does not fit"
+  "$here/fits.py" "$WORK/made.yaml" "$SOURCE/config/docker/Dockerfile" "$WORK/config.toml" "${@:2}" ||
+    fail "$1 does not fit"
   "$lemonade" lb --config "$WORK/config.toml" --validate || fail "the configuration in $1 is refused"
 }
 

@@ -76,7 +76,8 @@ within() {
   $1 bash "$SOURCE/tests/deploy/lib.sh" "$script" "$2"
 }
 
-# inRoom STEP: the same with network, files and processes of its own, where nothing outside is reached and nothing is left.
+# inRoom STEP: the same with network, files and processes of its own, where nothing outside is reached and nothing is
+# left.
 inRoom() {
   needRoot
   need ip unshare curl python3

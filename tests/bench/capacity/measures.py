@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What a balancer holds: memory of its process and of the kernel for its connections, idle ones and such whose clients do
-not read."""
+"""What a balancer holds: memory of its process and of the kernel for its connections, idle ones and such whose clients
+do not read."""
 import contextlib
 import pathlib
 import re

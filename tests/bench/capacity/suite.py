@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Capacity: what the balancer holds and does, for docs/deployment.md: memory at rest, of a connection that is idle and of
-one whose client does not read, and how much one core does of each kind of work. One worker on a core of its own, load and
-backend on another, as for the speed measurements."""
+"""Capacity: what the balancer holds and does, for docs/deployment.md: memory at rest, of a connection that is idle and
+of one whose client does not read, and how much one core does of each kind of work. One worker on a core of its own,
+load and backend on another, as for the speed measurements."""
 import json
 import os
 import pathlib
@@ -22,7 +22,8 @@ MARKED = re.compile(r"(<!-- tools/bench: capacity -->\n).*?(<!-- tools/bench: en
 
 def add_options(parser):
     parser.add_argument("--capacity", action="store_true",
-                        help="instead: what the balancer holds and does, in five minutes; with --docs for the deployment guide")
+                        help="instead: what the balancer holds and does, in five minutes; with --docs for the "
+                             "deployment guide")
 
 
 def main(options, root, build, out):
@@ -32,7 +33,8 @@ def main(options, root, build, out):
     for _ in range(rounds):
         for name, values in _round(proxy, seconds):
             taken.setdefault(name, []).append(values)
-            print(time.strftime("%H:%M:%S"), name, ", ".join(f"{key} {value:,.1f}" for key, value in values.items()), flush=True)
+            shown = ", ".join(f"{key} {value:,.1f}" for key, value in values.items())
+            print(time.strftime("%H:%M:%S"), name, shown, flush=True)
     out.mkdir(parents=True, exist_ok=True)
     (out / "capacity.json").write_text(json.dumps({"rounds": rounds, "seconds": seconds, "samples": taken}, indent=1))
     text = table(taken) + "\n" + conditions(rounds, seconds)
@@ -62,31 +64,35 @@ def _round(proxy, seconds):
                 yield f"MiB in {label}", measures.bulk_cpu(target, seconds, size)
 
 
+NAMES = {
+    "idle": "idle connection",
+    "slow": "connection whose client does not read",
+    "request, 64 connections": "requests on 64 connections",
+    "request, 1000 connections": "requests on 1,000 connections",
+    "connection": "connections with one request each",
+    "connection beside 9000": "the same beside 9,000 idle ones",
+}
+
+
 def table(taken):
+    """Two of them: memory, and the work of one core."""
+
     def median(name, value):
         return statistics.median(one[value] for one in taken[name])
 
     def memory(name):
         process, sockets, queued = (median(name, value) / 1024 for value in ("process", "sockets", "queued"))
-        return f"{process:,.1f} KiB, and {sockets + queued:,.0f} KiB of the kernel for its two sockets"
+        return _row(name, f"{process:,.1f} KiB, and {sockets + queued:,.0f} KiB of the kernel for its two sockets")
 
-    rows = [
-        ("process at rest", f"{median('at rest', 'anonymous') / 2**20:.0f} MiB of its own, {median('at rest', 'resident') / 2**20:.0f} "
-                            f"MiB with what it maps; {median('at rest', 'cpu_percent'):.1f} % of a core"),
-        ("idle connection", memory("idle")),
-        ("connection whose client does not read", memory("slow")),
-    ]
-    for name in taken:
-        if "cpu_us" in taken[name][0]:
-            rows.append((_said(name), f"{_rounded(1e6 / median(name, 'cpu_us')):,}"))
-    lines = [f"| {name} | {value} |\n" for name, value in rows]
-    return "| | memory |\n|---|---|\n" + "".join(lines[:3]) + "\n| | of one core, a second |\n|---|---|\n" + "".join(lines[3:])
+    anonymous, resident = (median("at rest", value) / 2**20 for value in ("anonymous", "resident"))
+    rest = f"{anonymous:.0f} MiB of its own, {resident:.0f} MiB with what it maps"
+    work = [_row(name, f"{_rounded(1e6 / median(name, 'cpu_us')):,}") for name in taken if "cpu_us" in taken[name][0]]
+    return "".join(["| | memory |\n|---|---|\n", _row("process at rest", rest), memory("idle"), memory("slow"),
+                    "\n| | of one core, a second |\n|---|---|\n", *work])
 
 
-def _said(name):
-    return {"request, 64 connections": "requests on 64 connections", "request, 1000 connections": "requests on 1,000 connections",
-            "connection": "connections with one request each",
-            "connection beside 9000": "the same beside 9,000 idle ones"}.get(name, name.replace("MiB in", "MiB, in answers of"))
+def _row(name, value):
+    return f"| {NAMES.get(name, name.replace('MiB in', 'MiB, in answers of'))} | {value} |\n"
 
 
 def _rounded(value):
@@ -98,9 +104,10 @@ def _rounded(value):
 def conditions(rounds, seconds):
     model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return (f"Measured on {time.strftime('%Y-%m-%d')}: {os.cpu_count()} cores of {model[1] if model else 'unknown make'}, Linux "
-            f"{platform.release().split('-')[0]}, medians of {rounds} rounds of {seconds} s, one worker, answers of 1 KiB where "
-            f"nothing else is said, everything over loopback. At most {limit:,} descriptors may be had there.\n")
+    return (f"Measured on {time.strftime('%Y-%m-%d')}: {os.cpu_count()} cores of {model[1] if model else 'unknown make'}, "
+            f"Linux {platform.release().split('-')[0]}, medians of {rounds} rounds of {seconds} s, one worker, answers "
+            f"of 1 KiB where nothing else is said, everything over loopback. At most {limit:,} descriptors may be had "
+            f"there.\n")
 
 
 def _write(page, text):

@@ -12,13 +12,11 @@ import tomllib
 
 import yaml
 
+RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True}
+
 
 def labels_match(selector, labels):
     return selector.items() <= labels.items()
-
-
-def duration(config, key, default):
-    return config.get("runtime", {}).get(key, default) / 1000
 
 
 def pod_findings(pod, dockerfile, config):
@@ -30,12 +28,13 @@ def pod_findings(pod, dockerfile, config):
     if not security["runAsNonRoot"] or security["seccompProfile"]["type"] != "RuntimeDefault":
         yield "the pod is not restricted"
     for each in (container, *pod.get("initContainers", [])):
-        own = each["securityContext"]
-        if own["allowPrivilegeEscalation"] or own["capabilities"] != {"drop": ["ALL"]} or not own["readOnlyRootFilesystem"]:
+        if each["securityContext"] != RESTRICTED:
             yield f"the container {each['name']} is not restricted"
-    stop = duration(config, "grace_millis", 0) + duration(config, "accept_timeout_millis", 60000)
+    stop = config["runtime"]["accept_timeout_millis"] / 1000
     if pod["terminationGracePeriodSeconds"] <= stop:
         yield f"a stop takes up to {stop} s, and is cut short after {pod['terminationGracePeriodSeconds']} s"
+    if config["runtime"]["grace_millis"] < 1000 * container["readinessProbe"]["periodSeconds"]:
+        yield "the grace is over before a probe has seen it"
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     if config["proxy"]["listen_address"] != f"0.0.0.0:{ports['http']}":
         yield "the balancer listens elsewhere than the container says"
@@ -75,7 +74,8 @@ def findings(objects, dockerfile, config):
         if kind == "ServiceMonitor":
             found = [service for (other, _), service in objects.items() if other == "Service" and
                      labels_match(spec["selector"]["matchLabels"], service["metadata"]["labels"])]
-            if len(found) != 1 or spec["endpoints"][0]["port"] not in (port["name"] for port in found[0]["spec"]["ports"]):
+            named = [port["name"] for service in found for port in service["spec"]["ports"]]
+            if len(found) != 1 or spec["endpoints"][0]["port"] not in named:
                 yield "the ServiceMonitor finds no port"
     yield from (f"{selector} selects no pod" for selector in selectors if not labels_match(selector, labels))
     entry = objects["Service", "lemonade-lb"]["spec"]

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// sound.cjs MODULES FILE: holds each object of a file of manifests to the schema of its kind (values and what is missing)
-// and to its TypeScript type (fields that do not exist), as npm's packages kubernetes-models and
-// @kubernetes-models/prometheus-operator in the folder MODULES have them. Prints what is wrong, and which kinds there are.
+// sound.cjs MODULES FILE: holds each object of a file of manifests to the schema of its kind (values and what is
+// missing) and to its TypeScript type (fields that do not exist), as npm's packages kubernetes-models and
+// @kubernetes-models/prometheus-operator in the folder MODULES have them. Prints what is wrong, and which kinds there
+// are.
 const { createRequire } = require("node:module");
 const { readFileSync, writeFileSync } = require("node:fs");
 const { join } = require("node:path");
