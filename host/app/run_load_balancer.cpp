@@ -111,7 +111,7 @@ int runGuarded(const LoadBalancerArguments& arguments, Watchdog& watchdog, Paren
     log::stop();
     return end(kConfigurationError, preparation, workshop, watchdog);
   }
-  ServiceManager service_manager;
+  ServiceManager service_manager(parent.inherited.kept());
   return serve(std::move(preparation), std::move(input), workshop, watchdog, parent, service_manager, started_ns);
 }
 

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "app/service_manager.h"
 
+#include "base/fd.h"
+#include "base/inherited_descriptors.h"
 #include "base/log.h"
 #include "base/seconds.h"
 
+#include <Poco/Net/SocketAddress.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
 #include <algorithm>
@@ -17,6 +23,7 @@
 #include <limits>
 #include <map>
 #include <mutex>
+#include <new>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -56,6 +63,31 @@ std::string line(std::string text) {
   return text;
 }
 
+/// What is told, and the descriptor that goes with it, where there is one.
+struct Message {
+  std::string text;
+  Fd fd;
+};
+
+std::string addressOf(int listener) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof(address);
+  auto* const any = reinterpret_cast<sockaddr*>(&address);
+  return ::getsockname(listener, any, &size) == 0 ? Poco::Net::SocketAddress(any, size).toString() : "";
+}
+
+/// What the service manager calls a socket that it keeps: no ':' may be in it.
+std::string keptName(const std::string& purpose, int listener) {
+  std::string name = InheritedDescriptors::kKept + purpose + "-" + addressOf(listener);
+  std::replace(name.begin(), name.end(), ':', '_');
+  return name;
+}
+
+ino_t inodeOf(int fd) {
+  struct stat status {};
+  return ::fstat(fd, &status) == 0 ? status.st_ino : 0;
+}
+
 }  // namespace
 
 struct ServiceManager::State {
@@ -66,7 +98,7 @@ struct ServiceManager::State {
   std::mutex asking;   // held while questions are asked; before `mutex`
   std::mutex mutex;    // guards what follows
   std::condition_variable changed;
-  std::deque<std::string> messages;
+  std::deque<Message> messages;
   bool telling = false;     // a message is under way
   bool ready = false;
   bool stopping = false;
@@ -75,6 +107,7 @@ struct ServiceManager::State {
   bool over = false;
   std::string result;       // of the last reload
   std::string told_state;   // empty: it is to be told again
+  std::map<std::string, ino_t> kept;  // sockets, by name
   Questions questions;      // changed with `asking` held, too
 
   // The thread's own.
@@ -83,9 +116,9 @@ struct ServiceManager::State {
   bool complained = false;
 
   void run();
-  void tell(std::string text);  // with `mutex` held
+  void tell(std::string text, Fd fd = Fd());  // with `mutex` held
   void tellAll(std::unique_lock<std::mutex>& lock);
-  void send(const std::string& message) noexcept;
+  void send(const Message& message) noexcept;
   void look();
   bool everythingMoves();
   void tellState();
@@ -93,21 +126,22 @@ struct ServiceManager::State {
 };
 
 // A message is lost where nobody takes it; the balancer serves on.
-void ServiceManager::State::send(const std::string& message) noexcept {
-  const int sent = ::sd_notify(0, message.c_str());
+void ServiceManager::State::send(const Message& message) noexcept {
+  const int fd = message.fd.get();
+  const int sent = ::sd_pid_notify_with_fds(0, 0, message.text.c_str(), &fd, message.fd ? 1 : 0);
   if (sent > 0 || std::exchange(complained, sent < 0)) return;
   log::warning("app", "the service manager cannot be told, see NOTIFY_SOCKET", {{"error", ::strerror(-sent)}});
 }
 
-void ServiceManager::State::tell(std::string text) {
+void ServiceManager::State::tell(std::string text, Fd fd) {
   if (silent) return;
-  messages.push_back(std::move(text));
+  messages.push_back({std::move(text), std::move(fd)});
   changed.notify_all();
 }
 
 void ServiceManager::State::tellAll(std::unique_lock<std::mutex>& lock) {
   while (!messages.empty()) {
-    const std::string message = std::move(messages.front());
+    const Message message = std::move(messages.front());
     messages.pop_front();
     telling = true;
     lock.unlock();
@@ -119,10 +153,10 @@ void ServiceManager::State::tellAll(std::unique_lock<std::mutex>& lock) {
 }
 
 bool ServiceManager::State::everythingMoves() {
+  if (!questions.stand) return true;
   const std::uint64_t now = nowNs();
   std::map<std::string, std::uint64_t> stand;
-  if (questions.stand)
-    for (auto& [thread, since_ns] : questions.stand(now)) stand.emplace(std::move(thread), since_ns);
+  for (auto& [thread, since_ns] : questions.stand(now)) stand.emplace(std::move(thread), since_ns);
   for (const auto& [thread, since_ns] : stand)
     log::error("app", "a thread stands still, the service manager will end the process unless it moves again",
                {{"thread", thread}, {"for", secondsText(now - since_ns)}, {"watchdog", secondsText(watchdog.count())}});
@@ -189,10 +223,11 @@ void ServiceManager::State::run() {
   }
 }
 
-ServiceManager::ServiceManager() {
+ServiceManager::ServiceManager(std::map<std::string, ino_t> kept) {
   const char* socket = std::getenv("NOTIFY_SOCKET");
   if (socket == nullptr || *socket == '\0') return;
   state_ = std::make_shared<State>();
+  state_->kept = std::move(kept);
   try {
     std::thread([state = state_] {
       (void)::pthread_setname_np(::pthread_self(), "service");
@@ -254,12 +289,35 @@ void ServiceManager::reloaded(const std::string& result) {
   state_->state_changed = true;
 }
 
-void ServiceManager::stopping(Duration at_most) {
+// Without memory the stop goes on unsaid.
+void ServiceManager::stopping(Duration at_most) try {
   if (state_ == nullptr) return;
   const std::lock_guard lock(state_->mutex);
   state_->stopping = true;
   state_->tell("STOPPING=1\nEXTEND_TIMEOUT_USEC=" + micros(at_most));
   state_->state_changed = true;
+} catch (const std::bad_alloc&) {
+}
+
+void ServiceManager::keep(const std::vector<std::pair<std::string, int>>& listeners) {
+  if (state_ == nullptr) return;
+  std::map<std::string, std::pair<ino_t, int>> wanted;
+  for (const auto& [purpose, fd] : listeners)
+    wanted[keptName(purpose, fd)] = {inodeOf(fd), fd};
+  const std::lock_guard lock(state_->mutex);
+  std::erase_if(state_->kept, [&](const auto& kept) {
+    const auto found = wanted.find(kept.first);
+    if (found != wanted.end() && found->second.first == kept.second) return false;
+    state_->tell("FDSTOREREMOVE=1\nFDNAME=" + kept.first);
+    return true;
+  });
+  for (const auto& [name, socket] : wanted) {
+    if (state_->kept.contains(name)) continue;
+    Fd copy(::fcntl(socket.second, F_DUPFD_CLOEXEC, 0));
+    if (!copy) continue;  // the next reload tries again
+    state_->tell("FDSTORE=1\nFDNAME=" + name + "\nFDPOLL=0", std::move(copy));
+    state_->kept[name] = socket.first;
+  }
 }
 
 void ServiceManager::yieldToSuccessor() {

@@ -10,10 +10,14 @@
 
 #include "base/clock.h"
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace lemonade::app {
@@ -31,8 +35,9 @@ class ServiceManager {
     std::function<std::vector<Standing>(std::uint64_t now_ns)> stand;  // which of its threads stand still
   };
 
-  /// Reads $NOTIFY_SOCKET and $WATCHDOG_USEC. Once in a process.
-  ServiceManager();
+  /// Reads $NOTIFY_SOCKET and $WATCHDOG_USEC. kept is what it keeps for this start: sockets by name, with their inodes.
+  /// Once in a process.
+  explicit ServiceManager(std::map<std::string, ino_t> kept);
   /// Tells what is left to tell, for a moment at most.
   ~ServiceManager();
   ServiceManager(const ServiceManager&) = delete;
@@ -52,6 +57,9 @@ class ServiceManager {
   void reloaded(const std::string& result);
   /// The stop begins, and is over or cut short after that time.
   void stopping(Duration at_most);
+  /// Has it keep these listening sockets, each with what it is for ("proxy"), for the next start of the service, in the
+  /// place of those that it kept before. They stay the caller's.
+  void keep(const std::vector<std::pair<std::string, int>>& listeners);
   /// Another process serves in the place of this one, and speaks from now on: this one is silent.
   void yieldToSuccessor();
 

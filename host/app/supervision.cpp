@@ -52,7 +52,7 @@ Fd keep(const std::string& text) {
 }
 
 bool isWanted(config::Supervisor supervisor, const InheritedDescriptors& inherited) {
-  return supervisor == config::Supervisor::kOn || (supervisor == config::Supervisor::kAuto && inherited.empty());
+  return supervisor == config::Supervisor::kOn || (supervisor == config::Supervisor::kAuto && !inherited.activated());
 }
 
 }  // namespace

@@ -16,6 +16,7 @@ void LoadBalancer::holdSockets() {
   std::vector<std::pair<std::string, int>> sockets;
   for (const auto& listener : proxy_.listeners()) sockets.emplace_back("proxy", listener->fd());
   if (admin_ != nullptr) sockets.emplace_back("admin", admin_->fd());
+  service_manager_.keep(sockets);
   if (!parent_.supervisor.hold(sockets))
     log::warning("app", "the supervisor cannot hold the sockets: an upgrade would open them anew",
                  {{"sockets", sockets.size()}});

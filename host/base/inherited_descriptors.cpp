@@ -3,6 +3,7 @@
 
 #include <Poco/Net/SocketAddress.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
 #include <algorithm>
@@ -37,6 +38,18 @@ bool sameIp(const sockaddr* a, const sockaddr* b) {
          reinterpret_cast<const sockaddr_in*>(b)->sin_addr.s_addr;
 }
 
+ino_t inodeOf(int fd) {
+  struct stat status {};
+  return ::fstat(fd, &status) == 0 ? status.st_ino : 0;
+}
+
+/// What a socket is for that a service manager calls so: "proxy" of "kept-proxy-127.0.0.1_80".
+std::string purposeOf(const std::string& called) {
+  if (!called.starts_with(InheritedDescriptors::kKept)) return called;
+  const auto start = std::strlen(InheritedDescriptors::kKept);
+  return called.substr(start, called.find('-', start) - start);
+}
+
 const sockaddr* any(const sockaddr_storage& address) { return reinterpret_cast<const sockaddr*>(&address); }
 
 }  // namespace
@@ -46,15 +59,24 @@ InheritedDescriptors InheritedDescriptors::fromEnvironment() {
   char** names = nullptr;
   const int count = ::sd_listen_fds_with_names(1, &names);
   for (int i = 0; i < count; ++i) {
-    Held held{Fd(SD_LISTEN_FDS_START + i), names[i], {}};
+    Held held{Fd(SD_LISTEN_FDS_START + i), purposeOf(names[i]), names[i]};
+    ::free(names[i]);
+    const auto inode = inodeOf(held.fd.get());
+    if (held.called != held.name) inherited.kept_[held.called] = inode;
+    // A service manager may hold a socket for us and have kept it as well.
+    const auto again = [inode](const Held& one) { return inodeOf(one.fd.get()) == inode; };
+    if (std::any_of(inherited.held_.begin(), inherited.held_.end(), again)) continue;
     held.address = listensAt(held.fd.get());
     const int flags = ::fcntl(held.fd.get(), F_GETFL);
     if (held.address.ss_family != AF_UNSPEC) (void)::fcntl(held.fd.get(), F_SETFL, flags | O_NONBLOCK);
     inherited.held_.push_back(std::move(held));
-    ::free(names[i]);
   }
   if (count > 0) ::free(names);
   return inherited;
+}
+
+bool InheritedDescriptors::activated() const noexcept {
+  return std::any_of(held_.begin(), held_.end(), [](const Held& held) { return held.called == held.name; });
 }
 
 template <class Matches>
@@ -80,7 +102,7 @@ Fd InheritedDescriptors::takeListener(const sockaddr* address, std::string_view 
 std::vector<std::pair<std::string, Fd>> InheritedDescriptors::takeListeners() {
   std::vector<std::pair<std::string, Fd>> listeners;
   for (auto& held : held_)
-    if (held.address.ss_family != AF_UNSPEC) listeners.emplace_back(held.name, std::move(held.fd));
+    if (held.address.ss_family != AF_UNSPEC) listeners.emplace_back(held.called, std::move(held.fd));
   std::erase_if(held_, [](const Held& held) { return !held.fd; });
   return listeners;
 }
@@ -90,7 +112,7 @@ std::vector<std::string> InheritedDescriptors::closeRest() {
   for (const auto& held : held_) {
     const bool listens = held.address.ss_family != AF_UNSPEC;
     const socklen_t size = held.address.ss_family == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
-    rest.push_back(held.name + (listens ? " " + Poco::Net::SocketAddress(any(held.address), size).toString() : ""));
+    rest.push_back(held.called + (listens ? " " + Poco::Net::SocketAddress(any(held.address), size).toString() : ""));
   }
   held_.clear();
   return rest;

@@ -27,8 +27,19 @@ constexpr std::uint64_t kLongestPause = 30 * kSecond;
 sigset_t ours() {
   sigset_t set;
   ::sigemptyset(&set);
-  for (const int signal : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD}) ::sigaddset(&set, signal);
+  for (const int signal : {SIGTERM, SIGINT, SIGQUIT, SIGABRT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD}) ::sigaddset(&set, signal);
   return set;
+}
+
+/// What a child has it hold.
+Sockets socketsOf(Message& message) {
+  Sockets sockets;
+  for (std::size_t from = 0; auto& fd : message.descriptors) {
+    const auto end = message.about.find('\n', from);
+    sockets.push_back(std::make_shared<const Socket>(message.about.substr(from, end - from), std::move(fd)));
+    from = end + 1;
+  }
+  return sockets;
 }
 
 }  // namespace
@@ -95,6 +106,8 @@ void Supervisor::handleSignal(int signal, int value) {
       return reap();
     case SIGUSR2:
       return upgrade(value == kRollBack);
+    case SIGABRT:
+      return abort();
     case SIGHUP:
     case SIGUSR1:
       return pass(current_.get(), signal);
@@ -114,6 +127,18 @@ void Supervisor::stop(int signal) {
   if (again)
     for (const auto& child : draining_) pass(child.get(), signal);
   if (current_ == nullptr) status_ = 0;
+}
+
+// A service manager's watchdog: it is the child that stands still, and its core that somebody will want to see.
+void Supervisor::abort() {
+  stopping_ = true;
+  std::vector<const Child*> children{current_.get(), next_.get()};
+  for (const auto& child : draining_) children.push_back(child.get());
+  for (const Child* child : children) {
+    pass(child, SIGABRT);
+    pass(child, SIGCONT);  // or one that is stopped would not end
+  }
+  if (current_ == nullptr) status_ = SIGABRT;
 }
 
 void Supervisor::pass(const Child* child, int signal) const {
@@ -152,6 +177,7 @@ void Supervisor::promote() {
   }
   start_at_ns_ = 0;
   current_ = std::move(next_);
+  held_ = current_->held;
   program_ = current_->program;
 }
 
@@ -168,13 +194,9 @@ void Supervisor::hear(Child& child) {
       case Received::kMessage:
         if (message.what == kReady) child.ready = was_ready_ = true;
         if (message.what == kFailed) child.failure = message.about;
-        if (message.what != kHold) continue;
-        child.held.clear();
-        for (std::size_t from = 0; auto& fd : message.descriptors) {
-          const auto end = message.about.find('\n', from);
-          child.held.push_back(std::make_shared<const Socket>(message.about.substr(from, end - from), std::move(fd)));
-          from = end + 1;
-        }
+        if (message.what == kHold) child.held = socketsOf(message);
+        // What nobody listens on any more is let go, or clients would wait there.
+        if (child.ready && &child == current_.get()) held_ = child.held;
     }
 }
 

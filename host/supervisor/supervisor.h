@@ -5,6 +5,7 @@
 // reads no configuration and touches no client's bytes.
 //
 //   SIGTERM, SIGINT, SIGQUIT   passed on: the balancer drains and ends. A second one goes to every process that is left
+//   SIGABRT                    passed on to every process: all end at once
 //   SIGHUP, SIGUSR1            passed on
 //   SIGUSR2                    an upgrade; queued with kRollBack (sigqueue(3)): back to the program before the last one
 #pragma once
@@ -35,6 +36,7 @@ class Supervisor {
   void wait();
   void handleSignal(int signal, int value);
   void stop(int signal);
+  void abort();
   void upgrade(bool back);
   void failUpgrade(const std::string& why);
   void hear(Child& child);

@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What clients meet: connects.py ADDRESS PORT SECONDS begins a connection every 10 ms, each with one request.
+"""What clients meet: connects.py ADDRESS PORT SECONDS [PATIENCE] begins a connection every 10 ms, each with one request.
 
-Prints one line: how many there were; how many of them failed, getting no answer within a second; how many of these
-were refused, not even connecting; and the outage: the time from the beginning of the first that failed to the beginning
-of the first after which none failed. Exits 0 whatever they met."""
+Prints one line: how many there were; how many of them failed, getting no answer within PATIENCE (a second); how many of
+these were refused, not even connecting; and the outage: the time from the beginning of the first that failed to the
+beginning of the first after which none failed. Exits 0 whatever they met."""
 import asyncio
 import contextlib
 import sys
 import time
 
 EVERY = 0.01
-PATIENCE = 1.0
+PATIENCE = float(sys.argv[4]) if len(sys.argv) > 4 else 1.0
 
 
 class Client:

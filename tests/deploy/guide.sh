@@ -14,7 +14,8 @@ declare -A tried=(
   ["The Debian packages"]=deb
   ["Configuration"]=here ["Environment"]=here ["Health checks"]=here ["Backup"]=here ["Rollback"]=here
   ["Security"]=here ["Limits"]=here ["Tuning"]=here ["Troubleshooting"]=here
-  ["systemd"]=systemd ["Running it with systemd"]=systemd ["Changing the unit"]=systemd ["Binary updates"]=systemd
+  ["systemd"]=systemd ["Running it with systemd"]=systemd ["Sockets that stay"]=systemd
+  ["Changing the unit"]=systemd ["Binary updates"]=systemd
   ["Active-passive"]=failover ["Active-active"]=failover
   ["Docker"]=image ["Docker Compose"]=image ["Kubernetes"]=kubernetes
 )

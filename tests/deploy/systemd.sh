@@ -146,6 +146,9 @@ journal() { inMachine journalctl --no-pager --output cat -u "$unit"; }
 journalShows() { [[ "$(journal)" == *"$1"* ]]; }
 served() { inMachine curl -sf -m 5 -o /dev/null http://127.0.0.1:8080/work; }
 
+# childOf PID: its child that serves, which is the newest.
+childOf() { inMachine pgrep -n -P "$1"; }
+
 # Prints what the machine knows when a step fails.
 explain() {
   inMachine systemctl status --no-pager --full "$unit" || true
@@ -204,6 +207,10 @@ startsReloadsStops() {
   shows "$WORK/journal" "relay=io_uring"
   inMachine journalctl --no-pager -t lemonade-lb -n 1 >"$WORK/tagged"
   shows "$WORK/tagged" "lemonade-lb["
+
+  # /run of the machine lets nothing be executed, but for this folder.
+  inMachine cat "/proc/$(childOf "$(property MainPID)")/maps" >"$WORK/maps"
+  shows "$WORK/maps" " /run/lemonade/"
 
   rewrite "[strategy]
 algorithm = \"least_connections\""
@@ -291,6 +298,103 @@ directories = ["/etc/lemonade/plugins"]'
   journalShows "Watchdog timeout (limit 2s)!" || fail "it was not the watchdog"
 }
 
+# clients PORT SECONDS: connects again and again, from the network of the machine, and waits up to 20 s for an answer.
+clients() {
+  nsenter --target "$init" --net -- python3 -B "$SOURCE/tests/deploy/connects.py" 127.0.0.1 "$1" "$2" 20
+}
+
+# restartsUnderLoad PORT: twice, while clients come.
+restartsUnderLoad() {
+  local before met
+  clients "$1" 6 >"$WORK/met" &
+  met=$!
+  for _ in 1 2; do
+    sleep 1.5
+    before=$(property MainPID)
+    inMachine systemctl restart lemonade-lb || fail "it does not restart"
+    [ "$(property MainPID)" != "$before" ] || fail "it is the same process"
+  done
+  wait "$met"
+  cat "$WORK/met"
+  shows "$WORK/met" " failed=0 "
+  [[ "$(journal)" != *"stopping at once"* ]] || fail "it was told twice to stop"
+}
+
+keepsSocketsOverRestarts() {
+  needSystemd
+  need python3
+  configure ""
+  boot
+  inMachine systemctl start lemonade-lb || fail "it does not start"
+  eventually 10 is NFileDescriptorStore 2
+  restartsUnderLoad 8080
+  is NFileDescriptorStore 2 || fail "$(property NFileDescriptorStore) sockets are kept, not 2"
+  # A listener that is configured no more is kept no more, and another one instead.
+  inMachine sed -i s/127.0.0.1:8080/127.0.0.1:8088/ /etc/lemonade/production.toml
+  inMachine systemctl reload lemonade-lb || fail "it does not take another listener"
+  eventually 10 inMachine curl -sf -m 5 -o /dev/null http://127.0.0.1:8088/work
+  is NFileDescriptorStore 2 || fail "$(property NFileDescriptorStore) sockets are kept, not 2"
+  if served; then fail "the listener before still serves"; fi
+  inMachine sed -i s/127.0.0.1:8088/127.0.0.1:8080/ /etc/lemonade/production.toml
+  inMachine systemctl restart lemonade-lb || fail "it does not restart"
+  eventually 10 is NFileDescriptorStore 2
+  served || fail "it does not serve"
+  if inMachine curl -s -m 5 http://127.0.0.1:8088/; then fail "the listener before still serves"; fi
+}
+
+# An upgrade replaces the balancer under its supervisor: for systemd it is the same service, which is watched on.
+upgradesUnderLoad() {
+  needSystemd
+  need python3
+  configure ""
+  mkdir -p "$WORK/etc/systemd/system/lemonade-lb.service.d"
+  printf '[Service]\nWatchdogSec=2\n' >"$WORK/etc/systemd/system/lemonade-lb.service.d/override.conf"
+  boot
+  inMachine systemctl start lemonade-lb || fail "it does not start"
+  local main met before
+  main=$(property MainPID)
+  clients 8080 8 >"$WORK/met" &
+  met=$!
+  for _ in 1 2 3; do
+    before=$(childOf "$main")
+    inMachine lemonade upgrade --config /etc/lemonade/production.toml || fail "it does not upgrade"
+    [ "$(childOf "$main")" != "$before" ] || fail "the same process serves"
+    sleep 1.5
+  done
+  wait "$met"
+  cat "$WORK/met"
+  shows "$WORK/met" " failed=0 "
+  is MainPID "$main" || fail "the main process is another"
+  is NRestarts 0 || fail "it was restarted"
+  is NFileDescriptorStore 2 || fail "$(property NFileDescriptorStore) sockets are kept, not 2"
+  eventually 10 is StatusText "2 of 2 backends eligible, 0 sessions"
+
+  # What watches the one that serves now, too.
+  inMachine sh -c "kill -STOP $(childOf "$main")"
+  eventually 20 restarts 1
+  journalShows "Watchdog timeout (limit 2s)!" || fail "it was not the watchdog"
+  served || fail "it was restarted, and does not serve"
+}
+
+# systemd holds the socket, of a port that the balancer may not have, from before it runs.
+socketActivates() {
+  needSystemd
+  need python3
+  configure ""
+  sed -i 's/127.0.0.1:8080/127.0.0.1:80/' "$WORK/etc/lemonade/production.toml"
+  mkdir -p "$WORK/etc/systemd/system/lemonade.socket.d"
+  printf '[Socket]\nListenStream=\nListenStream=127.0.0.1:80\n' >"$WORK/etc/systemd/system/lemonade.socket.d/port.conf"
+  boot
+  inMachine systemctl start lemonade.socket || fail "the socket does not listen"
+  is ActiveState inactive || fail "the balancer runs before anybody came"
+  inMachine curl -sf -m 20 -o /dev/null http://127.0.0.1:80/work || fail "the first client was not served"
+  is ActiveState active || fail "it is $(property ActiveState)"
+  restartsUnderLoad 80
+  journal >"$WORK/journal"
+  if grep "closed a socket" "$WORK/journal"; then fail "it was handed something for nothing"; fi
+  inMachine systemctl stop lemonade.socket lemonade-lb
+}
+
 # guide SECTION: what docs/deployment.md says to type there, word for word, in the machine.
 guide() {
   guideSays "$1" |
@@ -306,6 +410,8 @@ commandsOfGuide() {
   mkdir -p "$WORK/etc/of-source"
   mv "$WORK/etc/lemonade/production.toml" "$WORK/etc/of-source/"
   configuration "" >"$WORK/etc/lemonade/production.toml"
+  # As in the shipped configuration.
+  sed -i 's/127.0.0.1:8080/0.0.0.0:8080/' "$WORK/etc/of-source/production.toml"
   configuration "" | sed 's/127.0.0.1:8080/127.0.0.1:80/' >"$WORK/etc/lemonade/edge.toml"
   boot
   inMachine sh -c 'cp /etc/of-source/production.toml /root/; chown root:lemonade /etc/lemonade/edge.toml;
@@ -315,6 +421,9 @@ commandsOfGuide() {
   shows "$WORK/said" 'Status: "2 of 2 backends eligible, '
   is FragmentPath /etc/systemd/system/lemonade-lb.service || fail "another unit was used: $(property FragmentPath)"
   is ActiveState inactive || fail "it is $(property ActiveState) after the stop"
+  guide "Sockets that stay"
+  inMachine curl -sf -m 5 -o /dev/null http://127.0.0.1:80/work || fail "nobody serves on the port that systemd holds"
+  inMachine systemctl disable --now lemonade.socket lemonade-lb
   guide "Changing the unit"
   inMachine chown root:lemonade /etc/lemonade/edge.toml
   inMachine systemctl start lemonade-lb || fail "it does not start with what the guide changes"

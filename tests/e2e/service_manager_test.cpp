@@ -12,7 +12,9 @@
 #include <signal.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <map>
 #include <string>
 
 namespace lemonade::test {
@@ -34,6 +36,19 @@ struct Managed {
   Config config;
   Balancer balancer;
 };
+
+std::string freeAddress() {
+  Server server(echo());
+  return server.address();
+}
+
+/// What the service manager calls a socket that it keeps.
+std::string keptAs(const std::string& purpose, std::string address) {
+  std::replace(address.begin(), address.end(), ':', '_');
+  return "kept-" + purpose + "-" + address;
+}
+
+std::string boundTo(const Fd& socket) { return Socket(Fd(::dup(socket.get()))).localAddress(); }
 
 std::string valueOf(const std::string& message, const std::string& name) {
   const auto start = ("\n" + message).find("\n" + name + "=");
@@ -82,7 +97,7 @@ struct HungUnderWatch {
 TEST_CASE("The service manager hears that the balancer is ready once clients are served", "[service]") {
   Managed managed;
   const auto ready = managed.manager.waitFor("READY=1");
-  CHECK(managed.manager.messages().size() == 1);
+  CHECK(managed.manager.count("STATUS") == 1);
   CHECK(valueOf(ready, "STATUS") == "1 of 1 backends eligible, 0 sessions");
   Socket client = managed.balancer.connect();
   client.send("hello");
@@ -95,10 +110,11 @@ TEST_CASE("Ready comes only after the first checks and the start asks for the ti
   Balancer balancer(Config().realChecks().set("health.timeout", "300ms").set("health.initial", "check").backend(
                         "a", hole.address()),
                     {{"NOTIFY_SOCKET", manager.path()}});
-  const auto starting = manager.next(10s);
+  const auto starting = manager.waitFor("EXTEND_TIMEOUT_USEC");
   CHECK(valueOf(starting, "EXTEND_TIMEOUT_USEC") == "10300000");
   CHECK_THAT(valueOf(starting, "STATUS"), Catch::Contains("first checks"));
-  CHECK_THAT(manager.next(10s), Catch::StartsWith("READY=1\nSTATUS=0 of 1 backends eligible"));
+  CHECK(manager.count("READY=1") == 0);
+  CHECK_THAT(manager.waitFor("READY=1"), Catch::StartsWith("READY=1\nSTATUS=0 of 1 backends eligible"));
 }
 
 TEST_CASE("The status follows backends and sessions", "[service]") {
@@ -186,6 +202,66 @@ TEST_CASE("A worker that moves again is said to and the watchdog is fed again", 
   managed.balancer.process().waitForLog("a thread moves again");
   managed.manager.waitFor("WATCHDOG=1");
   CHECK_THAT(field(line, "thread"), Catch::StartsWith("worker-"));
+}
+
+TEST_CASE("The service manager is given each listening socket to keep and the same ones again change nothing", "[service]") {
+  Managed managed;
+  std::map<std::string, std::string> kept;
+  while (kept.size() < 2) {
+    const auto message = managed.manager.waitFor("FDSTORE=1");
+    CHECK(valueOf(message, "FDPOLL") == "0");
+    REQUIRE(managed.manager.descriptors().size() == 1);
+    kept[valueOf(message, "FDNAME")] = boundTo(managed.manager.descriptors()[0]);
+  }
+  const std::string proxy = managed.balancer.address(), admin = managed.balancer.adminAddress();
+  CHECK(kept == std::map<std::string, std::string>{{keptAs("proxy", proxy), proxy}, {keptAs("admin", admin), admin}});
+  reload(managed.balancer, managed.config.set("proxy.retries", 3));
+  managed.manager.waitFor("READY=1");
+  CHECK(managed.manager.count("FDSTORE") == 2);
+}
+
+TEST_CASE("A listener that a reload drops is kept no longer and one that it adds is", "[service]") {
+  Managed managed;
+  managed.manager.waitFor("READY=1");
+  const auto before = keptAs("proxy", managed.balancer.address());
+  reload(managed.balancer, managed.config.set("proxy.listen_address", "[::1]:0"));
+  CHECK(valueOf(managed.manager.waitFor("FDSTOREREMOVE=1"), "FDNAME") == before);
+  const auto added = field(managed.balancer.process().waitForLog("proxy: listening address=[::1]"), "address");
+  CHECK(valueOf(managed.manager.waitFor("FDSTORE=1"), "FDNAME") == keptAs("proxy", added));
+}
+
+TEST_CASE("Sockets that a service manager hands over are served by address and then by name", "[service]") {
+  Server server(named("a"));
+  const auto proxy = freeAddress(), admin = freeAddress();
+  const bool kept = GENERATE(false, true);  // from before a restart, as well as by a unit of type socket
+  CAPTURE(kept);
+  Arguments sockets = {"python3", LEMONADE_ACTIVATE, "whatever=" + proxy, "admin=" + admin};
+  if (kept) sockets.insert(sockets.end(), {keptAs("proxy", proxy) + "=" + proxy, keptAs("admin", admin) + "=" + admin});
+  sockets.push_back("--");
+  Balancer balancer(Config()
+                        .set("proxy.listen_address", proxy)
+                        .set("admin.listen_address", "127.0.0.1:0")
+                        .backend("a", server.address()),
+                    {}, sockets);
+  CHECK(balancer.address() == proxy);
+  CHECK(balancer.adminAddress() == admin);
+  CHECK(balancer.ask() == "a");
+  CHECK(balancer.admin("/healthz").status == 200);
+  CHECK(balancer.process().countLog("closed a socket") == 0);
+}
+
+TEST_CASE("A socket that was kept and that no listener has any more is kept no longer", "[service]") {
+  const std::string supervisor = GENERATE("off", "on");
+  CAPTURE(supervisor);
+  NotifySocket manager;
+  Server server(named("a"));
+  const auto before = freeAddress();
+  Balancer balancer(Config().set("proxy.listen_address", freeAddress()).backend("a", server.address()),
+                    {{"NOTIFY_SOCKET", manager.path()}, {"LEMONADE_LB_SUPERVISOR", supervisor}},
+                    {"python3", LEMONADE_ACTIVATE, keptAs("proxy", before) + "=" + before, "--"});
+  CHECK(valueOf(manager.waitFor("FDSTOREREMOVE=1"), "FDNAME") == keptAs("proxy", before));
+  CHECK(balancer.address() != before);
+  CHECK_THROWS_AS(Socket::connect(before), ResetError);
 }
 
 TEST_CASE("Without a service manager nobody is told anything and no thread is there for it", "[service]") {
