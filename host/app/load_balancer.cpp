@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Starting, stopping and answering; reload.cpp has how a configuration takes effect, upgrading.cpp what goes on between this
-// process and its supervisor.
+// Starting, the end and answering; reload.cpp has how a configuration takes effect, stopping.cpp what a signal begins,
+// upgrading.cpp what goes on between this process and its supervisor.
 #include "app/load_balancer.h"
 
 #include "app/metrics_sources.h"
 #include "app/own_listeners.h"
-#include "app/signals.h"
 #include "base/log.h"
 #include "base/seconds.h"
 
@@ -30,7 +29,6 @@ constexpr int kRampSteps = 20;
 constexpr Duration kShortestRampStep = 100ms;
 constexpr Duration kPublishAgain = 20ms;
 constexpr Duration kStartMargin = 10s;
-constexpr Duration kStopMargin = 5s;
 
 std::uint64_t ns(Duration duration) { return static_cast<std::uint64_t>(duration.count()); }
 
@@ -82,7 +80,7 @@ LoadBalancer::~LoadBalancer() {
     loop_.cancel(reclaiming_);
     loop_.cancel(ramping_);
     loop_.cancel(limit_timer_);
-    loop_.cancel(drain_timer_);
+    loop_.cancel(stop_timer_);
     loop_.cancel(awaiting_);
     descriptors_.stop();
     if (parent_.supervisor.exists()) loop_.unwatch(parent_.supervisor.fd());
@@ -120,7 +118,7 @@ void LoadBalancer::awaitFirstChecks() {
 }
 
 void LoadBalancer::serve() {
-  if (draining_.load() || std::exchange(serving_, true)) return;
+  if (stopping() || std::exchange(serving_, true)) return;
   loop_.cancel(std::exchange(awaiting_, 0));
   if (publishing_) publish();
   pool_.setStarting(false);
@@ -146,7 +144,7 @@ std::shared_ptr<admin::Server> LoadBalancer::makeAdmin(const config::Config& con
                  }});
   server->handle("GET", "/healthz", Prompt{[](const auto&) { return text(200, "ok"); }});
   server->handle("GET", "/readyz", Prompt{[this](const auto&) {
-                   if (draining_.load()) return text(503, "draining");
+                   if (stopping()) return text(503, stageText());
                    return pool_.eligibleCount() == 0 ? text(503, "no backend is eligible") : text(200, "ready");
                  }});
   server->handle("GET", "/api/v1/status", Slow{[this](const auto&) { return status(); }});
@@ -287,52 +285,7 @@ Reloaded LoadBalancer::reloadAndRemember(const std::string& reason, const FileSi
   return reloaded;
 }
 
-// ---- stopping ------------------------------------------------------------------------------------------------------
-
-void LoadBalancer::onSignal(int signal) {
-  const std::string name = nameOf(signal);
-  if (meaningOf(signal) == Meaning::kReload) {
-    if (!draining_.load()) (void)watcher_->request(name);
-    return;
-  }
-  if (!draining_.exchange(true)) return beginDrain(gave_way_ ? "none, another process has taken over" : name.c_str());
-  log::warning("app", "stopping at once", {{"signal", name}, {"sessions", proxy_.sessions()}});
-  endDrain();
-}
-
-void LoadBalancer::beginDrain(const char* signal) {
-  log::info("app", "stopping", {{"signal", signal}, {"sessions", proxy_.sessions()}});
-  if (!gave_way_) (void)parent_.supervisor.hold({});  // else clients would wait there for nobody
-  const Duration planned = Watchdog::planned(config_.runtime.accept_timeout);
-  stop_deadline_ns_ = nowNs() + ns(planned);
-  service_manager_.stopping(config_.runtime.accept_timeout + kStopMargin);
-  // Where nobody is served yet, or another process serves at once, nobody has to hear of it first.
-  const Duration grace = serving_ && !gave_way_ ? std::min(config_.runtime.grace, planned) : Duration::zero();
-  if (grace == Duration::zero()) return drainSessions();
-  log::info("app", "clients are served until those who look at /readyz know", {{"grace", secondsText(ns(grace))}});
-  drain_timer_ = loop_.after(grace, [this] { drainSessions(); });
-}
-
-void LoadBalancer::drainSessions() {
-  const Duration patience = std::min(config_.runtime.drain_timeout, until(stop_deadline_ns_));
-  drain_timer_ = loop_.after(patience / 5 * 4, [this, patience] {
-    log::warning("app", "the drain timeout is nearly over, closing what is left", {{"sessions", proxy_.sessions()}});
-    drain_timer_ = loop_.after(patience / 5, [this] { endDrain(); });
-  });
-  proxy_.drain(proxy::drainTime(patience), [this] {
-    try {
-      loop_.post([this] { endDrain(); });
-    } catch (const std::bad_alloc&) {
-      // Then the drain ends by its timer.
-    }
-  });
-}
-
-void LoadBalancer::endDrain() {
-  if (std::exchange(ended_, true)) return;
-  loop_.cancel(drain_timer_);
-  drained_.set_value();
-}
+// ---- the end -------------------------------------------------------------------------------------------------------
 
 void LoadBalancer::run() { drained_.get_future().wait(); }
 
@@ -364,9 +317,22 @@ bool LoadBalancer::stop() {
 
 // ---- reading -------------------------------------------------------------------------------------------------------
 
+const char* LoadBalancer::stageText() const noexcept {
+  switch (stage_.load()) {
+    case Stage::kRunning:
+      return "running";
+    case Stage::kGrace:
+      return "stopping";
+    case Stage::kDraining:
+      break;
+  }
+  return "draining";
+}
+
 std::string LoadBalancer::summary() const {
   const std::string sessions = std::to_string(proxy_.sessions()) + " sessions";
-  if (draining_.load()) return "stopping, " + sessions + " left";
+  if (stage_.load() == Stage::kGrace) return "stopping, clients are still accepted, " + sessions;
+  if (stage_.load() == Stage::kDraining) return "stopping, " + sessions + " left";
   return std::to_string(pool_.eligibleCount()) + " of " + std::to_string(pool_.backends()->size()) +
          " backends eligible, " + sessions;
 }
@@ -402,7 +368,7 @@ admin::Response LoadBalancer::status() {
   input.abi = kAbi;
   input.uptime_ns = nowNs() - started_ns_;
   input.pid = ::getpid();
-  input.state = draining_.load() ? "draining" : "running";
+  input.state = stageText();
   input.config_generation = shown->generation;
   input.config_file = shown->config_file;
   input.max_connections = proxy_.admission().limit();
@@ -424,7 +390,7 @@ View::Backends LoadBalancer::backends() const {
 }
 
 void LoadBalancer::requestReload(const admin::Answer& answer) {
-  if (draining_.load()) return answer(text(503, "draining"));
+  if (stopping()) return answer(text(503, stageText()));
   watcher_->request("request", [answer](const Reloaded& reloaded) {
     std::string lines = reloaded.applied ? "reloaded" : "refused, the running configuration stays";
     for (const auto& line : reloaded.lines) lines += "\n" + line;

@@ -90,15 +90,20 @@ class LoadBalancer {
   void noteFailedUpgrade(const std::string& why);
   void giveWay();
 
-  // Stopping; control thread
-  /// A signal came: SIGHUP reloads; of the others the first drains and the second ends at once.
+  // Stopping, see stopping.cpp; control thread
+  /// A signal came: SIGHUP reloads; of the others the first stops and the second ends at once.
   void onSignal(int signal);
-  /// Says at /readyz that it ends, and closes the listeners when runtime.grace is over.
-  void beginDrain(const char* signal);
-  void drainSessions();
+  void beginStop(const std::string& signal);
+  /// How long a stop that begins now goes on to accept clients.
+  Duration grace() const;
+  void beginDrain();
   void endDrain();
+  /// Stops as by a signal, but without a grace; ends one that is under way.
+  void leaveNow();
 
   // Reading; any thread
+  bool stopping() const noexcept { return stage_.load() != Stage::kRunning; }
+  const char* stageText() const noexcept;
   admin::Response status();
   /// The state in one line.
   std::string summary() const;
@@ -109,6 +114,9 @@ class LoadBalancer {
   void addFamilies(metrics::SnapshotBuilder& builder) const;
   /// The configured ones, then those that left and still have sessions.
   View::Backends backends() const;
+
+  /// How far it is: stopping, but with clients still accepted; closed to new ones.
+  enum class Stage { kRunning, kGrace, kDraining };
 
   /// What status shows of the configuration that runs; immutable, replaced as a whole.
   struct Shown {
@@ -153,9 +161,10 @@ class LoadBalancer {
   std::atomic<bool> checks_{true};  // backends are checked
 
   Pulse control_pulse_;
-  std::atomic<bool> draining_{false};
+  std::atomic<Stage> stage_{Stage::kRunning};
   bool cleared_ = false;                  // control thread: the pool has no strategy any more
   bool gave_way_ = false;                 // control thread: another process listens on the same sockets
+  bool orphaned_ = false;                 // control thread: the supervisor has died
   bool serving_ = false;                  // control thread: clients are accepted
   ControlLoop::TimerId awaiting_ = 0;     // control thread: until then at most first checks are waited for
   bool publishing_ = false;               // control thread: a publish is posted
@@ -164,7 +173,7 @@ class LoadBalancer {
   ControlLoop::TimerId limit_timer_ = 0;  // control thread: looks whether max_connections is still reached
   ControlLoop::TimerId ramping_ = 0;      // control thread: the next step of a slow start
   ControlLoop::TimerId reclaiming_ = 0;   // control thread
-  ControlLoop::TimerId drain_timer_ = 0;  // control thread
+  ControlLoop::TimerId stop_timer_ = 0;   // control thread: the end of the grace, then of the drain
   std::promise<void> drained_;
   bool ended_ = false;                    // control thread: drained_ was set
   std::uint64_t stop_deadline_ns_ = 0;

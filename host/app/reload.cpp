@@ -91,7 +91,7 @@ Reloaded LoadBalancer::reload(const std::string& reason, const FileSight& file) 
   }
   Status status = Error{"the balancer is stopping"};
   loop_.run([&] {
-    if (draining_.load()) return;
+    if (stopping()) return;
     serve();
     status = commitOrSay(preparation);
   });

@@ -88,7 +88,7 @@ struct StatusInput {
   std::uint64_t uptime_ns = 0;
   std::int64_t pid = 0;
   std::optional<SupervisorStatus> supervisor;  ///< none: null
-  std::string state;  ///< "running", "draining"
+  std::string state;  ///< "running"; "stopping" while clients are still accepted; then "draining"
   std::uint64_t config_generation = 1;
   std::string config_file;  ///< "" where the environment alone configures
   std::optional<ReloadStatus> last_reload;  ///< none yet: null

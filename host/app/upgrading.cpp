@@ -5,9 +5,6 @@
 #include "app/load_balancer.h"
 #include "base/log.h"
 
-#include <signal.h>
-#include <unistd.h>
-
 #include <utility>
 
 namespace lemonade::app {
@@ -29,11 +26,11 @@ void LoadBalancer::hearSupervisor() {
         return;
       case supervisor::Received::kEnd:
         loop_.unwatch(parent_.supervisor.fd());
-        if (draining_.load()) return;
+        if (stage_.load() == Stage::kDraining) return;
         log::error("app", "the supervisor has died, stopping");
+        orphaned_ = true;
         if (admin_ != nullptr) admin_->retire();  // its address is wanted by the one that is started next
-        (void)::kill(::getpid(), SIGTERM);
-        return;
+        return leaveNow();
       case supervisor::Received::kMessage:
         if (message.what == supervisor::kDrain) giveWay();
         if (message.what == supervisor::kUpgradeFailed) noteFailedUpgrade(message.about);
@@ -51,7 +48,7 @@ void LoadBalancer::giveWay() {
   gave_way_ = true;
   service_manager_.yieldToSuccessor();
   if (admin_ != nullptr) admin_->retire();
-  (void)::kill(::getpid(), SIGTERM);
+  leaveNow();
 }
 
 }  // namespace lemonade::app

@@ -220,6 +220,7 @@ void Supervisor::handleEnd(const Child& child, int status) {
   if (!child.held.empty()) held_ = child.held;
   const bool meant = WIFEXITED(status) && WEXITSTATUS(status) == 0;
   if (stopping_ || meant || !was_ready_) {
+    held_.clear();  // nobody is to be started that would listen, while others still drain
     status_ = status;
     return;
   }

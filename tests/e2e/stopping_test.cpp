@@ -91,51 +91,6 @@ TEST_CASE("While it drains readyz says 503 and healthz 200", "[stopping]") {
   CHECK(s.balancer.process().wait(10s) == 0);
 }
 
-TEST_CASE("In the grace of a stop readyz says 503 and new clients are served and a second signal ends it", "[stopping]") {
-  Server server(echo());
-  Balancer balancer(Config().set("runtime.grace_millis", 50'000).backend("a", server.address()));
-  balancer.process().signal(SIGTERM);
-  CHECK(field(balancer.process().waitForLog("app: clients are served until"), "grace") == "50.0s");
-  CHECK(balancer.admin("/readyz").status == 503);
-  CHECK(balancer.admin("/healthz").status == 200);
-  for (int i = 0; i < 20; ++i) {
-    Socket client = balancer.connect();
-    client.send("during");
-    CHECK(client.receive(6) == "during");
-  }
-  balancer.process().signal(SIGTERM);
-  CHECK(balancer.process().wait(5s) == 0);
-}
-
-TEST_CASE("When the grace of a stop is over the listeners close and live connections finish", "[stopping]") {
-  Server server(echo());
-  Balancer balancer(
-      Config().set("runtime.grace_millis", 400).set("runtime.drain_timeout_millis", 60'000).backend("a", server.address()));
-  Socket client = balancer.connect();
-  client.send("before");
-  REQUIRE(client.receive(6) == "before");
-  const Stopwatch watch;
-  balancer.process().signal(SIGTERM);
-  CHECK(eventually([&] { return refuses(balancer.address()); }));
-  CHECK(watch.elapsed() >= 400ms);
-  client.send("after");
-  CHECK(client.receive(5) == "after");
-  client.close();
-  CHECK(balancer.process().wait(10s) == 0);
-}
-
-TEST_CASE("accept_timeout bounds the grace of a stop, too", "[stopping]") {
-  Server server(echo());
-  Balancer balancer(Config()
-                        .set("runtime.grace_millis", 60'000)
-                        .set("runtime.accept_timeout_millis", 700)
-                        .backend("a", server.address()));
-  const Stopwatch watch;
-  CHECK(balancer.stop() == 0);
-  CHECK(watch.elapsed() >= 600ms);
-  CHECK(watch.elapsed() < 3s * timeFactor());
-}
-
 TEST_CASE("A client still waiting for its backend does not outlast the drain timeout", "[stopping]") {
   BlackHole hole;
   Balancer balancer(Config()

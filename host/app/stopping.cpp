@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+//
+// What a signal begins: a grace, in which those in front learn that they shall send nobody here, and the drain.
+#include "app/load_balancer.h"
+#include "app/signals.h"
+#include "base/log.h"
+#include "base/seconds.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+namespace lemonade::app {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kStopMargin = 5s;
+
+std::uint64_t ns(Duration duration) { return static_cast<std::uint64_t>(duration.count()); }
+
+}  // namespace
+
+void LoadBalancer::onSignal(int signal) {
+  const std::string name = nameOf(signal);
+  if (meaningOf(signal) == Meaning::kReload) {
+    if (!stopping()) (void)watcher_->request(name);
+    return;
+  }
+  if (!stopping()) return beginStop(gave_way_ ? "none, another process has taken over" : name);
+  log::warning("app", "stopping at once", {{"signal", name}, {"sessions", proxy_.sessions()}});
+  endDrain();
+}
+
+void LoadBalancer::beginStop(const std::string& signal) {
+  log::info("app", "stopping", {{"signal", signal}, {"sessions", proxy_.sessions()}});
+  const Duration planned = Watchdog::planned(config_.runtime.accept_timeout);
+  stop_deadline_ns_ = nowNs() + ns(planned);
+  service_manager_.stopping(config_.runtime.accept_timeout + kStopMargin);
+  const Duration grace = std::min(this->grace(), planned);
+  if (grace == Duration::zero()) return beginDrain();
+  stop_timer_ = loop_.after(grace, [this] {
+    log::info("app", "the grace is over, no client is accepted any more", {{"sessions", proxy_.sessions()}});
+    beginDrain();
+  });
+  stage_.store(Stage::kGrace);
+  log::info("app", "/readyz answers 503, and clients are accepted for a while", {{"grace", secondsText(ns(grace))}});
+}
+
+// Where clients were never served, and where another process listens on these sockets, nobody in front has to learn of
+// it. Where the supervisor has died, the addresses are wanted by the one that is started next.
+Duration LoadBalancer::grace() const {
+  return serving_ && !gave_way_ && !orphaned_ ? config_.runtime.grace : Duration::zero();
+}
+
+void LoadBalancer::leaveNow() {
+  if (stage_.load() == Stage::kGrace) beginDrain();
+  if (!stopping()) (void)::kill(::getpid(), SIGTERM);  // so that the watchdog bounds it
+}
+
+void LoadBalancer::beginDrain() {
+  loop_.cancel(stop_timer_);
+  stage_.store(Stage::kDraining);
+  if (!gave_way_) (void)parent_.supervisor.hold({});  // else clients would wait there for nobody
+  const std::uint64_t now = nowNs();
+  const Duration left(static_cast<Duration::rep>(stop_deadline_ns_ > now ? stop_deadline_ns_ - now : 0));
+  const Duration patience = std::min(config_.runtime.drain_timeout, left);
+  stop_timer_ = loop_.after(patience / 5 * 4, [this, patience] {
+    log::warning("app", "the drain timeout is nearly over, closing what is left", {{"sessions", proxy_.sessions()}});
+    stop_timer_ = loop_.after(patience / 5, [this] { endDrain(); });
+  });
+  proxy_.drain(proxy::drainTime(patience), [this] {
+    try {
+      loop_.post([this] { endDrain(); });
+    } catch (const std::bad_alloc&) {
+      // Then the drain ends by its timer.
+    }
+  });
+}
+
+void LoadBalancer::endDrain() {
+  if (std::exchange(ended_, true)) return;
+  loop_.cancel(stop_timer_);
+  drained_.set_value();
+}
+
+}  // namespace lemonade::app
