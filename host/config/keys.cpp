@@ -125,34 +125,19 @@ void readWholeSeconds(const Item& item, Proxy& proxy) {
   if (value) proxy.*Value = *value;
 }
 
-void readSupervisor(const Item& item, Runtime& runtime) {
-  const auto text = item.node.value_exact<std::string>();
-  for (const Supervisor supervisor : {Supervisor::kAuto, Supervisor::kOn, Supervisor::kOff})
-    if (text == supervisorText(supervisor)) {
-      runtime.supervisor = supervisor;
-      return;
-    }
-  item.refuse("give \"auto\", \"on\" or \"off\"");
-}
-
-void readRelay(const Item& item, Proxy& proxy) {
-  const auto text = item.node.value_exact<std::string>();
-  for (const Relay relay : {Relay::kAuto, Relay::kEpoll, Relay::kUring})
-    if (text == relayText(relay)) {
-      proxy.relay = relay;
-      return;
-    }
-  item.refuse("give \"auto\", \"epoll\" or \"io_uring\"");
-}
-
-void readInitial(const Item& item, Health& health) {
-  const auto text = item.node.value_exact<std::string>();
-  for (const Initial initial : {Initial::kUp, Initial::kDown, Initial::kCheck})
-    if (text == initialText(initial)) {
-      health.initial = initial;
-      return;
-    }
-  item.refuse("give \"up\", \"down\" or \"check\"");
+/// One of a few words: what each choice is called in the file.
+template <class Section, class Choice>
+Field<Section> choice(Choice Section::*member, const char* (*text)(Choice), std::array<Choice, 3> choices) {
+  return field<Section>(member, [=](const Item& item, Section& section) {
+    const auto said = item.node.value_exact<std::string>();
+    for (const Choice one : choices)
+      if (said == text(one)) {
+        section.*member = one;
+        return;
+      }
+    const auto quoted = [text](Choice one) { return "\"" + std::string(text(one)) + "\""; };
+    item.refuse("give " + quoted(choices[0]) + ", " + quoted(choices[1]) + " or " + quoted(choices[2]));
+  });
 }
 
 void readSinks(const Item& item, Metrics& metrics) {
@@ -335,7 +320,8 @@ std::vector<ConfigKey> makeConfigKeys() {
   };
   return {
       runtime("workers", integer(&Runtime::workers, 0, kMaxWorkers)),
-      runtime("supervisor", from("start", field<Runtime>(&Runtime::supervisor, readSupervisor))),
+      runtime("supervisor", from("start", choice(&Runtime::supervisor, supervisorText,
+                                                 {Supervisor::kAuto, Supervisor::kOn, Supervisor::kOff}))),
       runtime("metrics_cap", integer(&Runtime::metrics_cap, 1, kMaxQueue)),
       runtime("health_cap", integer(&Runtime::health_cap, 1, kMaxQueue)),
       runtime("grace_millis", duration(&Runtime::grace, 0s, kDay)),
@@ -357,11 +343,12 @@ std::vector<ConfigKey> makeConfigKeys() {
       proxy("retries", integer(&Proxy::retries, 0, 15)),
       proxy("resolve_interval", duration(&Proxy::resolve_interval, kShortest, kDay)),
       proxy("queue_timeout", duration(&Proxy::queue_timeout, 0s, 1h)),
-      proxy("relay", from("start or upgrade", field<Proxy>(&Proxy::relay, readRelay))),
+      proxy("relay",
+            from("start or upgrade", choice(&Proxy::relay, relayText, {Relay::kAuto, Relay::kEpoll, Relay::kUring}))),
       {"strategy", "algorithm", {readStrategy, changesOfStrategy}},
       {"strategy", "options", {readStrategyOptions, changesOfStrategyOptions}},
       health("checker", {readChecker, changesOfChecker}),
-      health("initial", field<Health>(&Health::initial, readInitial)),
+      health("initial", choice(&Health::initial, initialText, {Initial::kUp, Initial::kDown, Initial::kCheck})),
       health("interval", duration(&Health::interval, kShortest, kDay)),
       health("fast_interval", replacement(&Health::fast_interval)),
       health("down_interval", replacement(&Health::down_interval)),

@@ -38,6 +38,24 @@ inline pid_t awaitOther(Balancer& balancer, pid_t before) {
 
 inline bool isAlive(pid_t pid) { return ::kill(pid, 0) == 0; }
 
+/// Nobody listens there.
+inline bool isRefused(const std::string& address) {
+  try {
+    (void)Socket::connect(address);
+    return false;
+  } catch (const std::exception&) {
+    return true;
+  }
+}
+
+/// A client of an echo that has been served once.
+inline Socket servedOnce(Balancer& balancer) {
+  Socket client = balancer.connect();
+  client.send("one");
+  REQUIRE(client.receive(3) == "one");
+  return client;
+}
+
 /// Upgrades once and waits until the next process serves; which one.
 inline pid_t upgrade(Balancer& balancer) {
   const pid_t before = servingPid(balancer);

@@ -43,21 +43,12 @@ TEST_CASE("A stop of the supervisor drains and ends both", "[supervisor]") {
   const int signal = GENERATE(SIGTERM, SIGINT, SIGQUIT);
   Balancer balancer(supervised().backend("a", server.address()), kSupervised);
   const pid_t serving = servingPid(balancer);
-  Socket client = balancer.connect();
-  client.send("one");
-  REQUIRE(client.receive(3) == "one");
+  Socket client = servedOnce(balancer);
   const std::string address = balancer.address();
   balancer.process().signal(signal);
   balancer.process().waitForLog("stopping");
   // Nobody waits in a queue that nobody serves: the supervisor has let go of the sockets.
-  CHECK(eventually([&] {
-    try {
-      (void)Socket::connect(address);
-      return false;
-    } catch (const std::exception&) {
-      return true;
-    }
-  }));
+  CHECK(eventually([&] { return isRefused(address); }));
   client.send("two");
   CHECK(client.receive(3) == "two");
   client.close();
@@ -69,9 +60,7 @@ TEST_CASE("A second signal to the supervisor ends both at once", "[supervisor]")
   Server server(echo());
   Balancer balancer(supervised().set("runtime.drain_timeout_millis", 60'000).backend("a", server.address()),
                     kSupervised);
-  Socket client = balancer.connect();
-  client.send("one");
-  REQUIRE(client.receive(3) == "one");
+  Socket client = servedOnce(balancer);
   balancer.process().signal(SIGTERM);
   balancer.process().waitForLog("stopping");
   balancer.process().signal(SIGTERM);
@@ -167,14 +156,7 @@ TEST_CASE("A listener that a reload drops is let go of by the supervisor", "[sup
   const auto dropped = balancer.address(1);
   CHECK(Socket::connect(dropped).receiveLine() == "a");
   reload(balancer, config("\"127.0.0.1:0\""));
-  CHECK(eventually([&] {
-    try {
-      (void)Socket::connect(dropped);
-      return false;
-    } catch (const std::exception&) {
-      return true;
-    }
-  }));
+  CHECK(eventually([&] { return isRefused(dropped); }));
   CHECK(balancer.ask() == "a");
 }
 

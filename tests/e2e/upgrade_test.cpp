@@ -109,9 +109,7 @@ TEST_CASE("A connection of the process before an upgrade lives until it ends or 
   Server server(echo());
   Balancer balancer(supervised().set("runtime.drain_timeout_millis", 60'000).backend("a", server.address()),
                     kSupervised);
-  Socket client = balancer.connect();
-  client.send("one");
-  REQUIRE(client.receive(3) == "one");
+  Socket client = servedOnce(balancer);
   const pid_t first = servingPid(balancer);
   upgrade(balancer);
   Socket newcomer = balancer.connect();
