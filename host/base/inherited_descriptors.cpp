@@ -112,7 +112,8 @@ std::vector<std::string> InheritedDescriptors::closeRest() {
   for (const auto& held : held_) {
     const bool listens = held.address.ss_family != AF_UNSPEC;
     const socklen_t size = held.address.ss_family == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
-    rest.push_back(held.called + (listens ? " " + Poco::Net::SocketAddress(any(held.address), size).toString() : ""));
+    rest.push_back(held.called);
+    if (listens) rest.back().append(1, ' ').append(Poco::Net::SocketAddress(any(held.address), size).toString());
   }
   held_.clear();
   return rest;
