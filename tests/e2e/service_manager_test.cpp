@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What the service manager is told, to a stand-in that speaks systemd's notify protocol; tests/deploy/systemd.sh has the
-// real one.
+// What the service manager is told, to a stand-in that speaks systemd's notify protocol; tests/deploy/systemd.sh has
+// the real one.
 #include "base/clock.h"
 #include "e2e/misfit.h"
 #include "e2e/processes.h"
@@ -204,7 +204,7 @@ TEST_CASE("A worker that moves again is said to and the watchdog is fed again", 
   CHECK_THAT(field(line, "thread"), Catch::StartsWith("worker-"));
 }
 
-TEST_CASE("The service manager is given each listening socket to keep and the same ones again change nothing", "[service]") {
+TEST_CASE("The service manager is given each listening socket to keep and each once", "[service]") {
   Managed managed;
   std::map<std::string, std::string> kept;
   while (kept.size() < 2) {
@@ -262,6 +262,28 @@ TEST_CASE("A socket that was kept and that no listener has any more is kept no l
   CHECK(valueOf(manager.waitFor("FDSTOREREMOVE=1"), "FDNAME") == keptAs("proxy", before));
   CHECK(balancer.address() != before);
   CHECK_THROWS_AS(Socket::connect(before), ResetError);
+}
+
+TEST_CASE("Under a supervisor the one that serves speaks and after an upgrade the next one", "[service]") {
+  NotifySocket manager;
+  Server server(named("a"));
+  // As systemd does, which knows the process that it starts and no other.
+  Balancer balancer(Config().backend("a", server.address()),
+                    {{"NOTIFY_SOCKET", manager.path()},
+                     {"WATCHDOG_USEC", "1000000"},
+                     {"LEMONADE_LB_SUPERVISOR", "on"}},
+                    {"sh", "-c", "WATCHDOG_PID=$$ exec \"$@\"", "sh"});
+  manager.waitFor("READY=1");
+  manager.waitFor("WATCHDOG=1");
+  balancer.process().signal(SIGUSR2);
+  manager.waitFor("READY=1");
+  balancer.process().waitForLog("app: stopped");
+  manager.waitFor("WATCHDOG=1");
+  CHECK(manager.count("STOPPING=1") == 0);
+  CHECK(manager.count("FDSTOREREMOVE=1") == 0);
+  CHECK(balancer.ask() == "a");
+  CHECK(balancer.stop() == 0);
+  manager.waitFor("STOPPING=1");
 }
 
 TEST_CASE("Without a service manager nobody is told anything and no thread is there for it", "[service]") {
