@@ -190,19 +190,26 @@ TEST_CASE("A balancer whose supervisor is killed has no grace, or no more of it"
   const auto log = (folder.path() / "log").string();
   const auto file = folder.write("lb.toml", graceful(kLong, true).backend("a", server.address()).text());
   Process shell({"bash", "-c", "exec \"$0\" lb --config \"$1\" 2>\"$2\"", lemonade({}).back(), file, log}, kSupervised);
-  const auto says = [&](const std::string& text) {
-    return eventually([&] {
-      std::ifstream in(log);
-      return contains(std::string(std::istreambuf_iterator<char>(in), {}), text);
-    });
+  const auto lines = [&] {
+    std::ifstream in(log);
+    return std::string(std::istreambuf_iterator<char>(in), {});
   };
+  const auto says = [&](const std::string& text) { return eventually([&] { return contains(lines(), text); }); };
   REQUIRE(says("INFO app: ready"));
+  const auto text = lines();
+  const auto listening = text.substr(text.find("proxy: listening"));
+  const auto address = field(listening.substr(0, listening.find('\n')), "address");
+  Socket client = Socket::connect(address);
+  isAnswered(client);
   if (stopping) {
     shell.signal(SIGTERM);
     REQUIRE(says("clients are accepted for a while"));
   }
   shell.signal(SIGKILL);
   CHECK(says("the supervisor has died, stopping"));
+  CHECK(eventually([&] { return nobodyListens(address); }));
+  isAnswered(client);
+  client.close();
   CHECK(says("INFO app: stopped"));
 }
 
