@@ -89,10 +89,11 @@ activePassive() {
 
 # clientsMeet SECONDS COMMAND...: clients come for so long, and after a second or two the command is run: at any moment
 # between two checks of keepalived.
-# What they met is in $connects, $failed, $refused and $outage_ms, as connects.py says.
+# Each waits a second for its answer, or $patience. What they met is in $connects, $failed, $refused and $outage_ms, as
+# connects.py says.
 clientsMeet() {
   local seconds=$1 said clients; shift
-  start "$WORK/connects" ip netns exec client "$SOURCE/tests/deploy/connects.py" 10.0.0.100 8080 "$seconds"
+  start "$WORK/connects" ip netns exec client "$SOURCE/tests/deploy/connects.py" 10.0.0.100 8080 "$seconds" "${patience:-1}"
   clients=$started
   sleep "1.$((RANDOM % 10))"
   "$@"
@@ -140,8 +141,10 @@ room_restarted() {
 restartedBalancer() { need pgrep; inRoom room_restarted; }
 
 # Clients come on to the one that stops until the address has moved. What is under way at that moment is cut, as a move
-# does to every open connection; that is a moment, and nobody is refused.
+# does to every open connection; that is a moment, and nobody is refused. A connect that is lost in it comes again after a
+# second.
 room_stopped() {
+  local patience=4
   activePassive
   clientsMeet 6 kill -TERM "$active_balancer"
   holds "$passive" || fail "the address did not move"
