@@ -69,6 +69,7 @@ LoadBalancer::LoadBalancer(Preparation preparation, config::Input input, Worksho
           [this](const auto& check) { onCheck(check); }),
       ejector_(loop_, pool_, [this](const auto& backend) { onFlip(backend); }),
       membership_(loop_, workshop.resolver, pool_, [this](const auto& backends) { onBackends(backends); }),
+      heritage_(workshop.cells),
       publisher_(
           {[this](auto& builder) { addFamilies(builder); }},
           [this](std::function<void()> task) { loop_.post(std::move(task)); }, started_ns),
@@ -83,6 +84,8 @@ LoadBalancer::~LoadBalancer() {
     loop_.cancel(stop_timer_);
     loop_.cancel(awaiting_);
     descriptors_.stop();
+    forgetSuccessor();
+    if (predecessor_) loop_.unwatch(predecessor_.get());
     if (parent_.supervisor.exists()) loop_.unwatch(parent_.supervisor.fd());
   });
 }
@@ -95,8 +98,10 @@ Status LoadBalancer::start() {
   watcher_ = std::make_unique<Watcher>(input_.file, preparation_->seen, [this](const auto& reason, const auto& file) {
     return reloadAndRemember(reason, file);
   });
+  takePlace();
   loop_.run([&] {
     if (status = commitOrSay(*preparation_); !status) return;
+    if (predecessor_) loop_.watch(predecessor_.get(), [this] { hearPredecessor(); });
     for (const auto& socket : parent_.inherited.closeRest())
       log::warning("app", "closed a socket that was handed over and is not configured", {{"socket", socket}});
     if (parent_.supervisor.exists()) loop_.watch(parent_.supervisor.fd(), [this] { hearSupervisor(); });
@@ -175,6 +180,7 @@ void LoadBalancer::onBackends(const View::Backends& backends) {
   const auto left = pool_.setBackends(backends);
   monitor_.setBackends(backends);
   ejector_.setBackends(backends);
+  adoptBackends(backends);
   publish();
   // Only now does no worker pick them any more.
   if (!left.empty()) proxy_.drain(left, proxy::drainTime(config_.runtime.drain_timeout));
@@ -274,10 +280,10 @@ Reloaded LoadBalancer::reloadOrSay(const std::string& reason, const FileSight& f
 }
 
 Reloaded LoadBalancer::reloadAndRemember(const std::string& reason, const FileSight& file) {
-  const std::uint64_t began_ns = nowNs(), began_unix_ns = unixNs(), before = generation_.load();
+  const std::uint64_t began_ns = nowNs(), began_unix_ns = unixNs(), before = generation();
   service_manager_.reloading();
   auto reloaded = reloadOrSay(reason, file);
-  const std::uint64_t after = generation_.load();
+  const std::uint64_t after = generation();
   const char* result = !reloaded.applied ? "failed" : after == before ? "unchanged" : "applied";
   service_manager_.reloaded(sentence(reason, result, reloaded, after));
   const std::lock_guard lock(shown_mutex_);
@@ -299,6 +305,8 @@ bool LoadBalancer::stop() {
     membership_.stop();
     descriptors_.stop();
     if (!proxy_.stop()) return;
+    tellSuccessor();  // for the last time
+    forgetSuccessor();
     const std::uint64_t background = nowNs() + ns(config_.runtime.background_timeout);
     const std::uint64_t deadline = stop_deadline_ns_ != 0 ? std::min(stop_deadline_ns_, background) : background;
     monitor_.stop();
@@ -356,6 +364,7 @@ std::vector<ServiceManager::Standing> LoadBalancer::standing(std::uint64_t now_n
 }
 
 admin::Response LoadBalancer::status() {
+  heritage_.awaitLatest();
   StatusInput input;
   std::shared_ptr<const Shown> shown;
   {
@@ -399,6 +408,7 @@ void LoadBalancer::requestReload(const admin::Answer& answer) {
 }
 
 admin::Response LoadBalancer::metrics(const std::string& id, const std::string& accept) {
+  heritage_.awaitLatest();
   auto rendered = publisher_.render(id, accept);
   if (!rendered)
     return admin::errorResponse(404, id.empty() ? "no sink answers here; name \"prometheus\" in [metrics] sinks"
@@ -408,14 +418,16 @@ admin::Response LoadBalancer::metrics(const std::string& id, const std::string& 
 }
 
 void LoadBalancer::addFamilies(metrics::SnapshotBuilder& builder) const {
+  ProcessTotals totals;
+  collect(totals);
   ProcessFacts facts;
   facts.version = LEMONADE_VERSION;
   facts.abi = kAbi;
   facts.started_unix_ns = started_unix_ns_;
   facts.uptime_ns = nowNs() - started_ns_;
-  facts.config_generation = generation_.load();
-  facts.reloads_applied = reloads_applied_.load();
-  facts.reloads_failed = reloads_failed_.load();
+  facts.config_generation = totals.generations.value();
+  facts.reloads_applied = totals.reloads_applied.value();
+  facts.reloads_failed = totals.reloads_failed.value();
   {
     const std::lock_guard lock(shown_mutex_);
     if (last_reload_) {
@@ -424,15 +436,21 @@ void LoadBalancer::addFamilies(metrics::SnapshotBuilder& builder) const {
       facts.last_reload_duration_ns = last_reload_->duration_ns;
     }
   }
+  facts.upgrades_completed = totals.upgrades.value();
+  facts.upgrades_failed = totals.upgrades_failed.value();
+  facts.draining_processes = heritage_.processes();
+  facts.draining_sessions = heritage_.sessions();
   facts.mapped_generations = plugin::Image::mapped();
-  facts.log_dropped = log::dropped();
-  facts.health_checks = monitor_.counters().checks.value();
-  facts.health_failures = monitor_.counters().failures.value();
-  facts.checker_errors = monitor_.counters().broken.value();
+  facts.log_dropped = totals.log_dropped.value();
+  facts.health_checks = totals.checks.value();
+  facts.health_failures = totals.check_failures.value();
+  facts.checker_errors = totals.checker_errors.value();
   facts.checks = checks_.load(std::memory_order_relaxed);
-  facts.ejections = ejector_.ejections();
+  facts.ejections = totals.ejections.value();
   addProcess(builder, facts);
-  addProxy(builder, proxy_.counters(), proxy_.admission().limit());
+  auto counters = proxy_.counters();
+  counters.push_back(&heritage_.totals().proxy);
+  addProxy(builder, counters, proxy_.admission().limit());
   addBackends(builder, backends());
   addPluginMetrics(builder, workshop_.cells);
 }

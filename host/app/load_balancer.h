@@ -5,6 +5,7 @@
 #pragma once
 
 #include "app/descriptor_keeper.h"
+#include "app/heritage.h"
 #include "app/membership.h"
 #include "app/parent.h"
 #include "app/preparation.h"
@@ -90,6 +91,22 @@ class LoadBalancer {
   void noteFailedUpgrade(const std::string& why);
   void giveWay();
 
+  // With a process before or after this one, see succession.cpp; control thread, but for what says otherwise
+  /// Asks the process before for its state. Before the first commit, and not on the control thread.
+  void takePlace();
+  void useKnownNames(const Handover& handover);
+  void hearPredecessor();
+  void adoptBackends(const View::Backends& backends);
+  Result<std::shared_ptr<Strategy>> withHandedState(std::shared_ptr<Strategy> made, const config::PluginChoice& choice);
+  void handOver(Fd channel);
+  void hearSuccessor();
+  void tellSuccessor();
+  void forgetSuccessor();
+  /// Of this process and those before it. Any thread.
+  void collect(ProcessTotals& totals) const;
+  /// Of the configuration; any thread.
+  std::uint64_t generation() const noexcept { return heritage_.totals().generations.value() + generation_.load(); }
+
   // Stopping, see stopping.cpp; control thread
   /// A signal came: SIGHUP reloads; of the others the first stops and the second ends at once.
   void onSignal(int signal);
@@ -143,6 +160,11 @@ class LoadBalancer {
   health::Monitor monitor_;
   health::Ejector ejector_;
   Membership membership_;
+  Heritage heritage_;
+  Fd predecessor_;                                 // control thread, as the next three
+  Fd successor_;
+  ControlLoop::TimerId telling_ = 0;               // the successor what is counted
+  std::optional<Strategy::State> handed_state_{};  // until the first strategy is made
   metrics::Publisher publisher_;
   std::shared_ptr<const plugin::CheckerInstance> checker_;    // control thread, as the next two
   std::map<std::string, metrics::SinkHandle> sinks_;          // by id

@@ -51,8 +51,7 @@ class BackendFamilies {
   void addCounts(const Backend& backend, const metrics::LabelSet& labels) {
     const auto total = [&](Counter BackendCounters::*counter) {
       std::uint64_t sum = 0;
-      for (std::uint32_t worker = 0; worker < backend.workers(); ++worker)
-        sum += (backend.counters(worker).*counter).value();
+      backend.forEachCounters([&](const BackendCounters& counters) { sum += (counters.*counter).value(); });
       return real(sum);
     };
     sessions_.add(labels, total(&BackendCounters::sessions));
@@ -70,7 +69,7 @@ class BackendFamilies {
   void addTimes(const Backend& backend, const metrics::LabelSet& labels) {
     const auto addSamples = [&](FamilyBuilder& family, Histogram BackendCounters::*histogram) {
       Histogram::Sum sum;
-      for (std::uint32_t worker = 0; worker < backend.workers(); ++worker) sum.add(backend.counters(worker).*histogram);
+      backend.forEachCounters([&](const BackendCounters& counters) { sum.add(counters.*histogram); });
       if (sum.count > 0) family.add(labels, sum);
     };
     addSamples(connect_time_, &BackendCounters::connect_time);
@@ -135,6 +134,13 @@ void addProcess(SnapshotBuilder& builder, const ProcessFacts& facts) {
       .add(real(facts.last_reload_unix_ns) / 1e9);
   builder.gauge("lemonade_config_last_reload_duration_seconds", "How long the last reload took.")
       .add(real(facts.last_reload_duration_ns) / 1e9);
+  builder.counter("lemonade_upgrades_total", "Upgrades of the process, by result.")
+      .add(builder.labels({{"result", "completed"}}), real(facts.upgrades_completed))
+      .add(builder.labels({{"result", "failed"}}), real(facts.upgrades_failed));
+  builder.gauge("lemonade_draining_processes", "Processes before this one that still have sessions or are about to end.")
+      .add(facts.draining_processes);
+  builder.gauge("lemonade_draining_sessions", "Client connections that these processes have now.")
+      .add(real(facts.draining_sessions));
   builder.gauge("lemonade_plugin_mapped_generations", "Images of plugins in memory, those of retired generations included.")
       .add(real(facts.mapped_generations));
   builder.counter("lemonade_log_lines_dropped_total", "Log lines dropped because the log could not keep up or memory was out.")

@@ -31,6 +31,10 @@ struct ProcessFacts {
   std::uint64_t last_reload_unix_ns = 0;      ///< 0: none yet
   std::uint64_t last_reload_duration_ns = 0;
   std::uint64_t mapped_generations = 0;  ///< plugin::Image::mapped()
+  std::uint64_t upgrades_completed = 0;
+  std::uint64_t upgrades_failed = 0;
+  std::uint32_t draining_processes = 0;  ///< before this one
+  std::uint64_t draining_sessions = 0;   ///< which these have
   std::uint64_t log_dropped = 0;      ///< log::dropped()
   std::uint64_t health_checks = 0;    ///< checks that ended
   std::uint64_t health_failures = 0;  ///< of these, how many failed

@@ -102,7 +102,7 @@ Reloaded LoadBalancer::reload(const std::string& reason, const FileSight& file) 
   for (const auto& line : lines) log::info("config", line);
   reloads_applied_.fetch_add(1);
   log::info("config", "reloaded",
-            {{"reason", reason}, {"generation", generation_.load()}, {"took_ms", (nowNs() - began_ns) / 1'000'000}});
+            {{"reason", reason}, {"generation", generation()}, {"took_ms", (nowNs() - began_ns) / 1'000'000}});
   return {true, withRemarks(std::move(lines), file)};
 }
 
@@ -141,6 +141,8 @@ Status LoadBalancer::commit(Preparation& preparation) {
   auto strategy = pool_.strategy();
   if (preparation.strategy) {
     auto made = Strategy::make(std::move(*preparation.strategy), pool_.workers());
+    if (!made) return std::move(made).error();
+    if (strategy == nullptr) made = withHandedState(std::move(made).value(), config.strategy);
     if (!made) return std::move(made).error();
     if (strategy != nullptr)
       if (auto taken = made.value()->takeOver(*strategy); !taken) return taken;
@@ -243,7 +245,8 @@ void LoadBalancer::show() {
   for (const auto& choice : config_.metrics.sinks)
     shown->plugins.push_back({"metrics_sink", sinks_.at(choice.id)->info()});
   for (const auto& listener : proxy_.listeners()) shown->listeners.push_back(listener->address().text());
-  shown->generation = generation_.fetch_add(1) + 1;
+  generation_.fetch_add(1);
+  shown->generation = generation();
   const std::lock_guard lock(shown_mutex_);
   shown_ = std::move(shown);
 }

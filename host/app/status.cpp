@@ -3,47 +3,18 @@
 // Collecting backends for status, and the layout of its JSON.
 #include "app/status.h"
 
+#include "app/json.h"
 #include "base/log_line.h"
 
 #include <Poco/DateTimeFormat.h>
 #include <Poco/DateTimeFormatter.h>
 #include <Poco/Timestamp.h>
-#include <rapidjson/prettywriter.h>
 
 #include <algorithm>
-#include <cstddef>
-#include <cstdlib>
-#include <new>
 
 namespace lemonade::app {
 
 namespace {
-
-/// What RapidJSON writes to.
-struct Text {
-  using Ch = char;
-  std::string text = {};
-  void Put(char c) { text.push_back(c); }
-  void Flush() {}
-};
-
-/// What RapidJSON keeps its place in the document with; its own allocator hands out null, which it then writes to.
-struct ThrowingAllocator {
-  static constexpr bool kNeedFree = true;
-  void* Malloc(std::size_t size) { return size == 0 ? nullptr : orThrow(std::malloc(size)); }
-  void* Realloc(void* memory, std::size_t, std::size_t size) {
-    if (size != 0) return orThrow(std::realloc(memory, size));
-    std::free(memory);
-    return nullptr;
-  }
-  static void Free(void* memory) noexcept { std::free(memory); }
-
- private:
-  static void* orThrow(void* memory) {
-    if (memory == nullptr) throw std::bad_alloc();
-    return memory;
-  }
-};
 
 /// The writer of one document: each value behind its name. Nothing but the text is allocated, however many backends.
 class Json {
@@ -176,7 +147,7 @@ void setReload(Json& json, const std::optional<ReloadStatus>& reload) {
 
 Percentiles percentiles(const Backend& backend, Histogram BackendCounters::*histogram) {
   Histogram::Sum sum;
-  for (std::uint32_t worker = 0; worker < backend.workers(); ++worker) sum.add(backend.counters(worker).*histogram);
+  backend.forEachCounters([&](const BackendCounters& counters) { sum.add(counters.*histogram); });
   return {sum.count, sum.quantile(0.5) / 1e6, sum.quantile(0.95) / 1e6, sum.quantile(0.99) / 1e6};
 }
 
@@ -189,8 +160,7 @@ const char* stateOf(const Backend& backend) noexcept {
 }
 
 void collectTotals(const Backend& backend, BackendStatus& status) {
-  for (std::uint32_t worker = 0; worker < backend.workers(); ++worker) {
-    const auto& counters = backend.counters(worker);
+  backend.forEachCounters([&](const BackendCounters& counters) {
     status.sessions += counters.sessions.value();
     status.connect_refused += counters.connect_refused.value();
     status.connect_timeouts += counters.connect_timeouts.value();
@@ -200,7 +170,14 @@ void collectTotals(const Backend& backend, BackendStatus& status) {
     status.exchanges += counters.exchanges.value();
     status.bytes_in += counters.bytes_in.value();
     status.bytes_out += counters.bytes_out.value();
-  }
+  });
+}
+
+/// Without those of processes before this one, which come all at once and are no rate.
+std::uint64_t ownExchanges(const Backend& backend) {
+  std::uint64_t sum = 0;
+  for (std::uint32_t worker = 0; worker < backend.workers(); ++worker) sum += backend.counters(worker).exchanges.value();
+  return sum;
 }
 
 void setSupervisor(Json& json, const std::optional<SupervisorStatus>& supervisor) {
@@ -286,7 +263,7 @@ std::vector<BackendStatus> collectBackends(std::span<const std::shared_ptr<Backe
   auto look = rates.look(now_ns);
   for (const auto& backend : backends) {
     all.push_back(collect(*backend));
-    all.back().exchange_rate = look.rate(backend->identity(), all.back().exchanges);
+    all.back().exchange_rate = look.rate(backend->identity(), ownExchanges(*backend));
   }
   return all;
 }

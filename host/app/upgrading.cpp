@@ -33,6 +33,8 @@ void LoadBalancer::hearSupervisor() {
         return leaveNow();
       case supervisor::Received::kMessage:
         if (message.what == supervisor::kDrain) giveWay();
+        if (message.what == supervisor::kHandOver && !message.descriptors.empty())
+          handOver(std::move(message.descriptors.front()));
         if (message.what == supervisor::kUpgradeFailed) noteFailedUpgrade(message.about);
     }
 }
@@ -48,6 +50,7 @@ void LoadBalancer::giveWay() {
   gave_way_ = true;
   service_manager_.yieldToSuccessor();
   if (admin_ != nullptr) admin_->retire();
+  tellSuccessor();
   leaveNow();
 }
 

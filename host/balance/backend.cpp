@@ -59,6 +59,20 @@ bool Backend::setHealth(bool healthy, const std::string& reason) {
   return flipped;
 }
 
+void Backend::inheritHealth(bool healthy, const std::string& reason, bool degraded, std::uint64_t since_unix_ns) {
+  (void)setHealth(healthy, reason);
+  (void)setDegraded(degraded);
+  health_since_.store(since_unix_ns, std::memory_order_relaxed);
+}
+
+BackendCounters& Backend::inherited() {
+  if (own_inherited_ == nullptr) {
+    own_inherited_ = std::make_unique<BackendCounters>();
+    inherited_.store(own_inherited_.get(), std::memory_order_release);
+  }
+  return *own_inherited_;
+}
+
 std::string Backend::healthReason() const {
   const std::lock_guard lock(text_mutex_);
   return health_reason_;

@@ -64,6 +64,8 @@ class Backend {
   /// Its checks pass, and say that it is unwell. setDegraded (control thread) returns true where that changes it. Any thread.
   bool degraded() const noexcept { return degraded_.load(std::memory_order_relaxed); }
   bool setDegraded(bool degraded) noexcept { return degraded_.exchange(degraded, std::memory_order_relaxed) != degraded; }
+  /// The same as another process left it, which flipped it then. Control thread.
+  void inheritHealth(bool healthy, const std::string& reason, bool degraded, std::uint64_t since_unix_ns);
   /// Wall clock of the last flip of its health or ejection, 0 for never. Any thread.
   std::uint64_t healthSinceUnixNs() const noexcept { return health_since_.load(std::memory_order_relaxed); }
 
@@ -143,6 +145,15 @@ class Backend {
   BackendCounters& counters(std::uint32_t worker) noexcept { return counters_[worker]; }
   const BackendCounters& counters(std::uint32_t worker) const noexcept { return counters_[worker]; }
   std::uint32_t workers() const noexcept { return counters_.size(); }
+  /// Where the totals of processes before this one are kept; made when first asked for. Control thread, which alone
+  /// writes there.
+  BackendCounters& inherited();
+  /// Visits all counters that add up to its totals: those of each worker, and the inherited ones. Any thread.
+  template <class Visit>
+  void forEachCounters(Visit&& visit) const {
+    for (std::uint32_t worker = 0; worker < workers(); ++worker) visit(counters(worker));
+    if (const auto* inherited = inherited_.load(std::memory_order_acquire); inherited != nullptr) visit(*inherited);
+  }
 
  private:
   alignas(64) lemonade_backend_stats_t stats_{};
@@ -158,6 +169,8 @@ class Backend {
   const std::string address_text_;
   const std::uint64_t identity_;
   PerWorker<BackendCounters> counters_;
+  std::unique_ptr<BackendCounters> own_inherited_;
+  std::atomic<const BackendCounters*> inherited_{nullptr};
 
   BackendSettings settings_;
   Ramp ramp_;

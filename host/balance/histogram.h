@@ -75,6 +75,12 @@ class Histogram {
     bump(sum_ns_, ns);
   }
 
+  // One cell at a time, for what stores or adds up whole histograms. Setting: the one writing thread.
+  std::uint64_t bucket(std::size_t i) const noexcept { return buckets_[i].load(std::memory_order_relaxed); }
+  void setBucket(std::size_t i, std::uint64_t count) noexcept { buckets_[i].store(count, std::memory_order_relaxed); }
+  std::uint64_t sumNs() const noexcept { return sum_ns_.load(std::memory_order_relaxed); }
+  void setSumNs(std::uint64_t sum_ns) noexcept { sum_ns_.store(sum_ns, std::memory_order_relaxed); }
+
  private:
   static void bump(std::atomic<std::uint64_t>& cell, std::uint64_t amount) noexcept {
     cell.store(cell.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);

@@ -38,6 +38,13 @@ class Ramp {
   /// It takes none any more.
   void stop() noexcept { taking_ = false; }
   bool taking() const noexcept { return taking_; }
+  /// When its slow start began, monotonic nanoseconds; 0: it has none.
+  std::uint64_t beganNs() const noexcept { return began_ns_; }
+  /// Takes connections, and goes on with a slow start that began then.
+  void resume(std::uint64_t began_ns) noexcept {
+    taking_ = true;
+    began_ns_ = began_ns;
+  }
 
   /// The share of its weight that it has now; 1 where it is not starting.
   double share(const SlowStart& how, std::uint64_t now_ns) const noexcept {

@@ -71,6 +71,7 @@ struct Ejector::Record {
   std::shared_ptr<Backend> backend;
   std::uint32_t in_a_row = 0;            // ejections
   std::uint64_t ejected_ns = 0;          // the last time; monotonic
+  std::uint64_t until_ns = 0;            // when it ends at the latest
   std::uint64_t returned_ns = 0;         // from it; 0: never, or it is out
   bool trusted = false;                  // when it returned: by its checks, not by time
   ControlLoop::TimerId timer = 0;        // of the return
@@ -183,6 +184,31 @@ void Ejector::heardCheck(Backend& backend, bool passed, std::uint64_t began_ns) 
   }
 }
 
+Ejector::Standing Ejector::standing(const Backend& backend) const {
+  const auto found = records_.find(&backend);
+  if (found == records_.end()) return {};
+  const Record& record = *found->second;
+  return {backend.ejected(),    backend.ejectionReason(), record.ejected_ns, record.until_ns,
+          record.returned_ns, record.in_a_row,          record.trusted,    record.checks_decide};
+}
+
+void Ejector::resume(Backend& backend, const Standing& standing) {
+  const auto found = records_.find(&backend);
+  if (found == records_.end()) return;
+  Record& record = *found->second;
+  record.ejected_ns = standing.ejected_ns;
+  record.until_ns = standing.until_ns;
+  record.returned_ns = standing.returned_ns;
+  record.in_a_row = standing.in_a_row;
+  record.trusted = standing.trusted;
+  record.checks_decide = standing.checks_decide;
+  if (!standing.ejected) return;
+  loop_.cancel(record.timer);
+  const std::uint64_t now = nowNs();
+  letBackAfter(record, Duration(static_cast<Duration::rep>(standing.until_ns > now ? standing.until_ns - now : 0)));
+  backend.setEjected(true, standing.reason);
+}
+
 void Ejector::stop() {
   for (const auto& [backend, record] : records_) loop_.cancel(record->timer);
   records_.clear();
@@ -276,12 +302,17 @@ void Ejector::eject(Record& record, const std::string& reason, bool shows_in_che
   record.ejected_ns = now;
   record.returned_ns = 0;
   record.checks_decide = shows_in_checks && record.in_a_row == 1;
-  record.timer = loop_.after(time, [this, &record] { letBack(record, "on probation", false); });
+  record.until_ns = now + static_cast<std::uint64_t>(time.count());
+  letBackAfter(record, time);
   ejections_.add();
   backend.setEjected(true, reason);
   logFlip(backend, log::Level::kWarning, "backend is ejected", "for", seconds(static_cast<std::uint64_t>(time.count())),
           reason);
   on_flip_(record.backend);
+}
+
+void Ejector::letBackAfter(Record& record, Duration time) {
+  record.timer = loop_.after(time, [this, &record] { letBack(record, "on probation", false); });
 }
 
 void Ejector::letBack(Record& record, const char* why, bool trusted) {

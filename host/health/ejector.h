@@ -65,6 +65,20 @@ class Ejector {
   bool forgive(Backend& backend);
   /// A check of a backend ended that began at began_ns (monotonic).
   void heardCheck(Backend& backend, bool passed, std::uint64_t began_ns);
+  /// How a backend stands with the ejector, for another process to go on from. Times are monotonic nanoseconds.
+  struct Standing {
+    bool ejected = false;
+    std::string reason{};           ///< of the ejection
+    std::uint64_t ejected_ns = 0;   ///< the last time; 0: never
+    std::uint64_t until_ns = 0;     ///< when that one ends at the latest
+    std::uint64_t returned_ns = 0;  ///< from it; 0: never, or it is out
+    std::uint32_t in_a_row = 0;     ///< ejections
+    bool trusted = false;           ///< it returned by its checks, not by time
+    bool checks_decide = false;     ///< they may end the ejection
+  };
+  Standing standing(const Backend& backend) const;
+  /// Goes on from there; tells nobody but the backend. Before it is judged for the first time.
+  void resume(Backend& backend, const Standing& standing);
   /// Decides nothing any more, for good. Also where the loop has stopped.
   void stop();
 
@@ -82,6 +96,7 @@ class Ejector {
   bool isSuspect(const Record& record, std::uint64_t now) const noexcept;
   Census count() const;
   void eject(Record& record, const std::string& reason, bool shows_in_checks, Census& census);
+  void letBackAfter(Record& record, Duration time);
   void letBack(Record& record, const char* why, bool trusted);
 
   ControlLoop& loop_;

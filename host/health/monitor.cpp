@@ -350,6 +350,16 @@ void Monitor::callUp(Watched& watched) {
   flipped_.push_back(watched.backend);
 }
 
+bool Monitor::checked(const Backend& backend) const {
+  const auto found = watched_.find(&backend);
+  return settings_.checks && found != watched_.end() && found->second->state.checked();
+}
+
+void Monitor::resume(const Backend& backend) {
+  const auto found = watched_.find(&backend);
+  if (settings_.checks && found != watched_.end()) found->second->state.resume(backend.healthy());
+}
+
 bool Monitor::allChecked() const {
   return std::all_of(watched_.begin(), watched_.end(), [](const auto& one) { return one.second->state.checked(); });
 }

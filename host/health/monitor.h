@@ -74,6 +74,11 @@ class Monitor {
   /// The backends to watch, of which the unresolved ones are left alone. Those watched before go on undisturbed, those
   /// missing are let go of at once, and the first checks of new ones are spread over the next second, or interval.
   void setBackends(const std::vector<std::shared_ptr<Backend>>& backends);
+  /// True where this backend has been checked, here or where it was inherited from.
+  bool checked(const Backend& backend) const;
+  /// Takes what Backend::inheritHealth has set for what its checks have found so far. Nothing where it is not checked at
+  /// all.
+  void resume(const Backend& backend);
   /// True where each backend has had its first check.
   bool allChecked() const;
   /// Cancels all checks and lets go of checker and backends, for good. Also where the loop has stopped.

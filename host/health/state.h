@@ -44,6 +44,12 @@ class State {
     level_ = was_up ? top_ : 0;
   }
 
+  /// Goes on from what another one had come to: surely up or surely down, and checked.
+  void resume(bool up) noexcept {
+    level_ = up ? top_ : 0;
+    checked_ = true;
+  }
+
   bool up() const noexcept { return level_ >= rise_; }
   /// On its way from one side to the other, with part of the checks that take it there.
   bool changing() const noexcept { return level_ != 0 && level_ != top_; }

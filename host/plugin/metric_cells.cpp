@@ -33,8 +33,18 @@ lemonade_status_t MetricCells::find(std::string_view plugin, std::uint32_t type,
   const auto own = std::count_if(metrics_.begin(), metrics_.end(), [&](const Metric& m) { return m.plugin == plugin; });
   if (own >= kMostPerPlugin) return LEMONADE_ERROR_LIMIT;
   auto& metric = metrics_.emplace_back(Metric{std::string(plugin), std::string(name), std::string(help), type, {}});
+  if (const auto known = inherited_.find({metric.plugin, metric.name}); counter && known != inherited_.end())
+    metric.inherited = known->second;
   *cell = &metric.cell;
   return LEMONADE_OK;
+}
+
+void MetricCells::inherit(const std::string& plugin, const std::string& name, std::int64_t value) {
+  const std::lock_guard lock(mutex_);
+  inherited_[{plugin, name}] = value;
+  for (auto& metric : metrics_)
+    if (metric.type == LEMONADE_METRIC_COUNTER && metric.name == name && metric.plugin == plugin)
+      metric.inherited = value;
 }
 
 void MetricCells::forEach(const std::function<void(const Metric&)>& visit) const {

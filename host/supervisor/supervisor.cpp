@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/seconds.h"
+#include "supervisor/link.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -13,6 +14,7 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <system_error>
 #include <utility>
 
 namespace lemonade::supervisor {
@@ -147,7 +149,7 @@ void Supervisor::pass(const Child* child, int signal) const {
 
 // ---- upgrading -----------------------------------------------------------------------------------------------------
 
-void Supervisor::upgrade(bool back) {
+void Supervisor::upgrade(bool back) try {
   if (stopping_) return failUpgrade("the balancer is stopping");
   if (next_ != nullptr) return failUpgrade("another one is under way");
   if (current_ == nullptr || !current_->ready) return failUpgrade("the balancer is not ready");
@@ -155,10 +157,18 @@ void Supervisor::upgrade(bool back) {
     return failUpgrade("there was no upgrade that could be rolled back since the supervisor started");
   Program program = back ? *before_ : Program{path_, nullptr, program_.arguments};
   log::info("supervisor", back ? "rolling back" : "upgrading", {{"pid", current_->pid}, {"program", program.path}});
-  auto started = Child::start(std::move(program), current_->held, kept_);
+  // What they have to say to each other is none of the supervisor's business.
+  auto [before, after] = makeChannel();
+  Sockets kept = kept_;
+  kept.push_back(std::make_shared<const Socket>(kPredecessorName, std::move(after)));
+  auto started = Child::start(std::move(program), current_->held, kept);
   if (!started) return failUpgrade(started.error().message);
   next_ = std::move(started).value();
+  const int channel[] = {before.get()};
+  (void)send(current_->channel.get(), kHandOver, {}, channel);
   upgrade_until_ns_ = nowNs() + kUpgradeLimit;
+} catch (const std::system_error& e) {
+  failUpgrade(e.what());  // for want of descriptors
 }
 
 void Supervisor::failUpgrade(const std::string& why) {
