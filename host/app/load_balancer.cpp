@@ -5,6 +5,7 @@
 #include "app/load_balancer.h"
 
 #include "app/metrics_sources.h"
+#include "app/nanoseconds.h"
 #include "app/own_listeners.h"
 #include "base/log.h"
 #include "base/seconds.h"
@@ -29,8 +30,6 @@ constexpr int kRampSteps = 20;
 constexpr Duration kShortestRampStep = 100ms;
 constexpr Duration kPublishAgain = 20ms;
 constexpr Duration kStartMargin = 10s;
-
-std::uint64_t ns(Duration duration) { return static_cast<std::uint64_t>(duration.count()); }
 
 Duration until(std::uint64_t deadline_ns) {
   const std::uint64_t now = nowNs();

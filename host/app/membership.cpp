@@ -2,6 +2,7 @@
 #include "app/membership.h"
 
 #include "app/configured_backend.h"
+#include "app/nanoseconds.h"
 #include "base/log.h"
 #include "config/host_port.h"
 
@@ -16,8 +17,6 @@ constexpr Duration kNeverResolvedInterval = 1s;
 constexpr Duration kAnswerLost = 60s;  // such as for want of memory; a lookup takes far less
 
 bool isNumeric(const std::string& host) { return Address::parse(host, 0).has_value(); }
-
-std::uint64_t ns(Duration duration) { return static_cast<std::uint64_t>(duration.count()); }
 
 }  // namespace
 

@@ -29,11 +29,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kLook = 100ms;
-constexpr auto kLimit = 75s;  // the supervisor gives the new process less
+constexpr auto kAskAgain = 100ms;
+constexpr auto kPatience = 75s;  // the supervisor gives the new process less
 
 /// What the status says of who runs.
-struct Sight {
+struct Seen {
   int pid = 0;
   int supervisor = 0;  ///< 0: none
   std::string version;
@@ -41,14 +41,14 @@ struct Sight {
   std::string last_failure;
 };
 
-Sight look(const Poco::Net::SocketAddress& admin) {
+Seen look(const Poco::Net::SocketAddress& admin) {
   Poco::Net::HTTPClientSession session(admin);
   session.setTimeout(Poco::Timespan(5, 0));
   Poco::Net::HTTPRequest request("GET", "/api/v1/status", Poco::Net::HTTPRequest::HTTP_1_1);
   session.sendRequest(request);
   Poco::Net::HTTPResponse response;
   const auto status = Poco::JSON::Parser().parse(session.receiveResponse(response)).extract<Poco::JSON::Object::Ptr>();
-  Sight sight;
+  Seen sight;
   sight.pid = status->getValue<int>("pid");
   sight.version = status->getValue<std::string>("version");
   if (const auto supervisor = status->getObject("supervisor")) {
@@ -72,7 +72,7 @@ int fail(const std::string& why) {
 }
 
 int askAndWait(const Poco::Net::SocketAddress& admin, bool rollback) {
-  const Sight before = look(admin);
+  const Seen before = look(admin);
   if (before.supervisor == 0)
     return fail("the balancer runs without a supervisor; set runtime.supervisor to \"on\" and start it anew");
   sigval value{};
@@ -80,10 +80,10 @@ int askAndWait(const Poco::Net::SocketAddress& admin, bool rollback) {
   if (::sigqueue(before.supervisor, SIGUSR2, value) != 0)
     return fail("cannot signal the supervisor, process " + std::to_string(before.supervisor) + ": " +
                 std::strerror(errno) + "; run this as root or as the user of the balancer");
-  const auto until = std::chrono::steady_clock::now() + kLimit;
+  const auto until = std::chrono::steady_clock::now() + kPatience;
   while (std::chrono::steady_clock::now() < until) {
-    std::this_thread::sleep_for(kLook);
-    const Sight now = look(admin);
+    std::this_thread::sleep_for(kAskAgain);
+    const Seen now = look(admin);
     if (now.pid != before.pid) {
       std::cout << "upgraded: version " << before.version << ", process " << before.pid << " -> version " << now.version
                 << ", process " << now.pid << "\n";
@@ -92,7 +92,7 @@ int askAndWait(const Poco::Net::SocketAddress& admin, bool rollback) {
     if (now.failures != before.failures)
       return fail(now.last_failure + "; the balancer goes on as before, its log says more");
   }
-  return fail("nothing came of it within " + std::to_string(kLimit / 1s) + " s; look at the log");
+  return fail("nothing came of it within " + std::to_string(kPatience / 1s) + " s; look at the log");
 }
 
 }  // namespace

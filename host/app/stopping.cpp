@@ -2,6 +2,7 @@
 //
 // What a signal begins: a grace, in which those in front learn that they shall send nobody here, and the drain.
 #include "app/load_balancer.h"
+#include "app/nanoseconds.h"
 #include "app/signals.h"
 #include "base/log.h"
 #include "base/seconds.h"
@@ -20,8 +21,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kStopMargin = 5s;
-
-std::uint64_t ns(Duration duration) { return static_cast<std::uint64_t>(duration.count()); }
 
 }  // namespace
 

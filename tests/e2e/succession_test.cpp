@@ -180,6 +180,7 @@ TEST_CASE("An upgrade needs no grace", "[upgrade]") {
   balancer.process().waitForLog("INFO app: stopped");
   CHECK(balancer.ask() == "a");
   balancer.process().signal(SIGTERM);
+  balancer.process().waitForLog("/readyz answers 503");
   balancer.process().signal(SIGTERM);
   CHECK(balancer.process().wait() == 0);
 }
