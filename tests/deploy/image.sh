@@ -272,7 +272,8 @@ room_playsPod() {
   kubectl kustomize "$SOURCE/config/kubernetes/overlays/plugins" >"$WORK/pod.yaml" ||
     skip "kubectl 1.21 or newer is needed to put overlays together"
   # Left alone, podman 4.3 removes an init container that has ended, and fails where it is not quite gone.
-  sed -i '/^kind: Deployment$/{n;s/$/\n  annotations: {io.podman.annotations.init.container.type: always}/}' "$WORK/pod.yaml"
+  sed -i '/^kind: Deployment$/{n;s/$/\n  annotations: {io.podman.annotations.init.container.type: always}/}' \
+    "$WORK/pod.yaml"
   atEnd removeContainers
   podman network exists kube || podman network create kube >/dev/null
   podman run --detach --name backend --network kube lemonade-lb:latest \

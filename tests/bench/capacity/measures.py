@@ -4,10 +4,11 @@ do not read."""
 import contextlib
 import pathlib
 import re
+import resource
 import socket
 import time
 
-from processes import anonymous_bytes
+from processes import anonymous_bytes, family
 from speed import measures
 
 LARGE = b"GET /3 HTTP/1.1\r\nHost: x\r\n\r\n"  # 100 MiB
@@ -43,8 +44,9 @@ def slow(target, count, seconds):
 
 
 def resident_bytes(pid):
-    status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return int(re.search(r"^VmRSS:\s+(\d+)", status, re.MULTILINE)[1]) * 1024
+    """Of the balancer and its supervisor; what both map counts twice."""
+    pages = (pathlib.Path(f"/proc/{one}/statm").read_text().split()[1] for one in family(pid))
+    return sum(map(int, pages)) * resource.getpagesize()
 
 
 def _now(target):
