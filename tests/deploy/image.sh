@@ -24,9 +24,13 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 [network]
 network_backend = "netavark"
+network_config_dir = "$WORK/networks"
 END
-  mkdir -p "$TMPDIR"
+  mkdir -p "$TMPDIR" "$WORK/networks"
 }
+
+# What the engine keeps while it runs vanishes with the mounts of the step.
+ownState() { mount -t tmpfs tmpfs /run; mount -t tmpfs tmpfs /dev/shm; }
 
 # sizeOf IMAGE: in bytes.
 sizeOf() { podman image inspect --format '{{.Size}}' "$1"; }
@@ -39,7 +43,7 @@ imports() { tar -C "$2" -c . | podman import - "$1" >/dev/null; }
 
 room_builds() {
   local above
-  mount -t tmpfs tmpfs /run
+  ownState
   configureEngine runc
   debianRoot
   podman image exists debian:bookworm-slim || imports debian:bookworm-slim "$debian_root"
@@ -67,7 +71,7 @@ builds() {
 engine() {
   local runtime
   need podman iptables
-  mount -t tmpfs tmpfs /run
+  ownState
   ip link set lo up
   for runtime in crun runc; do
     configureEngine $runtime
