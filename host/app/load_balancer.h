@@ -114,6 +114,8 @@ class LoadBalancer {
   /// How long a stop that begins now goes on to accept clients.
   Duration grace() const;
   void beginDrain();
+  /// No session is left here.
+  void endAfterPredecessor();
   void endDrain();
   /// Stops as by a signal, but without a grace; ends one that is under way.
   void leaveNow();
@@ -186,6 +188,7 @@ class LoadBalancer {
   std::atomic<Stage> stage_{Stage::kRunning};
   bool cleared_ = false;                  // control thread: the pool has no strategy any more
   bool gave_way_ = false;                 // control thread: another process listens on the same sockets
+  bool left_ = false;                     // control thread: the drain is over, no session is left
   bool orphaned_ = false;                 // control thread: the supervisor has died
   bool serving_ = false;                  // control thread: clients are accepted
   ControlLoop::TimerId awaiting_ = 0;     // control thread: until then at most first checks are waited for

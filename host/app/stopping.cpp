@@ -74,11 +74,17 @@ void LoadBalancer::beginDrain() {
   });
   proxy_.drain(proxy::drainTime(patience), [this] {
     try {
-      loop_.post([this] { endDrain(); });
+      loop_.post([this] { endAfterPredecessor(); });
     } catch (const std::bad_alloc&) {
       // Then the drain ends by its timer.
     }
   });
+}
+
+// What a process before this one still counts reaches the one that follows through this one only.
+void LoadBalancer::endAfterPredecessor() {
+  left_ = true;
+  if (!gave_way_ || !predecessor_) endDrain();
 }
 
 void LoadBalancer::endDrain() {

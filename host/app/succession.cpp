@@ -62,7 +62,9 @@ void LoadBalancer::hearPredecessor() {
       case supervisor::Received::kEnd:
         loop_.unwatch(predecessor_.get());
         predecessor_.reset();
-        return heritage_.end();
+        heritage_.end();
+        if (left_) endDrain();
+        return;
       case supervisor::Received::kMessage:
         if (const auto handover = handoverIn(message)) heritage_.update(*handover.value(), *pool_.backends());
     }

@@ -54,7 +54,7 @@ bool send(int channel, std::string_view what, std::string_view about, std::span<
     rights->cmsg_len = CMSG_LEN(size);
     std::memcpy(CMSG_DATA(rights), descriptors.data(), size);
   }
-  return ::sendmsg(channel, &header, MSG_NOSIGNAL) >= 0;
+  return ::sendmsg(channel, &header, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
 }
 
 Received receive(int channel, Message& message) {
@@ -66,7 +66,7 @@ Received receive(int channel, Message& message) {
   header.msg_iovlen = 1;
   header.msg_control = control.data();
   header.msg_controllen = control.size();
-  const ssize_t size = ::recvmsg(channel, &header, MSG_CMSG_CLOEXEC);
+  const ssize_t size = ::recvmsg(channel, &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return Received::kNothing;
   if (size <= 0) return Received::kEnd;
   message = {};
