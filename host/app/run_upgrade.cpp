@@ -18,6 +18,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <fstream>
 #include <iostream>
 #include <stdexcept>
 #include <string>
@@ -71,10 +72,20 @@ int fail(const std::string& why) {
   return kRuntimeError;
 }
 
+/// Whoever answers may be another program, or a balancer in a container whose process ids are others than here.
+bool isLemonade(int pid) {
+  std::string name;
+  return static_cast<bool>(std::getline(std::ifstream("/proc/" + std::to_string(pid) + "/comm"), name)) &&
+         name == "lemonade";
+}
+
 int askAndWait(const Poco::Net::SocketAddress& admin, bool rollback) {
   const Seen before = look(admin);
   if (before.supervisor == 0)
     return fail("the balancer runs without a supervisor; set runtime.supervisor to \"on\" and start it anew");
+  if (!isLemonade(before.supervisor))
+    return fail("who answers at " + admin.toString() + " names process " + std::to_string(before.supervisor) +
+                " as its supervisor, which is none here; run this where the balancer runs");
   sigval value{};
   value.sival_int = rollback ? supervisor::kRollBack : 0;
   if (::sigqueue(before.supervisor, SIGUSR2, value) != 0)

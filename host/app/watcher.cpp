@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 
+#include <new>
 #include <utility>
 
 namespace lemonade::app {
@@ -21,6 +22,11 @@ constexpr const char* kBusy =
 
 constexpr const char* kPluginsHang =
     "nothing is reloaded while a plugin directory cannot be read: its file system does not answer";
+
+/// Without a word where there is no memory for it.
+Reloaded withoutReloading(const char* why) noexcept try { return {false, {why}}; } catch (const std::bad_alloc&) {
+  return {};
+}
 
 void tell(const std::vector<Watcher::Heard>& all, const Reloaded& reloaded) noexcept {
   for (const auto& heard : all) try {
@@ -182,7 +188,7 @@ Reloaded Watcher::answerTo(const std::optional<std::string>& request) noexcept {
     return reloadWhereChanged(request);
   } catch (const std::exception& e) {
     log::error("config", "cannot look whether there is anything to reload", {{"error", e.what()}});
-    return {false, {e.what()}};
+    return withoutReloading(e.what());
   }
 }
 

@@ -174,6 +174,21 @@ TEST_CASE("lemonade upgrade says where there is no supervisor and no balancer", 
   CHECK_THAT(outcome.err, Catch::Contains("no balancer answers at " + nobody.address()));
 }
 
+TEST_CASE("lemonade upgrade signals no process but a balancer's", "[upgrade]") {
+  Process bystander({"sleep", "60"});
+  const std::string status = R"({"pid": 1, "version": "0", "supervisor": {"pid": )" + std::to_string(bystander.pid()) +
+                             R"(, "failed_upgrades": 0, "last_failure": ""}})";
+  Server liar([&](Socket& client) {
+    while (client.receiveLine() != "\r") {
+    }
+    client.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(status.size()) + "\r\n\r\n" + status);
+  });
+  const auto outcome = run(lemonade({"upgrade"}), {{"LEMONADE_LB_ADMIN_ADDRESS", liar.address()}});
+  CHECK(outcome.code == 2);
+  CHECK_THAT(outcome.err, Catch::Contains("run this where the balancer runs"));
+  CHECK(bystander.wait(0ms) == std::nullopt);
+}
+
 TEST_CASE("What a reload cannot change changes by an upgrade", "[upgrade]") {
   Server server(named("a"));
   const auto config = [&](const char* relay) {
