@@ -97,6 +97,14 @@ void describe(Archive& archive, PluginTotal& total) {
 }
 
 template <class Archive>
+void describe(Archive& archive, SinkTotal& total) {
+  archive("sink", total.sink);
+  archive("dropped_series", total.losses.dropped_series);
+  archive("dropped_health_events", total.losses.dropped_health_events);
+  archive("errors", total.losses.errors);
+}
+
+template <class Archive>
 void describe(Archive& archive, Target& target) {
   archive("host", target.host);
   archive("port", target.port);
@@ -129,6 +137,7 @@ void describe(Archive& archive, Handover& handover) {
   archive("sessions", handover.sessions);
   archive("totals", handover.totals);
   archive("plugin_totals", handover.plugin_totals);
+  archive("sink_totals", handover.sink_totals);
   archive("backends", handover.backends);
   archive("names", handover.names);
   archive("strategy", handover.strategy);

@@ -14,6 +14,7 @@
 #include "balance/strategy.h"
 #include "base/result.h"
 #include "health/ejector.h"
+#include "metrics/sink.h"
 
 #include <cstdint>
 #include <memory>
@@ -92,6 +93,12 @@ struct PluginTotal {
   std::int64_t value = 0;
 };
 
+/// What was lost at a sink.
+struct SinkTotal {
+  std::string sink{};
+  metrics::SinkLosses losses{};
+};
+
 /// What a configured name leads to.
 struct KnownName {
   std::string name{};
@@ -105,6 +112,7 @@ struct Handover {
   std::uint64_t sessions = 0;   ///< which these still have
   ProcessTotals totals{};
   std::vector<PluginTotal> plugin_totals{};
+  std::vector<SinkTotal> sink_totals{};
   std::vector<BackendState> backends{};
   std::vector<KnownName> names{};
   std::string strategy{};  ///< its id

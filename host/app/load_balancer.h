@@ -96,6 +96,7 @@ class LoadBalancer {
   void takePlace();
   void useKnownNames(const Handover& handover);
   void hearPredecessor();
+  void inheritLosses(const Handover& handover);
   void adoptBackends(const View::Backends& backends);
   Result<std::shared_ptr<Strategy>> withHandedState(std::shared_ptr<Strategy> made, const config::PluginChoice& choice);
   void handOver(Fd channel);

@@ -38,7 +38,10 @@ void LoadBalancer::takePlace() {
                  {{"reason", asked.error().message}});
   if (handover != nullptr) useKnownNames(*handover);
   loop_.run([&] {
-    if (handover != nullptr) handed_state_ = std::move(handover->strategy_state);
+    if (handover != nullptr) {
+      handed_state_ = std::move(handover->strategy_state);
+      inheritLosses(*handover);
+    }
     heritage_.begin(std::move(handover));
   });
 }
@@ -66,8 +69,15 @@ void LoadBalancer::hearPredecessor() {
         if (left_) endDrain();
         return;
       case supervisor::Received::kMessage:
-        if (const auto handover = handoverIn(message)) heritage_.update(*handover.value(), *pool_.backends());
+        if (const auto handover = handoverIn(message)) {
+          inheritLosses(*handover.value());
+          heritage_.update(*handover.value(), *pool_.backends());
+        }
     }
+}
+
+void LoadBalancer::inheritLosses(const Handover& handover) {
+  for (const auto& total : handover.sink_totals) publisher_.inherit(total.sink, total.losses);
 }
 
 void LoadBalancer::adoptBackends(const View::Backends& backends) {
@@ -124,6 +134,7 @@ void LoadBalancer::tellSuccessor() {
   workshop_.cells.forEach([&](const auto& metric) {
     if (metric.type == LEMONADE_METRIC_COUNTER) handover.plugin_totals.push_back({metric.plugin, metric.name, metric.value()});
   });
+  for (const auto& [sink, losses] : publisher_.losses()) handover.sink_totals.push_back({sink, losses});
   for (const auto& backend : *pool_.backends()) handover.backends.push_back(stateOf(*backend, monitor_, ejector_));
   if (!gave_way_ && pool_.strategy() != nullptr) {
     for (auto& [name, targets] : membership_.names()) handover.names.push_back({name, targets});

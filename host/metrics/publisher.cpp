@@ -150,6 +150,20 @@ void Publisher::push() const noexcept try {
   log::error("metrics", "a snapshot is left out", {{"reason", e.what()}});
 }
 
+std::map<std::string, SinkLosses> Publisher::losses() const {
+  std::map<std::string, SinkLosses> losses;
+  for (const auto& [sink, counters] : counters_) losses.emplace(sink, counters->total());
+  return losses;
+}
+
+void Publisher::inherit(const std::string& sink, const SinkLosses& losses) {
+  auto& counters = counters_[sink];
+  if (!counters) counters = std::make_shared<SinkCounters>();
+  counters->inherited_series = losses.dropped_series;
+  counters->inherited_health_events = losses.dropped_health_events;
+  counters->inherited_errors = losses.errors;
+}
+
 void Publisher::addOwnFamilies(SnapshotBuilder& builder) const {
   auto dropped = builder.counter("lemonade_metrics_dropped_total",
                                  "Series of snapshots that a metrics sink was too slow to take.");
@@ -159,9 +173,10 @@ void Publisher::addOwnFamilies(SnapshotBuilder& builder) const {
       builder.counter("lemonade_sink_errors_total", "Snapshots that a metrics sink failed to push or render.");
   for (const auto& sink : sinks()) {
     const auto labels = builder.labels({{"sink", sink->id()}});
-    dropped.add(labels, static_cast<double>(sink->counters().dropped_series));
-    events.add(labels, static_cast<double>(sink->counters().dropped_health_events));
-    errors.add(labels, static_cast<double>(sink->counters().errors));
+    const auto total = sink->counters().total();
+    dropped.add(labels, static_cast<double>(total.dropped_series));
+    events.add(labels, static_cast<double>(total.dropped_health_events));
+    errors.add(labels, static_cast<double>(total.errors));
   }
 }
 

@@ -33,6 +33,10 @@ class Publisher {
   void configure(const SinkLimits& limits, std::vector<SinkHandle> sinks);
   /// Queues an event for every sink that hears of health. Never blocks.
   void healthEvent(const HealthEvent& event);
+  /// What was lost at each sink, by id.
+  std::map<std::string, SinkLosses> losses() const;
+  /// That much of it was lost in processes before this one.
+  void inherit(const std::string& sink, const SinkLosses& losses);
   /// Pushes a last snapshot and gives the sinks `grace` to take what is queued; then they are destroyed here, and
   /// nothing is delivered afterwards. Returns false where a sink still hangs: it is left behind with its thread, which
   /// the log says, and the process must end with _exit, before that thread finds statics destroyed.

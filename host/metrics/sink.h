@@ -52,11 +52,27 @@ struct SinkLimits {
   std::uint32_t health_cap = 1'000;    ///< health events waiting
 };
 
-/// What was lost at a sink, by id: goes on when the sink is replaced. Any thread.
+/// What was lost at a sink, in this process and those before it.
+struct SinkLosses {
+  std::uint64_t dropped_series = 0;
+  std::uint64_t dropped_health_events = 0;
+  std::uint64_t errors = 0;
+};
+
+/// What is lost at a sink, by id: goes on when the sink is replaced. Any thread.
 struct SinkCounters {
   std::atomic<std::uint64_t> dropped_series{0};
   std::atomic<std::uint64_t> dropped_health_events{0};
   std::atomic<std::uint64_t> errors{0};
+  // In processes before this one.
+  std::atomic<std::uint64_t> inherited_series{0};
+  std::atomic<std::uint64_t> inherited_health_events{0};
+  std::atomic<std::uint64_t> inherited_errors{0};
+
+  SinkLosses total() const noexcept {
+    return {dropped_series + inherited_series, dropped_health_events + inherited_health_events,
+            errors + inherited_errors};
+  }
 };
 
 /// Takes instances that are no longer called to the control thread, to be destroyed there. After close() instances are

@@ -300,13 +300,16 @@ TEST_CASE("A predecessor that says nothing costs what it knew and nothing else",
 
 TEST_CASE("What a predecessor tells of others, or in other words, is skipped", "[upgrade][succession]") {
   Server server(named("a"));
-  const std::string told = R"({"format":"lemonade-handover/1","accepting":false,"news":[1],
+  const std::string told =
+      R"({"format":"lemonade-handover/1","accepting":false,"news":[1],
+      "sink_totals":[{"sink":"prometheus","errors":9},{"sink":"other","errors":1}],
       "totals":{"proxy":{"accepted":5,"unheard":7}},"backends":[{"identity":1,"totals":{"sessions":1}}]})";
   const Predecessor predecessor(told);
   Balancer balancer(Config().backend("a", server.address()), {}, predecessor.wrapper());
   CHECK(balancer.ask() == "a");
   CHECK(balancer.metric("lemonade_proxy_accepted_total") == 6);
   CHECK(balancer.metric("lemonade_backend_sessions_total") == 1);
+  CHECK(balancer.metric("lemonade_sink_errors_total") == 9);
   predecessor.tell("garbage");
   predecessor.tell(std::string(told).replace(told.find(":5"), 2, ":6"));
   CHECK(eventually([&] { return balancer.metric("lemonade_proxy_accepted_total") == 7; }));

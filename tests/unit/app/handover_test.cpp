@@ -39,6 +39,7 @@ std::unique_ptr<Handover> example() {
   handover->totals.checks.set(std::numeric_limits<std::uint64_t>::max());
   handover->totals.upgrades.set(4);
   handover->plugin_totals.push_back({"com.example.p", "served_total", -5});
+  handover->sink_totals.push_back({"log", {11, 12, 13}});
   auto& state = handover->backends.emplace_back();
   state.identity = 0xFFFF'FFFF'FFFF'FFF1;
   state.checked = true;
@@ -94,6 +95,9 @@ TEST_CASE("A handover that is written and read is the same", "[app]") {
   CHECK_FALSE(after.accepting);
   CHECK(after.totals.checks.value() == std::numeric_limits<std::uint64_t>::max());
   CHECK(after.totals.proxy.drain_closed.value() == before->totals.proxy.drain_closed.value());
+  REQUIRE(after.sink_totals.size() == 1);
+  CHECK(after.sink_totals[0].sink == "log");
+  CHECK(after.sink_totals[0].losses.dropped_health_events == 12);
   REQUIRE(after.backends.size() == 1);
   CHECK(after.backends[0].identity == 0xFFFF'FFFF'FFFF'FFF1);
   CHECK(after.backends[0].reason == before->backends[0].reason);
