@@ -29,7 +29,8 @@ constexpr std::uint64_t kLongestPause = 30 * kSecond;
 sigset_t ours() {
   sigset_t set;
   ::sigemptyset(&set);
-  for (const int signal : {SIGTERM, SIGINT, SIGQUIT, SIGABRT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD}) ::sigaddset(&set, signal);
+  for (const int signal : {SIGTERM, SIGINT, SIGQUIT, SIGABRT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD})
+    ::sigaddset(&set, signal);
   return set;
 }
 
@@ -76,9 +77,7 @@ int Supervisor::run() {
 
 void Supervisor::wait() {
   std::vector<pollfd> entries{{signals_.get(), POLLIN, 0}};
-  std::vector<Child*> children{current_.get(), next_.get()};
-  for (const auto& child : draining_) children.push_back(child.get());
-  std::erase(children, nullptr);
+  const auto children = all();
   for (const Child* child : children) entries.push_back({child->channel.get(), POLLIN, 0});
   std::uint64_t due = next_ != nullptr ? upgrade_until_ns_ : 0;
   if (start_at_ns_ != 0 && (due == 0 || start_at_ns_ < due)) due = start_at_ns_;
@@ -134,13 +133,18 @@ void Supervisor::stop(int signal) {
 // A service manager's watchdog: it is the child that stands still, and its core that somebody will want to see.
 void Supervisor::abort() {
   stopping_ = true;
-  std::vector<const Child*> children{current_.get(), next_.get()};
-  for (const auto& child : draining_) children.push_back(child.get());
-  for (const Child* child : children) {
+  for (const Child* child : all()) {
     pass(child, SIGABRT);
     pass(child, SIGCONT);  // or one that is stopped would not end
   }
   if (current_ == nullptr) status_ = SIGABRT;
+}
+
+std::vector<Child*> Supervisor::all() const {
+  std::vector<Child*> children{current_.get(), next_.get()};
+  for (const auto& child : draining_) children.push_back(child.get());
+  std::erase(children, nullptr);
+  return children;
 }
 
 void Supervisor::pass(const Child* child, int signal) const {
@@ -218,8 +222,8 @@ void Supervisor::reap() {
       if (is(*one)) {
         const auto child = std::move(*one);
         if (child->channel) hear(*child);
-        one == &next_&& current_ != nullptr ? failUpgrade(child->failure.empty() ? endingOf(status) : child->failure)
-                                            : handleEnd(*child, status);
+        const bool upgrading = one == &next_ && current_ != nullptr;
+        upgrading ? failUpgrade(child->failure.empty() ? endingOf(status) : child->failure) : handleEnd(*child, status);
       }
     std::erase_if(draining_, is);
   }
@@ -252,15 +256,9 @@ void Supervisor::restart(const std::string& how, const Child& dead) {
 void Supervisor::startAgain() {
   start_at_ns_ = 0;
   auto started = Child::start(program_, held_, kept_);
-  if (started) {
-    current_ = std::move(started).value();
-    return;
-  }
+  if (started) return void(current_ = std::move(started).value());
   log::error("supervisor", "cannot start the balancer", {{"reason", started.error().message}});
-  if (!was_ready_) {
-    status_ = 2 << 8;  // as wait(2) would say of exit code 2
-    return;
-  }
+  if (!was_ready_) return void(status_ = 2 << 8);  // as wait(2) says exit code 2
   pause_ns_ = std::clamp(2 * pause_ns_, kSecond, kLongestPause);
   start_at_ns_ = nowNs() + pause_ns_;
 }

@@ -45,6 +45,7 @@ class Supervisor {
   void handleEnd(const Child& child, int status);
   void restart(const std::string& how, const Child& dead);
   void startAgain();
+  std::vector<Child*> all() const;
   void pass(const Child* child, int signal) const;
 
   const std::string path_;
