@@ -132,7 +132,8 @@ void LoadBalancer::serve() {
             {{"backends", pool_.backends()->size()},
              {"eligible", pool_.eligibleCount()},
              {"strategy", config_.strategy.id},
-             {"workers", proxy_.serving()}});
+             {"workers", proxy_.serving()},
+             {"pid", ::getpid()}});
   control_pulse_.begin();
   service_manager_.ready({[this] { return summary(); }, [this](auto now_ns) { return standing(now_ns); }});
 }
@@ -318,7 +319,7 @@ bool LoadBalancer::stop() {
     cleared_ = true;
     clean = answered && pushed;
   });
-  log::info("app", "stopped");
+  log::info("app", "stopped", {{"pid", ::getpid()}});
   return clean;
 }
 
