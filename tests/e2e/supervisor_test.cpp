@@ -160,8 +160,7 @@ TEST_CASE("A listener that a reload drops is let go of by the supervisor", "[sup
   CHECK(balancer.ask() == "a");
 }
 
-TEST_CASE("No supervisor stands between where the configuration turns it off or sockets were handed over",
-          "[supervisor]") {
+TEST_CASE("No supervisor stands between where the configuration turns it off", "[supervisor]") {
   Server server(named("a"));
   Balancer balancer(Config().set("runtime.supervisor", "off").backend("a", server.address()), kSupervised);
   CHECK(servingPid(balancer) == balancer.process().pid());

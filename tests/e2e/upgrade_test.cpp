@@ -206,8 +206,7 @@ TEST_CASE("What a reload cannot change changes by an upgrade", "[upgrade]") {
   CHECK(balancer.ask() == "a");
 }
 
-TEST_CASE("A program that cannot be executed, or ends, or says nothing fails an upgrade and changes nothing",
-          "[upgrade]") {
+TEST_CASE("A program that cannot be executed or ends at once fails an upgrade and changes nothing", "[upgrade]") {
   Server server(named("a"));
   const Installation place;
   const auto file = place.write(supervised().backend("a", server.address()));
