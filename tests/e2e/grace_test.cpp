@@ -26,16 +26,6 @@ Config graceful(int grace_millis, bool supervisor = false) {
       .set("runtime.supervisor", supervisor ? "on" : "off");
 }
 
-/// Nor does anybody hold the socket, so that a client would wait there.
-bool nobodyListens(const std::string& address) {
-  try {
-    (void)Socket::connect(address);
-    return false;
-  } catch (const ResetError&) {
-    return true;
-  }
-}
-
 void isAnswered(Socket& client, const std::string& text = "hello") {
   client.send(text);
   CHECK(client.receive(text.size()) == text);
@@ -87,7 +77,7 @@ TEST_CASE("When the grace of a stop is over nobody listens and live connections 
   balancer.process().signal(SIGTERM);
   balancer.process().waitForLog("the grace is over, no client is accepted any more");
   CHECK(watch.elapsed() >= std::chrono::milliseconds(kShort));
-  CHECK(eventually([&] { return nobodyListens(address); }));
+  CHECK(eventually([&] { return isRefused(address); }));
   CHECK(balancer.status()->getValue<std::string>("state") == "draining");
   CHECK(balancer.admin("/readyz").body == "draining\n");
   isAnswered(client);
@@ -207,7 +197,7 @@ TEST_CASE("A balancer whose supervisor is killed has no grace, or no more of it"
   }
   shell.signal(SIGKILL);
   CHECK(says("the supervisor has died, stopping"));
-  CHECK(eventually([&] { return nobodyListens(address); }));
+  CHECK(eventually([&] { return isRefused(address); }));
   isAnswered(client);
   client.close();
   CHECK(says("INFO app: stopped"));

@@ -4,6 +4,7 @@
 // it, whatever a predecessor says.
 #include "e2e/reloading.h"
 #include "e2e/supervised.h"
+#include "e2e/visitors.h"
 #include "support/server.h"
 
 #include <sys/mman.h>
@@ -50,39 +51,14 @@ std::string askOnce(Balancer& balancer) {
   return client.receiveLine();
 }
 
-/// Clients that ask and leave, one after the other, until end().
-class Askers {
- public:
-  explicit Askers(std::string address) : address_(std::move(address)) {
-    for (int i = 0; i < 2; ++i) threads_.emplace_back([this] { run(); });
-  }
-  ~Askers() { end(); }
-  void end() {
-    end_ = true;
-    for (auto& thread : threads_)
-      if (thread.joinable()) thread.join();
-  }
-  int answered() const { return answered_; }
-  int failed() const { return failed_; }
-
- private:
-  void run() {
-    while (!end_) try {
-        Socket client = Socket::connect(address_);
-        client.send("hello\n");
-        ++(client.receiveLine() == "a" ? answered_ : failed_);
-        client.finishSending();
-        (void)client.receiveAll();
-      } catch (const std::exception&) {
-        ++failed_;
-      }
-  }
-
-  const std::string address_;
-  std::atomic<bool> end_{false};
-  std::atomic<int> answered_{0}, failed_{0};
-  std::vector<std::thread> threads_;
-};
+/// Asks once and leaves in order.
+bool askAndLeave(Socket& client) {
+  client.send("hello\n");
+  const bool served = client.receiveLine() == "a";
+  client.finishSending();
+  (void)client.receiveAll();
+  return served;
+}
 
 const std::array<std::string, 7> kCounters = {"lemonade_proxy_accepted_total",
                                               "lemonade_backend_sessions_total",
@@ -205,17 +181,17 @@ TEST_CASE("Counters never go back over upgrades under load and are true at the e
   Server server(answers("a"));
   Balancer balancer(supervised().backend("a", server.address()), kSupervised);
   (void)reload(balancer, supervised().set("proxy.retries", 7).backend("a", server.address()));
-  Askers askers(balancer.address());
+  Visitors askers(balancer.address(), askAndLeave);
   Reader reader(balancer);
   for (int i = 0; i < 3; ++i) {
-    const int before = askers.answered();
-    REQUIRE(eventually([&] { return askers.answered() > before + 50; }));
+    const int before = askers.served();
+    REQUIRE(eventually([&] { return askers.served() > before + 50; }));
     (void)upgrade(balancer);
   }
   askers.end();
   CHECK(reader.end() == "");
   CHECK(askers.failed() == 0);
-  const double all = askers.answered();
+  const double all = askers.served();
   for (const auto* name :
        {"lemonade_proxy_accepted_total", "lemonade_backend_sessions_total", "lemonade_backend_exchanges_total",
         "lemonade_backend_exchange_seconds_count", "lemonade_backend_connect_seconds_count",

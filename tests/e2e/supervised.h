@@ -38,12 +38,12 @@ inline pid_t awaitOther(Balancer& balancer, pid_t before) {
 
 inline bool isAlive(pid_t pid) { return ::kill(pid, 0) == 0; }
 
-/// Nobody listens there.
+/// Nobody listens there, nor does anybody hold the socket, so that a client would wait.
 inline bool isRefused(const std::string& address) {
   try {
     (void)Socket::connect(address);
     return false;
-  } catch (const std::exception&) {
+  } catch (const ResetError&) {
     return true;
   }
 }

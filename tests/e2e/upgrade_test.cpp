@@ -3,13 +3,12 @@
 // Upgrades of the running balancer: who is refused, cut or left behind, and what a bad one changes.
 #include "e2e/reloading.h"
 #include "e2e/supervised.h"
+#include "e2e/visitors.h"
 #include "support/server.h"
 
 #include <catch2/catch.hpp>
 
-#include <atomic>
 #include <filesystem>
-#include <thread>
 
 using namespace std::chrono_literals;
 namespace fs = std::filesystem;
@@ -17,36 +16,6 @@ namespace fs = std::filesystem;
 namespace lemonade::test {
 
 namespace {
-
-/// Clients that connect, are greeted and leave, one after the other, until the end of this.
-class Visitors {
- public:
-  Visitors(std::string address, int threads) : address_(std::move(address)) {
-    for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { run(); });
-  }
-  ~Visitors() { end(); }
-  void end() {
-    end_ = true;
-    for (auto& thread : threads_)
-      if (thread.joinable()) thread.join();
-  }
-  int greeted() const { return greeted_; }
-  int failed() const { return failed_; }
-
- private:
-  void run() {
-    while (!end_) try {
-        ++(Socket::connect(address_).receiveLine() == "a" ? greeted_ : failed_);
-      } catch (const std::exception&) {
-        ++failed_;
-      }
-  }
-
-  const std::string address_;
-  std::atomic<bool> end_{false};
-  std::atomic<int> greeted_{0}, failed_{0};
-  std::vector<std::thread> threads_;
-};
 
 /// A program of its own, which can be replaced, with the plugins of the one under test.
 class Installation {
@@ -94,11 +63,11 @@ Outcome upgradeCommand(Balancer& balancer, Arguments more = {}) {
 TEST_CASE("Upgrades under load refuse and cut nobody", "[upgrade]") {
   Server greeter(named("a")), server(echo());
   Balancer balancer(supervised().backend("a", greeter.address()), kSupervised);
-  Visitors visitors(balancer.address(), 2);
+  Visitors visitors(balancer.address(), [](Socket& client) { return client.receiveLine() == "a"; });
   for (int i = 0; i < 3; ++i) {
-    const int before = visitors.greeted();
+    const int before = visitors.served();
     upgrade(balancer);
-    CHECK(eventually([&] { return visitors.greeted() > before + 50; }));
+    CHECK(eventually([&] { return visitors.served() > before + 50; }));
   }
   visitors.end();
   CHECK(visitors.failed() == 0);
