@@ -5,8 +5,8 @@
 #include "base/command_description.h"
 #include "base/standard_descriptors.h"
 
-#include <CLI/CLI.hpp>
 #include <lemonade/plugin.h>
+#include <CLI/CLI.hpp>
 
 #include <optional>
 #include <string>
@@ -23,22 +23,26 @@ void addLoadBalancer(CLI::App& app, LoadBalancerArguments& arguments) {
   command->add_flag("--validate", arguments.validate, "Check configuration, plugins and their options, then exit");
   command->add_option("--plugin-dir", arguments.plugin_dirs, "Directory of plugins, searched first; may be repeated")
       ->type_name("DIR");
-  command->footer("Environment: LEMONADE_LB_*, LEMONADE_LOG, LEMONADE_LOG_FORMAT; see lemonade.toml(5).\n"
-                  "Signals: SIGTERM, SIGINT and SIGQUIT drain and exit, a second one exits at once; SIGHUP reloads;\n"
-                  "SIGUSR2 upgrades.\n"
-                  "Exit codes: 0 success and graceful stop, 1 configuration error, 2 runtime error.");
+  command->footer(
+      "Environment: LEMONADE_LB_*, LEMONADE_LOG, LEMONADE_LOG_FORMAT; see lemonade.toml(5).\n"
+      "Signals: SIGTERM, SIGINT and SIGQUIT drain and exit, a second one exits at once; SIGHUP reloads;\n"
+      "SIGUSR2 upgrades.\n"
+      "Exit codes: 0 success and graceful stop, 1 configuration error, 2 runtime error.");
 }
 
 void addUpgrade(CLI::App& app, UpgradeArguments& arguments) {
   auto* command = app.add_subcommand("upgrade", "Replace the running balancer by the program that is installed now");
-  command->add_option("--config", arguments.config, "Configuration file of the running balancer; without it the admin listener is\n"
-                     "that of the environment, or 127.0.0.1:9090")
+  command
+      ->add_option("--config", arguments.config,
+                   "Configuration file of the running balancer; without it the admin listener is\n"
+                   "that of the environment, or 127.0.0.1:9090")
       ->type_name("FILE");
   command->add_flag("--rollback", arguments.rollback, "Go back to the program that ran before the last upgrade");
-  command->footer("The new process takes over the listening sockets; the one before drains. Where the new one does not\n"
-                  "start, the one before goes on. Needs the admin listener and the supervisor; without the former send\n"
-                  "SIGUSR2 to the supervisor and look at the log.\n"
-                  "Exit codes: 0 upgraded, 1 configuration error, 2 the running balancer stays.");
+  command->footer(
+      "The new process takes over the listening sockets; the one before drains. Where the new one does not\n"
+      "start, the one before goes on. Needs the admin listener and the supervisor; without the former send\n"
+      "SIGUSR2 to the supervisor and look at the log.\n"
+      "Exit codes: 0 upgraded, 1 configuration error, 2 the running balancer stays.");
 }
 
 void addWorker(CLI::App& app, WorkerArguments& arguments) {
@@ -47,8 +51,9 @@ void addWorker(CLI::App& app, WorkerArguments& arguments) {
   command->add_option("--address", arguments.address, "Where to listen, such as 127.0.0.1:8081")->type_name("A");
   command->add_option("--name", arguments.name, "The name in its answers")->type_name("N");
   command->add_option("--delay", arguments.delay, "How long GET /work takes: milliseconds, or 2s")->type_name("MS");
-  command->footer("Environment: LEMONADE_WORKER_LISTEN_ADDRESS, LEMONADE_WORKER_SERVICE_NAME, "
-                  "LEMONADE_WORKER_WORK_DELAY_MS.");
+  command->footer(
+      "Environment: LEMONADE_WORKER_LISTEN_ADDRESS, LEMONADE_WORKER_SERVICE_NAME, "
+      "LEMONADE_WORKER_WORK_DELAY_MS.");
 }
 
 /// The child's end of a preflight; see preflight.h. Not for people, so --help does not show it.

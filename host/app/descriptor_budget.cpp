@@ -21,36 +21,35 @@ namespace lemonade::app {
 
 namespace {
 
-constexpr std::uint64_t kWithoutProc = 24;     // open where nobody can count
-constexpr std::uint64_t kOnceServing = 10;     // the folder of copies, the watcher, the admin listener
+constexpr std::uint64_t kWithoutProc = 24;  // open where nobody can count
+constexpr std::uint64_t kOnceServing = 10;  // the folder of copies, the watcher, the admin listener
 constexpr std::uint64_t kEachWorker = 5;
 constexpr std::uint64_t kAdminClients = admin::Limits{}.connections;
-constexpr std::uint64_t kReload = 32;          // a preflight, a copy, new listeners, names
-constexpr std::uint64_t kMostChecks = 256;     // at once
+constexpr std::uint64_t kReload = 32;       // a preflight, a copy, new listeners, names
+constexpr std::uint64_t kMostChecks = 256;  // at once
 constexpr std::uint64_t kSpare = 24;
 
 }  // namespace
 
 std::string DescriptorBudget::text(std::uint32_t max_connections) const {
   return std::to_string(max_connections) + " clients at once need a limit of " + std::to_string(wanted) +
-         " descriptors, which is " + std::to_string(limit) + " here and may not be raised: " + std::to_string(sessions) +
-         " are let in at once, the others wait, and " + std::to_string(reserve) +
+         " descriptors, which is " + std::to_string(limit) +
+         " here and may not be raised: " + std::to_string(sessions) + " are let in at once, the others wait, and " +
+         std::to_string(reserve) +
          " descriptors are kept for everything else; raise the limit (ulimit -n, LimitNOFILE) or lower max_connections";
 }
 
 DescriptorBudget shareOut(const config::Config& config, std::uint64_t open, std::uint64_t limit) {
   const std::uint64_t own = open + kOnceServing + kEachWorker * workerCount(config) + config.proxy.listen.size() +
                             config.metrics.sinks.size();
-  const std::uint64_t others =
-      kAdminClients + kReload + std::min<std::uint64_t>(config.backends.size(), kMostChecks);
+  const std::uint64_t others = kAdminClients + kReload + std::min<std::uint64_t>(config.backends.size(), kMostChecks);
   const std::uint64_t for_all = 2 * std::uint64_t{config.proxy.max_connections};
   DescriptorBudget budget;
   budget.limit = limit;
   budget.wanted = for_all + own + others + kSpare;
   // Of a small limit the sessions get the better part.
   budget.spare = std::min(kSpare, limit / 8);
-  const std::uint64_t share =
-      budget.suffices() ? others : std::min(others, std::max<std::uint64_t>(12, limit / 5));
+  const std::uint64_t share = budget.suffices() ? others : std::min(others, std::max<std::uint64_t>(12, limit / 5));
   budget.admin = budget.suffices() ? kAdminClients : std::min(kAdminClients, share / 2);
   budget.reserve = own + share + budget.spare;
   const std::uint64_t left = limit > budget.reserve ? limit - budget.reserve : 0;

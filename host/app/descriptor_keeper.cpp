@@ -81,7 +81,8 @@ void DescriptorKeeper::giveUp() {
   const std::uint64_t at = nowNs();
   if (complained_at_ != 0 && at - complained_at_ < kComplainEvery) return;
   complained_at_ = at;
-  log::error("app", "out of descriptors, no more clients are let in than there are; raise the limit (ulimit -n, LimitNOFILE)",
+  log::error("app",
+             "out of descriptors, no more clients are let in than there are; raise the limit (ulimit -n, LimitNOFILE)",
              {{"limit", budget_.limit}, {"sessions", sessions_.count()}});
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Holds the sessions to what the descriptor limit allows, also where somebody changes the limit or something else than a
-// session uses descriptors up. Some spare descriptors are held open; when no other can be had they are given up, for the
-// admin listener, checks, names and reloads, and no more clients are let in than there are. Both ends when the spare ones
-// can be had again.
+// Holds the sessions to what the descriptor limit allows, also where somebody changes the limit or something else than
+// a session uses descriptors up. Some spare descriptors are held open; when no other can be had they are given up, for
+// the admin listener, checks, names and reloads, and no more clients are let in than there are. Both ends when the
+// spare ones can be had again.
 //
 // Control thread.
 #pragma once
@@ -21,8 +21,8 @@ namespace lemonade::app {
 class DescriptorKeeper {
  public:
   struct Sessions {
-    std::function<std::uint32_t()> count;        ///< how many there are now
-    std::function<void(std::uint32_t)> holdTo;   ///< how many there may be at most
+    std::function<std::uint32_t()> count;       ///< how many there are now
+    std::function<void(std::uint32_t)> holdTo;  ///< how many there may be at most
   };
 
   /// open: see shareOut().

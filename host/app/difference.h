@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What differs between two configurations: one line each, for the log of a reload, and no line where there is nothing to reload.
+// What differs between two configurations: one line each, for the log of a reload, and no line where there is nothing
+// to reload.
 #pragma once
 
 #include "config/config.h"

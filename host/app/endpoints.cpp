@@ -24,9 +24,8 @@ config::Backend combined(config::Backend backend, const Target& target) {
 }
 
 const Target* find(const std::vector<Target>& targets, const Target& like) {
-  const auto found = std::find_if(targets.begin(), targets.end(), [&](const auto& one) {
-    return one.host == like.host && one.port == like.port;
-  });
+  const auto found = std::find_if(targets.begin(), targets.end(),
+                                  [&](const auto& one) { return one.host == like.host && one.port == like.port; });
   return found == targets.end() ? nullptr : &*found;
 }
 

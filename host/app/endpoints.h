@@ -27,7 +27,8 @@ std::vector<Endpoint> endpoints(const config::Backend& configured, const std::ve
 /// What is known after an answer: the answer, and of what it says nothing what was known before.
 std::vector<Target> updated(const std::vector<Target>& known, std::vector<Target> answer);
 
-/// For people, of at most a few targets: "10.0.0.1,10.0.0.2"; of a service "a.example:80 10.0.0.1 priority 10 weight 5".
+/// For people, of at most a few targets: "10.0.0.1,10.0.0.2"; of a service "a.example:80 10.0.0.1 priority 10 weight
+/// 5".
 std::string textOf(const std::vector<Target>& targets);
 
 }  // namespace lemonade::app

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// How a handover gets from one process to the next: over a pair of sockets that the supervisor has made for them. The one
-// that follows asks; it is told at once, and then every second as long as the other lives. The text is in a memory file
-// that goes along, since no packet holds it.
+// How a handover gets from one process to the next: over a pair of sockets that the supervisor has made for them. The
+// one that follows asks; it is told at once, and then every second as long as the other lives. The text is in a memory
+// file that goes along, since no packet holds it.
 #pragma once
 
 #include "app/handover.h"

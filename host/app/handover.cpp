@@ -54,7 +54,7 @@ void describe(Archive& archive, health::Ejector::Standing& standing) {
 }
 
 template <class Archive, class Counters>
-  requires std::same_as<Counters, BackendCounters> || std::same_as<Counters, ProxyCounters>
+requires std::same_as<Counters, BackendCounters> || std::same_as<Counters, ProxyCounters>
 void describe(Archive& archive, Counters& counters) {
   forEachTotal(&counters, [&](const char* name, auto total) { archive(name, counters.*total); });
 }
@@ -203,10 +203,8 @@ class Saving {
     value ? object(*value) : static_cast<void>(out_.Null());
   }
   template <class T>
-    requires requires(Saving& saving, T& described) { describe(saving, described); }
-  void save(T& value) {
-    object(value);
-  }
+  requires requires(Saving& saving, T& described) { describe(saving, described); }
+  void save(T& value) { object(value); }
 
   rapidjson::Writer<Text, rapidjson::UTF8<>, rapidjson::UTF8<>, ThrowingAllocator> out_;
 };
@@ -299,7 +297,7 @@ class Loading {
     if (!json.IsNull()) load(name, json, value.emplace());
   }
   template <class T>
-    requires requires(Loading& loading, T& described) { describe(loading, described); }
+  requires requires(Loading& loading, T& described) { describe(loading, described); }
   static void load(const char* name, const JsonValue& json, T& value) {
     Loading archive(json, name);
     describe(archive, value);

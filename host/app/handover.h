@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// What a balancer hands over to the process that takes its place at an upgrade: what it has counted and what it has found
-// out. Plain data, and its text, JSON with a name of its format. Times are monotonic nanoseconds, which processes of one
-// machine share, unless they say unix.
+// What a balancer hands over to the process that takes its place at an upgrade: what it has counted and what it has
+// found out. Plain data, and its text, JSON with a name of its format. Times are monotonic nanoseconds, which processes
+// of one machine share, unless they say unix.
 //
 // A later version may add fields: those that are missing are as they are by default, those that are unknown are passed
 // over. What changes the meaning of a field changes the name of the format.

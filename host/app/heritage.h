@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// What this process has from those before it, whose place it took at upgrades: totals that its own are added to, and what
-// was known of backends, which each of them takes over when it is there. As long as a process before it drains, newer
-// totals come in.
+// What this process has from those before it, whose place it took at upgrades: totals that its own are added to, and
+// what was known of backends, which each of them takes over when it is there. As long as a process before it drains,
+// newer totals come in.
 //
 // Control thread, but for what is said to be for any.
 #pragma once

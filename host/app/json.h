@@ -41,8 +41,8 @@ struct ThrowingAllocator {
 };
 
 /// A document that was read; its values are JsonValue.
-using JsonDocument = rapidjson::GenericDocument<rapidjson::UTF8<>, rapidjson::MemoryPoolAllocator<ThrowingAllocator>,
-                                                ThrowingAllocator>;
+using JsonDocument =
+    rapidjson::GenericDocument<rapidjson::UTF8<>, rapidjson::MemoryPoolAllocator<ThrowingAllocator>, ThrowingAllocator>;
 using JsonValue = JsonDocument::ValueType;
 
 }  // namespace lemonade::app

@@ -64,8 +64,7 @@ LoadBalancer::LoadBalancer(Preparation preparation, config::Input input, Worksho
       descriptors_(loop_, workshop.open_at_start,
                    {[this] { return proxy_.sessions(); }, [this](auto limit) { proxy_.setMaxConnections(limit); }}),
       monitor_(
-          loop_, [this](const auto& backend) { onChecked(backend); },
-          [this](const auto& check) { onCheck(check); }),
+          loop_, [this](const auto& backend) { onChecked(backend); }, [this](const auto& check) { onCheck(check); }),
       ejector_(loop_, pool_, [this](const auto& backend) { onFlip(backend); }),
       membership_(loop_, workshop.resolver, pool_, [this](const auto& backends) { onBackends(backends); }),
       heritage_(workshop.cells),
@@ -112,8 +111,8 @@ Status LoadBalancer::start() {
   return status;
 }
 
-// Where the first checks decide who takes clients, these wait for them in the kernel's queue rather than being told that
-// there is nobody. A backend that does not answer its check holds all up for no longer than that may take.
+// Where the first checks decide who takes clients, these wait for them in the kernel's queue rather than being told
+// that there is nobody. A backend that does not answer its check holds all up for no longer than that may take.
 void LoadBalancer::awaitFirstChecks() {
   if (config_.health.initial != config::Initial::kCheck || monitor_.allChecked()) return serve();
   pool_.setStarting(true);
@@ -256,8 +255,7 @@ void LoadBalancer::tellWhoIsLeft() {
   if (stranded == (stranded_ns_ != 0)) return;
   const std::uint64_t since = std::exchange(stranded_ns_, stranded ? nowNs() : 0);
   if (stranded)
-    log::error("balance", "no backend is left, clients are turned away",
-               {{"backends", pool_.backends()->size()}});
+    log::error("balance", "no backend is left, clients are turned away", {{"backends", pool_.backends()->size()}});
   else
     log::info("balance", "a backend is back, clients are served again", {{"after", secondsText(nowNs() - since)}});
 }

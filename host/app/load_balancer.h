@@ -4,6 +4,7 @@
 // control thread changes it; the thread that made it waits for the end.
 #pragma once
 
+#include "admin/server.h"
 #include "app/descriptor_keeper.h"
 #include "app/heritage.h"
 #include "app/membership.h"
@@ -13,7 +14,6 @@
 #include "app/status.h"
 #include "app/watchdog.h"
 #include "app/watcher.h"
-#include "admin/server.h"
 #include "balance/pool.h"
 #include "base/control_loop.h"
 #include "base/pulse.h"
@@ -36,8 +36,8 @@ namespace lemonade::app {
 class LoadBalancer {
  public:
   /// Takes over the plugins of a preparation that is ok. input is what it was made from, and what reloads read again.
-  /// workshop, parent and service_manager, which is told what goes on, must outlive this; watchdog is told of what bounds
-  /// a stop and passes signals on.
+  /// workshop, parent and service_manager, which is told what goes on, must outlive this; watchdog is told of what
+  /// bounds a stop and passes signals on.
   LoadBalancer(Preparation preparation, config::Input input, Workshop& workshop, Watchdog& watchdog, Parent& parent,
                ServiceManager& service_manager, std::uint64_t started_ns);
   ~LoadBalancer();
@@ -146,7 +146,7 @@ class LoadBalancer {
     std::uint64_t generation = 0;
   };
 
-  config::Config config_;  // control thread only
+  config::Config config_;                   // control thread only
   std::optional<Preparation> preparation_;  // until start
   const config::Input input_;
   Workshop& workshop_;
@@ -164,13 +164,13 @@ class LoadBalancer {
   health::Ejector ejector_;
   Membership membership_;
   Heritage heritage_;
-  Fd predecessor_;                                 // control thread, as the next three
+  Fd predecessor_;  // control thread, as the next three
   Fd successor_;
   ControlLoop::TimerId telling_ = 0;               // the successor what is counted
   std::optional<Strategy::State> handed_state_{};  // until the first strategy is made
   metrics::Publisher publisher_;
-  std::shared_ptr<const plugin::CheckerInstance> checker_;    // control thread, as the next two
-  std::map<std::string, metrics::SinkHandle> sinks_;          // by id
+  std::shared_ptr<const plugin::CheckerInstance> checker_;  // control thread, as the next two
+  std::map<std::string, metrics::SinkHandle> sinks_;        // by id
   std::shared_ptr<admin::Server> admin_;
   ExchangeRates rates_;
   std::unique_ptr<Watcher> watcher_;
@@ -178,7 +178,7 @@ class LoadBalancer {
   mutable std::mutex shown_mutex_;
   std::shared_ptr<const Shown> shown_;  // the pointer is guarded by shown_mutex_, as the next one
   std::optional<ReloadStatus> last_reload_;
-  std::uint64_t failed_upgrades_ = 0;   // guarded by shown_mutex_, as the next one
+  std::uint64_t failed_upgrades_ = 0;  // guarded by shown_mutex_, as the next one
   std::string upgrade_failure_;
   std::atomic<std::uint64_t> generation_{0};
   std::atomic<std::uint64_t> reloads_applied_{0};
@@ -201,7 +201,7 @@ class LoadBalancer {
   ControlLoop::TimerId reclaiming_ = 0;   // control thread
   ControlLoop::TimerId stop_timer_ = 0;   // control thread: the end of the grace, then of the drain
   std::promise<void> drained_;
-  bool ended_ = false;                    // control thread: drained_ was set
+  bool ended_ = false;  // control thread: drained_ was set
   std::uint64_t stop_deadline_ns_ = 0;
 };
 

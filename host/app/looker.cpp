@@ -38,7 +38,8 @@ bool Looker::look(Look look, Duration limit) {
       state->changed.notify_all();
     }).detach();
   } catch (const std::system_error&) {
-    throw std::runtime_error("no thread can be made to look at files; raise what limits memory and threads (ulimit -a)");
+    throw std::runtime_error(
+        "no thread can be made to look at files; raise what limits memory and threads (ulimit -a)");
   }
   const auto& state = *state_;
   (void)state_->changed.wait_for(lock, limit, [&] { return progress->ended || state.stopping; });

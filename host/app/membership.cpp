@@ -95,7 +95,8 @@ void Membership::append(View::Backends& backends, const std::map<Key, std::share
   const auto settings = settingsOf(endpoint.configured);
   const auto port = endpoint.configured.port;
   const bool resolved = endpoint.address.family() != AF_UNSPEC;
-  if (const auto old = known.find({Backend::identityOf(settings, endpoint.address, port), resolved}); old != known.end()) {
+  if (const auto old = known.find({Backend::identityOf(settings, endpoint.address, port), resolved});
+      old != known.end()) {
     old->second->apply(settings);
     backends.push_back(old->second);
     return;
@@ -105,8 +106,8 @@ void Membership::append(View::Backends& backends, const std::map<Key, std::share
 }
 
 std::uint64_t Membership::intervalOf(const Name& name) const {
-  const bool nowhere = name.targets.empty() ||
-                       std::any_of(name.targets.begin(), name.targets.end(), [](const auto& t) { return t.addresses.empty(); });
+  const bool nowhere = name.targets.empty() || std::any_of(name.targets.begin(), name.targets.end(),
+                                                           [](const auto& t) { return t.addresses.empty(); });
   return ns(nowhere ? std::min(resolve_interval_, kNeverResolvedInterval) : resolve_interval_);
 }
 
@@ -148,8 +149,8 @@ void Membership::answered(const std::string& host, const Resolution& resolution)
   if (changed) rebuildSoon();
 }
 
-// Addresses that were good stay in use, also when the name has gone: a name server in trouble must not take backends away
-// that still answer.
+// Addresses that were good stay in use, also when the name has gone: a name server in trouble must not take backends
+// away that still answer.
 bool Membership::fail(const std::string& host, Name& name, const std::string& why) {
   if (!std::exchange(name.failing, true))
     log::warning("resolve", "a name does not resolve",
@@ -169,7 +170,8 @@ bool Membership::learn(const std::string& host, Name& name, const Resolution& re
   name.targets = std::move(targets);
   const bool left_out = !resolution.left_out.empty();
   if (!std::exchange(name.left_out, left_out) && left_out)
-    log::warning("resolve", "not all that a name leads to is used", {{"name", host}, {"left_out", resolution.left_out}});
+    log::warning("resolve", "not all that a name leads to is used",
+                 {{"name", host}, {"left_out", resolution.left_out}});
   return changed;
 }
 

@@ -36,8 +36,8 @@ class Membership {
   void stop();
 
   /// Takes over a configuration and what its new names came to, as far as that is known; calls on_change before it
-  /// returns. Names that stay keep what they led to. All that have no news in resolutions are asked for at once; then each
-  /// every resolve_interval, and every second while it leads nowhere.
+  /// returns. Names that stay keep what they led to. All that have no news in resolutions are asked for at once; then
+  /// each every resolve_interval, and every second while it leads nowhere.
   void configure(std::vector<config::Backend> configured, const Resolutions& resolutions, Duration resolve_interval);
 
   const View::Backends& backends() const noexcept { return backends_; }
@@ -79,7 +79,7 @@ class Membership {
   std::vector<std::weak_ptr<Backend>> left_;  // those that may still have sessions
   ControlLoop::TimerId timer_ = 0;
   std::uint64_t timer_due_ns_ = 0;
-  bool rebuilding_ = false;  // a rebuild is posted
+  bool rebuilding_ = false;            // a rebuild is posted
   std::shared_ptr<Membership*> self_;  // emptied when this ends: answers may come later
 };
 

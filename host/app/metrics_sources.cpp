@@ -109,8 +109,8 @@ class BackendFamilies {
       builder_.counter("lemonade_backend_bytes_total", "Bytes relayed: in from clients to the backend, out back.");
   FamilyBuilder connect_time_ =
       builder_.histogram("lemonade_backend_connect_seconds", "Time to connect to the backend.");
-  FamilyBuilder exchange_time_ =
-      builder_.histogram("lemonade_backend_exchange_seconds", "Time from the last byte of a request to the first byte of its answer.");
+  FamilyBuilder exchange_time_ = builder_.histogram(
+      "lemonade_backend_exchange_seconds", "Time from the last byte of a request to the first byte of its answer.");
   FamilyBuilder duration_ =
       builder_.histogram("lemonade_backend_session_duration_seconds", "How long sessions lasted.");
 };
@@ -130,26 +130,33 @@ void addProcess(SnapshotBuilder& builder, const ProcessFacts& facts) {
       .add(builder.labels({{"result", "failed"}}), real(facts.reloads_failed));
   builder.gauge("lemonade_config_last_reload_success", "0 where the last reload failed, else 1.")
       .add(facts.last_reload_failed ? 0 : 1);
-  builder.gauge("lemonade_config_last_reload_time_seconds", "When the last reload began, in seconds since 1970; 0: never.")
+  builder
+      .gauge("lemonade_config_last_reload_time_seconds", "When the last reload began, in seconds since 1970; 0: never.")
       .add(real(facts.last_reload_unix_ns) / 1e9);
   builder.gauge("lemonade_config_last_reload_duration_seconds", "How long the last reload took.")
       .add(real(facts.last_reload_duration_ns) / 1e9);
   builder.counter("lemonade_upgrades_total", "Upgrades of the process, by result.")
       .add(builder.labels({{"result", "completed"}}), real(facts.upgrades_completed))
       .add(builder.labels({{"result", "failed"}}), real(facts.upgrades_failed));
-  builder.gauge("lemonade_draining_processes", "Processes before this one that still have sessions or are about to end.")
+  builder
+      .gauge("lemonade_draining_processes", "Processes before this one that still have sessions or are about to end.")
       .add(facts.draining_processes);
   builder.gauge("lemonade_draining_sessions", "Client connections that these processes have now.")
       .add(real(facts.draining_sessions));
-  builder.gauge("lemonade_plugin_mapped_generations", "Images of plugins in memory, those of retired generations included.")
+  builder
+      .gauge("lemonade_plugin_mapped_generations",
+             "Images of plugins in memory, those of retired generations included.")
       .add(real(facts.mapped_generations));
-  builder.counter("lemonade_log_lines_dropped_total", "Log lines dropped because the log could not keep up or memory was out.")
+  builder
+      .counter("lemonade_log_lines_dropped_total",
+               "Log lines dropped because the log could not keep up or memory was out.")
       .add(real(facts.log_dropped));
   builder.counter("lemonade_health_checks_total", "Health checks that ended.").add(real(facts.health_checks));
   builder.counter("lemonade_health_check_failures_total", "Health checks that failed.")
       .add(real(facts.health_failures));
-  builder.counter("lemonade_health_checker_errors_total",
-                  "Health checks that came to nothing because the checker itself failed.")
+  builder
+      .counter("lemonade_health_checker_errors_total",
+               "Health checks that came to nothing because the checker itself failed.")
       .add(real(facts.checker_errors));
   builder.gauge("lemonade_health_checks_enabled", "1 where backends are checked, 0 where health.checker is \"none\".")
       .add(facts.checks ? 1 : 0);
@@ -185,7 +192,8 @@ void addProxy(SnapshotBuilder& builder, std::span<const ProxyCounters* const> wo
   count("lemonade_proxy_descriptor_waits_total", "Connects put off for want of descriptors.",
         &ProxyCounters::descriptor_waits);
   count("lemonade_proxy_port_waits_total", "Connects put off for want of source ports.", &ProxyCounters::port_waits);
-  count("lemonade_proxy_no_memory_total", "Client connections that ended for want of memory.", &ProxyCounters::no_memory);
+  count("lemonade_proxy_no_memory_total", "Client connections that ended for want of memory.",
+        &ProxyCounters::no_memory);
   count("lemonade_proxy_drain_closed_total", "Sessions closed because the drain timeout was over.",
         &ProxyCounters::drain_closed);
 }

@@ -28,19 +28,19 @@ struct ProcessFacts {
   std::uint64_t reloads_applied = 0;
   std::uint64_t reloads_failed = 0;
   bool last_reload_failed = false;
-  std::uint64_t last_reload_unix_ns = 0;      ///< 0: none yet
+  std::uint64_t last_reload_unix_ns = 0;  ///< 0: none yet
   std::uint64_t last_reload_duration_ns = 0;
   std::uint64_t mapped_generations = 0;  ///< plugin::Image::mapped()
   std::uint64_t upgrades_completed = 0;
   std::uint64_t upgrades_failed = 0;
   std::uint32_t draining_processes = 0;  ///< before this one
   std::uint64_t draining_sessions = 0;   ///< which these have
-  std::uint64_t log_dropped = 0;      ///< log::dropped()
-  std::uint64_t health_checks = 0;    ///< checks that ended
-  std::uint64_t health_failures = 0;  ///< of these, how many failed
-  std::uint64_t checker_errors = 0;   ///< checks that came to nothing because the checker itself failed
-  bool checks = true;                 ///< backends are checked
-  std::uint64_t ejections = 0;        ///< backends taken out because their sessions failed
+  std::uint64_t log_dropped = 0;         ///< log::dropped()
+  std::uint64_t health_checks = 0;       ///< checks that ended
+  std::uint64_t health_failures = 0;     ///< of these, how many failed
+  std::uint64_t checker_errors = 0;      ///< checks that came to nothing because the checker itself failed
+  bool checks = true;                    ///< backends are checked
+  std::uint64_t ejections = 0;           ///< backends taken out because their sessions failed
 };
 
 void addProcess(metrics::SnapshotBuilder& builder, const ProcessFacts& facts);

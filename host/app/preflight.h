@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// Tries a plugin in a process of its own before any of its code runs in this one. A plugin that crashes, hangs, throws or
-// answers nonsense there is refused by name, and what runs is none the worse.
+// Tries a plugin in a process of its own before any of its code runs in this one. A plugin that crashes, hangs, throws
+// or answers nonsense there is refused by name, and what runs is none the worse.
 //
 // The child is this very program (/proc/self/exe, so an upgrade of the file on disk makes no difference), started with
 // posix_spawn and nothing of this process but four descriptors:
 //
 //   0  the request (see rehearsal.h)        2  what it writes on standard error, the beginning of it
-//   1  how far it has come                  3  the content of the plugin, the very bytes that are loaded here afterwards
+//   1  how far it has come                  3  the content of the plugin, the very bytes that are loaded here
+//   afterwards
 //
 // Not on the control thread: it waits for the child.
 #pragma once

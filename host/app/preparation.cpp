@@ -63,7 +63,8 @@ void addNames(const Preparation& preparation, const std::set<std::string>& asked
     const bool in_time = found != preparation.resolutions.end();
     if (in_time && found->second.ok()) {
       if (!found->second.left_out.empty())
-        findings.warning(backend.address_source, "name \"" + backend.host + "\": not used are " + found->second.left_out);
+        findings.warning(backend.address_source,
+                         "name \"" + backend.host + "\": not used are " + found->second.left_out);
       continue;
     }
     findings.warning(backend.address_source,
@@ -127,7 +128,8 @@ class NewPlugins {
     const Stays stays(running_, loader().catalog());
     if (!stays.strategy(config.strategy))
       if (const auto file = admit(LEMONADE_KIND_STRATEGY, config.strategy))
-        create(preparation_.strategy, [&](auto& problems) { return loader().strategy(*file, config.strategy, problems); });
+        create(preparation_.strategy,
+               [&](auto& problems) { return loader().strategy(*file, config.strategy, problems); });
     if (config.health.hasChecker() && !stays.checker(config.health.checker))
       if (const auto file = admit(LEMONADE_KIND_HEALTH_CHECKER, config.health.checker))
         create(preparation_.checker,
@@ -244,7 +246,8 @@ void warnOfLoops(const Preparation& preparation, config::Findings& findings) {
   const OwnListeners own(std::move(listeners));
   for (const auto& backend : preparation.config.backends) {
     const auto found = preparation.resolutions.find(backend.host);
-    const auto targets = found == preparation.resolutions.end() ? std::vector<Target>() : updated({}, found->second.targets);
+    const auto targets =
+        found == preparation.resolutions.end() ? std::vector<Target>() : updated({}, found->second.targets);
     for (const auto& endpoint : endpoints(backend, targets)) {
       if (!own.reachedBy(endpoint.address)) continue;
       findings.warning(backend.address_source, "backend \"" + backend.id + "\" is one of our own listeners, " +
@@ -263,7 +266,8 @@ bool Preparation::ok() const noexcept {
 }
 
 const char* const kReadOnce =
-    "came through a pipe, which cannot be read again: the configuration stays as it was at the start, a reload looks only "
+    "came through a pipe, which cannot be read again: the configuration stays as it was at the start, a reload looks "
+    "only "
     "at plugins and names; give a file to change more";
 
 Preparation prepare(const config::Input& input, const FileSight& file, Workshop& workshop, const Running* running) {
@@ -283,8 +287,8 @@ Preparation prepare(const config::Input& input, const FileSight& file, Workshop&
   // Plugins and names are looked at even where something else is wrong: the operator wants to hear of it all.
   workshop.loop.run([&] {
     if (workshop.loader == nullptr)
-      workshop.loader = std::make_unique<plugin::Loader>(workshop.loop, workshop.cells,
-                                                         preparation.config.plugin_cache_directory);
+      workshop.loader =
+          std::make_unique<plugin::Loader>(workshop.loop, workshop.cells, preparation.config.plugin_cache_directory);
     else
       workshop.loader->setCacheDirectory(preparation.config.plugin_cache_directory);
     workshop.loader->scan(pluginSearchPath(preparation.config));
@@ -296,7 +300,8 @@ Preparation prepare(const config::Input& input, const FileSight& file, Workshop&
   NewPlugins(workshop, limit, running, preparation, findings).make();
   addNames(preparation, names, findings);
   workshop.loop.run([&] {
-    for (const auto& remark : workshop.loader->takeRemarks()) findings.warning({"plugins.cache_directory", 0, 0}, remark);
+    for (const auto& remark : workshop.loader->takeRemarks())
+      findings.warning({"plugins.cache_directory", 0, 0}, remark);
   });
   warnOfLoops(preparation, findings);
   preparation.findings = std::move(findings).take();

@@ -34,7 +34,7 @@ struct Running {
   config::Config config;
   std::string strategy_hash;  ///< of the plugin file's content, as the next two
   std::string checker_hash;
-  std::map<std::string, std::string> sink_hashes;  ///< by id
+  std::map<std::string, std::string> sink_hashes;                ///< by id
   std::function<std::optional<Strategy::State>()> export_state;  ///< of the strategy; control thread
   KnownNames names;                                              ///< all that are configured
 };
@@ -43,7 +43,7 @@ struct Running {
 /// dropped on the control thread, or after it has ended.
 struct Preparation {
   config::Config config;
-  Sight seen;  ///< of what it was made from
+  Sight seen;                             ///< of what it was made from
   std::vector<config::Finding> findings;  ///< errors and warnings, in the order of the file
   std::set<std::string> repeated;  ///< texts of those that the preparation before had, too, of files that are unchanged
   std::optional<plugin::StrategyInstance> strategy;  ///< nothing: the running one stays
@@ -70,8 +70,8 @@ struct Workshop {
 /// Descriptors that have to be free for plugins to be tried and loaded.
 constexpr std::uint64_t kDescriptorsToTryPlugins = 10;
 
-/// Takes the configuration from what the file held, scans the plugin directories, resolves new names, for which it waits
-/// 0.3 s at most, tries new plugins aside (see preflight.h) and creates them. running: for a reload, else null.
+/// Takes the configuration from what the file held, scans the plugin directories, resolves new names, for which it
+/// waits 0.3 s at most, tries new plugins aside (see preflight.h) and creates them. running: for a reload, else null.
 /// Not on the control thread, which must be running; one call at a time.
 Preparation prepare(const config::Input& input, const FileSight& file, Workshop& workshop,
                     const Running* running = nullptr);

@@ -33,8 +33,8 @@ Address addressOf(const Rehearsal::Backend& backend) { return Address::parse(bac
 View::Backends makeBackends(const Rehearsal& rehearsal) {
   View::Backends backends;
   for (const auto& backend : rehearsal.backends)
-    backends.push_back(std::make_shared<Backend>(settingsOf(backend.configured), addressOf(backend),
-                                                 backend.configured.port, 1));
+    backends.push_back(
+        std::make_shared<Backend>(settingsOf(backend.configured), addressOf(backend), backend.configured.port, 1));
   return backends;
 }
 

@@ -29,8 +29,8 @@ struct UpgradeArguments {
   bool rollback = false;
 };
 
-/// Asks the supervisor of the running balancer, which the configuration leads to, for an upgrade and waits for what comes
-/// of it. Exit codes as below; 2 where the balancer is not found or goes on as before.
+/// Asks the supervisor of the running balancer, which the configuration leads to, for an upgrade and waits for what
+/// comes of it. Exit codes as below; 2 where the balancer is not found or goes on as before.
 int runUpgrade(const UpgradeArguments& arguments);
 
 /// Runs until a signal ends it. Exit codes: 0 success and graceful stop, 1 configuration error, 2 runtime error.

@@ -2,8 +2,8 @@
 #include "app/exit_codes.h"
 #include "app/load_balancer.h"
 #include "app/memory.h"
-#include "app/preparation.h"
 #include "app/parent.h"
+#include "app/preparation.h"
 #include "app/run.h"
 #include "app/service_manager.h"
 #include "app/supervision.h"
@@ -50,7 +50,8 @@ int reportValidation(const Preparation& preparation) {
 void logStartFindings(const Preparation& preparation) {
   for (const auto& finding : preparation.findings) {
     const bool error = finding.severity == config::Severity::kError;
-    log::write(error ? log::Level::kError : log::Level::kWarning, "config", finding.source.text() + ": " + finding.text);
+    log::write(error ? log::Level::kError : log::Level::kWarning, "config",
+               finding.source.text() + ": " + finding.text);
   }
 }
 
@@ -70,7 +71,8 @@ int end(int code, Preparation& preparation, Workshop& workshop, Watchdog& watchd
 
 int serve(Preparation preparation, config::Input input, Workshop& workshop, Watchdog& watchdog, Parent& parent,
           ServiceManager& service_manager, std::uint64_t started_ns) {
-  LoadBalancer balancer(std::move(preparation), std::move(input), workshop, watchdog, parent, service_manager, started_ns);
+  LoadBalancer balancer(std::move(preparation), std::move(input), workshop, watchdog, parent, service_manager,
+                        started_ns);
   const Status started = balancer.start();
   if (!started) {
     log::error("app", started.error().message);

@@ -57,8 +57,8 @@ int serve(worker::WorkerOptions options, Watchdog& watchdog) {
 
 int runGuarded(const WorkerArguments& arguments, Watchdog& watchdog) {
   const auto environment = config::processEnvironment();
-  auto loaded = worker::loadWorkerOptions(
-      {arguments.config, environment, arguments.address, arguments.name, arguments.delay});
+  auto loaded =
+      worker::loadWorkerOptions({arguments.config, environment, arguments.address, arguments.name, arguments.delay});
   for (const auto& finding : loaded.findings) std::cerr << finding.line() << "\n";
   if (!startLog(environment) || !loaded.ok()) return kConfigurationError;
   return serve(std::move(loaded.options), watchdog);

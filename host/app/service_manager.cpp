@@ -35,8 +35,8 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr Duration kStateInterval = 5s;     // sessions come and go, and each change costs the service manager something
-constexpr Duration kChangeInterval = 1s;    // a backend that flips is told sooner
+constexpr Duration kStateInterval = 5s;   // sessions come and go, and each change costs the service manager something
+constexpr Duration kChangeInterval = 1s;  // a backend that flips is told sooner
 constexpr Duration kMostBetweenLooks = 10s;
 constexpr Duration kLeastBetweenLooks = 20ms;
 constexpr Duration kLastWords = 1s;
@@ -58,7 +58,8 @@ std::string micros(Duration time) { return std::to_string(time / 1us); }
 
 /// One line, and not too long a one.
 std::string line(std::string text) {
-  std::replace_if(text.begin(), text.end(), [](unsigned char c) { return c < ' '; }, ' ');
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < ' '; }, ' ');
   if (text.size() > kLongestState) text.resize(kLongestState);
   return text;
 }
@@ -95,20 +96,20 @@ struct ServiceManager::State {
   // The service manager hears of us several times before its patience is over.
   const Duration between_looks = std::clamp<Duration>(watchdog / 4, kLeastBetweenLooks, kMostBetweenLooks);
 
-  std::mutex asking;   // held while questions are asked; before `mutex`
-  std::mutex mutex;    // guards what follows
+  std::mutex asking;  // held while questions are asked; before `mutex`
+  std::mutex mutex;   // guards what follows
   std::condition_variable changed;
   std::deque<Message> messages;
-  bool telling = false;     // a message is under way
+  bool telling = false;  // a message is under way
   bool ready = false;
   bool stopping = false;
   bool silent = false;
   bool state_changed = false;
   bool over = false;
-  std::string result;       // of the last reload
-  std::string told_state;   // empty: it is to be told again
+  std::string result;                 // of the last reload
+  std::string told_state;             // empty: it is to be told again
   std::map<std::string, ino_t> kept;  // sockets, by name
-  Questions questions;      // changed with `asking` held, too
+  Questions questions;                // changed with `asking` held, too
 
   // The thread's own.
   Clock::time_point next_look{}, next_state{}, earliest_state{};
@@ -302,8 +303,7 @@ void ServiceManager::stopping(Duration at_most) try {
 void ServiceManager::keep(const std::vector<std::pair<std::string, int>>& listeners) {
   if (state_ == nullptr) return;
   std::map<std::string, std::pair<ino_t, int>> wanted;
-  for (const auto& [purpose, fd] : listeners)
-    wanted[keptName(purpose, fd)] = {inodeOf(fd), fd};
+  for (const auto& [purpose, fd] : listeners) wanted[keptName(purpose, fd)] = {inodeOf(fd), fd};
   const std::lock_guard lock(state_->mutex);
   std::erase_if(state_->kept, [&](const auto& kept) {
     const auto found = wanted.find(kept.first);

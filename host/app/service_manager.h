@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// What the service manager (systemd) is told: that the balancer is ready, how it is, that it reloads or stops and, where
-// the unit has WatchdogSec, that it moves. Nothing happens, and no thread is started, where there is no $NOTIFY_SOCKET.
+// What the service manager (systemd) is told: that the balancer is ready, how it is, that it reloads or stops and,
+// where the unit has WatchdogSec, that it moves. Nothing happens, and no thread is started, where there is no
+// $NOTIFY_SOCKET.
 //
 // A service manager that does not read holds up nobody: a thread of its own, "service", tells it, asks how the balancer
 // is every few seconds, and looks whether what has to move does. As long as something stands still the watchdog is not

@@ -176,7 +176,8 @@ void collectTotals(const Backend& backend, BackendStatus& status) {
 /// Without those of processes before this one, which come all at once and are no rate.
 std::uint64_t ownExchanges(const Backend& backend) {
   std::uint64_t sum = 0;
-  for (std::uint32_t worker = 0; worker < backend.workers(); ++worker) sum += backend.counters(worker).exchanges.value();
+  for (std::uint32_t worker = 0; worker < backend.workers(); ++worker)
+    sum += backend.counters(worker).exchanges.value();
   return sum;
 }
 

@@ -67,8 +67,8 @@ struct PluginStatus {
 };
 
 struct ReloadStatus {
-  std::string result;  ///< "applied", "unchanged", "failed"
-  std::string reason;  ///< what asked for it
+  std::string result;         ///< "applied", "unchanged", "failed"
+  std::string reason;         ///< what asked for it
   std::uint64_t unix_ns = 0;  ///< when it began
   std::uint64_t duration_ns = 0;
   std::uint64_t generation = 0;    ///< of the configuration that runs since
@@ -90,7 +90,7 @@ struct StatusInput {
   std::optional<SupervisorStatus> supervisor;  ///< none: null
   std::string state;  ///< "running"; "stopping" while clients are still accepted; then "draining"
   std::uint64_t config_generation = 1;
-  std::string config_file;  ///< "" where the environment alone configures
+  std::string config_file;                  ///< "" where the environment alone configures
   std::optional<ReloadStatus> last_reload;  ///< none yet: null
   std::uint32_t max_connections = 0;
   std::vector<std::string> listeners;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// How a running balancer takes the place of the process before it, and hands over to the one that follows. What cannot be
-// had or read is missing then, and nothing else: an upgrade never fails for it.
+// How a running balancer takes the place of the process before it, and hands over to the one that follows. What cannot
+// be had or read is missing then, and nothing else: an upgrade never fails for it.
 #include "app/endpoints.h"
 #include "app/handing_over.h"
 #include "app/load_balancer.h"
@@ -53,7 +53,8 @@ void LoadBalancer::useKnownNames(const Handover& handover) {
     const bool resolved = found != preparation_->resolutions.end() && found->second.ok();
     if (resolved || targets.empty()) continue;
     preparation_->resolutions[name] = {Resolution::Outcome::kFound, targets, {}, {}};
-    log::warning("resolve", "a name is used as the process before knew it", {{"name", name}, {"in_use", textOf(targets)}});
+    log::warning("resolve", "a name is used as the process before knew it",
+                 {{"name", name}, {"in_use", textOf(targets)}});
   }
 }
 
@@ -87,7 +88,7 @@ void LoadBalancer::adoptBackends(const View::Backends& backends) {
 
 // An instance that has refused a state must not be used: then another one is made.
 Result<std::shared_ptr<Strategy>> LoadBalancer::withHandedState(std::shared_ptr<Strategy> made,
-                                                               const config::PluginChoice& choice) {
+                                                                const config::PluginChoice& choice) {
   const auto state = std::exchange(handed_state_, std::nullopt);
   if (!state) return made;
   const auto imported = made->importState(*state);
@@ -132,7 +133,8 @@ void LoadBalancer::tellSuccessor() {
   handover.sessions = proxy_.sessions() + heritage_.sessions();
   collect(handover.totals);
   workshop_.cells.forEach([&](const auto& metric) {
-    if (metric.type == LEMONADE_METRIC_COUNTER) handover.plugin_totals.push_back({metric.plugin, metric.name, metric.value()});
+    if (metric.type == LEMONADE_METRIC_COUNTER)
+      handover.plugin_totals.push_back({metric.plugin, metric.name, metric.value()});
   });
   for (const auto& [sink, losses] : publisher_.losses()) handover.sink_totals.push_back({sink, losses});
   for (const auto& backend : *pool_.backends()) handover.backends.push_back(stateOf(*backend, monitor_, ejector_));

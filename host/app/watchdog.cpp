@@ -28,9 +28,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration kLastMoment = 250ms;     // what a second signal leaves to whatever is under way
-constexpr Duration kLastWords = 200ms;  // what the last words may take
-constexpr Duration kMargin = 500ms;     // of planned()
+constexpr Duration kLastMoment = 250ms;  // what a second signal leaves to whatever is under way
+constexpr Duration kLastWords = 200ms;   // what the last words may take
+constexpr Duration kMargin = 500ms;      // of planned()
 
 std::uint64_t later(std::uint64_t now_ns, Duration time) noexcept {
   return now_ns + static_cast<std::uint64_t>(std::max(time, Duration::zero()).count());
@@ -171,11 +171,13 @@ void Watchdog::State::answer(int signal) noexcept try {
   if (phase.load() == Phase::kLeaving) return;
   if (meaningOf(signal) == Meaning::kNothing) {
     if (plan.reloads && signal == SIGUSR2)
-      return log::warning("app", "an upgrade is asked of the supervisor; without one stop and start, or set "
-                                 "runtime.supervisor to \"on\"",
+      return log::warning("app",
+                          "an upgrade is asked of the supervisor; without one stop and start, or set "
+                          "runtime.supervisor to \"on\"",
                           {{"signal", nameOf(signal)}});
-    log::warning("app", plan.reloads ? "a signal came that does nothing; SIGTERM, SIGINT and SIGQUIT stop, SIGHUP reloads"
-                                     : "a signal came that does nothing; SIGTERM, SIGINT, SIGQUIT and SIGHUP stop",
+    log::warning("app",
+                 plan.reloads ? "a signal came that does nothing; SIGTERM, SIGINT and SIGQUIT stop, SIGHUP reloads"
+                              : "a signal came that does nothing; SIGTERM, SIGINT, SIGQUIT and SIGHUP stop",
                  {{"signal", nameOf(signal)}});
     return;
   }

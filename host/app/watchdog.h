@@ -4,11 +4,12 @@
 //
 //   watchdog   reads the signals and counts the time of a stop, and runs nothing else: no lock, no log, no code of a
 //              plugin can hold it up
-//   signals    says what came, passes a stop or a reload on, and has the last words; where it hangs as well, the watchdog
+//   signals    says what came, passes a stop or a reload on, and has the last words; where it hangs as well, the
+//   watchdog
 //              ends the process without them
 //
-// A first SIGTERM, SIGINT or SIGQUIT is passed on to whoever serves, which has the bound of a stop from then on. A second
-// one leaves it a moment. Where nobody serves yet, the first one ends the process.
+// A first SIGTERM, SIGINT or SIGQUIT is passed on to whoever serves, which has the bound of a stop from then on. A
+// second one leaves it a moment. Where nobody serves yet, the first one ends the process.
 #pragma once
 
 #include "base/clock.h"

@@ -61,9 +61,12 @@ class Backend {
   /// Returns true where this flipped the state. reason is a few words, kept for status and logs.
   bool setHealth(bool healthy, const std::string& reason);
   std::string healthReason() const;
-  /// Its checks pass, and say that it is unwell. setDegraded (control thread) returns true where that changes it. Any thread.
+  /// Its checks pass, and say that it is unwell. setDegraded (control thread) returns true where that changes it. Any
+  /// thread.
   bool degraded() const noexcept { return degraded_.load(std::memory_order_relaxed); }
-  bool setDegraded(bool degraded) noexcept { return degraded_.exchange(degraded, std::memory_order_relaxed) != degraded; }
+  bool setDegraded(bool degraded) noexcept {
+    return degraded_.exchange(degraded, std::memory_order_relaxed) != degraded;
+  }
   /// The same as another process left it, which flipped it then. Control thread.
   void inheritHealth(bool healthy, const std::string& reason, bool degraded, std::uint64_t since_unix_ns);
   /// Wall clock of the last flip of its health or ejection, 0 for never. Any thread.
@@ -105,8 +108,8 @@ class Backend {
   };
   Failure lastFailure() const noexcept { return last_failure_.load(std::memory_order_relaxed); }
   void setLastFailure(Failure failure) noexcept { last_failure_.store(failure, std::memory_order_relaxed); }
-  /// Sessions in a row that it reset or closed before it answered, which a client may have caused; written like stats().
-  /// Strategies do not see them: a client must not make them shun a backend.
+  /// Sessions in a row that it reset or closed before it answered, which a client may have caused; written like
+  /// stats(). Strategies do not see them: a client must not make them shun a backend.
   std::uint32_t& doubts() noexcept { return doubts_; }
   /// A worker asks control to look whether it should be ejected; true where nobody had asked yet.
   bool raiseSuspicion() noexcept { return !suspected_.exchange(true, std::memory_order_relaxed); }

@@ -47,24 +47,24 @@ struct alignas(64) BackendCounters {
 /// One worker's numbers of the proxy as a whole.
 struct alignas(64) ProxyCounters {
   Counter accepted;
-  Counter sessions;             ///< now: accepted and not yet closed
-  Counter waited;               ///< clients that waited to be accepted, since max_connections was reached
-  Counter queued;               ///< now: those that wait for a place at a backend
-  Counter queued_total;         ///< ever
-  Counter queue_timeouts;       ///< clients closed because none became free in time
-  Counter retries;              ///< connects that followed one that failed
-  Counter no_backend;           ///< clients closed because no backend could be had
-  Counter connect_failed;       ///< clients closed because every connect that was tried for them failed
-  Counter strategy_rejected;    ///< clients reset because the strategy said so
-  Counter abandoned;            ///< clients that left before a backend was connected
-  Counter client_resets;        ///< sessions that the client reset
-  Counter invalid_picks;        ///< answers of the strategy that the host could not use
-  Counter slow_picks;           ///< picks that took over 100 ms
-  Counter accept_errors;        ///< accepts that failed, such as for want of descriptors
-  Counter descriptor_waits;     ///< connects put off for want of descriptors
-  Counter port_waits;           ///< connects put off for want of source ports
-  Counter no_memory;            ///< client connections that ended for want of memory
-  Counter drain_closed;         ///< sessions closed because the drain timeout was over
+  Counter sessions;           ///< now: accepted and not yet closed
+  Counter waited;             ///< clients that waited to be accepted, since max_connections was reached
+  Counter queued;             ///< now: those that wait for a place at a backend
+  Counter queued_total;       ///< ever
+  Counter queue_timeouts;     ///< clients closed because none became free in time
+  Counter retries;            ///< connects that followed one that failed
+  Counter no_backend;         ///< clients closed because no backend could be had
+  Counter connect_failed;     ///< clients closed because every connect that was tried for them failed
+  Counter strategy_rejected;  ///< clients reset because the strategy said so
+  Counter abandoned;          ///< clients that left before a backend was connected
+  Counter client_resets;      ///< sessions that the client reset
+  Counter invalid_picks;      ///< answers of the strategy that the host could not use
+  Counter slow_picks;         ///< picks that took over 100 ms
+  Counter accept_errors;      ///< accepts that failed, such as for want of descriptors
+  Counter descriptor_waits;   ///< connects put off for want of descriptors
+  Counter port_waits;         ///< connects put off for want of source ports
+  Counter no_memory;          ///< client connections that ended for want of memory
+  Counter drain_closed;       ///< sessions closed because the drain timeout was over
 };
 
 }  // namespace lemonade

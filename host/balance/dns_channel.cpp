@@ -16,8 +16,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// A server that is silent shall not keep a name from the next server for long: the first wait is short, and doubles with
-// each round. One server gets 0.2 s, 0.4 s, 0.8 s and 1.6 s.
+// A server that is silent shall not keep a name from the next server for long: the first wait is short, and doubles
+// with each round. One server gets 0.2 s, 0.4 s, 0.8 s and 1.6 s.
 constexpr int kFirstWaitMillis = 200;
 constexpr int kRounds = 4;
 constexpr int kReceiveBuffer = 1 << 20;  // hundreds of answers may come at once

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Questions to the name servers of /etc/resolv.conf, many at once and without blocking: a channel of c-ares, whose sockets
-// and timeouts belong to a loop. One channel asks the servers that it found when it was made.
+// Questions to the name servers of /etc/resolv.conf, many at once and without blocking: a channel of c-ares, whose
+// sockets and timeouts belong to a loop. One channel asks the servers that it found when it was made.
 //
 // The thread of its loop only.
 #pragma once
@@ -42,8 +42,8 @@ class DnsChannel {
   DnsChannel(const DnsChannel&) = delete;
   DnsChannel& operator=(const DnsChannel&) = delete;
 
-  /// Asks for the records of a type (ns_t_a, ...) of a complete name. What cannot be asked is answered already when this
-  /// returns.
+  /// Asks for the records of a type (ns_t_a, ...) of a complete name. What cannot be asked is answered already when
+  /// this returns.
   std::shared_ptr<const DnsAnswer> ask(const std::string& name, int type);
 
   /// The complete names that a configured one may stand for, in the order of asking; see resolv.conf(5), search.

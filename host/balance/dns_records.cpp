@@ -22,7 +22,8 @@ AddressRecords read(const DnsAnswer& answer, Parse parse, AddressOf addressOf) {
   if (answer.status != ARES_SUCCESS) return {answer.status};
   std::vector<Record> records(kMostRecords);
   int count = static_cast<int>(records.size());
-  AddressRecords read{parse(answer.bytes.data(), static_cast<int>(answer.bytes.size()), nullptr, records.data(), &count)};
+  AddressRecords read{
+      parse(answer.bytes.data(), static_cast<int>(answer.bytes.size()), nullptr, records.data(), &count)};
   if (read.status != ARES_SUCCESS) return read;
   for (int i = 0; i < count; ++i) {
     const auto address = addressOf(records[static_cast<std::size_t>(i)]);
@@ -38,7 +39,8 @@ void sortAndUnite(std::vector<Target>& targets) {
   });
   const auto same = [](const auto& a, const auto& b) { return a.host == b.host && a.port == b.port; };
   targets.erase(std::unique(targets.begin(), targets.end(), same), targets.end());
-  std::stable_sort(targets.begin(), targets.end(), [](const auto& a, const auto& b) { return a.priority < b.priority; });
+  std::stable_sort(targets.begin(), targets.end(),
+                   [](const auto& a, const auto& b) { return a.priority < b.priority; });
 }
 
 }  // namespace

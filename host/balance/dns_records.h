@@ -23,7 +23,7 @@ AddressRecords ipv6Records(const DnsAnswer& answer);
 
 /// The hosts in the SRV records of an answer.
 struct ServiceRecords {
-  int status = 0;  ///< as above; ARES_ENODATA where no record has a host and a port
+  int status = 0;                 ///< as above; ARES_ENODATA where no record has a host and a port
   std::vector<Target> targets{};  ///< by priority, each host and port once, at most 256; without addresses
   std::string left_out{};         ///< as in Resolution
 };

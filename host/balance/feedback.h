@@ -30,8 +30,8 @@ void store(T& field, T value) noexcept {
   cell(field).store(value, std::memory_order_relaxed);
 }
 
-/// Peak EWMA (Finagle): a sample above the average replaces it, one below pulls it down with time constant tau. Longer, a
-/// backend that stalled once is shunned long after; shorter, equal backends look less and less equal.
+/// Peak EWMA (Finagle): a sample above the average replaces it, one below pulls it down with time constant tau. Longer,
+/// a backend that stalled once is shunned long after; shorter, equal backends look less and less equal.
 inline void average(double& field, std::uint64_t sample_ns, std::uint64_t since_last_ns) noexcept {
   constexpr double tau_ns = 2e9;
   const double sample = static_cast<double>(sample_ns);
@@ -162,9 +162,7 @@ inline void exchangeDropped(Backend& backend, std::uint64_t started_ns) noexcept
 }
 
 /// What is unanswered so far is no evidence any more: an answer came, or the backend gets another chance.
-inline void forgetUnanswered(Backend& backend) noexcept {
-  detail::store(backend.unanswered().count, std::uint32_t{0});
-}
+inline void forgetUnanswered(Backend& backend) noexcept { detail::store(backend.unanswered().count, std::uint32_t{0}); }
 
 /// What is unanswered now. Any thread; the two numbers need not belong together.
 inline Backend::Unanswered unanswered(Backend& backend) noexcept {

@@ -60,7 +60,8 @@ class Histogram {
           const double lower = i == 0 ? 0 : static_cast<double>(kBounds[i - 1]);
           if (i == kBounds.size()) return lower;
           const double upper = static_cast<double>(kBounds[i]);
-          return lower + (upper - lower) * std::max(0.0, rank - static_cast<double>(below)) / static_cast<double>(buckets[i]);
+          return lower +
+                 (upper - lower) * std::max(0.0, rank - static_cast<double>(below)) / static_cast<double>(buckets[i]);
         }
         below += buckets[i];
       }
@@ -70,7 +71,8 @@ class Histogram {
 
   /// Counts one duration. The one writing thread.
   void record(std::uint64_t ns) noexcept {
-    const auto bucket = static_cast<std::size_t>(std::lower_bound(kBounds.begin(), kBounds.end(), ns) - kBounds.begin());
+    const auto bucket =
+        static_cast<std::size_t>(std::lower_bound(kBounds.begin(), kBounds.end(), ns) - kBounds.begin());
     bump(buckets_[bucket], 1);
     bump(sum_ns_, ns);
   }

@@ -17,7 +17,8 @@ constexpr std::uint64_t kPatienceNs = 250'000'000;
 
 }  // namespace
 
-HostLookup::HostLookup(std::string host, std::vector<std::string> candidates, DnsChannel& channel, const HostsFile& hosts)
+HostLookup::HostLookup(std::string host, std::vector<std::string> candidates, DnsChannel& channel,
+                       const HostsFile& hosts)
     : host_(std::move(host)),
       candidates_(std::move(candidates)),
       channel_(channel),

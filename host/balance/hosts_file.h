@@ -20,8 +20,8 @@ class HostsFile {
   HostsFile(const HostsFile&) = delete;
   HostsFile& operator=(const HostsFile&) = delete;
 
-  /// The addresses of a name, without a port: none where the file does not have it; those of loopback for "localhost". An
-  /// error where the file cannot be looked into at this moment, as without descriptors.
+  /// The addresses of a name, without a port: none where the file does not have it; those of loopback for "localhost".
+  /// An error where the file cannot be looked into at this moment, as without descriptors.
   Result<std::vector<Address>> find(const std::string& name) const;
 
  private:

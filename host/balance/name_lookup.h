@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// How one name is looked up, a host or a service. A lookup holds where it is and is moved on by whoever sees that answers
-// have come; nothing in it waits or is called back. The thread of its channel only.
+// How one name is looked up, a host or a service. A lookup holds where it is and is moved on by whoever sees that
+// answers have come; nothing in it waits or is called back. The thread of its channel only.
 #pragma once
 
 #include "balance/dns_channel.h"
@@ -14,7 +14,8 @@
 
 namespace lemonade {
 
-/// Looks one name up: advance() until it is true, each time that answers have come and at patientUntil(); then result().
+/// Looks one name up: advance() until it is true, each time that answers have come and at patientUntil(); then
+/// result().
 class NameLookup {
  public:
   virtual ~NameLookup() = default;

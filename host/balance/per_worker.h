@@ -24,7 +24,8 @@ class PerWorker {
   T& operator[](std::uint32_t worker) noexcept { return *table()[worker]; }
   const T& operator[](std::uint32_t worker) const noexcept { return *table()[worker]; }
 
-  /// Adds fresh ones until there are `size`. One thread at a time, usually control; the worker begins to run afterwards.
+  /// Adds fresh ones until there are `size`. One thread at a time, usually control; the worker begins to run
+  /// afterwards.
   void grow(std::uint32_t size) {
     if (this->size() >= size) return;
     while (owned_.size() < size) owned_.push_back(std::make_unique<T>());

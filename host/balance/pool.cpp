@@ -178,8 +178,8 @@ bool Pool::pickFrom(const View& view, const View::Tier& tier, lemonade_connectio
   return false;
 }
 
-// Of a backend under suspicion: a coin gives it one client in four, or asks the strategy again without those that are suspected.
-// Where nobody else is left the client goes to it, and says nothing.
+// Of a backend under suspicion: a coin gives it one client in four, or asks the strategy again without those that are
+// suspected. Where nobody else is left the client goes to it, and says nothing.
 std::uint32_t Pool::tossCoin(const View& view, const View::Tier& tier, lemonade_connection_t& connection,
                              Excluded excluded, std::uint32_t meant, Picked& picked) noexcept {
   const auto& backends = tier.get();

@@ -24,13 +24,13 @@ namespace lemonade {
 struct Picked {
   enum class What { kBackend, kNone, kRejected };
   What what = What::kNone;
-  Backend* backend = nullptr;         ///< of kBackend: a place is taken there, give it back with Pool::release
-  std::uint64_t cookie = 0;           ///< the strategy's
-  std::uint64_t generation = 0;       ///< of the strategy that picked; 0 where the host picked in its place
-  Trial* trial = nullptr;             ///< the connection takes part in it; valid as a backend of the view is
-  Trial::Arm arm{};                   ///< of that trial
-  bool full = false;                  ///< of kNone: a backend that would do is, or just was, at its limit
-  bool invalid = false;               ///< the strategy's answer was unusable, the host picked in its place
+  Backend* backend = nullptr;           ///< of kBackend: a place is taken there, give it back with Pool::release
+  std::uint64_t cookie = 0;             ///< the strategy's
+  std::uint64_t generation = 0;         ///< of the strategy that picked; 0 where the host picked in its place
+  Trial* trial = nullptr;               ///< the connection takes part in it; valid as a backend of the view is
+  Trial::Arm arm{};                     ///< of that trial
+  bool full = false;                    ///< of kNone: a backend that would do is, or just was, at its limit
+  bool invalid = false;                 ///< the strategy's answer was unusable, the host picked in its place
   const plugin::Info* asked = nullptr;  ///< the strategy; valid until the worker next announces itself
 };
 
@@ -66,14 +66,15 @@ class Pool {
 
   /// The most workers there have been; what is made for each worker is made for so many.
   std::uint32_t workers() const noexcept { return workers_; }
-  /// Makes what so many workers need, where there is less. Fails, and changes nothing, where the strategy makes no lane.
+  /// Makes what so many workers need, where there is less. Fails, and changes nothing, where the strategy makes no
+  /// lane.
   Status addWorkers(std::uint32_t workers);
 
   /// Replaces the strategy; publish() makes it pick.
   void setStrategy(std::shared_ptr<Strategy> strategy) { strategy_ = std::move(strategy); }
   const std::shared_ptr<Strategy>& strategy() const noexcept { return strategy_; }
-  /// Replaces the backends; publish() makes it visible. Those that leave drain and live on while they have sessions: they
-  /// are returned. One that comes back before that drains no more.
+  /// Replaces the backends; publish() makes it visible. Those that leave drain and live on while they have sessions:
+  /// they are returned. One that comes back before that drains no more.
   View::Backends setBackends(View::Backends backends);
   void setRules(const PoolRules& rules) noexcept { rules_ = rules; }
   const PoolRules& rules() const noexcept { return rules_; }

@@ -14,9 +14,9 @@ namespace lemonade {
 /// One host that a name leads to: the name itself, or one of the hosts that the records of a service list.
 struct Target {
   std::string host;
-  std::uint16_t port = 0;      ///< as the next two: of a service's record, else 0
-  std::uint16_t priority = 0;  ///< lower ones come first
-  std::uint16_t weight = 0;    ///< its share among equal priorities; 0 is little rather than nothing
+  std::uint16_t port = 0;            ///< as the next two: of a service's record, else 0
+  std::uint16_t priority = 0;        ///< lower ones come first
+  std::uint16_t weight = 0;          ///< its share among equal priorities; 0 is little rather than nothing
   std::vector<Address> addresses{};  ///< without a port; sorted, each once
   std::vector<int> unlearnt{};       ///< AF_INET, AF_INET6: families of which no server said anything
 

@@ -86,7 +86,8 @@ class Resolver::Lookups {
   void rest() {
     std::uint64_t earliest = 0;
     for (const auto& [name, one] : lookups_)
-      if (const auto until = one.lookup->patientUntil(); until != 0 && (earliest == 0 || until < earliest)) earliest = until;
+      if (const auto until = one.lookup->patientUntil(); until != 0 && (earliest == 0 || until < earliest))
+        earliest = until;
     loop_.cancel(std::exchange(patience_, 0));
     const auto now = nowNs();
     if (earliest != 0)
@@ -112,7 +113,7 @@ class Resolver::Lookups {
   std::set<std::string> queued_;  // the same
   std::map<std::string, Lookup> lookups_;
   std::vector<std::shared_ptr<DnsChannel>> retired_;  // of lookups that have ended
-  bool advancing_ = false;  // posted, as the next
+  bool advancing_ = false;                            // posted, as the next
   bool sweeping_ = false;
   ControlLoop::TimerId patience_ = 0;
 };
@@ -152,7 +153,8 @@ void Resolver::resolve(const std::string& name, Callback answered) {
     names_->post([this, name] { lookups_->ask(name); });
   } catch (const std::exception& e) {
     const auto alone = shared_->waiters.extract(name);
-    const Resolution failed{Resolution::Outcome::kTemporary, {}, "name \"" + name + "\" cannot be asked for: " + e.what(), {}};
+    const Resolution failed{
+        Resolution::Outcome::kTemporary, {}, "name \"" + name + "\" cannot be asked for: " + e.what(), {}};
     for (const auto& waiter : alone.mapped()) waiter(failed);
   }
 }

@@ -39,7 +39,7 @@ class Resolver {
 
   ControlLoop& loop_;
   const NameServers servers_;
-  std::shared_ptr<Shared> shared_;     // with the answers on their way
+  std::shared_ptr<Shared> shared_;      // with the answers on their way
   std::unique_ptr<ControlLoop> names_;  // the thread of the names; null until there is one to ask for
   std::unique_ptr<Lookups> lookups_;    // there
 };

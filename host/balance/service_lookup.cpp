@@ -89,7 +89,8 @@ void ServiceLookup::gather() {
     }
     room -= target.addresses.size();
   }
-  std::erase_if(result_.targets, [](const auto& target) { return target.addresses.empty() && target.unlearnt.empty(); });
+  std::erase_if(result_.targets,
+                [](const auto& target) { return target.addresses.empty() && target.unlearnt.empty(); });
   ended_ = true;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The lookup of a service: its SRV records, then each of the hosts that they list, all at once. Hosts that are silent hold
-// the others up for a moment only.
+// The lookup of a service: its SRV records, then each of the hosts that they list, all at once. Hosts that are silent
+// hold the others up for a moment only.
 #pragma once
 
 #include "balance/host_lookup.h"
@@ -35,9 +35,9 @@ class ServiceLookup : public NameLookup {
   const std::vector<std::string> candidates_;
   DnsChannel& channel_;
   const HostsFile& hosts_;
-  std::size_t asked_ = 0;                   // candidates
-  std::shared_ptr<const DnsAnswer> records_;  // of the candidate asked for last
-  bool listed_ = false;                     // the records are there
+  std::size_t asked_ = 0;                      // candidates
+  std::shared_ptr<const DnsAnswer> records_;   // of the candidate asked for last
+  bool listed_ = false;                        // the records are there
   std::map<std::string, HostLookup> lookups_;  // of hosts that have no answer yet
   std::map<std::string, Resolution> found_;    // of those that have
   std::uint64_t patient_until_ = 0;            // 0: no host has an answer

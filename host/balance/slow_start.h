@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Slow start: a backend that joins or recovers gets a part of its weight first, and all of it at the end of a window, so
-// that cold caches and empty pools of its own are not hit by a full share at once. Plain values, no thread of their own.
+// Slow start: a backend that joins or recovers gets a part of its weight first, and all of it at the end of a window,
+// so that cold caches and empty pools of its own are not hit by a full share at once. Plain values, no thread of their
+// own.
 #pragma once
 
 #include "base/clock.h"
@@ -20,7 +21,8 @@ struct SlowStart {
   /// max(10 %, (age / window)^(1 / aggression)), as Envoy has it.
   double share(Duration age) const noexcept {
     if (age >= window) return 1;
-    const double done = static_cast<double>(std::max(age, Duration::zero()).count()) / static_cast<double>(window.count());
+    const double done =
+        static_cast<double>(std::max(age, Duration::zero()).count()) / static_cast<double>(window.count());
     return std::max(0.1, std::pow(done, 1 / aggression));
   }
 };
@@ -28,8 +30,8 @@ struct SlowStart {
 /// Where one backend is in its slow start.
 class Ramp {
  public:
-  /// Takes note whether the backend takes connections at this moment (monotonic nanoseconds). One that begins to, but for
-  /// the first of all moments (`at_start`), starts slowly; one that has all of its weight has started.
+  /// Takes note whether the backend takes connections at this moment (monotonic nanoseconds). One that begins to, but
+  /// for the first of all moments (`at_start`), starts slowly; one that has all of its weight has started.
   void observe(bool takes_connections, bool at_start, const SlowStart& how, std::uint64_t now_ns) noexcept {
     if (takes_connections && !taking_) began_ns_ = at_start ? 0 : now_ns;
     taking_ = takes_connections;

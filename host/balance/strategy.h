@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A strategy in use: the plugin instance with one lane for each worker. Views hold it; when the last view of a generation
-// is reclaimed its lanes and its instance go with it.
+// A strategy in use: the plugin instance with one lane for each worker. Views hold it; when the last view of a
+// generation is reclaimed its lanes and its instance go with it.
 #pragma once
 
 #include "balance/per_worker.h"
@@ -36,8 +36,8 @@ class Strategy {
   std::optional<State> exportState() const;
   /// Fails where the plugin refuses a state of a format that it knows.
   Status importState(const State& state);
-  /// Has this strategy import the state that previous exports, where both can and the format is known to it. Fails where
-  /// it refuses a state of its own format.
+  /// Has this strategy import the state that previous exports, where both can and the format is known to it. Fails
+  /// where it refuses a state of its own format.
   Status takeOver(const Strategy& previous);
   Strategy(const Strategy&) = delete;
   Strategy& operator=(const Strategy&) = delete;

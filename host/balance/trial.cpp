@@ -31,7 +31,8 @@ void Trial::leave(std::int8_t seat) noexcept {
 
 void Trial::count(Arm arm, bool answered) noexcept {
   const bool here = arm == Arm::kHere;
-  auto& counter = here ? (answered ? answered_here_ : failed_here_) : (answered ? answered_elsewhere_ : failed_elsewhere_);
+  auto& counter =
+      here ? (answered ? answered_here_ : failed_here_) : (answered ? answered_elsewhere_ : failed_elsewhere_);
   counter.fetch_add(1, std::memory_order_relaxed);
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// A trial: an experiment that tells a backend's fault from a client's. A client that sends garbage fails wherever it goes;
-// a backend that is broken fails whoever comes. So while a backend is under suspicion, a coin decides for each new client
-// that the strategy picks it for: one in four goes there, the others to backends that are not suspected. No client can know which,
-// whatever its address and whatever it sends, so what it does can not tell the two apart.
+// A trial: an experiment that tells a backend's fault from a client's. A client that sends garbage fails wherever it
+// goes; a backend that is broken fails whoever comes. So while a backend is under suspicion, a coin decides for each
+// new client that the strategy picks it for: one in four goes there, the others to backends that are not suspected. No
+// client can know which, whatever its address and whatever it sends, so what it does can not tell the two apart.
 //
 // What counts is the first exchange of each: answered, failed (the backend reset or closed before it answered), or late
 // (nothing came for a long time after the client's last byte). health/evidence.h weighs it.

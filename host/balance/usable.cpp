@@ -67,7 +67,8 @@ Usable usable(std::vector<Address> addresses) {
   std::sort(addresses.begin(), addresses.end());
   addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
   Sieve sieve(addresses);
-  sieve.leaveOut("unfit", "such as 0.0.0.0, which no backend can have", [](const auto& one) { return !isOfOneMachine(one); });
+  sieve.leaveOut("unfit", "such as 0.0.0.0, which no backend can have",
+                 [](const auto& one) { return !isOfOneMachine(one); });
   if (addresses.size() > kMostAddresses) {
     sieve.add(std::to_string(addresses.size() - kMostAddresses) + " of " + std::to_string(addresses.size()) +
               " addresses, of which no more than " + std::to_string(kMostAddresses) + " are used");
@@ -79,9 +80,11 @@ Usable usable(std::vector<Address> addresses) {
   };
   const bool ipv4 = reached(AF_INET), ipv6 = reached(AF_INET6);
   if (ipv4 && !ipv6)
-    sieve.leaveOut("IPv6", "to which this machine has no route", [](const auto& one) { return one.family() == AF_INET6; });
+    sieve.leaveOut("IPv6", "to which this machine has no route",
+                   [](const auto& one) { return one.family() == AF_INET6; });
   if (ipv6 && !ipv4)
-    sieve.leaveOut("IPv4", "to which this machine has no route", [](const auto& one) { return one.family() == AF_INET; });
+    sieve.leaveOut("IPv4", "to which this machine has no route",
+                   [](const auto& one) { return one.family() == AF_INET; });
   return {std::move(addresses), sieve.said()};
 }
 

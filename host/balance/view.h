@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// An immutable set of backends with the strategy that picks from it and what that strategy prepared for it: everything a
-// pick reads, behind one pointer. A change of membership, weight, health or strategy makes a new one.
+// An immutable set of backends with the strategy that picks from it and what that strategy prepared for it: everything
+// a pick reads, behind one pointer. A change of membership, weight, health or strategy makes a new one.
 //
 // Each tier of priority is a view of its own to the strategy: the same backends, another eligible list.
 #pragma once
@@ -39,9 +39,10 @@ class View {
     void* prepared_ = nullptr;
   };
 
-  /// Copies what the backends are at this moment (now_ns, for slow starts) and has the strategy prepare. Control thread.
-  View(const Backends& backends, const Eligible& eligible, std::shared_ptr<Strategy> strategy, const SlowStart& slow_start,
-       std::uint64_t now_ns, std::uint64_t serial);
+  /// Copies what the backends are at this moment (now_ns, for slow starts) and has the strategy prepare. Control
+  /// thread.
+  View(const Backends& backends, const Eligible& eligible, std::shared_ptr<Strategy> strategy,
+       const SlowStart& slow_start, std::uint64_t now_ns, std::uint64_t serial);
   /// Releases what was prepared. Control thread, after the last worker read it.
   ~View();
   View(const View&) = delete;

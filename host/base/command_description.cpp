@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "base/command_description.h"
 
-#include <CLI/CLI.hpp>
 #include <Poco/JSON/Array.h>
 #include <Poco/JSON/Object.h>
+#include <CLI/CLI.hpp>
 
 #include <sstream>
 #include <string>

@@ -15,9 +15,11 @@ namespace {
 constexpr std::string_view kPid = "LISTEN_PID=";
 constexpr std::size_t kDigits = 20;
 
-/// Also of a watchdog, which a service manager expects to be fed by the process that it started: the program may be another.
+/// Also of a watchdog, which a service manager expects to be fed by the process that it started: the program may be
+/// another.
 bool speaksOfDescriptors(std::string_view variable) {
-  return variable.starts_with("WATCHDOG_PID=") || variable.starts_with(kPid) || variable.starts_with("LISTEN_FDS=") || variable.starts_with("LISTEN_FDNAMES=");
+  return variable.starts_with("WATCHDOG_PID=") || variable.starts_with(kPid) || variable.starts_with("LISTEN_FDS=") ||
+         variable.starts_with("LISTEN_FDNAMES=");
 }
 
 }  // namespace

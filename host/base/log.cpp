@@ -32,10 +32,14 @@ std::int64_t microsecondsNow() { return static_cast<std::int64_t>(unixNs() / 1'0
 
 Poco::Message::Priority priorityOf(Level level) {
   switch (level) {
-    case Level::kError: return Poco::Message::PRIO_ERROR;
-    case Level::kWarning: return Poco::Message::PRIO_WARNING;
-    case Level::kInfo: return Poco::Message::PRIO_INFORMATION;
-    case Level::kDebug: break;
+    case Level::kError:
+      return Poco::Message::PRIO_ERROR;
+    case Level::kWarning:
+      return Poco::Message::PRIO_WARNING;
+    case Level::kInfo:
+      return Poco::Message::PRIO_INFORMATION;
+    case Level::kDebug:
+      break;
   }
   return Poco::Message::PRIO_DEBUG;
 }
@@ -83,8 +87,8 @@ bool sameLevels(const Levels& a, const Levels& b) { return a.all == b.all && a.c
 Result<Levels> parseLevels(std::string_view text) {
   Levels levels;
   std::optional<Level> of_crate;
-  const Poco::StringTokenizer directives(
-      std::string(text), ",", Poco::StringTokenizer::TOK_TRIM | Poco::StringTokenizer::TOK_IGNORE_EMPTY);
+  const Poco::StringTokenizer directives(std::string(text), ",",
+                                         Poco::StringTokenizer::TOK_TRIM | Poco::StringTokenizer::TOK_IGNORE_EMPTY);
   for (const auto& directive : directives) {
     const auto equals = directive.find('=');
     const auto word = Poco::trim(equals == std::string::npos ? directive : directive.substr(equals + 1));
@@ -110,8 +114,8 @@ Result<Levels> parseLevels(std::string_view text) {
 void start(const Levels& levels, Format format) {
   auto& log = state();
   const std::lock_guard lock(log.mutex);
-  const auto known = std::find_if(log.sets.begin(), log.sets.end(),
-                                  [&levels](const Levels& set) { return sameLevels(set, levels); });
+  const auto known =
+      std::find_if(log.sets.begin(), log.sets.end(), [&levels](const Levels& set) { return sameLevels(set, levels); });
   log.levels.store(known != log.sets.end() ? &*known : &log.sets.emplace_front(levels), std::memory_order_release);
   log.format.store(format);
   log.channel->open();

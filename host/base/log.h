@@ -29,8 +29,8 @@ struct Decimal {
 /// Milliseconds with three digits after the point.
 constexpr Decimal milliseconds(std::uint64_t ns) noexcept { return {static_cast<double>(ns) / 1e6, 3}; }
 
-/// What a field says. Text is borrowed for the call that the field is handed to, so nothing is allocated here; numbers and
-/// truths are kept as such, because JSON spells them without quotes.
+/// What a field says. Text is borrowed for the call that the field is handed to, so nothing is allocated here; numbers
+/// and truths are kept as such, because JSON spells them without quotes.
 class Value {
  public:
   Value(std::string_view text) noexcept : value_(text) {}
@@ -40,8 +40,8 @@ class Value {
   Value(std::same_as<bool> auto truth) noexcept : value_(truth) {}
   Value(std::signed_integral auto number) noexcept : value_(std::int64_t{number}) {}
   template <std::unsigned_integral T>
-    requires(!std::same_as<T, bool>)
-  Value(T number) noexcept : value_(std::uint64_t{number}) {}
+  requires(!std::same_as<T, bool>) Value(T number)
+  noexcept : value_(std::uint64_t{number}) {}
 
   using Kinds = std::variant<std::string_view, bool, std::int64_t, std::uint64_t, Decimal>;
   const Kinds& get() const noexcept { return value_; }
@@ -76,8 +76,8 @@ void stop();
 /// True where a line of this component and level would be written: ask before composing an expensive one.
 bool enabled(std::string_view component, Level level) noexcept;
 
-/// Writes one line. message is a sentence without a full stop; what varies goes into the fields. A line that there is no
-/// memory for is dropped and counted.
+/// Writes one line. message is a sentence without a full stop; what varies goes into the fields. A line that there is
+/// no memory for is dropped and counted.
 void write(Level level, std::string_view component, std::string_view message, std::span<const Field> fields) noexcept;
 inline void write(Level level, std::string_view component, std::string_view message,
                   std::initializer_list<Field> fields = {}) noexcept {
@@ -89,11 +89,11 @@ inline void error(std::string_view component, std::string_view message,
   write(Level::kError, component, message, fields);
 }
 inline void warning(std::string_view component, std::string_view message,
-                  std::initializer_list<Field> fields = {}) noexcept {
+                    std::initializer_list<Field> fields = {}) noexcept {
   write(Level::kWarning, component, message, fields);
 }
 inline void info(std::string_view component, std::string_view message,
-                  std::initializer_list<Field> fields = {}) noexcept {
+                 std::initializer_list<Field> fields = {}) noexcept {
   write(Level::kInfo, component, message, fields);
 }
 inline void debug(std::string_view component, std::string_view message,

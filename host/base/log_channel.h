@@ -67,7 +67,7 @@ class BoundedChannel : public Poco::Channel {
   const Notice notice_;
   const Limits limits_;
   std::atomic<std::uint64_t> dropped_{0};
-  std::thread writer_;  // of open() and close()
+  std::thread writer_;             // of open() and close()
   std::deque<std::string> lines_;  // of the writer, with the next: what it needs is there before its thread is
   std::string chunk_;
 

@@ -41,7 +41,8 @@ Character firstCharacter(std::string_view text) {
   return {text.substr(0, static_cast<std::size_t>(wanted)), utf8.queryConvert(data, wanted)};
 }
 
-/// C0, DEL and C1, the two separators that many readers take for line ends, and the marks that reorder a line on screen.
+/// C0, DEL and C1, the two separators that many readers take for line ends, and the marks that reorder a line on
+/// screen.
 bool isControl(int code) {
   return code < 0x20 || (code >= 0x7f && code < 0xa0) || (code >= 0x2028 && code <= 0x202e) ||
          (code >= 0x2066 && code <= 0x2069);

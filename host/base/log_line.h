@@ -26,12 +26,12 @@ struct Event {
 ///   text: 2026-11-23T15:40:00.123456Z INFO health: backend is down backend=web-1 reason="connection refused"
 ///   JSON: {"time":"...","level":"INFO","component":"app","message":"a backend drains","backend":"web-1","sessions":3}
 /// In text, values that are empty or hold spaces, quotes or the like are quoted; control characters and bytes that are
-/// not UTF-8 are escaped as \n, \t or \xNN. In JSON such bytes become U+FFFD, what was handed over as a number or a bool
-/// stands without quotes, and a field that has the name of one of the four fixed ones gets a "_" appended.
+/// not UTF-8 are escaped as \n, \t or \xNN. In JSON such bytes become U+FFFD, what was handed over as a number or a
+/// bool stands without quotes, and a field that has the name of one of the four fixed ones gets a "_" appended.
 std::string formatLine(const Event& event, Format format);
 
-/// Text that somebody else chose, as a line of the log has it: one line of valid UTF-8 without control characters, which
-/// become \n, \t or \xNN.
+/// Text that somebody else chose, as a line of the log has it: one line of valid UTF-8 without control characters,
+/// which become \n, \t or \xNN.
 std::string printable(std::string_view text);
 
 /// The text with U+FFFD for each byte that is not UTF-8: what JSON can hold.

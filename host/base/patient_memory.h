@@ -6,8 +6,8 @@
 
 namespace lemonade {
 
-/// While one lives on a thread, operator new of that thread tries again for up to 5 seconds where there is no memory, and
-/// throws only then. Not for threads that must not wait, such as workers. Any thread; may be nested.
+/// While one lives on a thread, operator new of that thread tries again for up to 5 seconds where there is no memory,
+/// and throws only then. Not for threads that must not wait, such as workers. Any thread; may be nested.
 class PatientMemory {
  public:
   PatientMemory() noexcept;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Shows whether a thread moves: somebody asks, and the thread answers when it comes round. Who asks also wakes it, or it
-// sleeps on.
+// Shows whether a thread moves: somebody asks, and the thread answers when it comes round. Who asks also wakes it, or
+// it sleeps on.
 #pragma once
 
 #include <atomic>

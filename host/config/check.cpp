@@ -91,9 +91,9 @@ void checkTimes(const Draft& draft, Findings& findings) {
                      "runtime.accept_timeout_millis (" + durationText(runtime.accept_timeout) +
                          ") bounds the whole stop and cuts runtime.drain_timeout_millis (" +
                          durationText(runtime.drain_timeout) + ") short; make it longer than " +
-                         (runtime.grace == Duration::zero() ? "the drain"
-                                                            : "runtime.grace_millis (" + durationText(runtime.grace) +
-                                                                  ") and the drain together"));
+                         (runtime.grace == Duration::zero()
+                              ? "the drain"
+                              : "runtime.grace_millis (" + durationText(runtime.grace) + ") and the drain together"));
   }
 }
 

@@ -10,27 +10,36 @@ std::string Source::text() const {
 
 const char* supervisorText(Supervisor supervisor) noexcept {
   switch (supervisor) {
-    case Supervisor::kAuto: return "auto";
-    case Supervisor::kOn: return "on";
-    case Supervisor::kOff: return "off";
+    case Supervisor::kAuto:
+      return "auto";
+    case Supervisor::kOn:
+      return "on";
+    case Supervisor::kOff:
+      return "off";
   }
   return "auto";
 }
 
 const char* relayText(Relay relay) noexcept {
   switch (relay) {
-    case Relay::kAuto: return "auto";
-    case Relay::kEpoll: return "epoll";
-    case Relay::kUring: return "io_uring";
+    case Relay::kAuto:
+      return "auto";
+    case Relay::kEpoll:
+      return "epoll";
+    case Relay::kUring:
+      return "io_uring";
   }
   return "auto";
 }
 
 const char* initialText(Initial initial) noexcept {
   switch (initial) {
-    case Initial::kUp: return "up";
-    case Initial::kDown: return "down";
-    case Initial::kCheck: return "check";
+    case Initial::kUp:
+      return "up";
+    case Initial::kDown:
+      return "down";
+    case Initial::kCheck:
+      return "check";
   }
   return "up";
 }

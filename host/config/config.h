@@ -50,7 +50,7 @@ enum class Supervisor { kAuto, kOn, kOff };
 const char* supervisorText(Supervisor supervisor) noexcept;
 
 struct Runtime {
-  std::uint32_t workers = 0;  ///< 0: one for each core
+  std::uint32_t workers = 0;                  ///< 0: one for each core
   Supervisor supervisor = Supervisor::kAuto;  ///< chosen at start
   std::uint32_t metrics_cap = 10'000;
   std::uint32_t health_cap = 1'000;
@@ -77,7 +77,7 @@ struct Proxy {
   std::uint32_t backlog = 4'096;
   std::uint32_t max_connections = 10'000;
   Duration connect_timeout = 5s;
-  Duration idle_timeout = 1h;   ///< 0: none
+  Duration idle_timeout = 1h;         ///< 0: none
   Duration half_close_timeout = 60s;  ///< of a session whose backend is done; 0: none
   Duration tcp_keepalive = 60s;       ///< idle time before the first probe; 0: off
   Duration tcp_keepalive_interval = 10s;
@@ -90,9 +90,9 @@ struct Proxy {
 };
 
 struct Backend {
-  std::string id;    ///< integers are kept as text
-  std::string name;  ///< the id where none is given
-  std::string host;  ///< numeric, a name, or a service; see HostPort
+  std::string id;          ///< integers are kept as text
+  std::string name;        ///< the id where none is given
+  std::string host;        ///< numeric, a name, or a service; see HostPort
   std::uint16_t port = 0;  ///< 0: of a service
   std::uint32_t weight = 1;
   std::uint32_t max_connections = 0;  ///< 0: no limit
@@ -155,8 +155,8 @@ struct Config {
   Health health;
   Ejection ejection;
   Metrics metrics;
-  std::optional<Listen> admin;                   ///< none: off
-  std::vector<std::string> admin_hosts;          ///< names it is asked by, as "name" or "name:port"
+  std::optional<Listen> admin;                  ///< none: off
+  std::vector<std::string> admin_hosts;         ///< names it is asked by, as "name" or "name:port"
   std::vector<std::string> plugin_directories;  ///< in the order of search, without the installed ones
   std::string plugin_cache_directory;           ///< of the private copies of plugins; "": chosen by the host
   log::Levels log_levels;

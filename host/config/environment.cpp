@@ -56,8 +56,8 @@ void readStrategy(const Variable& variable, const std::string& text, Draft& draf
   const auto before = strategy.id;
   readVariable(variable, text, draft, findings);
   if (strategy.id == before || strategy.options.empty()) return;
-  findings.warning({variable.name, 0, 0}, "strategy.options are those of " + before + " and go unused with " +
-                                              strategy.id);
+  findings.warning({variable.name, 0, 0},
+                   "strategy.options are those of " + before + " and go unused with " + strategy.id);
   strategy.options.clear();
 }
 

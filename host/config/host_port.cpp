@@ -55,10 +55,11 @@ Result<HostPort> parseService(std::string_view name) {
     return Error{"leave out the port, which the records of the service have: " + std::string(kServiceForm)};
   const auto first = name.find('.');
   const auto second = first == std::string_view::npos ? first : name.find('.', first + 1);
-  if (!isHostName(name) || second == std::string_view::npos || second + 1 == name.size() || name[0] != '_' || first < 2 ||
-      name[first + 1] != '_' || second < first + 3)
+  if (!isHostName(name) || second == std::string_view::npos || second + 1 == name.size() || name[0] != '_' ||
+      first < 2 || name[first + 1] != '_' || second < first + 3)
     return Error{"give the name of a service: " + std::string(kServiceForm)};
-  if (name.substr(first + 1, second - first - 1) == "_udp") return Error{"name a service over TCP: " + std::string(kServiceForm)};
+  if (name.substr(first + 1, second - first - 1) == "_udp")
+    return Error{"name a service over TCP: " + std::string(kServiceForm)};
   return HostPort{std::string(kServicePrefix) + std::string(name), 0};
 }
 

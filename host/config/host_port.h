@@ -12,7 +12,7 @@
 namespace lemonade::config {
 
 struct HostPort {
-  std::string host;  ///< a name, a numeric address without brackets, or a service with kServicePrefix
+  std::string host;        ///< a name, a numeric address without brackets, or a service with kServicePrefix
   std::uint16_t port = 0;  ///< 0: of a service, whose records have the ports
 };
 

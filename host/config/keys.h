@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Every key of the configuration, one line each: where it stands, what it takes, in which range, where it goes, and with
-// that how it changes.
+// Every key of the configuration, one line each: where it stands, what it takes, in which range, where it goes, and
+// with that how it changes.
 #pragma once
 
 #include "config/item.h"

@@ -24,12 +24,18 @@ constexpr std::uint64_t kFadeNs = 30'000'000'000;
 
 const char* wordsFor(Backend::Failure failure) noexcept {
   switch (failure) {
-    case Backend::Failure::kNone: break;
-    case Backend::Failure::kRefused: return "connection refused";
-    case Backend::Failure::kTimeout: return "connect timed out";
-    case Backend::Failure::kConnectError: return "cannot be reached";
-    case Backend::Failure::kReset: return "reset before it answered";
-    case Backend::Failure::kClosed: return "closed before it answered";
+    case Backend::Failure::kNone:
+      break;
+    case Backend::Failure::kRefused:
+      return "connection refused";
+    case Backend::Failure::kTimeout:
+      return "connect timed out";
+    case Backend::Failure::kConnectError:
+      return "cannot be reached";
+    case Backend::Failure::kReset:
+      return "reset before it answered";
+    case Backend::Failure::kClosed:
+      return "closed before it answered";
   }
   return "failed";
 }
@@ -188,7 +194,7 @@ Ejector::Standing Ejector::standing(const Backend& backend) const {
   const auto found = records_.find(&backend);
   if (found == records_.end()) return {};
   const Record& record = *found->second;
-  return {backend.ejected(),    backend.ejectionReason(), record.ejected_ns, record.until_ns,
+  return {backend.ejected(),  backend.ejectionReason(), record.ejected_ns, record.until_ns,
           record.returned_ns, record.in_a_row,          record.trusted,    record.checks_decide};
 }
 
@@ -265,9 +271,10 @@ void Ejector::judgeSessions(Record& record, std::uint64_t now, Census& census) {
   if (record.evidence.convicts()) {
     const auto& [failed, answered] = std::pair(record.evidence.failedHere(), record.evidence.answeredElsewhere());
     const auto [owed, since] = feedback::unanswered(backend);
-    const std::string what = feedback::doubts(backend) != 0
-                                 ? std::to_string(failed) + " failures in a row: " + wordsFor(backend.lastFailure())
-                                 : "owes " + std::to_string(owed) + " answers and gave none for " + seconds(now - since);
+    const std::string what =
+        feedback::doubts(backend) != 0
+            ? std::to_string(failed) + " failures in a row: " + wordsFor(backend.lastFailure())
+            : "owes " + std::to_string(owed) + " answers and gave none for " + seconds(now - since);
     feedback::convicted(backend, now);
     eject(record, what + ", while " + std::to_string(answered) + " sent elsewhere were answered", false, census);
     if (backend.ejected()) return record.forgetDoubts();

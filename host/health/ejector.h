@@ -6,17 +6,19 @@
 //
 //   failing  consecutive_failures connects in a row that fail, which only a backend can cause
 //   suspect  as many sessions in a row that it ended before it answered, or as many exchanges since its last answer and
-//            far longer ago than answers take in this pool: a client may have caused that, so it is tried (balance/trial.h)
-//   convict  where the trial shows that clients fail there and not elsewhere (evidence.h); it hangs where an answer takes
-//            unanswered_timeout, and far longer than in this pool. Where nobody answers, as with one-way protocols, nobody
-//            hangs
+//            far longer ago than answers take in this pool: a client may have caused that, so it is tried
+//            (balance/trial.h)
+//   convict  where the trial shows that clients fail there and not elsewhere (evidence.h); it hangs where an answer
+//   takes
+//            unanswered_timeout, and far longer than in this pool. Where nobody answers, as with one-way protocols,
+//            nobody hangs
 //   out for  base_time * ejections in a row, at most max_time; each base_time without one takes back one
 //   or until where its connects failed, which is what checks can judge: as many of them passed since as take a backend
 //            up. Believed once: one that is ejected again after that serves its time
 //   never    more than max_share of the pool (but one), or the last one that is fit
 //
-// The same checks void the failed connects of a backend that was not ejected for them: strategies that remember failures
-// may have shunned it ever since, so that no traffic tells them that it is well.
+// The same checks void the failed connects of a backend that was not ejected for them: strategies that remember
+// failures may have shunned it ever since, so that no traffic tells them that it is well.
 //
 // Workers raise suspicions (Pool::noteFailure), control decides. Control thread only, but for the counter.
 #pragma once
@@ -37,10 +39,10 @@ namespace lemonade::health {
 
 struct EjectionSettings {
   bool enabled = true;
-  std::uint32_t consecutive_failures = 3;                ///< at least 1
+  std::uint32_t consecutive_failures = 3;  ///< at least 1
   Duration base_time = std::chrono::seconds(10);
-  Duration max_time = std::chrono::minutes(5);           ///< at least base_time
-  double max_share = 0.5;                                ///< 0 to 1; one may always be ejected
+  Duration max_time = std::chrono::minutes(5);  ///< at least base_time
+  double max_share = 0.5;                       ///< 0 to 1; one may always be ejected
   Duration unanswered_timeout = std::chrono::seconds(2);
   std::uint32_t rise = 2;  ///< checks that pass in a row and void failed connects, at least 1
 };

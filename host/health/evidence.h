@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// What the trial of a backend has shown so far, weighed. Five points against it for each client that failed there, and one
-// for each that was answered elsewhere in its place, three for each that failed at most; seven points for it for each
-// client that was answered there, and six for each that failed elsewhere. kEnough points against it convict.
+// What the trial of a backend has shown so far, weighed. Five points against it for each client that failed there, and
+// one for each that was answered elsewhere in its place, three for each that failed at most; seven points for it for
+// each client that was answered there, and six for each that failed elsewhere. kEnough points against it convict.
 //
 // Where its clients are at fault, a coin that they can not see sends one in four of them here, so whatever each of them
 // does, the chances are against the sum: 1.25^sum does not grow on average (a martingale, or less: 1/4 * 1.25^5 + 3/4 *
-// 1.25^-6 and 3/4 * 1.25 + 1/4 * 1.25^-7 are below 1). Such a sum reaches n with a probability of at most 1.25^-n, for 40
-// points once in 7,500 times; and whoever tries that again and again is soon at the bottom, from where it takes a number
-// of coins that nobody has the time for.
+// 1.25^-6 and 3/4 * 1.25 + 1/4 * 1.25^-7 are below 1). Such a sum reaches n with a probability of at most 1.25^-n, for
+// 40 points once in 7,500 times; and whoever tries that again and again is soon at the bottom, from where it takes a
+// number of coins that nobody has the time for.
 //
 // A plain value.
 #pragma once

@@ -323,9 +323,7 @@ void Monitor::putOff(Watched& watched) {
   schedule(watched, jittered(std::min(settings_.interval, kPutOff)));
   if (const auto checks = put_off_.happened(); checks != 0)
     log::warning("health", "checks are put off, this host lacks what they need",
-                 {{"reason", watched.probe.reason()},
-                  {"checks", checks},
-                  {"backend", watched.backend->id()}});
+                 {{"reason", watched.probe.reason()}, {"checks", checks}, {"backend", watched.backend->id()}});
 }
 
 // What was found before stays.

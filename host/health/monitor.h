@@ -32,7 +32,7 @@ struct Settings {
   Duration fast_interval{};                     ///< instead of interval while a backend changes; 0: a fifth of it
   Duration down_interval{};                     ///< instead of interval while one is down; 0: interval
   config::Initial initial = config::Initial::kUp;  ///< of backends that are new from now on
-  bool checks = true;                           ///< false: everybody is up, and there is no checker
+  bool checks = true;                              ///< false: everybody is up, and there is no checker
 };
 
 /// What a monitor counted since it was made. Written by the control thread, read by any.
@@ -61,7 +61,8 @@ class Monitor {
   static constexpr std::size_t kMaxRunning = 256;
 
   /// Watches nothing yet. loop must outlive the monitor. Throws std::system_error without descriptors.
-  explicit Monitor(ControlLoop& loop, OnFlip on_flip, OnCheck on_check = [](const Check&) {});
+  explicit Monitor(
+      ControlLoop& loop, OnFlip on_flip, OnCheck on_check = [](const Check&) {});
   ~Monitor();
   Monitor(const Monitor&) = delete;
   Monitor& operator=(const Monitor&) = delete;
@@ -76,8 +77,8 @@ class Monitor {
   void setBackends(const std::vector<std::shared_ptr<Backend>>& backends);
   /// True where this backend has been checked, here or where it was inherited from.
   bool checked(const Backend& backend) const;
-  /// Takes what Backend::inheritHealth has set for what its checks have found so far. Nothing where it is not checked at
-  /// all.
+  /// Takes what Backend::inheritHealth has set for what its checks have found so far. Nothing where it is not checked
+  /// at all.
   void resume(const Backend& backend);
   /// True where each backend has had its first check.
   bool allChecked() const;

@@ -13,7 +13,8 @@ namespace {
 constexpr std::size_t kMaxSend = 64 * 1024;
 constexpr std::size_t kMaxReason = 256;
 constexpr int kReadsAtOnce = 16;
-/// The reason that the SDK gives where a checker in C++ threw while it looked at an event; it has no other way to say so.
+/// The reason that the SDK gives where a checker in C++ threw while it looked at an event; it has no other way to say
+/// so.
 constexpr std::string_view kThrew = "the checker threw an exception";
 
 bool lacksResources(int error, int family) noexcept {

@@ -32,7 +32,8 @@ Catalog Catalog::scan(const std::vector<std::string>& directories) {
         continue;
       }
       const auto& read = file.value();
-      const auto [entry, added] = catalog.plugins.try_emplace(read.id, Entry{path, read.version, read.kinds, read.hash});
+      const auto [entry, added] =
+          catalog.plugins.try_emplace(read.id, Entry{path, read.version, read.kinds, read.hash});
       if (!added)
         catalog.remarks.push_back({path, "skipped " + path + ": its id " + read.id + " is taken by " +
                                              entry->second.path + ", which comes first"});

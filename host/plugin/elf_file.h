@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Reads an ELF64 shared object as bytes, without running any of it: which symbols it exports and what their initial
-// value in the file is, and what it asks of the dynamic linker. Works from the program headers, so a stripped file reads as well as any other. Every offset is
-// checked: the bytes are a stranger's.
+// value in the file is, and what it asks of the dynamic linker. Works from the program headers, so a stripped file
+// reads as well as any other. Every offset is checked: the bytes are a stranger's.
 #pragma once
 
 #include "base/result.h"
@@ -54,8 +54,8 @@ class ElfFile {
   /// The bytes that the file holds for an address; nothing where it does not hold all of them.
   std::optional<Bytes> atAddress(std::uint64_t address, std::uint64_t size) const;
 
-  /// The name of a symbol that it defines as GNU-unique: all objects of the process share one, whatever version they are
-  /// of. Nothing where there is none.
+  /// The name of a symbol that it defines as GNU-unique: all objects of the process share one, whatever version they
+  /// are of. Nothing where there is none.
   std::optional<std::string_view> uniqueSymbol() const;
 
  private:

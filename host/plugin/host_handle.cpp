@@ -30,12 +30,16 @@ log::Level levelOf(std::uint32_t level) {
 /// Nothing where the plugin is newer than this host.
 std::optional<log::Value> valueOf(const lemonade_log_field_t& field) {
   switch (field.type) {
-    case LEMONADE_FIELD_TEXT: return log::Value(view(field.text));
-    case LEMONADE_FIELD_INTEGER: return log::Value(field.integer);
+    case LEMONADE_FIELD_TEXT:
+      return log::Value(view(field.text));
+    case LEMONADE_FIELD_INTEGER:
+      return log::Value(field.integer);
     case LEMONADE_FIELD_NUMBER:
       return log::Value(log::Decimal{field.number, static_cast<int>(std::min(field.places, 17U))});
-    case LEMONADE_FIELD_BOOLEAN: return log::Value(field.integer != 0);
-    default: return std::nullopt;
+    case LEMONADE_FIELD_BOOLEAN:
+      return log::Value(field.integer != 0);
+    default:
+      return std::nullopt;
   }
 }
 
@@ -126,8 +130,8 @@ void HostHandle::cancelTimer(void* context, std::uint64_t timer) noexcept {
   self.timers_.erase(found);
 }
 
-lemonade_status_t HostHandle::registerMetric(void* context, std::uint32_t type, lemonade_str_t name, lemonade_str_t help,
-                                             lemonade_metric_cell_t** cell) noexcept {
+lemonade_status_t HostHandle::registerMetric(void* context, std::uint32_t type, lemonade_str_t name,
+                                             lemonade_str_t help, lemonade_metric_cell_t** cell) noexcept {
   auto& self = of(context);
   if (self.revoked_.load(std::memory_order_acquire)) return LEMONADE_ERROR_RETIRED;
   try {

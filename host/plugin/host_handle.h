@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The host table that one instance of a plugin gets: logging, time, timers, posted tasks, metrics. Revoking it makes every
-// call harmless; its memory stays until the process ends, because a plugin's thread may hold on to it that long.
+// The host table that one instance of a plugin gets: logging, time, timers, posted tasks, metrics. Revoking it makes
+// every call harmless; its memory stays until the process ends, because a plugin's thread may hold on to it that long.
 #pragma once
 
 #include "base/control_loop.h"

@@ -5,9 +5,9 @@
 // the same file name with new content gives new code.
 //
 // Unmapping code is what every program that tried it came to regret. So an image stays mapped until the process ends,
-// unless its plugin declares LEMONADE_FLAG_UNLOAD_SAFE, and even then the dynamic linker has the last word: what it keeps
-// (thread-local destructors, NODELETE) stays and is counted. Under AddressSanitizer and ThreadSanitizer all of them stay,
-// or their reports would lose the symbols.
+// unless its plugin declares LEMONADE_FLAG_UNLOAD_SAFE, and even then the dynamic linker has the last word: what it
+// keeps (thread-local destructors, NODELETE) stays and is counted. Under AddressSanitizer and ThreadSanitizer all of
+// them stay, or their reports would lose the symbols.
 #pragma once
 
 #include "base/result.h"

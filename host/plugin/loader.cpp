@@ -93,7 +93,9 @@ Result<PluginFile> Loader::read(const config::PluginChoice& choice, std::uint32_
 Result<std::shared_ptr<const Image>> Loader::image(const PluginFile& file) {
   std::erase_if(images_, [](const auto& image) { return image.second.expired(); });
   if (const auto known = images_.find(file.hash); known != images_.end()) return known->second.lock();
-  const auto failure = [&file](Error error) { return std::move(error).in("plugin " + file.id + " (" + file.path + ")"); };
+  const auto failure = [&file](Error error) {
+    return std::move(error).in("plugin " + file.id + " (" + file.path + ")");
+  };
   auto copy = copies_.make(file, ++generation_);
   if (!copy) return failure(std::move(copy).error());
   auto loaded = Image::load(file, std::move(copy).value(), generation_);
@@ -160,9 +162,8 @@ std::optional<Instance<Table>> Loader::start(const Table& table, const std::shar
     problems.push_back({sourceOf(choice, error), "plugin " + choice.id + " refused to start: " + describe(error)});
     return std::nullopt;
   }
-  return Instance<Table>(table, self,
-                         {image->id(), image->version(), image->file(), ++instances_, image->hash()}, image,
-                         [&host] { host.revoke(); });
+  return Instance<Table>(table, self, {image->id(), image->version(), image->file(), ++instances_, image->hash()},
+                         image, [&host] { host.revoke(); });
 }
 
 std::optional<StrategyInstance> Loader::strategy(const config::PluginChoice& choice,

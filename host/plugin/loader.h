@@ -49,8 +49,8 @@ class Loader {
   void scan(const std::vector<std::string>& directories);
   const Catalog& catalog() const noexcept { return catalog_; }
 
-  /// The file of the chosen plugin as it is now; the error names the plugin. kind is one of LEMONADE_KIND_*. Any thread,
-  /// while nothing scans.
+  /// The file of the chosen plugin as it is now; the error names the plugin. kind is one of LEMONADE_KIND_*. Any
+  /// thread, while nothing scans.
   Result<PluginFile> read(const config::PluginChoice& choice, std::uint32_t kind) const;
 
   /// An instance of the chosen plugin, or nothing and at least one problem more. With a file: of exactly that content.
@@ -81,8 +81,8 @@ class Loader {
   PrivateCopies copies_;
   Catalog catalog_;
   std::map<std::string, std::weak_ptr<const Image>> images_;  // in use, by hash of the content
-  std::uint64_t generation_ = 0;  // of the newest image
-  std::uint64_t instances_ = 0;   // created so far
+  std::uint64_t generation_ = 0;                              // of the newest image
+  std::uint64_t instances_ = 0;                               // created so far
 };
 
 }  // namespace lemonade::plugin

@@ -11,9 +11,8 @@ constexpr std::ptrdiff_t kMostPerPlugin = 64;
 
 bool validName(std::string_view name) {
   const auto lower = [](char c) { return c >= 'a' && c <= 'z'; };
-  return !name.empty() && name.size() <= 128 && lower(name.front()) && std::all_of(name.begin(), name.end(), [&](char c) {
-    return lower(c) || (c >= '0' && c <= '9') || c == '_';
-  });
+  return !name.empty() && name.size() <= 128 && lower(name.front()) &&
+         std::all_of(name.begin(), name.end(), [&](char c) { return lower(c) || (c >= '0' && c <= '9') || c == '_'; });
 }
 
 }  // namespace

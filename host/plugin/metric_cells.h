@@ -36,8 +36,8 @@ class MetricCells {
   lemonade_status_t find(std::string_view plugin, std::uint32_t type, std::string_view name, std::string_view help,
                          lemonade_metric_cell_t** cell);
 
-  /// A process before this one has counted so much there; replaces what was said of the same metric before. A counter that
-  /// nobody has registered yet has it when it is.
+  /// A process before this one has counted so much there; replaces what was said of the same metric before. A counter
+  /// that nobody has registered yet has it when it is.
   void inherit(const std::string& plugin, const std::string& name, std::int64_t value);
 
   /// Visits every metric; visit must not register one.
@@ -45,7 +45,7 @@ class MetricCells {
 
  private:
   mutable std::mutex mutex_;
-  std::deque<Metric> metrics_;  // grows only: cells keep their address
+  std::deque<Metric> metrics_;                                             // grows only: cells keep their address
   std::map<std::pair<std::string, std::string>, std::int64_t> inherited_;  // by plugin and name
 };
 

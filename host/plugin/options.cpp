@@ -25,13 +25,20 @@ const lemonade_option_t& row(const lemonade_plugin_t& plugin, std::uint32_t inde
 
 const char* typeName(std::uint32_t type) {
   switch (type) {
-    case LEMONADE_OPTION_BOOLEAN: return "true or false";
-    case LEMONADE_OPTION_INTEGER: return "an integer";
-    case LEMONADE_OPTION_NUMBER: return "a number";
-    case LEMONADE_OPTION_STRING: return "a string";
-    case LEMONADE_OPTION_DURATION: return "a duration such as \"10s\", or integer milliseconds, of at most ten years";
-    case LEMONADE_OPTION_CHOICE: return "one of the choices, as a string";
-    default: return "of a type this host does not know";
+    case LEMONADE_OPTION_BOOLEAN:
+      return "true or false";
+    case LEMONADE_OPTION_INTEGER:
+      return "an integer";
+    case LEMONADE_OPTION_NUMBER:
+      return "a number";
+    case LEMONADE_OPTION_STRING:
+      return "a string";
+    case LEMONADE_OPTION_DURATION:
+      return "a duration such as \"10s\", or integer milliseconds, of at most ten years";
+    case LEMONADE_OPTION_CHOICE:
+      return "one of the choices, as a string";
+    default:
+      return "of a type this host does not know";
   }
 }
 
@@ -65,8 +72,8 @@ std::optional<Duration> durationOf(const Written& written) {
   return text != nullptr ? config::parseDuration(*text) : std::nullopt;
 }
 
-/// What was written where a number is wanted, whole in both fields; nothing where it is of another type. Durations are in
-/// nanoseconds.
+/// What was written where a number is wanted, whole in both fields; nothing where it is of another type. Durations are
+/// in nanoseconds.
 std::optional<lemonade_option_value_t> numberOf(const lemonade_option_t& option, const Written& written) {
   const auto* integer = std::get_if<std::int64_t>(&written);
   const auto* number = std::get_if<double>(&written);
@@ -149,14 +156,14 @@ OptionSet OptionSet::build(const lemonade_plugin_t& plugin, const config::Plugin
     const auto* given = find(choice.options, key);
     lemonade_option_value_t value{};
     if (given == nullptr && (option.flags & LEMONADE_OPTION_REQUIRED) != 0)
-      problems.push_back({choice.source, "plugin " + choice.id + " needs the option \"" + key + "\": " +
-                                             std::string(view(option.doc))});
+      problems.push_back({choice.source, "plugin " + choice.id + " needs the option \"" + key +
+                                             "\": " + std::string(view(option.doc))});
     else if (auto wrong = convert(option, given != nullptr ? given->value : fromDefault(option), value, set.texts_);
              !wrong.empty())
-      problems.push_back(given != nullptr
-                             ? OptionProblem{given->source, key + " " + wrong}
-                             : OptionProblem{choice.source, "plugin " + choice.id + " has a broken schema: the default of " +
-                                                                key + " " + wrong});
+      problems.push_back(given != nullptr ? OptionProblem{given->source, key + " " + wrong}
+                                          : OptionProblem{choice.source, "plugin " + choice.id +
+                                                                             " has a broken schema: the default of " +
+                                                                             key + " " + wrong});
     set.values_.push_back(value);
   }
   return set;

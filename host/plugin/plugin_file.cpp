@@ -23,7 +23,8 @@ constexpr std::int64_t kLargestFile = 256 << 20;
 Status checkOwnership(const struct stat& status) {
   if (!S_ISREG(status.st_mode)) return Error{"is not a regular file"};
   if (status.st_uid != 0 && status.st_uid != ::geteuid())
-    return Error{"is owned by user " + std::to_string(status.st_uid) + "; chown it to root or to the user that runs this"};
+    return Error{"is owned by user " + std::to_string(status.st_uid) +
+                 "; chown it to root or to the user that runs this"};
   if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) return Error{"is writable by group or others; chmod go-w it"};
   if (status.st_size > kLargestFile) return Error{"is larger than 256 MiB"};
   return success();
@@ -77,15 +78,14 @@ Status checkHead(const Head& head) {
                  " (need_minor); this host has " + std::to_string(LEMONADE_ABI_MAJOR) + "." +
                  std::to_string(LEMONADE_ABI_MINOR) + ": upgrade the host"};
   if (tag.layout_hash != LEMONADE_LAYOUT_HASH)
-    return Error{"lays out the ABI's structs differently (layout_hash " + std::to_string(tag.layout_hash) + ", expected " +
-                 std::to_string(LEMONADE_LAYOUT_HASH) + "): rebuild it with this host's headers and default packing"};
+    return Error{"lays out the ABI's structs differently (layout_hash " + std::to_string(tag.layout_hash) +
+                 ", expected " + std::to_string(LEMONADE_LAYOUT_HASH) +
+                 "): rebuild it with this host's headers and default packing"};
   constexpr std::uint32_t known = LEMONADE_KIND_STRATEGY | LEMONADE_KIND_HEALTH_CHECKER | LEMONADE_KIND_METRICS_SINK;
-  if ((tag.kinds & known) == 0)
-    return Error{"is of no kind this host knows (kinds " + std::to_string(tag.kinds) + ")"};
+  if ((tag.kinds & known) == 0) return Error{"is of no kind this host knows (kinds " + std::to_string(tag.kinds) + ")"};
   if (!terminated(head.id, sizeof(head.id)) || !validId(head.id))
     return Error{"has an invalid id: use lower-case letters, digits, '_', '.' and '-'"};
-  if (!terminated(head.version, sizeof(head.version)) || head.version[0] == '\0')
-    return Error{"has no valid version"};
+  if (!terminated(head.version, sizeof(head.version)) || head.version[0] == '\0') return Error{"has no valid version"};
   return success();
 }
 

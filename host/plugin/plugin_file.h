@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A plugin as a file: who it says it is and whether this host can load it, decided from its bytes before any of its code
-// runs. The file is opened once; owner, mode, content and hash are all of that one open.
+// A plugin as a file: who it says it is and whether this host can load it, decided from its bytes before any of its
+// code runs. The file is opened once; owner, mode, content and hash are all of that one open.
 #pragma once
 
 #include "base/result.h"
@@ -14,7 +14,7 @@ namespace lemonade::plugin {
 
 /// What the file of a loadable plugin says.
 struct PluginFile {
-  std::string path;     ///< as found
+  std::string path;  ///< as found
   std::string id;
   std::string version;
   std::uint32_t kinds = 0;  ///< mask of LEMONADE_KIND_*

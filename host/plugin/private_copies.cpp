@@ -32,7 +32,8 @@ Status writeAll(int fd, const std::vector<std::byte>& content) {
 
 /// What the dynamic linker is going to do with it: find it by its path and map it for execution.
 Status checkLoadable(int fd, const std::string& path) {
-  struct stat of_fd {}, of_path {};
+  struct stat of_fd {
+  }, of_path{};
   if (::fstat(fd, &of_fd) != 0 || ::stat(path.c_str(), &of_path) != 0) return failure("cannot be found again");
   if (of_fd.st_dev != of_path.st_dev || of_fd.st_ino != of_path.st_ino)
     return Error{"is another file now than the one that was written"};
@@ -43,7 +44,8 @@ Status checkLoadable(int fd, const std::string& path) {
 }
 
 /// The copy keeps its name as long as it is mapped: sanitizers and profilers look symbols up by it.
-Result<PrivateCopy> copyToDirectory(const PrivateDirectory& directory, const PluginFile& file, const std::string& name) {
+Result<PrivateCopy> copyToDirectory(const PrivateDirectory& directory, const PluginFile& file,
+                                    const std::string& name) {
   const std::string path = directory.path() + "/" + name;
   // In the directory that is ours, whatever has its name by now.
   const int into = directory.fd();
@@ -62,7 +64,8 @@ Result<PrivateCopy> copyToMemory(const PluginFile& file) {
   if (!fd && errno == EINVAL) fd = Fd(::memfd_create(file.id.c_str(), kFlags));
   if (!fd) return failure("memory cannot be had");
   const std::string path = "/proc/self/fd/" + std::to_string(fd.get());
-  if (auto written = writeAll(fd.get(), file.content); !written) return std::move(written).error().in("a copy in memory");
+  if (auto written = writeAll(fd.get(), file.content); !written)
+    return std::move(written).error().in("a copy in memory");
   if (::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
     return failure("a copy in memory cannot be sealed");
   if (auto loadable = checkLoadable(fd.get(), path); !loadable)

@@ -31,7 +31,8 @@ class PrivateCopies {
  public:
   /// All copies in memory: nothing of them outlives a process that crashes.
   PrivateCopies() = default;
-  /// In a directory that is made in one of PrivateDirectory::parents(preferred). Removes what killed processes left there.
+  /// In a directory that is made in one of PrivateDirectory::parents(preferred). Removes what killed processes left
+  /// there.
   explicit PrivateCopies(const std::string& preferred);
 
   /// Another preference, for copies made from now on; those there are stay where they are.
@@ -53,7 +54,7 @@ class PrivateCopies {
   std::vector<std::string> parents_;  // none: memory alone
   std::string preferred_;
   std::list<std::unique_ptr<PrivateDirectory>> directories_;  // of all copies there are
-  PrivateDirectory* current_ = nullptr;                       // one of them, where copies go; none: where the next one goes
+  PrivateDirectory* current_ = nullptr;  // one of them, where copies go; none: where the next one goes
   std::size_t swept_ = 0;
   std::string last_remark_;
   std::vector<std::string> remarks_;

@@ -20,7 +20,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Versions before the lock made "lemonade-plugins-XXXXXX": whether their owner lives cannot be told, so the name differs.
+/// Versions before the lock made "lemonade-plugins-XXXXXX": whether their owner lives cannot be told, so the name
+/// differs.
 constexpr const char* kName = "lemonade-plugins-held-";
 constexpr int kTries = 8;  // to make one that nobody sweeps before it is locked
 
@@ -40,7 +41,8 @@ Fd openDirectory(const std::string& path) {
 
 /// The directory that is open there still has that name.
 bool named(const Fd& fd, const std::string& path) {
-  struct stat of_fd {}, of_path {};
+  struct stat of_fd {
+  }, of_path{};
   return ::fstat(fd.get(), &of_fd) == 0 && ::lstat(path.c_str(), &of_path) == 0 && of_fd.st_dev == of_path.st_dev &&
          of_fd.st_ino == of_path.st_ino;
 }
@@ -70,8 +72,8 @@ Result<std::unique_ptr<PrivateDirectory>> PrivateDirectory::make(const std::stri
       (void)::rmdir(path.c_str());
       return failed;
     }
-    // Where another process looked in between, it holds the lock or has removed the directory. Where the file system knows
-    // no locks, others cannot lock either, and leave it alone.
+    // Where another process looked in between, it holds the lock or has removed the directory. Where the file system
+    // knows no locks, others cannot lock either, and leave it alone.
     const bool locked = fd && (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK);
     if (locked && named(fd, path)) return std::unique_ptr<PrivateDirectory>(new PrivateDirectory(path, std::move(fd)));
   }

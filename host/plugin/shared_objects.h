@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Which files of a folder may be plugins. Any thread. Not std::filesystem's iterator: that of gcc 12 ends the process where
-// there is no memory for it.
+// Which files of a folder may be plugins. Any thread. Not std::filesystem's iterator: that of gcc 12 ends the process
+// where there is no memory for it.
 #pragma once
 
 #include <string>

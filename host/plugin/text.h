@@ -10,8 +10,6 @@
 namespace lemonade::plugin {
 
 /// Borrows what the text does.
-inline std::string_view view(lemonade_str_t text) noexcept {
-  return {text.data, static_cast<std::size_t>(text.size)};
-}
+inline std::string_view view(lemonade_str_t text) noexcept { return {text.data, static_cast<std::size_t>(text.size)}; }
 
 }  // namespace lemonade::plugin

@@ -61,12 +61,13 @@ void Acceptor::accept(Source& source) {
   }
 }
 
-// The place in the admission is taken already; an accept that came to nothing gives it back, which also wakes whoever saw
-// none free meanwhile.
+// The place in the admission is taken already; an accept that came to nothing gives it back, which also wakes whoever
+// saw none free meanwhile.
 bool Acceptor::acceptOne(Source& source, For whom) {
   sockaddr_storage peer;
   socklen_t size = sizeof(peer);
-  const int fd = ::accept4(source.listener->fd(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  const int fd =
+      ::accept4(source.listener->fd(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (fd < 0) {
     const int error = errno;
     admission_.leave();
@@ -90,9 +91,14 @@ bool Acceptor::handOver(Seat& to, Fd& client, const Address& address, std::uint1
   std::unique_ptr<Newcomer> newcomer(new (std::nothrow) Newcomer{std::move(client), address, local_port, nullptr});
   if (newcomer == nullptr) return false;
   switch (to.inbox.put(newcomer, nowNs())) {
-    case Inbox::Handed::kFirst: to.wake(); return true;
-    case Inbox::Handed::kMore: return true;
-    case Inbox::Handed::kRefused: client = std::move(newcomer->client); return false;
+    case Inbox::Handed::kFirst:
+      to.wake();
+      return true;
+    case Inbox::Handed::kMore:
+      return true;
+    case Inbox::Handed::kRefused:
+      client = std::move(newcomer->client);
+      return false;
   }
   return false;
 }
@@ -112,8 +118,9 @@ void Acceptor::handleError(int error) {
   if (complained_at_ != 0 && now - complained_at_ < kComplainEvery) return;
   complained_at_ = now;
   const bool shortage = error == EMFILE || error == ENFILE;
-  log::error("proxy", shortage ? "out of descriptors, clients wait; raise the limit (ulimit -n, LimitNOFILE)"
-                               : "cannot accept clients, trying again",
+  log::error("proxy",
+             shortage ? "out of descriptors, clients wait; raise the limit (ulimit -n, LimitNOFILE)"
+                      : "cannot accept clients, trying again",
              {{"error", std::strerror(error)}, {"sessions", sessions_.size()}});
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Accepts clients for one worker. All workers share each listening socket, and the kernel wakes one of those that wait,
-// in turn; it accepts all that have come, in small batches, and hands those to others of which it has more than its share.
-// Without a free place, or without descriptors, it stops
-// watching instead of spinning, and goes on when told that there is room or when the pause is over. Worker thread only.
+// in turn; it accepts all that have come, in small batches, and hands those to others of which it has more than its
+// share. Without a free place, or without descriptors, it stops watching instead of spinning, and goes on when told
+// that there is room or when the pause is over. Worker thread only.
 #pragma once
 
 #include "proxy/admission.h"
@@ -43,8 +43,8 @@ class Acceptor {
 
   /// Lets go of all listeners, in the same way.
   void stop();
-  /// Lets go of all listeners and leaves the clients that wait there to the other workers, which must look(): the kernel
-  /// may have told nobody else of them.
+  /// Lets go of all listeners and leaves the clients that wait there to the other workers, which must look(): the
+  /// kernel may have told nobody else of them.
   void leave();
   /// Takes in the clients that wait.
   void look();

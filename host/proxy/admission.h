@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Holds max_connections exactly, over all workers: a place is taken before accept, so the clients that are too many wait in
-// the kernel's queue. Workers that find no place stop watching their listeners and want room; each place that becomes free
-// wakes one of them.
+// Holds max_connections exactly, over all workers: a place is taken before accept, so the clients that are too many
+// wait in the kernel's queue. Workers that find no place stop watching their listeners and want room; each place that
+// becomes free wakes one of them.
 #pragma once
 
 #include <atomic>
@@ -36,8 +36,8 @@ class Admission {
     if (before == 1 && notify_empty_.load()) on_empty_();
   }
 
-  /// One more, or one less, who found no place and is to be told. Who begins to want looks once more whether there is room
-  /// after that. Worker threads.
+  /// One more, or one less, who found no place and is to be told. Who begins to want looks once more whether there is
+  /// room after that. Worker threads.
   void startWanting() noexcept { wanting_.fetch_add(1); }
   void stopWanting() noexcept { wanting_.fetch_sub(1); }
 

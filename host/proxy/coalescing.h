@@ -28,7 +28,7 @@ class Coalescing {
 
  private:
   static constexpr std::uint64_t kPeriodNs = 500'000;  // of which the share of busy time is taken
-  static constexpr std::uint64_t kFewest = 2;            // events that must be expected to come while they gather
+  static constexpr std::uint64_t kFewest = 2;          // events that must be expected to come while they gather
 
   // On above half of the time, off below a quarter: gathering itself makes a worker less busy.
   void judge(std::uint64_t now, std::uint64_t cpu) noexcept {

@@ -20,8 +20,8 @@ namespace {
 
 constexpr std::uint64_t kSlowPick = 100'000'000;
 constexpr std::uint64_t kLongestPause = 1'000'000'000;
-constexpr std::uint64_t kPace = 1'000'000;  // between two that come again after a pause, over all workers
-constexpr std::uint64_t kSpread = 4;        // pauses: a herd that takes longer at that pace comes closer together
+constexpr std::uint64_t kPace = 1'000'000;        // between two that come again after a pause, over all workers
+constexpr std::uint64_t kSpread = 4;              // pauses: a herd that takes longer at that pace comes closer together
 constexpr std::uint64_t kPortPause = 50'000'000;  // before a backend is tried again that no source port was free for
 constexpr std::uint64_t kQuiet = 10'000'000'000;  // between two lines about the same trouble
 
@@ -81,8 +81,7 @@ std::uint32_t Connector::retries() const noexcept {
 }
 
 bool Connector::isQueueing(const Session& session, std::uint64_t now) const noexcept {
-  return session.queued_at != 0 &&
-         now - session.queued_at < settings_.queue_timeout_ns.load(std::memory_order_relaxed);
+  return session.queued_at != 0 && now - session.queued_at < settings_.queue_timeout_ns.load(std::memory_order_relaxed);
 }
 
 bool Connector::mayTryAgain(const Session& session, std::uint64_t now) const noexcept {
@@ -175,10 +174,9 @@ void Connector::reportSlow(const Picked& picked, std::uint64_t took, std::uint64
   meter_.counters().slow_picks.add();
   if (picked.asked == nullptr || (now - slow_logged_at_ < kQuiet && slow_logged_at_ != 0)) return;
   slow_logged_at_ = now;
-  log::warning("proxy", "a pick took over 100 ms, and everything else of its worker waited",
-               {{"strategy", picked.asked->id},
-                {"generation", picked.asked->generation},
-                {"took_ms", took / 1'000'000}});
+  log::warning(
+      "proxy", "a pick took over 100 ms, and everything else of its worker waited",
+      {{"strategy", picked.asked->id}, {"generation", picked.asked->generation}, {"took_ms", took / 1'000'000}});
 }
 
 // kGiveUp means that this attempt failed at once, with errno.
@@ -200,9 +198,12 @@ Connector::Outcome Connector::connect(Session& session, std::uint64_t now) noexc
   relay_.setOption(fd, SOL_SOCKET, SO_OOBINLINE, 1);
   settings_.keepalive().eachOption([&](int level, int name, int value) { relay_.setOption(fd, level, name, value); });
   switch (relay_.connect(session, address)) {
-    case Relay::Connect::kConnecting: return Outcome::kConnecting;
-    case Relay::Connect::kConnected: return Outcome::kConnected;
-    case Relay::Connect::kFailed: return Outcome::kGiveUp;
+    case Relay::Connect::kConnecting:
+      return Outcome::kConnecting;
+    case Relay::Connect::kConnected:
+      return Outcome::kConnected;
+    case Relay::Connect::kFailed:
+      return Outcome::kGiveUp;
   }
   return Outcome::kGiveUp;
 }
@@ -211,9 +212,10 @@ Connector::Outcome Connector::connect(Session& session, std::uint64_t now) noexc
 bool Connector::failAttempt(Session& session, int error, std::uint64_t now) noexcept {
   if (isLocal(error) && (now - complained_at_ > kQuiet || complained_at_ == 0)) {
     complained_at_ = now;
-    log::warning("proxy", error == EADDRNOTAVAIL ? "no source port is free to connect from; widen "
-                                                   "net.ipv4.ip_local_port_range or add backends"
-                                                 : "this machine does not let us connect",
+    log::warning("proxy",
+                 error == EADDRNOTAVAIL ? "no source port is free to connect from; widen "
+                                          "net.ipv4.ip_local_port_range or add backends"
+                                        : "this machine does not let us connect",
                  {{"backend", session.target->id()}, {"error", std::strerror(error)}});
   }
   session.tried.add(*session.target);

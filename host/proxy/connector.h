@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Finds a backend for a session: picks one, begins to connect, and after a failure picks another at once. Where none is
-// left, those that failed may have been overrun or be about to return: after a pause the session tries them again, until
-// one answers or the retries are used up. A session that had to queue for a place goes on until its time in the queue is
-// over, whatever the retries. Worker thread only.
+// left, those that failed may have been overrun or be about to return: after a pause the session tries them again,
+// until one answers or the retries are used up. A session that had to queue for a place goes on until its time in the
+// queue is over, whatever the retries. Worker thread only.
 #pragma once
 
 #include "balance/pool.h"

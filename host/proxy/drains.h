@@ -23,8 +23,8 @@ struct DrainTime {
   std::uint64_t end_ns = 0;    ///< and none is left then
 };
 
-/// For a timeout that begins now: what is left after four fifths of it ends over the last, so that clients do not all come
-/// back at once.
+/// For a timeout that begins now: what is left after four fifths of it ends over the last, so that clients do not all
+/// come back at once.
 DrainTime drainTime(Duration timeout) noexcept;
 
 class Drain {
@@ -64,7 +64,8 @@ class Drains {
   /// Forgets every drain.
   void clear() noexcept;
 
-  /// A drain that has to begin now, or to look again: have it join() every session it concerns. Null where there is none.
+  /// A drain that has to begin now, or to look again: have it join() every session it concerns. Null where there is
+  /// none.
   Drain* begin(std::uint64_t now) noexcept;
   void join(Drain& drain, Session& session) noexcept;
   /// A session that has to end now, which is forgotten; null where there is none.

@@ -36,8 +36,8 @@ void noteEnd(Session& session, Endpoint& from) noexcept {
     session.turned_away = true;
 }
 
-// Linux reports EPIPE for a socket whose FIN had come before the reset, and for one that has no error to report: in both
-// cases reading tells the truth.
+// Linux reports EPIPE for a socket whose FIN had come before the reset, and for one that has no error to report: in
+// both cases reading tells the truth.
 void noteWriteFailed(Endpoint& to, int error) noexcept {
   to.broken = true;
   if (error != EPIPE) to.lost = true;

@@ -3,9 +3,12 @@
 // How the two streams of a session end: the rules of FIN, reset and failure, for both relays. A relay notes here what
 // the kernel tells it, and reads here what that comes to. Worker thread only.
 //
-// 1. Only reading tells whether a stream is complete. recv() gives every byte that came, and then 0 where a FIN came behind
-//    them, also where a reset followed that FIN. A stream whose end was read is complete, whatever its socket does later.
-// 2. recv() gives an error where a reset, or a peer that was given up, cut the stream short. A write that fails may take
+// 1. Only reading tells whether a stream is complete. recv() gives every byte that came, and then 0 where a FIN came
+// behind
+//    them, also where a reset followed that FIN. A stream whose end was read is complete, whatever its socket does
+//    later.
+// 2. recv() gives an error where a reset, or a peer that was given up, cut the stream short. A write that fails may
+// take
 //    that error from the socket, and recv() then gives 0: Endpoint::lost remembers it.
 // 3. An endpoint that ended and then failed is gone: nothing can be written to it, and what it sent is still delivered.
 #pragma once
@@ -40,8 +43,8 @@ void noteEnd(Session& session, Endpoint& from) noexcept;
 /// A write to the endpoint failed with this errno: bytes for it are dropped from now on.
 void noteWriteFailed(Endpoint& to, int error) noexcept;
 
-/// Passes the end of `from` on to `to`, once nothing waits to be written there. Where that ends the session, the close of
-/// `to` sends the FIN and this only notes it.
+/// Passes the end of `from` on to `to`, once nothing waits to be written there. Where that ends the session, the close
+/// of `to` sends the FIN and this only notes it.
 void passEnd(const Endpoint& from, Endpoint& to) noexcept;
 
 /// Sends a FIN, unless that was done or cannot be done.

@@ -81,8 +81,8 @@ bool EpollRelay::watch(Session& session, Endpoint& endpoint, std::uintptr_t side
   return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, endpoint.fd, &event) == 0;
 }
 
-// Closing alone does not do: a child process that is being spawned holds the descriptor for an instant, and the set would
-// go on telling of a session that is freed.
+// Closing alone does not do: a child process that is being spawned holds the descriptor for an instant, and the set
+// would go on telling of a session that is freed.
 void EpollRelay::unwatch(const Endpoint& endpoint) noexcept {
   (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, endpoint.fd, nullptr);
 }
@@ -144,9 +144,13 @@ void EpollRelay::handleSessionEvent(Session& session, bool of_backend, std::uint
       // Half-closed clients still want their answer; this one has been reset.
       if ((events & (EPOLLHUP | EPOLLERR)) != 0) owner_.handleAbandoned(session);
       return;
-    case Session::State::kRelaying: return run(session);
-    case Session::State::kDelivering: deliver(session); return owner_.handleDelivery(session);
-    case Session::State::kClosed: return;
+    case Session::State::kRelaying:
+      return run(session);
+    case Session::State::kDelivering:
+      deliver(session);
+      return owner_.handleDelivery(session);
+    case Session::State::kClosed:
+      return;
   }
 }
 
@@ -178,9 +182,13 @@ void EpollRelay::dropBackend(Session& session) noexcept {
 
 void EpollRelay::run(Session& session) noexcept {
   switch (forwarder_.run(session)) {
-    case Forwarder::Outcome::kNoMemory: return owner_.handleNoMemory(session);
-    case Forwarder::Outcome::kMore: comeBackTo(session); break;
-    case Forwarder::Outcome::kWait: break;
+    case Forwarder::Outcome::kNoMemory:
+      return owner_.handleNoMemory(session);
+    case Forwarder::Outcome::kMore:
+      comeBackTo(session);
+      break;
+    case Forwarder::Outcome::kWait:
+      break;
   }
   const Ending ending = endingOf(session);
   if (ending == Ending::kOpen) owner_.handleActivity(session);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The relay over epoll: all sockets of a worker in one epoll instance. Each is registered once, edge triggered; nothing is
-// ever modified.
+// The relay over epoll: all sockets of a worker in one epoll instance. Each is registered once, edge triggered; nothing
+// is ever modified.
 #pragma once
 
 #include "base/fd.h"

@@ -80,7 +80,8 @@ void Forwarder::drop(Endpoint& from) noexcept {
 bool Forwarder::flush(Endpoint& to) noexcept {
   while (to.pending != nullptr) {
     if (!to.writable) return false;
-    const ssize_t n = ::send(to.fd, to.pending->data.data() + to.pending_at, to.pending_end - to.pending_at, MSG_NOSIGNAL);
+    const ssize_t n =
+        ::send(to.fd, to.pending->data.data() + to.pending_at, to.pending_end - to.pending_at, MSG_NOSIGNAL);
     if (n > 0) {
       to.pending_at += static_cast<std::uint32_t>(n);
       if (to.pending_at == to.pending_end) buffers_.give(std::move(to.pending));

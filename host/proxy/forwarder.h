@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Moves the bytes of a session both ways, with back-pressure and half-close. It reads only what it may write: bytes for a
-// slow reader wait in one buffer, and nothing more is read for it until they are gone. Worker thread only.
+// Moves the bytes of a session both ways, with back-pressure and half-close. It reads only what it may write: bytes for
+// a slow reader wait in one buffer, and nothing more is read for it until they are gone. Worker thread only.
 #pragma once
 
 #include "proxy/buffers.h"

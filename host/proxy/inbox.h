@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Clients that other workers have accepted and handed to this one, which has fewer. Only the descriptor changes hands: no
-// session is made before its own worker takes the client out. Nobody waits for anybody: newcomers are pushed onto a list
-// by one exchange, and taken all at once by another.
+// Clients that other workers have accepted and handed to this one, which has fewer. Only the descriptor changes hands:
+// no session is made before its own worker takes the client out. Nobody waits for anybody: newcomers are pushed onto a
+// list by one exchange, and taken all at once by another.
 #pragma once
 
 #include "balance/address.h"
@@ -35,7 +35,8 @@ class Inbox {
     Newcomer* closed = &closed_;
     (void)newest_.compare_exchange_strong(closed, nullptr);
   }
-  /// From now on none are; returns those that came before, as takeAll() does. The owner's thread, or after it has ended.
+  /// From now on none are; returns those that came before, as takeAll() does. The owner's thread, or after it has
+  /// ended.
   std::unique_ptr<Newcomer> close() noexcept { return take(&closed_); }
   bool isOpen() const noexcept { return newest_.load(std::memory_order_relaxed) != &closed_; }
 
@@ -52,8 +53,8 @@ class Inbox {
         return Handed::kRefused;
       }
       newcomer->next.reset(before);
-    } while (!newest_.compare_exchange_weak(before, newcomer.get(), std::memory_order_release,
-                                            std::memory_order_relaxed));
+    } while (
+        !newest_.compare_exchange_weak(before, newcomer.get(), std::memory_order_release, std::memory_order_relaxed));
     (void)newcomer.release();
     if (before != nullptr) return Handed::kMore;
     since_.store(now, std::memory_order_relaxed);

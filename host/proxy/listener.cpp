@@ -26,10 +26,14 @@ void setOptions(int fd) noexcept {
 
 std::string mendFor(int error) {
   switch (error) {
-    case EADDRINUSE: return "; another program listens there (ss -ltnp shows which)";
-    case EACCES: return "; ports below 1024 need CAP_NET_BIND_SERVICE";
-    case EADDRNOTAVAIL: return "; this machine has no such address";
-    default: return "";
+    case EADDRINUSE:
+      return "; another program listens there (ss -ltnp shows which)";
+    case EACCES:
+      return "; ports below 1024 need CAP_NET_BIND_SERVICE";
+    case EADDRNOTAVAIL:
+      return "; this machine has no such address";
+    default:
+      return "";
   }
 }
 

@@ -11,8 +11,8 @@
 
 #include <cstdint>
 #include <memory>
-#include <vector>
 #include <string>
+#include <vector>
 
 namespace lemonade::proxy {
 
@@ -20,8 +20,8 @@ class Listener {
  public:
   using Listeners = std::vector<std::shared_ptr<const Listener>>;
 
-  /// Binds and listens, non-blocking. Port 0 gets a free one. Those that are about to go may be in the way: 127.0.0.1:80
-  /// of 0.0.0.0:80 and the other way round. The error names the address and, where there is one, the mend.
+  /// Binds and listens, non-blocking. Port 0 gets a free one. Those that are about to go may be in the way:
+  /// 127.0.0.1:80 of 0.0.0.0:80 and the other way round. The error names the address and, where there is one, the mend.
   static Result<std::shared_ptr<const Listener>> open(const Address& address, std::uint32_t backlog,
                                                       const Keepalive& keepalive, const Listeners& going = {});
   /// Takes over a socket that listens already, non-blocking, for the address asked for.

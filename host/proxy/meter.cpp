@@ -12,18 +12,30 @@ namespace lemonade::proxy {
 
 const char* closeReasonName(CloseReason reason) noexcept {
   switch (reason) {
-    case CloseReason::kDone: return "done";
-    case CloseReason::kClientReset: return "client-reset";
-    case CloseReason::kBackendReset: return "backend-reset";
-    case CloseReason::kIdleTimeout: return "idle-timeout";
-    case CloseReason::kHalfCloseTimeout: return "half-close-timeout";
-    case CloseReason::kConnectFailed: return "connect-failed";
-    case CloseReason::kNoBackend: return "no-backend";
-    case CloseReason::kQueueTimeout: return "queue-timeout";
-    case CloseReason::kRejected: return "rejected";
-    case CloseReason::kDrain: return "drain";
-    case CloseReason::kAbandoned: return "abandoned";
-    case CloseReason::kNoMemory: return "no-memory";
+    case CloseReason::kDone:
+      return "done";
+    case CloseReason::kClientReset:
+      return "client-reset";
+    case CloseReason::kBackendReset:
+      return "backend-reset";
+    case CloseReason::kIdleTimeout:
+      return "idle-timeout";
+    case CloseReason::kHalfCloseTimeout:
+      return "half-close-timeout";
+    case CloseReason::kConnectFailed:
+      return "connect-failed";
+    case CloseReason::kNoBackend:
+      return "no-backend";
+    case CloseReason::kQueueTimeout:
+      return "queue-timeout";
+    case CloseReason::kRejected:
+      return "rejected";
+    case CloseReason::kDrain:
+      return "drain";
+    case CloseReason::kAbandoned:
+      return "abandoned";
+    case CloseReason::kNoMemory:
+      return "no-memory";
   }
   return "unknown";
 }
@@ -123,8 +135,10 @@ void Meter::endTrial(Session& session, bool failed) noexcept {
     case CloseReason::kDone:
       // A client that only looks whether somebody listens shows nothing more.
       return session.in_exchange ? session.trial.answered() : session.trial.dismiss();
-    case CloseReason::kClientReset: return session.trial.left();
-    default: return session.trial.dismiss();
+    case CloseReason::kClientReset:
+      return session.trial.left();
+    default:
+      return session.trial.dismiss();
   }
 }
 
@@ -134,8 +148,8 @@ void Meter::countEnd(Session& session, BackendCounters& counters, std::uint64_t 
   const bool reset = session.reason == CloseReason::kBackendReset;
   if (reset) counters.resets.add();
   if (session.turned_away) counters.early_closes.add();
-  // A reset by one that owed nothing is no failure: many servers end idle connections so. Nor says one that had answered
-  // before much about the backend: it took what this very client sent for no reason to go on.
+  // A reset by one that owed nothing is no failure: many servers end idle connections so. Nor says one that had
+  // answered before much about the backend: it took what this very client sent for no reason to go on.
   const bool early = !session.answered && (session.turned_away || reset);
   if (session.trial) endTrial(session, early);
   if (early) {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// What happens to sessions, told once here and from here to everyone who counts: the backend's live numbers, the worker's
-// counters, the strategy's events and the access log. Worker thread only.
+// What happens to sessions, told once here and from here to everyone who counts: the backend's live numbers, the
+// worker's counters, the strategy's events and the access log. Worker thread only.
 //
 // An exchange begins with the first client byte forwarded after the backend spoke last, and ends with the first backend
-// byte that follows: request and response of HTTP, Redis or SQL, timed without reading a protocol. Its time counts from the
-// last byte that the client had forwarded before the answer: an upload that goes on is not a backend that is slow.
+// byte that follows: request and response of HTTP, Redis or SQL, timed without reading a protocol. Its time counts from
+// the last byte that the client had forwarded before the answer: an upload that goes on is not a backend that is slow.
 #pragma once
 
 #include "balance/pool.h"

@@ -104,7 +104,8 @@ void Proxy::listen(Listeners listeners) {
       for (const auto& listener : gone) worker.acceptor().unlisten(*listener);
     });
   for (const auto& listener : added) log::info("proxy", "listening", {{"address", listener->address().text()}});
-  for (const auto& listener : gone) log::info("proxy", "no longer listening", {{"address", listener->address().text()}});
+  for (const auto& listener : gone)
+    log::info("proxy", "no longer listening", {{"address", listener->address().text()}});
 }
 
 void Proxy::tuneListeners(std::uint32_t backlog) const noexcept {
@@ -206,8 +207,7 @@ void Proxy::watchLimit(std::uint64_t now) {
   std::uint64_t waited = 0;
   for (const auto* counters : this->counters()) waited += counters->waited.value();
   log::info("proxy", "max_connections is no longer reached",
-            {{"for", secondsText(room_since_ns_ - since)},
-             {"waited", waited - std::exchange(waited_before_, waited)}});
+            {{"for", secondsText(room_since_ns_ - since)}, {"waited", waited - std::exchange(waited_before_, waited)}});
   admission_.settle();
 }
 
@@ -227,7 +227,8 @@ void Proxy::look(std::uint64_t now, const Still& still) {
   }
 }
 
-// To one of the workers that want it, in turn. Who takes it and finds nobody waiting gives it back: it goes to the next.
+// To one of the workers that want it, in turn. Who takes it and finds nobody waiting gives it back: it goes to the
+// next.
 void Proxy::offerRoom() noexcept {
   const std::uint32_t first = next_offered_.fetch_add(1, std::memory_order_relaxed);
   const std::uint32_t count = seats_.size();  // which a reload may raise
@@ -235,7 +236,8 @@ void Proxy::offerRoom() noexcept {
     if (Seat& seat = seats_[(first + n) % count]; seat.wants_room.exchange(false)) return seat.wake();
 }
 
-// To the worker whose session waits longest, of those that wait since after that time and have not been rung for already.
+// To the worker whose session waits longest, of those that wait since after that time and have not been rung for
+// already.
 void Proxy::offerPlace(std::uint64_t after) noexcept {
   for (Seat* longest = nullptr;; longest = nullptr) {
     std::uint64_t since = std::numeric_limits<std::uint64_t>::max();

@@ -33,8 +33,8 @@ class Proxy {
   const Admission& admission() const noexcept { return admission_; }
   void setMaxConnections(std::uint32_t limit) { admission_.setLimit(limit); }
 
-  /// Bound sockets for all addresses, or none: those that listen already, here or by inheritance under the name "proxy",
-  /// are taken over, the others are opened.
+  /// Bound sockets for all addresses, or none: those that listen already, here or by inheritance under the name
+  /// "proxy", are taken over, the others are opened.
   Result<Listeners> open(const std::vector<Address>& addresses, std::uint32_t backlog,
                          InheritedDescriptors& inherited) const;
   /// Listens there and nowhere else. Clients that wait at a listener that goes are taken in first.
@@ -46,8 +46,8 @@ class Proxy {
   /// Makes so many workers and starts their threads, where there are less. They take no clients before start() or
   /// setWorkers(); reap() ends those that come to nothing. The pool has room for them.
   Status prepareWorkers(std::uint32_t count);
-  /// Has so many workers serve. Those that are too many take no more clients; their sessions end in time, and then reap()
-  /// ends them.
+  /// Has so many workers serve. Those that are too many take no more clients; their sessions end in time, and then
+  /// reap() ends them.
   void setWorkers(std::uint32_t count, DrainTime time);
   /// Ends workers that do not serve and have no sessions; returns how many are left to end.
   std::size_t reap();
@@ -58,8 +58,8 @@ class Proxy {
   /// Ends the sessions of backends that left or are down, which no pick may give out any more, in time.
   void drain(const std::vector<std::shared_ptr<Backend>>& backends, DrainTime time,
              Drain::Because because = Drain::Because::kLeft);
-  /// Begins to drain as a whole: no new clients; those already connected are taken in; sessions end in time. Calls empty
-  /// on a worker's thread, or at once, when no session is left.
+  /// Begins to drain as a whole: no new clients; those already connected are taken in; sessions end in time. Calls
+  /// empty on a worker's thread, or at once, when no session is left.
   void drain(DrainTime time, std::function<void()> empty);
   /// Ends every session that is left, waits for it, and ends the workers. False where a worker hangs in a plugin and is
   /// left behind: the process must then end without destroying this.
@@ -84,8 +84,8 @@ class Proxy {
   std::vector<const ProxyCounters*> counters() const;
 
  private:
-  /// Runs task on the workers from index `from` up to `to` that run; true when all have run it, false where one does not
-  /// come to it within a few seconds. Copies of the task live until then.
+  /// Runs task on the workers from index `from` up to `to` that run; true when all have run it, false where one does
+  /// not come to it within a few seconds. Copies of the task live until then.
   bool runOn(std::uint32_t from, std::uint32_t to, const std::function<void(Worker&)>& task);
   void offerRoom() noexcept;
   void offerPlace(std::uint64_t after) noexcept;

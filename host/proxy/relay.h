@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// What moves the bytes of a worker's sessions, and tells what becomes of them. It owns how the kernel is asked (epoll or
-// io_uring) and the sockets as long as they are open; which session there is, how long it may take and what its end means
-// is its owner's, the session set. Worker thread only, but for construction and what says otherwise.
+// What moves the bytes of a worker's sessions, and tells what becomes of them. It owns how the kernel is asked (epoll
+// or io_uring) and the sockets as long as they are open; which session there is, how long it may take and what its end
+// means is its owner's, the session set. Worker thread only, but for construction and what says otherwise.
 //
-// A session goes watchClient -> connect (-> dropBackend -> connect ...) -> start -> owner.handleEnd, and is closed by its
-// owner at any moment. It may be freed when forget() says so.
+// A session goes watchClient -> connect (-> dropBackend -> connect ...) -> start -> owner.handleEnd, and is closed by
+// its owner at any moment. It may be freed when forget() says so.
 #pragma once
 
 #include "proxy/ends.h"
@@ -63,8 +63,8 @@ class Relay {
   virtual void leave() noexcept {}
   virtual void detach() noexcept {}
 
-  /// Watches a descriptor until removeGuest. With a guest to call, it is one that all workers watch: the kernel wakes one of
-  /// those that wait, in turn. Without, it is the reactor's turn when it is readable.
+  /// Watches a descriptor until removeGuest. With a guest to call, it is one that all workers watch: the kernel wakes
+  /// one of those that wait, in turn. Without, it is the reactor's turn when it is readable.
   virtual void addGuest(int fd, Guest* guest) = 0;
   virtual void removeGuest(int fd) noexcept = 0;
 
@@ -87,10 +87,11 @@ class Relay {
   virtual void deliver(Session& session) noexcept = 0;
   /// How many bytes wait here to be written to the endpoint.
   virtual std::size_t pending(const Endpoint& endpoint) const noexcept = 0;
-  /// Closes a socket, if it is open: with a FIN after what was written, or with a reset. Bytes under way to it are lost.
+  /// Closes a socket, if it is open: with a FIN after what was written, or with a reset. Bytes under way to it are
+  /// lost.
   virtual void close(Session& session, Endpoint& endpoint, bool reset) noexcept = 0;
-  /// Lets go of a closed session, so that it can be freed. False where the kernel holds on to it: ask again after the next
-  /// wait().
+  /// Lets go of a closed session, so that it can be freed. False where the kernel holds on to it: ask again after the
+  /// next wait().
   virtual bool forget(Session& session) noexcept = 0;
 };
 

@@ -81,8 +81,8 @@ void Ring::wait(std::uint64_t gather_ns, unsigned enough) noexcept {
   enter(at_once_ + (gather_ns != 0 ? enough : 1), gather_ns);
 }
 
-// What liburing does for its own submit calls, none of which can wait for a minimum time. Counts also what the kernel did
-// not take the last time, as when it was short of memory.
+// What liburing does for its own submit calls, none of which can wait for a minimum time. Counts also what the kernel
+// did not take the last time, as when it was short of memory.
 unsigned Ring::flush() noexcept {
   io_uring_sq& queue = ring_.sq;
   unsigned tail = *queue.ktail;

@@ -32,11 +32,11 @@ class Ring {
   /// The calling thread is the one from now on. Throws std::system_error.
   void enable();
 
-  /// The next request to fill in, zeroed; the caller names it by anything but all bits set. Handed over with the next wait,
-  /// or earlier where there are too many.
+  /// The next request to fill in, zeroed; the caller names it by anything but all bits set. Handed over with the next
+  /// wait, or earlier where there are too many.
   io_uring_sqe& next() noexcept;
-  /// The request just filled in completes as soon as it is handed over: no reason to wake up, other than to look at what
-  /// came of it within 20 ms.
+  /// The request just filled in completes as soon as it is handed over: no reason to wake up, other than to look at
+  /// what came of it within 20 ms.
   void expectAtOnce() noexcept { ++at_once_; }
 
   /// The next wait, or the one under way, comes back within 20 ms.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The buffers that one worker offers to the kernel, which takes one only when bytes have come: a session has none while
-// nothing is under way. A small number is on offer at any time, so that small messages stay in the processor's cache; as
-// many more as bytes wait for slow readers are made when they are needed. Worker thread only.
+// nothing is under way. A small number is on offer at any time, so that small messages stay in the processor's cache;
+// as many more as bytes wait for slow readers are made when they are needed. Worker thread only.
 #pragma once
 
 #include "proxy/ring.h"
@@ -22,7 +22,8 @@ class RingBuffers {
   static constexpr std::size_t kSize = 64 * 1024;
   static constexpr std::uint16_t kGroup = 0;  ///< what requests name
 
-  /// Throws std::system_error or std::bad_alloc. The kernel may use the buffers until the ring is closed: close that first.
+  /// Throws std::system_error or std::bad_alloc. The kernel may use the buffers until the ring is closed: close that
+  /// first.
   explicit RingBuffers(Ring& ring);
   RingBuffers(const RingBuffers&) = delete;
   RingBuffers& operator=(const RingBuffers&) = delete;

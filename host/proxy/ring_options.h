@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Options of sockets, set along with what else is asked of the kernel where it offers that (Linux 6.7), by a system call
-// of their own where it does not. Worker thread only.
+// Options of sockets, set along with what else is asked of the kernel where it offers that (Linux 6.7), by a system
+// call of their own where it does not. Worker thread only.
 #pragma once
 
 #include "proxy/ring.h"

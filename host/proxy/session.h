@@ -20,21 +20,21 @@ namespace lemonade::proxy {
 struct Endpoint {
   int fd = -1;
   // What ends.h notes and judges.
-  bool failed = false;    ///< the kernel reported an error
-  bool ended = false;     ///< its FIN was read: what it sent is complete
-  bool reset = false;     ///< it broke its stream, and every byte before that was read
-  bool finished = false;  ///< our FIN was sent: no more bytes go to it
-  bool broken = false;    ///< writing failed: bytes for it are dropped, reading shows why
-  bool lost = false;      ///< a write took the error that reading would have given
+  bool failed = false;        ///< the kernel reported an error
+  bool ended = false;         ///< its FIN was read: what it sent is complete
+  bool reset = false;         ///< it broke its stream, and every byte before that was read
+  bool finished = false;      ///< our FIN was sent: no more bytes go to it
+  bool broken = false;        ///< writing failed: bytes for it are dropped, reading shows why
+  bool lost = false;          ///< a write took the error that reading would have given
   std::uint64_t dropped = 0;  ///< bytes for it that could not be written any more
 
   /// Bytes wait here to be written to it.
   bool isOwed() const noexcept { return pending != nullptr || owed != 0; }
 
   // Of the relay over epoll. Readable and writable are remembered from edges.
-  bool readable = false;  ///< a read may give something
-  bool writable = false;  ///< a write may take something
-  bool hung_up = false;   ///< a FIN or RST has come: read until it shows
+  bool readable = false;         ///< a read may give something
+  bool writable = false;         ///< a write may take something
+  bool hung_up = false;          ///< a FIN or RST has come: read until it shows
   std::uint32_t pending_at = 0;  ///< first byte of pending that waits
   std::uint32_t pending_end = 0;
   std::unique_ptr<Buffer> pending;  ///< bytes that wait to be written to it; null where none do
@@ -42,11 +42,11 @@ struct Endpoint {
   // Of the relay over io_uring: what the kernel is asked to do, and the chain of buffers that wait to be sent to it.
   bool connecting = false;
   bool receiving = false;
-  bool sending = false;  ///< the first of the chain
-  bool watched = false;  ///< for a reset
-  bool starved = false;  ///< receiving waits for a buffer
-  bool eager = false;    ///< the last receive got all it asked for
-  bool stalled = false;  ///< the send under way waits for the socket to take more
+  bool sending = false;   ///< the first of the chain
+  bool watched = false;   ///< for a reset
+  bool starved = false;   ///< receiving waits for a buffer
+  bool eager = false;     ///< the last receive got all it asked for
+  bool stalled = false;   ///< the send under way waits for the socket to take more
   std::uint8_t owed = 0;  ///< length of the chain
   std::uint16_t first = 0;
   std::uint16_t last = 0;
@@ -82,8 +82,8 @@ struct alignas(16) Session {
     kPausing,       ///< every backend that it could have has failed it: tries again after a pause
     kQueued,        ///< for a place at a backend: all that would do are at their limit
     kRelaying,
-    kDelivering,    ///< one side is gone; the other gets what was under way, then a FIN or a reset
-    kClosed,        ///< freed at the end of the batch
+    kDelivering,  ///< one side is gone; the other gets what was under way, then a FIN or a reset
+    kClosed,      ///< freed at the end of the batch
   };
 
   // Links of the list the session is in, and since when.
@@ -101,11 +101,11 @@ struct alignas(16) Session {
 
   State state = State::kConnecting;
   CloseReason reason = CloseReason::kDone;
-  bool again = false;        ///< the relay has it in the queue of those it comes back to
-  bool answered = false;     ///< the backend has sent something
-  bool in_exchange = false;  ///< the client has asked, and nothing of an answer has come
-  bool turned_away = false;  ///< the backend closed before it answered and before the client had finished
-  bool ending = false;       ///< of kRelaying: it is in the list of sessions of which one side has ended or failed
+  bool again = false;         ///< the relay has it in the queue of those it comes back to
+  bool answered = false;      ///< the backend has sent something
+  bool in_exchange = false;   ///< the client has asked, and nothing of an answer has come
+  bool turned_away = false;   ///< the backend closed before it answered and before the client had finished
+  bool ending = false;        ///< of kRelaying: it is in the list of sessions of which one side has ended or failed
   bool acknowledged = false;  ///< since the last activity both sides were seen to have acknowledged everything
 
   Endpoint client;
@@ -117,11 +117,11 @@ struct alignas(16) Session {
   std::uint64_t cookie = 0;
   std::uint64_t generation = 0;
   std::uint32_t attempt = 0;
-  std::uint32_t pauses = 0;    ///< that it made since no backend was left for it
-  Tried tried;                 ///< those that are not tried again before again_at
+  std::uint32_t pauses = 0;  ///< that it made since no backend was left for it
+  Tried tried;               ///< those that are not tried again before again_at
   std::uint64_t again_at = 0;
-  bool lacks_port = false;     ///< one of them could not be tried for want of a source port
-  Trial::Part trial;  ///< of a backend that was under suspicion when this was placed
+  bool lacks_port = false;  ///< one of them could not be tried for want of a source port
+  Trial::Part trial;        ///< of a backend that was under suspicion when this was placed
 
   Address client_address;
   std::uint16_t local_port = 0;

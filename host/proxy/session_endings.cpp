@@ -34,14 +34,19 @@ void SessionSet::handleEnding(Session& session, Ending ending) noexcept {
       relaying_.remove(session);
       session.ending = true;
       return ending_.insert(session, now_);
-    case Ending::kDone: return close(session, CloseReason::kDone);
-    case Ending::kGone: return deliver(session, CloseReason::kDone);
-    case Ending::kClientReset: return deliver(session, CloseReason::kClientReset);
-    case Ending::kBackendReset: return deliver(session, CloseReason::kBackendReset);
+    case Ending::kDone:
+      return close(session, CloseReason::kDone);
+    case Ending::kGone:
+      return deliver(session, CloseReason::kDone);
+    case Ending::kClientReset:
+      return deliver(session, CloseReason::kClientReset);
+    case Ending::kBackendReset:
+      return deliver(session, CloseReason::kBackendReset);
   }
 }
 
-// Closes the side that is gone. The other one gets what is still under way to it: after a reset then a reset, else a FIN.
+// Closes the side that is gone. The other one gets what is still under way to it: after a reset then a reset, else a
+// FIN.
 void SessionSet::deliver(Session& session, CloseReason reason) noexcept {
   const bool client_gone =
       reason == CloseReason::kClientReset || (reason == CloseReason::kDone && isGone(session.client));
@@ -115,7 +120,8 @@ void SessionSet::handleEndingIdle(Session& session, std::uint64_t now) noexcept 
     return close(session, CloseReason::kHalfCloseTimeout);
   if (session.client.failed && isOver(kStalled)) return close(session, CloseReason::kClientReset);
   if (session.backend.failed && isOver(kStalled)) return close(session, CloseReason::kBackendReset);
-  if (isOver(settings_.idle_timeout_ns.load(std::memory_order_relaxed))) return close(session, CloseReason::kIdleTimeout);
+  if (isOver(settings_.idle_timeout_ns.load(std::memory_order_relaxed)))
+    return close(session, CloseReason::kIdleTimeout);
   ending_.moveToBack(session, now);
 }
 

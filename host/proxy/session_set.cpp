@@ -73,11 +73,16 @@ bool SessionSet::handleReady() noexcept {
 // Goes on with what an attempt to connect came to. The session is in the list of its state.
 void SessionSet::proceed(Session& session, Connector::Outcome outcome) noexcept {
   switch (outcome) {
-    case Connector::Outcome::kConnecting: return enter(session, Session::State::kConnecting, connecting_);
-    case Connector::Outcome::kConnected: return handleConnected(session);
-    case Connector::Outcome::kNoDescriptor: return enter(session, Session::State::kNoDescriptor, without_descriptor_);
-    case Connector::Outcome::kPause: return pause(session);
-    case Connector::Outcome::kQueue: return queue(session);
+    case Connector::Outcome::kConnecting:
+      return enter(session, Session::State::kConnecting, connecting_);
+    case Connector::Outcome::kConnected:
+      return handleConnected(session);
+    case Connector::Outcome::kNoDescriptor:
+      return enter(session, Session::State::kNoDescriptor, without_descriptor_);
+    case Connector::Outcome::kPause:
+      return pause(session);
+    case Connector::Outcome::kQueue:
+      return queue(session);
     case Connector::Outcome::kGiveUp:
       if (session.reason == CloseReason::kRejected) relay_->close(session, session.client, true);
       return close(session, session.reason);
@@ -97,7 +102,8 @@ void SessionSet::queue(Session& session) noexcept {
     session.queued_at = now_;
     meter_.counters().queued_total.add();
   }
-  if (now_ - session.queued_at >= settings_.queue_timeout_ns.load(std::memory_order_relaxed)) return leaveQueue(session);
+  if (now_ - session.queued_at >= settings_.queue_timeout_ns.load(std::memory_order_relaxed))
+    return leaveQueue(session);
   enter(session, Session::State::kQueued, queued_, session.queued_at);
   if (session.again_at > now_ && (look_at_ == 0 || session.again_at < look_at_)) look_at_ = session.again_at;
   meter_.counters().queued.add();
@@ -200,13 +206,20 @@ void SessionSet::freeClosed() noexcept {
 
 SessionList& SessionSet::listOf(const Session& session) noexcept {
   switch (session.state) {
-    case Session::State::kConnecting: return connecting_;
-    case Session::State::kNoDescriptor: return without_descriptor_;
-    case Session::State::kPausing: return pausing_;
-    case Session::State::kQueued: return queued_;
-    case Session::State::kRelaying: return session.ending ? ending_ : relaying_;
-    case Session::State::kDelivering: return delivering_;
-    case Session::State::kClosed: return closed_;
+    case Session::State::kConnecting:
+      return connecting_;
+    case Session::State::kNoDescriptor:
+      return without_descriptor_;
+    case Session::State::kPausing:
+      return pausing_;
+    case Session::State::kQueued:
+      return queued_;
+    case Session::State::kRelaying:
+      return session.ending ? ending_ : relaying_;
+    case Session::State::kDelivering:
+      return delivering_;
+    case Session::State::kClosed:
+      return closed_;
   }
   return closed_;
 }
@@ -227,12 +240,14 @@ void SessionSet::enter(Session& session, Session::State state, SessionList& list
   pool_.stopQueueing();
 }
 
-// A session is listed anew only a 64th of the timeout after it last was: that much later it may be closed, never earlier.
+// A session is listed anew only a 64th of the timeout after it last was: that much later it may be closed, never
+// earlier.
 void SessionSet::handleActivity(Session& session) noexcept {
   session.active_at = now_;
   session.left = 0;
   session.acknowledged = false;
-  const std::uint64_t timeout = session.ending ? endingLook() : settings_.idle_timeout_ns.load(std::memory_order_relaxed);
+  const std::uint64_t timeout =
+      session.ending ? endingLook() : settings_.idle_timeout_ns.load(std::memory_order_relaxed);
   if (now_ - session.listed_at > timeout / 64) listOf(session).moveToBack(session, now_);
 }
 

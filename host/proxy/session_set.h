@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// All sessions of one worker: what becomes of each, and by when. Their bytes are moved by a relay, whose one descriptor in
-// the worker's reactor stands for thousands of connections.
+// All sessions of one worker: what becomes of each, and by when. Their bytes are moved by a relay, whose one descriptor
+// in the worker's reactor stands for thousands of connections.
 //
 // The worker waits here rather than in its reactor, which costs a poll and a dispatch for each turn. The listeners, and
-// the descriptors of the reactor, are guests in this set: when one of them is ready, its guest is called, or the reactor
-// has its turn.
+// the descriptors of the reactor, are guests in this set: when one of them is ready, its guest is called, or the
+// reactor has its turn.
 //
 // Life of a session: add -> connecting (-> without a descriptor, pausing, or queued) -> relaying -> closed, or ->
-// delivering -> closed. Each state is a list ordered by time, so a timeout is looked for at the front only; sessions that
-// relay have two, one for those that are ending. Worker thread only.
+// delivering -> closed. Each state is a list ordered by time, so a timeout is looked for at the front only; sessions
+// that relay have two, one for those that are ending. Worker thread only.
 #pragma once
 
 #include "base/fd.h"
@@ -54,8 +54,8 @@ class SessionSet final : public Relay::Owner {
   void addGuest(int fd, Guest* guest = nullptr) { relay_->addGuest(fd, guest); }
   void removeGuest(int fd) noexcept { relay_->removeGuest(fd); }
 
-  /// Waits until something is ready and handles it. False where a guest is ready, or nothing is left to wait for: then it
-  /// is the reactor's turn.
+  /// Waits until something is ready and handles it. False where a guest is ready, or nothing is left to wait for: then
+  /// it is the reactor's turn.
   bool handleReady() noexcept;
   /// Handles what is due.
   void handleDue(std::uint64_t now) noexcept;
@@ -116,7 +116,7 @@ class SessionSet final : public Relay::Owner {
   Connector connector_;
   Drains drains_;
   std::uint64_t now_ = 0;             // of the turn
-  std::uint64_t next_look_ = 1;  // for peers that are silent
+  std::uint64_t next_look_ = 1;       // for peers that are silent
   std::uint64_t look_at_ = 0;         // the queue, for those whom a backend failed; 0: nobody in it was failed
   std::uint64_t shortage_until_ = 0;  // till then nobody tries to get a descriptor again
 

@@ -10,8 +10,8 @@ namespace lemonade::proxy {
 
 namespace {
 
-constexpr std::uint64_t kSlack = 2;        // sessions above the mean that are nothing
-constexpr std::uint64_t kSlackOfMean = 6;  // and this part of it
+constexpr std::uint64_t kSlack = 2;            // sessions above the mean that are nothing
+constexpr std::uint64_t kSlackOfMean = 6;      // and this part of it
 constexpr std::uint64_t kStuck = 100'000'000;  // a worker may wait so long for a core on a busy machine
 
 std::uint64_t load(const Seat& seat) noexcept { return seat.counters.sessions.value() + seat.inbox.waiting(); }

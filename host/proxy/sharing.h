@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Who takes a client that a worker has accepted: that worker itself, unless it has clearly more than its share, and then
-// the one with the fewest sessions. In a burst the worker that wakes first accepts most clients; this spreads them. Where
-// clients come one by one, the kernel has workers take turns and nobody has too many. Any worker.
+// Who takes a client that a worker has accepted: that worker itself, unless it has clearly more than its share, and
+// then the one with the fewest sessions. In a burst the worker that wakes first accepts most clients; this spreads
+// them. Where clients come one by one, the kernel has workers take turns and nobody has too many. Any worker.
 #pragma once
 
 #include "balance/per_worker.h"

@@ -43,8 +43,8 @@ void UringRelay::receive(Session& session, Side side) noexcept {
   from.receiving = true;
 }
 
-// While a buffer waits for the other endpoint, one more may be filled only where the first is sure to be sent at once, or
-// is small enough to take in the second where it stalls.
+// While a buffer waits for the other endpoint, one more may be filled only where the first is sure to be sent at once,
+// or is small enough to take in the second where it stalls.
 bool UringRelay::mayReceive(const Session& session, Side side) const noexcept {
   const Endpoint& to = endpoint(session, other(side));
   return to.owed == 0 || (to.owed < kMostOwed && buffers_.size(to.last) <= kSureToFit);

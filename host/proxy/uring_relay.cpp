@@ -19,16 +19,16 @@ namespace lemonade::proxy {
 
 namespace {
 
-// What a completion is about: bit 0 the side, bits 1 to 3 the request, then the session's address, which is a multiple of
-// 16, and in the upper 16 bits which attempt to connect it is of. A guest's number takes the place of the last two.
+// What a completion is about: bit 0 the side, bits 1 to 3 the request, then the session's address, which is a multiple
+// of 16, and in the upper 16 bits which attempt to connect it is of. A guest's number takes the place of the last two.
 constexpr int kRequestShift = 1;
 constexpr int kNumberShift = 4;
 constexpr int kRoundShift = 48;
 constexpr std::uint64_t kSessionMask = ((std::uint64_t{1} << kRoundShift) - 1) & ~std::uint64_t{15};
 static_assert(alignof(Session) >= 16);
 
-/// ThreadSanitizer keeps account of descriptors. It does not see the kernel close one, and would take the next use of its
-/// number, by whatever thread, for a race with the last.
+/// ThreadSanitizer keeps account of descriptors. It does not see the kernel close one, and would take the next use of
+/// its number, by whatever thread, for a race with the last.
 #ifdef __SANITIZE_THREAD__
 constexpr bool kDescriptorsAreFollowed = true;
 #else
@@ -138,14 +138,18 @@ void UringRelay::handleCompletion(const Completion& completion) noexcept {
   const bool stale = side == Side::kBackend && (completion.user_data >> kRoundShift) != session.round;
   if (about.fd < 0 || stale) return drop(about, request, completion);
   switch (request) {
-    case Request::kReceive: return handleReceived(session, side, completion);
-    case Request::kSend: return handleSent(session, side, completion.result);
-    case Request::kWatch: return handleWatched(session, side, completion);
+    case Request::kReceive:
+      return handleReceived(session, side, completion);
+    case Request::kSend:
+      return handleSent(session, side, completion.result);
+    case Request::kWatch:
+      return handleWatched(session, side, completion);
     case Request::kConnect:
       about.connecting = false;
       return handleConnect(session, completion.result);
     case Request::kNoMatter:
-    case Request::kGuest: return;
+    case Request::kGuest:
+      return;
   }
 }
 
@@ -192,10 +196,14 @@ void UringRelay::handleWatched(Session& session, Side side, const Completion& co
     case Session::State::kConnecting:
     case Session::State::kNoDescriptor:
     case Session::State::kPausing:
-    case Session::State::kQueued: return owner_.handleAbandoned(session);
-    case Session::State::kRelaying: return settleLater(session);
-    case Session::State::kDelivering: return owner_.handleDelivery(session);
-    case Session::State::kClosed: return;
+    case Session::State::kQueued:
+      return owner_.handleAbandoned(session);
+    case Session::State::kRelaying:
+      return settleLater(session);
+    case Session::State::kDelivering:
+      return owner_.handleDelivery(session);
+    case Session::State::kClosed:
+      return;
   }
 }
 
@@ -251,7 +259,8 @@ void UringRelay::start(Session& session) noexcept {
   if (session.client.ended || session.client.failed) settleLater(session);
 }
 
-// One by one, each found by its name: for all requests of a descriptor the kernel would look through those of every session.
+// One by one, each found by its name: for all requests of a descriptor the kernel would look through those of every
+// session.
 void UringRelay::cancel(const Session& session, const Endpoint& endpoint) noexcept {
   const Side side = &endpoint == &session.client ? Side::kClient : Side::kBackend;
   const auto withdraw = [&](bool asked, Request request) {

@@ -3,7 +3,8 @@
 // The relay over io_uring: what to receive and send is asked of the kernel in batches, along with the wait for what has
 // come, so that a message costs no system call of its own.
 //
-// 1. For each direction of a session one receive is under way at most, and one send. What is received while a buffer waits
+// 1. For each direction of a session one receive is under way at most, and one send. What is received while a buffer
+// waits
 //    for the other endpoint is no more than that buffer has room for: where its send stalls, both become one, and an
 //    endpoint that reads nothing holds one buffer.
 // 2. The kernel refers to a session in as many requests as its in_kernel says; until all are done it is not freed, and

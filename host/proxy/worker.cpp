@@ -31,8 +31,8 @@ using Observer = Poco::NObserver<Worker, ReadableNotification>;
 Worker::Reactor::Reactor(Quiescence& quiescence, std::uint32_t worker)
     : SocketReactor(Poco::Timespan(Poco::Timespan::DAYS)), quiescence_(quiescence), worker_(worker) {}
 
-Worker::Worker(std::uint32_t index, RelayKind relay, Seat& seat, Sharing& sharing, Pool& pool,
-               const Settings& settings, Admission& admission)
+Worker::Worker(std::uint32_t index, RelayKind relay, Seat& seat, Sharing& sharing, Pool& pool, const Settings& settings,
+               Admission& admission)
     : index_(index),
       seat_(seat),
       pool_(pool),

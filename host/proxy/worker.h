@@ -45,8 +45,8 @@ class Worker : public Poco::Runnable {
   void stop() noexcept;
   bool started() const noexcept { return started_; }
 
-  /// Runs task soon on the worker's thread, in the order of posting. One that finds no memory is run again a moment later,
-  /// and so must be able to. Any thread.
+  /// Runs task soon on the worker's thread, in the order of posting. One that finds no memory is run again a moment
+  /// later, and so must be able to. Any thread.
   void post(std::function<void(Worker&)> task);
 
   // For posted tasks.
@@ -90,13 +90,13 @@ class Worker : public Poco::Runnable {
   BorrowedSocket wake_socket_;
   std::uint64_t armed_for_ = 0;  // 0: not armed
   std::vector<std::function<void(Worker&)>> running_;
-  std::size_t next_ = 0;          // of running_
-  std::uint64_t retry_at_ = 0;    // running_ goes on then; 0: nothing is left of it
+  std::size_t next_ = 0;        // of running_
+  std::uint64_t retry_at_ = 0;  // running_ goes on then; 0: nothing is left of it
 
   Poco::Thread thread_;
   bool started_ = false;
   std::atomic<bool> stopping_{false};
-  std::string obstacle_;                  // why the thread cannot work; written by it before begun_
+  std::string obstacle_;  // why the thread cannot work; written by it before begun_
   std::binary_semaphore begun_{0};
 
   std::mutex mutex_;  // guards tasks_

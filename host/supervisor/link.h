@@ -16,7 +16,7 @@ namespace lemonade::supervisor {
 /// What a child finds among its InheritedDescriptors.
 constexpr const char* kChannelName = "lemonade-supervisor";
 constexpr const char* kPredecessorName = "lemonade-predecessor";  ///< at an upgrade: a channel to the one before
-constexpr const char* kConfigName = "lemonade-configuration";  ///< what was read from a pipe, which can be read once
+constexpr const char* kConfigName = "lemonade-configuration";     ///< what was read from a pipe, which can be read once
 
 class Link {
  public:

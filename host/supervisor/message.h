@@ -7,7 +7,8 @@
 //                                     one descriptor a name
 //                   ready             clients are accepted
 //                   failed TEXT       it will end before it was ready, and why
-//   the supervisor  hand-over         another process is started to follow; the descriptor is a channel to it, over which
+//   the supervisor  hand-over         another process is started to follow; the descriptor is a channel to it, over
+//   which
 //                                     it asks for what it has to know
 //                   drain             another process accepts now: stop accepting, let sessions end, then end
 //                   upgrade-failed TEXT   the process that was to follow has ended, and why
@@ -23,8 +24,8 @@
 
 namespace lemonade::supervisor {
 
-constexpr std::string_view kHold = "hold", kReady = "ready", kFailed = "failed", kDrain = "drain", kHandOver = "hand-over",
-                           kUpgradeFailed = "upgrade-failed";
+constexpr std::string_view kHold = "hold", kReady = "ready", kFailed = "failed", kDrain = "drain",
+                           kHandOver = "hand-over", kUpgradeFailed = "upgrade-failed";
 
 /// As many descriptors as the kernel takes with one message, less a few.
 constexpr std::size_t kMostDescriptors = 250;

@@ -65,8 +65,8 @@ void noteException(const char* what) noexcept {
   std::abort();
 }
 
-/// No signal ignored or blocked, and no descriptor open that whoever started the parent left so: what a plugin does is to
-/// be judged alike wherever it is tried.
+/// No signal ignored or blocked, and no descriptor open that whoever started the parent left so: what a plugin does is
+/// to be judged alike wherever it is tried.
 void forgetParent() {
   for (int signal = 1; signal < NSIG; ++signal) {
     struct sigaction now {};

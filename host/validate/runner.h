@@ -26,7 +26,7 @@ struct Verdict {
 };
 
 struct Wish {
-  std::string only;  ///< checks whose id begins with it; "": all
+  std::string only;                            ///< checks whose id begins with it; "": all
   Duration limit = std::chrono::seconds(20);   ///< of each check that runs code
   Duration budget = std::chrono::seconds(60);  ///< of all of them together
   std::uint64_t seed = 1;

@@ -23,10 +23,10 @@ struct WorkerOptions {
 /// Where the options come from; what the command line leaves out is nothing.
 struct WorkerInput {
   std::optional<std::string> file = {};
-  config::Environment environment = {};        ///< see config::processEnvironment()
-  std::optional<std::string> address = {};     ///< --address
-  std::optional<std::string> name = {};        ///< --name
-  std::optional<std::string> delay = {};       ///< --delay: milliseconds, or a duration such as "2s"
+  config::Environment environment = {};     ///< see config::processEnvironment()
+  std::optional<std::string> address = {};  ///< --address
+  std::optional<std::string> name = {};     ///< --name
+  std::optional<std::string> delay = {};    ///< --delay: milliseconds, or a duration such as "2s"
 };
 
 /// The options as far as they could be read, and what is wrong; for use only where ok().

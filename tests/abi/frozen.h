@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The frozen headers in the namespace `frozen`, so that the current ones can be included after this; first undone: their
-// include guards, and what differs between minor versions by right.
+// The frozen headers in the namespace `frozen`, so that the current ones can be included after this; first undone:
+// their include guards, and what differs between minor versions by right.
 #pragma once
 
 #include <stddef.h>

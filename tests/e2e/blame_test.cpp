@@ -70,10 +70,8 @@ TEST_CASE("A client that resets before it is answered ejects nobody", "[ejection
 
 TEST_CASE("Clients that upload slowly eject nobody and their time counts from the last byte", "[ejection][blame]") {
   Server a(picky()), b(picky());
-  Balancer balancer(Config()
-                        .set("ejection.unanswered_timeout", "100ms")
-                        .backend("a", a.address())
-                        .backend("b", b.address()));
+  Balancer balancer(
+      Config().set("ejection.unanswered_timeout", "100ms").backend("a", a.address()).backend("b", b.address()));
   for (int i = 0; i < 8; ++i) REQUIRE(ask(balancer, "hello") == "ok");
   std::list<Socket> clients;
   for (int i = 0; i < 8; ++i) clients.push_back(balancer.connect());
@@ -93,10 +91,8 @@ TEST_CASE("Clients that upload slowly eject nobody and their time counts from th
 
 TEST_CASE("Clients that send half of a request and wait eject nobody", "[ejection][blame]") {
   Server a(picky()), b(picky());
-  Balancer balancer(Config()
-                        .set("ejection.unanswered_timeout", "50ms")
-                        .backend("a", a.address())
-                        .backend("b", b.address()));
+  Balancer balancer(
+      Config().set("ejection.unanswered_timeout", "50ms").backend("a", a.address()).backend("b", b.address()));
   for (int i = 0; i < 8; ++i) REQUIRE(ask(balancer, "hello") == "ok");
   std::list<Socket> clients;
   // While some are owed an answer for long, new ones come.
@@ -136,8 +132,7 @@ TEST_CASE("A backend that is broken is ejected also while others send garbage", 
     client.reset();
   });
   Server a(picky()), b(picky());
-  Balancer balancer(
-      Config().backend("bad", bad.address()).backend("a", a.address()).backend("b", b.address()));
+  Balancer balancer(Config().backend("bad", bad.address()).backend("a", a.address()).backend("b", b.address()));
   int asked = 0;
   REQUIRE(eventually([&] {
     (void)ask(balancer, ++asked % 4 == 0 ? "garbage" : "hello");

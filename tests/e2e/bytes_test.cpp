@@ -5,9 +5,9 @@
 #include "support/pattern.h"
 #include "support/server.h"
 
-#include <catch2/catch.hpp>
 #include <poll.h>
 #include <atomic>
+#include <catch2/catch.hpp>
 #include <fstream>
 #include <future>
 #include <set>

@@ -19,7 +19,9 @@ double connectFailures(Balancer& balancer, const std::string& id) {
 
 /// A balancer whose one backend accepts when told. Its only check is over, which would take the client's place there.
 struct Late {
-  Late() { REQUIRE(eventually([&] { return balancer.metric("lemonade_health_checks_total") == 1; })); }
+  Late() {
+    REQUIRE(eventually([&] { return balancer.metric("lemonade_health_checks_total") == 1; }));
+  }
 
   BlackHole backend;
   Balancer balancer{Config()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Descriptors are kept in reserve: at the limit, below it and without any the balancer can be asked, checks and reloads.
+// Descriptors are kept in reserve: at the limit, below it and without any the balancer can be asked, checks and
+// reloads.
 #include "e2e/misfit.h"
 #include "e2e/reloading.h"
 #include "support/privilege.h"
@@ -47,7 +48,8 @@ int served(std::list<Socket>& clients) {
 
 /// Everything that has to work whatever the sessions use: questions, a reload that tries and loads a plugin and opens a
 /// listener, and a check that finds a dead backend. Before, the misfit is "none" and backend b is up.
-void everythingElseWorks(Balancer& balancer, const Misfit& misfit, const Config& config, std::unique_ptr<Server>& dying) {
+void everythingElseWorks(Balancer& balancer, const Misfit& misfit, const Config& config,
+                         std::unique_ptr<Server>& dying) {
   for (const char* path : {"/healthz", "/readyz", "/metrics"}) {
     CAPTURE(path);
     CHECK(balancer.admin(path).status == 200);
@@ -133,7 +135,8 @@ TEST_CASE("A descriptor limit below what the process needs for itself serves a c
   CHECK(!contains(answer.body, "plugin random_two"));
 }
 
-TEST_CASE("A descriptor limit that is lowered below what is open leaves admin and checks and reloads working", "[limits]") {
+TEST_CASE("A descriptor limit that is lowered below what is open leaves admin and checks and reloads working",
+          "[limits]") {
   Server a(named("a"));
   auto b = std::make_unique<Server>(named("b"));
   const Misfit misfit;

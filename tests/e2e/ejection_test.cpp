@@ -4,8 +4,8 @@
 #include "support/balancer.h"
 #include "support/server.h"
 
-#include <catch2/catch.hpp>
 #include <atomic>
+#include <catch2/catch.hpp>
 #include <list>
 
 namespace lemonade::test {
@@ -76,7 +76,7 @@ TEST_CASE("A backend that resets at once is ejected after some failures and the 
 }
 
 TEST_CASE("A backend that closes before it answers is ejected like one that resets", "[ejection]") {
-  Server bad([](Socket& client) { (void)client.receiveLine(); }), good(answers("good"));
+  Server bad([](Socket&client) { (void)client.receiveLine(); }), good(answers("good"));
   Balancer balancer(Config().set("runtime.workers", 1).backend("bad", bad.address()).backend("good", good.address()));
   int failed = 0;
   for (int i = 0; i < 100; ++i) failed += ask(balancer).empty();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Behaviour "Bytes", how streams end: what was read to its end is complete, what was taken is delivered, and who is gone
-// holds nothing.
+// Behaviour "Bytes", how streams end: what was read to its end is complete, what was taken is delivered, and who is
+// gone holds nothing.
 #include "support/balancer.h"
 #include "support/pattern.h"
 #include "support/privilege.h"
@@ -309,10 +309,8 @@ TEST_CASE("proxy.tcp_user_timeout ends a connection whose bytes nobody acknowled
     socket.send("answer");
     (void)socket.next(60s);
   });
-  Balancer balancer(Config()
-                        .set("proxy.tcp_keepalive", false)
-                        .set("proxy.tcp_user_timeout", "500ms")
-                        .backend("a", server.address()));
+  Balancer balancer(
+      Config().set("proxy.tcp_keepalive", false).set("proxy.tcp_user_timeout", "500ms").backend("a", server.address()));
   Socket client = balancer.connect();
   client.send("?");
   REQUIRE(eventually([&] { return balancer.metric("lemonade_backend_waiting_exchanges") == 1; }));
@@ -344,9 +342,7 @@ TEST_CASE("A client that resets before it is accepted counts as one that left", 
     waiting.reset();
   }
   only.close();
-  CHECK(eventually([&] {
-    return balancer.metric("lemonade_proxy_unserved_total", {"reason=\"abandoned\""}) == 10;
-  }));
+  CHECK(eventually([&] { return balancer.metric("lemonade_proxy_unserved_total", {"reason=\"abandoned\""}) == 10; }));
   CHECK(balancer.metric("lemonade_backend_sessions_total") == 1);
   CHECK(resets(balancer) == 0);
 }

@@ -34,7 +34,10 @@ Config stopping(const Misfit& misfit, Millis bound) {
 /// A balancer whose strategy hangs, once it was made to: on the control thread, on a worker.
 struct Hung {
   explicit Hung(const std::string& misdeed, Millis bound)
-      : server(echo()), misfit(misdeed), config(stopping(misfit, bound).backend("a", server.address())), balancer(config) {
+      : server(echo()),
+        misfit(misdeed),
+        config(stopping(misfit, bound).backend("a", server.address())),
+        balancer(config) {
     if (misdeed == "hang_in_later_prepare") {
       write(balancer, Config(config).backend("b", server.address()));
       balancer.process().signal(SIGHUP);
@@ -95,7 +98,8 @@ TEST_CASE("A stop is over within accept_timeout though the strategy hangs", "[st
   CHECK(bounded(watch.elapsed()));
 }
 
-TEST_CASE("A plugin that hangs when it is destroyed or when the process exits does not outlast accept_timeout", "[control]") {
+TEST_CASE("A plugin that hangs when it is destroyed or when the process exits does not outlast accept_timeout",
+          "[control]") {
   const std::string misdeed = GENERATE("hang_in_destroy", "hang_at_exit");
   CAPTURE(misdeed);
   const Misfit misfit(misdeed);
@@ -141,10 +145,9 @@ TEST_CASE("A plugin that hangs while it is loaded or created does not hold up th
   CAPTURE(misdeed, validate);
   const Misfit misfit(misdeed);
   const TemporaryFolder folder, copies;
-  const auto file = folder.write("lemonade.toml", misfit.config()
-                                                      .set("plugins.cache_directory", copies.path().string())
-                                                      .backend("a", "127.0.0.1:1")
-                                                      .text());
+  const auto file = folder.write(
+      "lemonade.toml",
+      misfit.config().set("plugins.cache_directory", copies.path().string()).backend("a", "127.0.0.1:1").text());
   Arguments words = {"lb", "--config", file};
   if (validate) words.push_back("--validate");
   Process process(lemonade(words), {{"LEMONADE_PREFLIGHT", "60s"}});

@@ -35,7 +35,8 @@ TEST_CASE("A first check that fails takes a backend down with its reason", "[hea
   CHECK(stateOf(balancer, "good") == "up");
 }
 
-TEST_CASE("A backend that is degraded is said to be so once and shown until it is over, and has clients throughout", "[health]") {
+TEST_CASE("A backend that is degraded is said to be so once and shown until it is over, and has clients throughout",
+          "[health]") {
   std::atomic<bool> weary{false};
   Server server([&](Socket& client) {
     client.send(weary ? "weary\n" : "well\n");

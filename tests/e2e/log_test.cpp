@@ -37,17 +37,20 @@ bool isNumber(const Poco::JSON::Object::Ptr& line, const std::string& name) { re
 
 TEST_CASE("A JSON log has numbers as numbers and the fields of the log sink as members", "[log]") {
   Server server(echo());
-  JsonLog log(Config().set("metrics.interval", "100ms").raw("metrics.sinks", R"(["log"])").backend("7", server.address()));
+  JsonLog log(
+      Config().set("metrics.interval", "100ms").raw("metrics.sinks", R"(["log"])").backend("7", server.address()));
   CHECK(isNumber(log.line("\"message\":\"ready\""), "backends"));
   {
-    auto client = Socket::connect(log.line("\"component\":\"proxy\",\"message\":\"listening\"")->getValue<std::string>("address"));
+    auto client = Socket::connect(
+        log.line("\"component\":\"proxy\",\"message\":\"listening\"")->getValue<std::string>("address"));
     client.send("ask");
     CHECK(client.receive(3) == "ask");
   }
   const auto closed = log.line("session closed");
   CHECK(closed->get("backend").isString());
   CHECK(closed->getValue<int>("bytes_in") == 3);
-  for (const auto* name : {"attempts", "bytes_in", "bytes_out", "exchanges", "connect_ms", "slowest_exchange_ms", "duration_ms"})
+  for (const auto* name :
+       {"attempts", "bytes_in", "bytes_out", "exchanges", "connect_ms", "slowest_exchange_ms", "duration_ms"})
     CHECK((isNumber(closed, name) && closed->has(name)));
 
   const auto total = log.line("\"component\":\"log\",\"message\":\"total\"");
@@ -56,7 +59,8 @@ TEST_CASE("A JSON log has numbers as numbers and the fields of the log sink as m
   const auto row = log.line("\"component\":\"log\",\"message\":\"\",\"backend\":\"7\"");
   CHECK(row->getValue<std::string>("address") == server.address());
   CHECK(row->getValue<std::string>("state") == "up");
-  for (const auto* name : {"active", "sessions", "exchanges_per_second", "errors"}) CHECK((row->has(name) && isNumber(row, name)));
+  for (const auto* name : {"active", "sessions", "exchanges_per_second", "errors"})
+    CHECK((row->has(name) && isNumber(row, name)));
   log.process.signal(SIGTERM);
   CHECK(log.process.wait() == 0);
 }
@@ -68,14 +72,20 @@ TEST_CASE("A text log has the lines of the log sink as they always were", "[log]
   auto client = balancer.connect();
   client.send("ask");
   CHECK(client.receive(3) == "ask");
-  CHECK_THAT(balancer.process().waitForLog("INFO log: total backends=1 up=1 active=1 sessions="), Catch::Contains(" errors=0"));
-  CHECK_THAT(balancer.process().waitForLog("INFO log: backend=7 address=" + server.address() + " state=up active=1 sessions="),
-             Catch::Contains(" exchanges_per_second="));
+  CHECK_THAT(balancer.process().waitForLog("INFO log: total backends=1 up=1 active=1 sessions="),
+             Catch::Contains(" errors=0"));
+  CHECK_THAT(
+      balancer.process().waitForLog("INFO log: backend=7 address=" + server.address() + " state=up active=1 sessions="),
+      Catch::Contains(" exchanges_per_second="));
 }
 
 TEST_CASE("The log sink counts clients that no backend took as errors", "[log]") {
   RefusingPort dead;
-  Balancer balancer(Config().realChecks().set("metrics.interval", "100ms").raw("metrics.sinks", R"(["log"])").backend("a", dead.address()));
+  Balancer balancer(Config()
+                        .realChecks()
+                        .set("metrics.interval", "100ms")
+                        .raw("metrics.sinks", R"(["log"])")
+                        .backend("a", dead.address()));
   balancer.process().waitForLog("no backend is left");
   const auto from = balancer.process().logSize();
   for (int i = 0; i < 3; ++i) CHECK(balancer.ask().empty());
@@ -85,7 +95,8 @@ TEST_CASE("The log sink counts clients that no backend took as errors", "[log]")
     std::istringstream lines(balancer.process().err());
     std::size_t number = 0;
     for (std::string line; std::getline(lines, line);)
-      if (number++ >= from && line.find("INFO log: total ") != std::string::npos) errors += std::stoi(field(line, "errors"));
+      if (number++ >= from && line.find("INFO log: total ") != std::string::npos)
+        errors += std::stoi(field(line, "errors"));
     return errors == 3;
   }));
 }

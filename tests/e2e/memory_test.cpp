@@ -220,7 +220,8 @@ TEST_CASE("A start without the memory for a thread names the limit to raise", "[
   CAPTURE(limit);
   Arguments command{"prlimit", "--data=" + limit};
   const TemporaryFolder folder;
-  const auto lb = test::lemonade({"lb", "--config", folder.write("lb.toml", "[[backends]]\naddress = \"127.0.0.1:9\"\n")});
+  const auto lb =
+      test::lemonade({"lb", "--config", folder.write("lb.toml", "[[backends]]\naddress = \"127.0.0.1:9\"\n")});
   command.insert(command.end(), lb.begin(), lb.end());
   const auto outcome = run(command);
   CHECK(outcome.code == 2);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Names of backends: a small name server of the test answers on 127.0.0.1:53 of a network of its own, which the balancer
-// finds through an /etc/resolv.conf of its own. Needs root.
+// Names of backends: a small name server of the test answers on 127.0.0.1:53 of a network of its own, which the
+// balancer finds through an /etc/resolv.conf of its own. Needs root.
 #include "support/balancer.h"
 #include "support/dns.h"
 #include "support/privilege.h"
@@ -307,8 +307,8 @@ TEST_CASE("Hosts of a service become backends with the port, priority and weight
     auto config = quick().set("strategy.algorithm", "weighted_round_robin").set("health.slow_start", "0s");
     config.backend("app", "srv:_http._tcp.example", "weight = 2\npriority = 1");
     Balancer balancer(config, {}, withResolver(folder));
-    CHECK(rows(balancer) == std::vector<std::string>{a.address() + " up 11/6", b.address() + " up 11/2",
-                                                     spare.address() + " up 21/2"});
+    CHECK(rows(balancer) ==
+          std::vector<std::string>{a.address() + " up 11/6", b.address() + " up 11/2", spare.address() + " up 21/2"});
     std::map<std::string, int> answers;
     for (int i = 0; i < 8; ++i) ++answers[balancer.ask()];
     CHECK(answers == std::map<std::string, int>{{"a", 6}, {"b", 2}});
@@ -337,7 +337,8 @@ TEST_CASE("Changed records of a service are followed without cutting its session
     CHECK(eventually([&] { return whoAnswers(balancer) == "b"; }));
     // It goes on drain only when its record goes.
     dns.service("_http._tcp.example", {record(b, 1, "b.example")});
-    CHECK(eventually([&] { return rows(balancer).size() == 2 && rows(balancer)[1].find("draining") != std::string::npos; }));
+    CHECK(eventually(
+        [&] { return rows(balancer).size() == 2 && rows(balancer)[1].find("draining") != std::string::npos; }));
     CHECK(client.staysOpen(50ms));
     // Records that fail, or go altogether, change nothing.
     dns.fail("_http._tcp.example", GENERATE(Dns::kServfail, Dns::kNxdomain));
@@ -357,11 +358,12 @@ TEST_CASE("A service and its hosts that do not resolve yet wait for their names"
     Balancer balancer(byService(), {}, withResolver(folder));
     CHECK(rows(balancer) == std::vector<std::string>{"srv:_http._tcp.example unresolved 0/1"});
     const auto port = static_cast<std::uint16_t>(portOf(b.address()));
-    dns.service("_http._tcp.example", {{0, 1, static_cast<std::uint16_t>(portOf(a.address())), "a.example"}, {0, 1, port, "b.example"}});
+    dns.service("_http._tcp.example",
+                {{0, 1, static_cast<std::uint16_t>(portOf(a.address())), "a.example"}, {0, 1, port, "b.example"}});
     dns.addresses("a.example", {"127.0.0.1"});
     CHECK(eventually([&] { return whoAnswers(balancer) == "a"; }));
-    CHECK(rows(balancer) == std::vector<std::string>{a.address() + " up 0/1",
-                                                     "b.example:" + std::to_string(port) + " unresolved 0/1"});
+    CHECK(rows(balancer) ==
+          std::vector<std::string>{a.address() + " up 0/1", "b.example:" + std::to_string(port) + " unresolved 0/1"});
     dns.addresses("b.example", {"127.0.0.1"});
     CHECK(eventually([&] { return whoAnswers(balancer) == "ab"; }));
     // A host that fails keeps its address.
@@ -399,7 +401,8 @@ TEST_CASE("Validating says of names what a start would, and is as quick", "[name
     dns.silence("silent.example");
     dns.addresses("good.example", {"127.0.0.1"});
     const TemporaryFolder folder;
-    Config config = quick().backend("s", "silent.example:1").backend("n", "nowhere.example:2").backend("g", "good.example:3");
+    Config config =
+        quick().backend("s", "silent.example:1").backend("n", "nowhere.example:2").backend("g", "good.example:3");
     const auto file = folder.write("lemonade.toml", config.text());
     auto command = withResolver(folder);
     for (const auto& word : lemonade({"lb", "--validate", "--config", file})) command.push_back(word);
@@ -407,7 +410,8 @@ TEST_CASE("Validating says of names what a start would, and is as quick", "[name
     const auto outcome = run(command);
     CHECK(watch.elapsed() < 2s * timeFactor());
     CHECK(outcome.code == 0);
-    CHECK_THAT(outcome.err, Catch::Contains("warning") && Catch::Contains("name \"silent.example\" has not resolved within 300 ms") &&
+    CHECK_THAT(outcome.err, Catch::Contains("warning") &&
+                                Catch::Contains("name \"silent.example\" has not resolved within 300 ms") &&
                                 Catch::Contains("name \"nowhere.example\" does not resolve: there is no such name") &&
                                 !Catch::Contains("good.example"));
   });

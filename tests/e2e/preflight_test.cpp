@@ -135,9 +135,8 @@ TEST_CASE("Validating survives a plugin that crashes and names it", "[preflight]
 
 TEST_CASE("Every shipped plugin passes its preflight", "[preflight]") {
   const TemporaryFolder folder;
-  const std::string strategy =
-      GENERATE("adaptive", "round_robin", "weighted_round_robin", "least_connections", "random_two",
-               "fastest_response_time", "peak_ewma", "consistent_hash");
+  const std::string strategy = GENERATE("adaptive", "round_robin", "weighted_round_robin", "least_connections",
+                                        "random_two", "fastest_response_time", "peak_ewma", "consistent_hash");
   const auto file = folder.write("lemonade.toml", Config()
                                                       .set("strategy.algorithm", strategy)
                                                       .set("health.checker", "tcp")

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Which relay moves the bytes, and what a worker does where one cannot be had. That they behave alike is for the rest of
-// the tests to show, which run over each of them.
+// Which relay moves the bytes, and what a worker does where one cannot be had. That they behave alike is for the rest
+// of the tests to show, which run over each of them.
 #include "support/balancer.h"
-#include "support/skip.h"
 #include "support/server.h"
+#include "support/skip.h"
 
 #include <signal.h>
 
@@ -15,13 +15,16 @@ namespace lemonade::test {
 namespace {
 
 /// What the log says the relay is.
-std::string chosenBy(Balancer& balancer) { return field(balancer.process().waitForLog("proxy: relay chosen"), "relay"); }
+std::string chosenBy(Balancer& balancer) {
+  return field(balancer.process().waitForLog("proxy: relay chosen"), "relay");
+}
 
 }  // namespace
 
 TEST_CASE("Over epoll is what the configuration asks for, and it works", "[relay]") {
   Server server(named("a"));
-  Balancer balancer(Config().set("proxy.relay", "epoll").backend("a", server.address()), {{"LEMONADE_LB_RELAY", "epoll"}});
+  Balancer balancer(Config().set("proxy.relay", "epoll").backend("a", server.address()),
+                    {{"LEMONADE_LB_RELAY", "epoll"}});
   CHECK(chosenBy(balancer) == "epoll");
   CHECK(balancer.ask() == "a");
 }
@@ -29,7 +32,8 @@ TEST_CASE("Over epoll is what the configuration asks for, and it works", "[relay
 TEST_CASE("Over io_uring is what the configuration asks for, and it works", "[relay]") {
   Server server(named("a"));
   for (const std::string wanted : {"io_uring", "auto"}) {
-    Balancer balancer(Config().set("proxy.relay", wanted).backend("a", server.address()), {{"LEMONADE_LB_RELAY", wanted}});
+    Balancer balancer(Config().set("proxy.relay", wanted).backend("a", server.address()),
+                      {{"LEMONADE_LB_RELAY", wanted}});
     if (const auto line = balancer.process().waitForLog("proxy: relay chosen"); field(line, "relay") != "io_uring")
       skip(field(line, "reason"));
     CHECK(balancer.ask() == "a");
@@ -61,7 +65,9 @@ TEST_CASE("Where the kernel refuses io_uring epoll takes its place and the log s
 
 TEST_CASE("A reload that changes the relay says that it waits for the next start", "[relay]") {
   Server server(named("a"));
-  const auto over = [&](const char* relay) { return Config().set("proxy.relay", relay).backend("a", server.address()); };
+  const auto over = [&](const char* relay) {
+    return Config().set("proxy.relay", relay).backend("a", server.address());
+  };
   Balancer balancer(over("auto"));
   balancer.folder().write("lemonade.toml", over("epoll").text());
   balancer.process().signal(SIGHUP);

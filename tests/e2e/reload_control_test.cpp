@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Keys beside the data path that reload: health checks, metrics, admin listener, log, plugins. Each is seen to take effect
-// from outside.
+// Keys beside the data path that reload: health checks, metrics, admin listener, log, plugins. Each is seen to take
+// effect from outside.
 #include "e2e/reloading.h"
 #include "support/server.h"
 
@@ -30,7 +30,9 @@ bool becomes(Balancer& balancer, const std::string& id, const std::string& state
 
 TEST_CASE("A reload changes the interval of health checks", "[reload]") {
   Server server(named("a"));
-  const auto with = [&](const char* interval) { return checked().set("health.interval", interval).backend("a", server.address()); };
+  const auto with = [&](const char* interval) {
+    return checked().set("health.interval", interval).backend("a", server.address());
+  };
   Balancer balancer(with("1h"));
   REQUIRE(eventually([&] { return server.accepted() == 1; }));
   reload(balancer, with("20ms"));
@@ -43,7 +45,9 @@ TEST_CASE("A reload changes the interval of health checks", "[reload]") {
 
 TEST_CASE("A reload changes the timeout of a health check under way", "[reload]") {
   BlackHole hole;
-  const auto with = [&](const char* timeout) { return checked().set("health.timeout", timeout).backend("hole", hole.address()); };
+  const auto with = [&](const char* timeout) {
+    return checked().set("health.timeout", timeout).backend("hole", hole.address());
+  };
   Balancer balancer(with("1h"));
   REQUIRE_FALSE(eventually([&] { return stateOf(balancer, "hole") == "down"; }, 300ms));
   reload(balancer, with("100ms"));
@@ -53,7 +57,11 @@ TEST_CASE("A reload changes the timeout of a health check under way", "[reload]"
 TEST_CASE("A reload changes rise and fall", "[reload]") {
   Server server(named("a"));
   const auto with = [&](int rise, int fall) {
-    return checked().set("health.interval", "20ms").set("health.rise", rise).set("health.fall", fall).backend("a", server.address());
+    return checked()
+        .set("health.interval", "20ms")
+        .set("health.rise", rise)
+        .set("health.fall", fall)
+        .backend("a", server.address());
   };
   Balancer balancer(with(1'000, 1'000));
   REQUIRE(eventually([&] { return server.accepted() > 0; }));
@@ -163,7 +171,8 @@ TEST_CASE("A reload changes the level and the format of the log", "[reload]") {
   reload(balancer, with("info,access=debug", "json"));
   REQUIRE(balancer.ask() == "a");
   const auto line = process.waitForLog("\"message\":\"session closed\"");
-  CHECK(Poco::JSON::Parser().parse(line).extract<Poco::JSON::Object::Ptr>()->getValue<std::string>("component") == "access");
+  CHECK(Poco::JSON::Parser().parse(line).extract<Poco::JSON::Object::Ptr>()->getValue<std::string>("component") ==
+        "access");
 
   reload(balancer, with("error", "text"));
   const auto seen = process.logSize();

@@ -244,7 +244,9 @@ TEST_CASE("A stop takes no longer than the timeouts of the newest configuration 
   const std::string key = GENERATE("runtime.drain_timeout_millis", "runtime.accept_timeout_millis");
   CAPTURE(key);
   const auto with = [&](const std::string& millis) {
-    return one.with("runtime.drain_timeout_millis", "3600000").raw("runtime.accept_timeout_millis", "3600000").raw(key, millis);
+    return one.with("runtime.drain_timeout_millis", "3600000")
+        .raw("runtime.accept_timeout_millis", "3600000")
+        .raw(key, millis);
   };
   Balancer balancer(with("3600000"));
   Socket hanging = balancer.connect();

@@ -20,9 +20,7 @@ inline Config watched() { return Config().set("runtime.config_watch_interval_mil
 inline Config unwatched() { return Config().set("runtime.config_watch_interval_millis", 3'600'000); }
 
 /// Replaces the balancer's file by writing over it.
-inline void write(Balancer& balancer, const Config& config) {
-  balancer.folder().write("lemonade.toml", config.text());
-}
+inline void write(Balancer& balancer, const Config& config) { balancer.folder().write("lemonade.toml", config.text()); }
 
 inline HttpAnswer requestReload(Balancer& balancer) {
   return httpGet(balancer.adminAddress(), "/api/v1/reload", "POST");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A balancer that changes all the time and clients that never rest, for the runs under load. LEMONADE_TEST_RELOADS is how
-// many changes of the configuration a run has.
+// A balancer that changes all the time and clients that never rest, for the runs under load. LEMONADE_TEST_RELOADS is
+// how many changes of the configuration a run has.
 #pragma once
 
 #include "e2e/reloading.h"
@@ -131,7 +131,9 @@ class Restless {
   explicit Restless(Versions of = {"com.example.always", LEMONADE_SWAPPED_FOLDER "/always_first.so",
                                    LEMONADE_SWAPPED_FOLDER "/always_last.so"},
                     const Environment& environment = {})
-      : versions(std::move(of)), placed(place(contentOf(versions.first), true)), balancer(config(0), withOwnLevel(environment)) {}
+      : versions(std::move(of)),
+        placed(place(contentOf(versions.first), true)),
+        balancer(config(0), withOwnLevel(environment)) {}
 
   /// The configuration after that many changes. Backends a and z always serve.
   Config config(int change) const {

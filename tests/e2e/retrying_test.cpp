@@ -161,10 +161,8 @@ TEST_CASE("A reload that adds a backend serves the clients that pause", "[connec
 
 TEST_CASE("A stop ends the clients that pause within the drain timeout", "[stopping]") {
   RefusingPort dead;
-  Balancer balancer(Config()
-                        .set("proxy.retries", 15)
-                        .set("runtime.drain_timeout_millis", 500)
-                        .backend("dead", dead.address()));
+  Balancer balancer(
+      Config().set("proxy.retries", 15).set("runtime.drain_timeout_millis", 500).backend("dead", dead.address()));
   Socket client = pausing(balancer, "dead");
   CHECK(balancer.stop(5s) == 0);
   CHECK(client.next() != End::kOpen);

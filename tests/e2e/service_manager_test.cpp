@@ -74,9 +74,7 @@ bool sends(pid_t pid, const std::string& thread) {
 struct HungUnderWatch {
   explicit HungUnderWatch(const std::string& misdeed)
       : misfit(misdeed),
-        managed(misfit.config()
-                    .set("runtime.drain_timeout_millis", 0)
-                    .set("runtime.accept_timeout_millis", 500),
+        managed(misfit.config().set("runtime.drain_timeout_millis", 0).set("runtime.accept_timeout_millis", 500),
                 {{"WATCHDOG_USEC", "2000000"}}) {
     managed.manager.waitFor("WATCHDOG=1");
     if (misdeed == "hang_in_pick") {
@@ -108,9 +106,9 @@ TEST_CASE("The service manager hears that the balancer is ready once clients are
 TEST_CASE("Ready comes only after the first checks and the start asks for the time they take", "[service]") {
   BlackHole hole;
   NotifySocket manager;
-  Balancer balancer(Config().realChecks().set("health.timeout", "300ms").set("health.initial", "check").backend(
-                        "a", hole.address()),
-                    {{"NOTIFY_SOCKET", manager.path()}});
+  Balancer balancer(
+      Config().realChecks().set("health.timeout", "300ms").set("health.initial", "check").backend("a", hole.address()),
+      {{"NOTIFY_SOCKET", manager.path()}});
   const auto starting = manager.waitFor("EXTEND_TIMEOUT_USEC");
   CHECK(valueOf(starting, "EXTEND_TIMEOUT_USEC") == "10300000");
   CHECK_THAT(valueOf(starting, "STATUS"), Catch::Contains("first checks"));
@@ -270,9 +268,7 @@ TEST_CASE("Under a supervisor the one that serves speaks and after an upgrade th
   Server server(named("a"));
   // As systemd does, which knows the process that it starts and no other.
   Balancer balancer(Config().backend("a", server.address()),
-                    {{"NOTIFY_SOCKET", manager.path()},
-                     {"WATCHDOG_USEC", "1000000"},
-                     {"LEMONADE_LB_SUPERVISOR", "on"}},
+                    {{"NOTIFY_SOCKET", manager.path()}, {"WATCHDOG_USEC", "1000000"}, {"LEMONADE_LB_SUPERVISOR", "on"}},
                     {"sh", "-c", "WATCHDOG_PID=$$ exec \"$@\"", "sh"});
   manager.waitFor("READY=1");
   manager.waitFor("WATCHDOG=1");
@@ -296,26 +292,25 @@ TEST_CASE("Without a service manager nobody is told anything and no thread is th
 }
 
 TEST_CASE("Whatever a service manager's variables hold clients are served and a stop is graceful", "[service]") {
-  const auto [name, value] = GENERATE(table<std::string, std::string>(
-      {{"NOTIFY_SOCKET", "relative"},
-       {"NOTIFY_SOCKET", "/nowhere/notify"},
-       {"NOTIFY_SOCKET", "/dev/null"},
-       {"NOTIFY_SOCKET", "@"},
-       {"NOTIFY_SOCKET", "vsock:2:1234"},
-       {"NOTIFY_SOCKET", "/" + std::string(300, 'a')},
-       {"WATCHDOG_USEC", ""},
-       {"WATCHDOG_USEC", "0"},
-       {"WATCHDOG_USEC", "1"},
-       {"WATCHDOG_USEC", "-1"},
-       {"WATCHDOG_USEC", "soon"},
-       {"WATCHDOG_USEC", "18446744073709551614"},
-       {"WATCHDOG_USEC", "99999999999999999999"},
-       {"WATCHDOG_PID", "nobody"},
-       {"WATCHDOG_PID", "-7"},
-       {"LISTEN_FDS", "1000000"},
-       {"LISTEN_FDS", "-1"},
-       {"LISTEN_FDS", "three"},
-       {"LISTEN_PID", "nobody"}}));
+  const auto [name, value] = GENERATE(table<std::string, std::string>({{"NOTIFY_SOCKET", "relative"},
+                                                                       {"NOTIFY_SOCKET", "/nowhere/notify"},
+                                                                       {"NOTIFY_SOCKET", "/dev/null"},
+                                                                       {"NOTIFY_SOCKET", "@"},
+                                                                       {"NOTIFY_SOCKET", "vsock:2:1234"},
+                                                                       {"NOTIFY_SOCKET", "/" + std::string(300, 'a')},
+                                                                       {"WATCHDOG_USEC", ""},
+                                                                       {"WATCHDOG_USEC", "0"},
+                                                                       {"WATCHDOG_USEC", "1"},
+                                                                       {"WATCHDOG_USEC", "-1"},
+                                                                       {"WATCHDOG_USEC", "soon"},
+                                                                       {"WATCHDOG_USEC", "18446744073709551614"},
+                                                                       {"WATCHDOG_USEC", "99999999999999999999"},
+                                                                       {"WATCHDOG_PID", "nobody"},
+                                                                       {"WATCHDOG_PID", "-7"},
+                                                                       {"LISTEN_FDS", "1000000"},
+                                                                       {"LISTEN_FDS", "-1"},
+                                                                       {"LISTEN_FDS", "three"},
+                                                                       {"LISTEN_PID", "nobody"}}));
   CAPTURE(name, value);
   NotifySocket manager;
   Server server(named("a"));

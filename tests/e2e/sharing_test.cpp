@@ -166,9 +166,8 @@ TEST_CASE("A backend that recovers under least connections is not run over", "[s
 }
 
 TEST_CASE("Weight zero gets nothing under any strategy and every other backend gets some", "[sharing]") {
-  const std::string algorithm =
-      GENERATE("round_robin", "weighted_round_robin", "least_connections", "random_two", "fastest_response_time",
-               "peak_ewma", "consistent_hash", "adaptive");
+  const std::string algorithm = GENERATE("round_robin", "weighted_round_robin", "least_connections", "random_two",
+                                         "fastest_response_time", "peak_ewma", "consistent_hash", "adaptive");
   CAPTURE(algorithm);
   Server a(named("a")), b(named("b")), none(named("none"));
   Balancer balancer(Config()

@@ -36,9 +36,9 @@ TEST_CASE("A signal that nobody means for the balancer is logged and ends nothin
   Server server(named("a"));
   Balancer balancer(Config().backend("a", server.address()));
   const std::pair<int, const char*> signals[] = {
-      {SIGUSR1, "SIGUSR1"}, {SIGUSR2, "SIGUSR2"}, {SIGALRM, "SIGALRM"},     {SIGVTALRM, "SIGVTALRM"},
-      {SIGPROF, "SIGPROF"}, {SIGPWR, "SIGPWR"},   {SIGSTKFLT, "SIGSTKFLT"}, {SIGRTMIN, "SIGRTMIN+0"},
-      {SIGRTMAX, "SIGRTMIN+30"}};
+      {SIGUSR1, "SIGUSR1"},     {SIGUSR2, "SIGUSR2"},     {SIGALRM, "SIGALRM"},
+      {SIGVTALRM, "SIGVTALRM"}, {SIGPROF, "SIGPROF"},     {SIGPWR, "SIGPWR"},
+      {SIGSTKFLT, "SIGSTKFLT"}, {SIGRTMIN, "SIGRTMIN+0"}, {SIGRTMAX, "SIGRTMIN+30"}};
   for (const auto& [signal, name] : signals) {
     balancer.process().signal(signal);
     const auto line = balancer.process().waitForLog(std::string("signal=") + name);
@@ -120,8 +120,8 @@ TEST_CASE("A client never gets the log where standard error was closed at the st
   Server server(echo());
   const TemporaryFolder folder;
   const auto address = freeAddress();
-  const auto file = folder.write(
-      "lemonade.toml", Config().set("proxy.listen_address", address).backend("a", server.address()).text());
+  const auto file = folder.write("lemonade.toml",
+                                 Config().set("proxy.listen_address", address).backend("a", server.address()).text());
   Process process(without("<&- >&- 2>&-", lemonade({"lb", "--config", file})), {{"LEMONADE_LOG", "debug"}});
   const auto answer = [&] {
     try {

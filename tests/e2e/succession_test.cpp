@@ -54,7 +54,8 @@ double sessions(Balancer& balancer) { return balancer.metric("lemonade_backend_s
 
 TEST_CASE("Counters go on over upgrades and what the process before still counts is added", "[upgrade][succession]") {
   Server server(echo());
-  Balancer balancer(supervised().set("runtime.drain_timeout_millis", 60'000).backend("a", server.address()), kSupervised);
+  Balancer balancer(supervised().set("runtime.drain_timeout_millis", 60'000).backend("a", server.address()),
+                    kSupervised);
   Socket stays = balancer.connect();
   converse(stays, 3);
   for (int i = 0; i < 4; ++i) {
@@ -79,7 +80,8 @@ TEST_CASE("Counters go on over upgrades and what the process before still counts
   Socket visitor = balancer.connect();
   converse(visitor, 1);
   converse(stays, 10);  // at the process that drains
-  CHECK(eventually([&] { return balancer.metric("lemonade_backend_bytes_total", {"direction=\"in\""}) == bytes + 44; }));
+  CHECK(
+      eventually([&] { return balancer.metric("lemonade_backend_bytes_total", {"direction=\"in\""}) == bytes + 44; }));
   upgrade(balancer);
   CHECK(balancer.metric("lemonade_backend_bytes_total", {"direction=\"in\""}) == bytes + 44);
   CHECK(balancer.metric("lemonade_draining_processes") == 2);
@@ -110,10 +112,7 @@ TEST_CASE("No counter goes back in an upgrade under load", "[upgrade][succession
 TEST_CASE("A backend that is down stays down over an upgrade without a new check", "[upgrade][succession]") {
   Server good(echo());
   RefusingPort down;
-  Balancer balancer(supervised()
-                        .realChecks()
-                        .backend("good", good.address())
-                        .backend("down", down.address()),
+  Balancer balancer(supervised().realChecks().backend("good", good.address()).backend("down", down.address()),
                     kSupervised);
   REQUIRE(eventually([&] { return balancer.backend("down")->getValue<std::string>("state") == "down"; }));
   const auto since = balancer.backend("down")->getValue<std::string>("since");

@@ -41,7 +41,9 @@ TEST_CASE("Health and times and counters of a backend survive reloads and swaps"
   config.raw("plugins.directories", "[\"" + folder.path().string() + "\", \"" + testPluginFolder() + "\"]")
       .set("strategy.algorithm", "com.example.always");
   const auto with = [&](int weight) {
-    return Config(config).backend("a", a.address(), "weight = " + std::to_string(weight)).backend("dead", dead.address());
+    return Config(config)
+        .backend("a", a.address(), "weight = " + std::to_string(weight))
+        .backend("dead", dead.address());
   };
   Balancer balancer(with(1));
   REQUIRE(eventually([&] { return balancer.backend("dead")->getValue<std::string>("state") == "down"; }));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Plugins that are replaced while they run: the same file name with new code, by every way a file changes, and everything
-// that can go wrong with a replacement.
+// Plugins that are replaced while they run: the same file name with new code, by every way a file changes, and
+// everything that can go wrong with a replacement.
 #include "e2e/reloading.h"
 #include "support/server.h"
 
@@ -97,7 +97,8 @@ TEST_CASE_METHOD(SwappingAlways, "New code under the same file name takes over w
 }
 
 TEST_CASE_METHOD(SwappingAlways, "New code in the same inode takes over", "[swap]") {
-  struct stat before {}, after {};
+  struct stat before {
+  }, after{};
   REQUIRE(::stat(file.c_str(), &before) == 0);
   overwrite("always_last");
   REQUIRE(::stat(file.c_str(), &after) == 0);
@@ -150,7 +151,8 @@ TEST_CASE_METHOD(SwappingAlways, "A reload that a broken plugin stops says which
   CHECK(balancer->ask() == "a");
 }
 
-TEST_CASE_METHOD(SwappingAlways, "A plugin whose versions would share their statics is refused with the mend", "[swap]") {
+TEST_CASE_METHOD(SwappingAlways, "A plugin whose versions would share their statics is refused with the mend",
+                 "[swap]") {
   rename("shared_statics");
   const auto line = balancer->process().waitForLog("skipped " + file.string());
   CHECK(contains(line, "GNU-unique"));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Workers share the clients; runtime.workers reloads: more workers begin to serve; of fewer, those that are too many drain
-// and end.
+// Workers share the clients; runtime.workers reloads: more workers begin to serve; of fewer, those that are too many
+// drain and end.
 #include "support/balancer.h"
 #include "support/server.h"
 
@@ -51,8 +51,7 @@ struct Served {
   std::vector<int> sessions() {
     std::vector<int> sessions;
     const auto workers = balancer.status()->getArray("workers");
-    for (unsigned i = 0; i < workers->size(); ++i)
-      sessions.push_back(workers->getObject(i)->getValue<int>("sessions"));
+    for (unsigned i = 0; i < workers->size(); ++i) sessions.push_back(workers->getObject(i)->getValue<int>("sessions"));
     return sessions;
   }
   /// Adds clients, each of them served, until each of so many workers has one.

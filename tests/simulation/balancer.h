@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // One simulated balancer: the host's own pool, views, backends, feedback and rise/fall, with a strategy from its real
-// .so and a clock that it is told. Sockets and workers are not there, and of passive ejection only what concerns sessions
-// that fail: strategies are not told of them, since a client may have caused them. A hanging backend is not ejected: a
-// strategy shows what it does by itself. One thread.
+// .so and a clock that it is told. Sockets and workers are not there, and of passive ejection only what concerns
+// sessions that fail: strategies are not told of them, since a client may have caused them. A hanging backend is not
+// ejected: a strategy shows what it does by itself. One thread.
 #pragma once
 
 #include "balance/pool.h"
@@ -53,8 +53,8 @@ class Balancer {
 
   /// Counts a check of a server; publishes where it flips its health.
   void check(std::uint32_t server, bool passed, std::uint64_t now_ns);
-  /// A session of a server failed before it was answered, which its part in a trial has been told. Where that ejects the
-  /// server: after how long to call letBack.
+  /// A session of a server failed before it was answered, which its part in a trial has been told. Where that ejects
+  /// the server: after how long to call letBack.
   std::optional<std::uint64_t> doubt(std::uint32_t server, std::uint64_t now_ns);
   void letBack(std::uint32_t server, std::uint64_t now_ns);
   /// True where the newest view grows old by itself: publish again before long.

@@ -126,7 +126,8 @@ void World::place(std::uint32_t id) {
   session.picked = balancers_[session.balancer]->pick(session.tried, session.client, picks_.bits(), timeline_.now());
   if (session.picked.what != Picked::What::kBackend) return lost(id, false);
   session.backend = session.picked.backend;
-  session.trial = session.picked.trial != nullptr ? Trial::Part(*session.picked.trial, session.picked.arm) : Trial::Part();
+  session.trial =
+      session.picked.trial != nullptr ? Trial::Part(*session.picked.trial, session.picked.arm) : Trial::Part();
   session.attempted_at = timeline_.now();
   timeline_.plan(timeline_.now() + kConnectNs, What::kConnected, id, session.use);
 }

@@ -62,8 +62,8 @@ class Config {
 class Balancer {
  public:
   /// Starts it and waits until it is ready. Where LEMONADE_TEST_RELAY names a relay, that one must run, and the test is
-  /// skipped where this machine has no io_uring. environment goes on top of LEMONADE_LOG=info,access=debug; wrapper is a
-  /// command the balancer runs under.
+  /// skipped where this machine has no io_uring. environment goes on top of LEMONADE_LOG=info,access=debug; wrapper is
+  /// a command the balancer runs under.
   explicit Balancer(const Config& config, const Environment& environment = {}, const Arguments& wrapper = {});
   /// Stops it and fails the test where that is not graceful, which includes what a sanitizer found.
   ~Balancer();

@@ -104,7 +104,9 @@ void Dns::fail(const std::string& name, int code) {
 void Dns::fail(const std::string& name, int type, int code) {
   set(name, type, [code](std::string_view question) { return answer(question, code); });
 }
-void Dns::silence(const std::string& name) { answerBy(name, [](std::string_view) { return ""; }); }
+void Dns::silence(const std::string& name) {
+  answerBy(name, [](std::string_view) { return ""; });
+}
 void Dns::silence(const std::string& name, int type) {
   set(name, type, [](std::string_view) { return ""; });
 }
@@ -128,7 +130,8 @@ void Dns::serve() {
     char question[512];
     sockaddr_in from{};
     socklen_t size = sizeof(from);
-    const auto got = ::recvfrom(datagrams_.get(), question, sizeof(question), 0, reinterpret_cast<sockaddr*>(&from), &size);
+    const auto got =
+        ::recvfrom(datagrams_.get(), question, sizeof(question), 0, reinterpret_cast<sockaddr*>(&from), &size);
     if (got < static_cast<ssize_t>(kHeader)) continue;
     auto reply = answerTo(std::string_view(question, static_cast<std::size_t>(got)), false);
     if (!reply.empty())
@@ -145,7 +148,8 @@ void Dns::serveStream() {
   unsigned char length[2];
   while (::recv(client.get(), length, 2, MSG_WAITALL) == 2) {
     std::string question(static_cast<std::size_t>(length[0]) << 8 | length[1], '\0');
-    if (::recv(client.get(), question.data(), question.size(), MSG_WAITALL) != static_cast<ssize_t>(question.size())) return;
+    if (::recv(client.get(), question.data(), question.size(), MSG_WAITALL) != static_cast<ssize_t>(question.size()))
+      return;
     const auto reply = answerTo(question, true);
     if (reply.empty()) continue;
     const auto framed = big16(reply.size()) + reply;
@@ -183,7 +187,8 @@ std::string Dns::answer(std::string_view question, int code, const std::vector<s
   std::fill(reply.begin() + 8, reply.begin() + kHeader, '\0');
   for (const auto& [type, data] : records)
     // The name of the question, type, IN, 0 seconds.
-    reply += "\xc0\x0c" + big16(static_cast<std::size_t>(type)) + std::string("\0\1\0\0\0\0", 6) + big16(data.size()) + data;
+    reply +=
+        "\xc0\x0c" + big16(static_cast<std::size_t>(type)) + std::string("\0\1\0\0\0\0", 6) + big16(data.size()) + data;
   return reply;
 }
 

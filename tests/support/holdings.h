@@ -31,8 +31,9 @@ struct Holdings {
   }
 
   long descriptors = 0, mappings = 0, resident_kib = 0;
-  long threads = 0;        ///< without the next ones
-  long admin_threads = 0;  ///< that answer HTTP: up to 8, one more whenever a request comes while none of them waits yet
+  long threads = 0;  ///< without the next ones
+  long admin_threads =
+      0;  ///< that answer HTTP: up to 8, one more whenever a request comes while none of them waits yet
 };
 
 constexpr long kMostAdminThreads = 8;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The main function of every test binary: Catch2's, which knows of tests that are skipped. To Catch2 they fail, by the one
-// exception that skips them; a test that failed otherwise before fails here too.
+// The main function of every test binary: Catch2's, which knows of tests that are skipped. To Catch2 they fail, by the
+// one exception that skips them; a test that failed otherwise before fails here too.
 #define CATCH_CONFIG_RUNNER
 #include <catch2/catch.hpp>
 

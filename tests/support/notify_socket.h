@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A service manager's end of the notify protocol, for a test: the socket that NOTIFY_SOCKET names, what comes there, and
-// the descriptors that come along.
+// A service manager's end of the notify protocol, for a test: the socket that NOTIFY_SOCKET names, what comes there,
+// and the descriptors that come along.
 #pragma once
 
 #include "base/fd.h"

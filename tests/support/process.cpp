@@ -42,7 +42,8 @@ std::vector<std::string> environmentOf(const Environment& additions) {
   }
   for (const auto& [name, value] : additions) variables.push_back(name + "=" + value);
   // The conformance suite of the relays.
-  if (const char* relay = std::getenv("LEMONADE_TEST_RELAY"); relay != nullptr && !additions.contains("LEMONADE_LB_RELAY"))
+  if (const char* relay = std::getenv("LEMONADE_TEST_RELAY");
+      relay != nullptr && !additions.contains("LEMONADE_LB_RELAY"))
     variables.push_back(std::string("LEMONADE_LB_RELAY=") + relay);
   // Most tests look at the process that serves, or end it; those of the supervisor set the variable to "".
   if (!additions.contains("LEMONADE_LB_SUPERVISOR")) variables.push_back("LEMONADE_LB_SUPERVISOR=off");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A balancer that finds no memory now and then, as long as the test wants it: e2e_scarcity is loaded before it and shares
-// with the test the page that says how often what fails.
+// A balancer that finds no memory now and then, as long as the test wants it: e2e_scarcity is loaded before it and
+// shares with the test the page that says how often what fails.
 #pragma once
 
 #include <atomic>

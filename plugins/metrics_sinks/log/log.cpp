@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Writes what happened since the last interval to the log: one line for the balancer, and one for each backend that did
-// something, the busiest first. Errors of a backend are connects that failed, resets, and closes before an answer; those of
-// the balancer are all of these and the clients that it turned away.
+// something, the busiest first. Errors of a backend are connects that failed, resets, and closes before an answer;
+// those of the balancer are all of these and the clients that it turned away.
 //
 // It keeps what the counters said at the last flush, by series id, so every number is a difference; percentiles come
 // from the differences of histogram buckets and are those of the interval alone.

@@ -44,28 +44,29 @@
 #define BEAST_DEFAULT "5"
 #endif
 
-static const lemonade_option_t kBeastOptions[] = {{LEMONADE_STR("speed"),
-                                                   LEMONADE_OPTION_INTEGER,
-                                                   0,
-                                                   1,
-                                                   10,
-                                                   LEMONADE_STR(BEAST_DEFAULT),
-                                                   {NULL, 0},
-                                                   LEMONADE_STR("How fast it runs.")},
-                                                  {LEMONADE_STR("label"),
-                                                   LEMONADE_OPTION_STRING,
-                                                   0,
-                                                   0,
-                                                   0,
-                                                   {NULL, 0},
-                                                   {NULL, 0},
-                                                   LEMONADE_STR("What it is called.")}};
+static const lemonade_option_t kBeastOptions[] = {
+    {LEMONADE_STR("speed"),
+     LEMONADE_OPTION_INTEGER,
+     0,
+     1,
+     10,
+     LEMONADE_STR(BEAST_DEFAULT),
+     {NULL, 0},
+     LEMONADE_STR("How fast it runs.")},
+    {LEMONADE_STR("label"), LEMONADE_OPTION_STRING, 0, 0, 0, {NULL, 0}, {NULL, 0}, LEMONADE_STR("What it is called.")}};
 
 static const void* beastInterface(lemonade_str_t id);
 
 LEMONADE_EXPORT const lemonade_plugin_t lemonade_plugin_v1 = {
-    {BEAST_MAGIC, BEAST_MAJOR, LEMONADE_ABI_MINOR, BEAST_NEED, BEAST_RESERVED, BEAST_KINDS, LEMONADE_FLAG_UNLOAD_SAFE,
-     BEAST_LAYOUT, {0}},
+    {BEAST_MAGIC,
+     BEAST_MAJOR,
+     LEMONADE_ABI_MINOR,
+     BEAST_NEED,
+     BEAST_RESERVED,
+     BEAST_KINDS,
+     LEMONADE_FLAG_UNLOAD_SAFE,
+     BEAST_LAYOUT,
+     {0}},
     BEAST_ID,
     BEAST_VERSION,
     sizeof(lemonade_plugin_t),

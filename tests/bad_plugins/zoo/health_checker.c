@@ -46,8 +46,8 @@ static void onEvent(void* self, void* at, const lemonade_probe_event_t* event, l
       if ((unsigned char)event->data.data[i] > 127) abort();
   for (i = 0; i < event->data.size && probe->size < 2; ++i) probe->bytes[probe->size++] = event->data.data[i];
   if (DOES("whole_answers_only"))
-    verdict->what = event->data.size >= 2 && memcmp(event->data.data, "OK", 2) == 0 ? LEMONADE_VERDICT_PASS
-                                                                                     : LEMONADE_VERDICT_FAIL;
+    verdict->what =
+        event->data.size >= 2 && memcmp(event->data.data, "OK", 2) == 0 ? LEMONADE_VERDICT_PASS : LEMONADE_VERDICT_FAIL;
   else if (probe->size < 2)
     verdict->what = LEMONADE_VERDICT_WAIT;
   else if (memcmp(probe->bytes, "OK", 2) == 0)

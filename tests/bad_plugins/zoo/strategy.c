@@ -16,9 +16,9 @@ typedef struct beast {
   const lemonade_view_t* before; /* the one before that */
 } beast_t;
 
-static int alive;    /* instances */
+static int alive; /* instances */
 static int prepared_now;
-static int created;  /* through the environment, also by another generation */
+static int created; /* through the environment, also by another generation */
 static void* volatile lost;
 
 #ifdef BEAST_LIBRARY
@@ -54,7 +54,7 @@ static lemonade_status_t create(const lemonade_host_t* host, const lemonade_opti
     for (;;) pause();
   if (DOES("refuse_all")) return beastFail(error, LEMONADE_ERROR_FAILED, "not today");
   if (DOES("fail_silently") && options->values[0].integer == 10) return LEMONADE_ERROR_INVALID;
-  if (DOES("expect_short_texts")) {  /* as most do, with 300 bytes for a text that they write down */
+  if (DOES("expect_short_texts")) { /* as most do, with 300 bytes for a text that they write down */
     char label[300];
     if (snprintf(label, sizeof(label), "%.*s", (int)options->values[1].text.size, options->values[1].text.data) >=
         (int)sizeof(label))
@@ -184,22 +184,22 @@ static lemonade_status_t importState(void* self, lemonade_str_t format, lemonade
 }
 
 static const lemonade_strategy_t kTable = {sizeof(lemonade_strategy_t),
-                                     LEMONADE_EVENT_CLOSED | LEMONADE_EVENT_CONNECTED,
-                                     create,
-                                     destroy,
-                                     NULL,
-                                     NULL,
-                                     prepare,
-                                     release,
+                                           LEMONADE_EVENT_CLOSED | LEMONADE_EVENT_CONNECTED,
+                                           create,
+                                           destroy,
+                                           NULL,
+                                           NULL,
+                                           prepare,
+                                           release,
 #ifdef BEAST_NO_PICK
-                                     NULL,
+                                           NULL,
 #else
-                                     pick,
+                                           pick,
 #endif
-                                     event,
-                                     stateFormat,
-                                     exportState,
-                                     importState};
+                                           event,
+                                           stateFormat,
+                                           exportState,
+                                           importState};
 
 static const void* beastInterface(lemonade_str_t id) {
   const void* table = &kTable;

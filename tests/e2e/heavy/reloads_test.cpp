@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// Reloads and swaps under load: no request fails. From 200 changes on, the gaps between answers are held to their bounds,
-// too.
+// Reloads and swaps under load: no request fails. From 200 changes on, the gaps between answers are held to their
+// bounds, too.
 #include "e2e/restless.h"
 
 #include <catch2/catch.hpp>
 
 namespace lemonade::test {
 
-TEST_CASE("Clients at full speed see no failure while configuration and strategy change all the time", "[heavy][reload]") {
+TEST_CASE("Clients at full speed see no failure while configuration and strategy change all the time",
+          "[heavy][reload]") {
   Restless restless;
   Load load(restless.balancer);
   const int changes = reloads();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Upgrades under load: no request fails, and no connection is cut. LEMONADE_TEST_UPGRADES is how many a run has; between
-// two of them ten thousand requests are answered in a long run, a few in a short one.
+// Upgrades under load: no request fails, and no connection is cut. LEMONADE_TEST_UPGRADES is how many a run has;
+// between two of them ten thousand requests are answered in a long run, a few in a short one.
 #include "e2e/restless.h"
 #include "e2e/supervised.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A health checker that throws where it should judge, as one does that has a fault of its own: every second check cannot
-// even begin.
+// A health checker that throws where it should judge, as one does that has a fault of its own: every second check
+// cannot even begin.
 #include <lemonade/sdk/health_checker.hpp>
 
 #include <atomic>

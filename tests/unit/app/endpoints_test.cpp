@@ -31,8 +31,8 @@ Texts shown(const config::Backend& configured, const std::vector<Target>& target
   for (const auto& one : endpoints(configured, targets)) {
     CHECK(one.configured.id == configured.id);
     CHECK(one.configured.max_connections == configured.max_connections);
-    texts.push_back(one.address.text() + " " + one.configured.host + " " + std::to_string(one.configured.priority) + "/" +
-                    std::to_string(one.configured.weight));
+    texts.push_back(one.address.text() + " " + one.configured.host + " " + std::to_string(one.configured.priority) +
+                    "/" + std::to_string(one.configured.weight));
   }
   return texts;
 }
@@ -69,10 +69,14 @@ TEST_CASE("Two hosts of a service that are one machine come to one backend", "[a
 }
 
 TEST_CASE("An answer that says nothing of a family or of a host keeps what was known of it", "[app][names]") {
-  const std::vector<Target> known = {{"a", 80, 1, 1, addresses({"10.0.0.1", "::1"})}, {"b", 80, 1, 1, addresses({"10.0.0.2"})}};
-  const auto now = updated(known, {{"a", 80, 2, 3, addresses({"10.0.0.7"}), {AF_INET6}}, {"b", 80, 1, 1, {}, {AF_INET, AF_INET6}}});
-  CHECK(now == std::vector<Target>{{"a", 80, 2, 3, addresses({"10.0.0.7", "::1"})}, {"b", 80, 1, 1, addresses({"10.0.0.2"})}});
-  CHECK(updated(known, {{"a", 80, 1, 1, addresses({"10.0.0.7"})}}) == std::vector<Target>{{"a", 80, 1, 1, addresses({"10.0.0.7"})}});
+  const std::vector<Target> known = {{"a", 80, 1, 1, addresses({"10.0.0.1", "::1"})},
+                                     {"b", 80, 1, 1, addresses({"10.0.0.2"})}};
+  const auto now =
+      updated(known, {{"a", 80, 2, 3, addresses({"10.0.0.7"}), {AF_INET6}}, {"b", 80, 1, 1, {}, {AF_INET, AF_INET6}}});
+  CHECK(now ==
+        std::vector<Target>{{"a", 80, 2, 3, addresses({"10.0.0.7", "::1"})}, {"b", 80, 1, 1, addresses({"10.0.0.2"})}});
+  CHECK(updated(known, {{"a", 80, 1, 1, addresses({"10.0.0.7"})}}) ==
+        std::vector<Target>{{"a", 80, 1, 1, addresses({"10.0.0.7"})}});
   CHECK(updated({}, {{"c", 80, 1, 1, {}, {AF_INET, AF_INET6}}}) == std::vector<Target>{{"c", 80, 1, 1, {}}});
 }
 

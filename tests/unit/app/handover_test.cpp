@@ -49,10 +49,12 @@ std::unique_ptr<Handover> example() {
   state.exchange_ewma_ns = 1234567.890123;
   state.error_rate = 0.125F;
   state.doubts = 7;
-  state.standing = {.ejected = true, .reason = "hung", .ejected_ns = 8, .until_ns = 9, .in_a_row = 2, .checks_decide = true};
+  state.standing = {
+      .ejected = true, .reason = "hung", .ejected_ns = 8, .until_ns = 9, .in_a_row = 2, .checks_decide = true};
   state.ramp_began_ns = 10;
   fill(*state.totals);
-  handover->names.push_back({"srv:_http._tcp.example", {{"a.example", 80, 1, 2, {*Address::parse("10.0.0.1", 0)}, {}}}});
+  handover->names.push_back(
+      {"srv:_http._tcp.example", {{"a.example", 80, 1, 2, {*Address::parse("10.0.0.1", 0)}, {}}}});
   handover->strategy = "com.example.s";
   handover->strategy_state = Strategy::State{"com.example.s/1", std::string("\0\xFF\n", 3) + std::string(1000, 'x')};
   return handover;
@@ -75,7 +77,8 @@ TEST_CASE("Every counter but those that count what is now is a total", "[app]") 
   const BackendCounters backend;
   [[maybe_unused]] const auto& [b1, b2, b3, b4, b5, b6, b7, b8, b9, b10, b11, b12, b13] = backend;
   const ProxyCounters proxy;
-  [[maybe_unused]] const auto& [p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15, p16, p17, p18, p19] = proxy;
+  [[maybe_unused]] const auto& [p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15, p16, p17, p18, p19] =
+      proxy;
   const auto count = [](const auto& counters) {
     int totals = 0;
     forEachTotal(&counters, [&](const char*, auto) { ++totals; });
@@ -174,7 +177,8 @@ TEST_CASE("A backend takes over what was known of it and its totals go on", "[ap
   handover->accepting = true;
   auto& state = handover->backends[0];
   state.identity = known->identity();
-  state.standing = {.ejected = true, .reason = "hung", .ejected_ns = nowNs(), .until_ns = nowNs() + 3'600'000'000'000, .in_a_row = 2};
+  state.standing = {
+      .ejected = true, .reason = "hung", .ejected_ns = nowNs(), .until_ns = nowNs() + 3'600'000'000'000, .in_a_row = 2};
   const std::uint64_t sessions = state.totals->sessions.value();
   lemonade_metric_cell_t* cell = nullptr;
   REQUIRE(cells.find("com.example.p", LEMONADE_METRIC_COUNTER, "served_total", "", &cell) == LEMONADE_OK);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include "app/preflight.h"
 #include "app/rehearsal.h"
+#include "app/preflight.h"
 #include "config/keys.h"
 
 #include <catch2/catch.hpp>
@@ -57,7 +57,8 @@ TEST_CASE("A rehearsal is the same after it travelled as bytes", "[app]") {
 
 TEST_CASE("A rehearsal that is cut short is an error", "[app]") {
   const std::string whole = Rehearsal{}.encode();
-  for (std::size_t size = 0; size + 1 < whole.size(); ++size) CHECK_FALSE(Rehearsal::decode(whole.substr(0, size)).ok());
+  for (std::size_t size = 0; size + 1 < whole.size(); ++size)
+    CHECK_FALSE(Rehearsal::decode(whole.substr(0, size)).ok());
   CHECK_FALSE(Rehearsal::decode("{}\n").ok());
   CHECK_FALSE(Rehearsal::decode("[1]\n").ok());
 }

@@ -74,7 +74,8 @@ struct Fixture {
   }
   void use(Scripted& strategy, std::uint64_t generation) {
     tables.push_back(std::make_unique<lemonade_strategy_t>(strategy.table()));
-    auto made = Strategy::make(Strategy::Instance(*tables.back(), &strategy, {"scripted", "1", "", generation}, nullptr), 1);
+    auto made =
+        Strategy::make(Strategy::Instance(*tables.back(), &strategy, {"scripted", "1", "", generation}, nullptr), 1);
     REQUIRE(made);
     pool.setStrategy(made.value());
   }

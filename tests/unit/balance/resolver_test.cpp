@@ -230,11 +230,13 @@ TEST_CASE("Resolver keeps a family that answers from one that does not", "[balan
   CHECK(answer.targets.at(0).unlearnt == std::vector<int>{AF_INET6});
 }
 
-TEST_CASE("Resolver takes what does not fit into a datagram over TCP, and no more than 256 addresses", "[balance][resolver]") {
+TEST_CASE("Resolver takes what does not fit into a datagram over TCP, and no more than 256 addresses",
+          "[balance][resolver]") {
   Fixture f;
   std::vector<std::string> many;
   for (int i = 0; i < 4'000; ++i)
-    many.push_back("127." + std::to_string(i / 65'536) + "." + std::to_string(i / 256 % 256) + "." + std::to_string(i % 256));
+    many.push_back("127." + std::to_string(i / 65'536) + "." + std::to_string(i / 256 % 256) + "." +
+                   std::to_string(i % 256));
   f.dns.addresses("forty.example", {many.begin() + 1, many.begin() + 41});
   f.dns.addresses("many.example", {many.begin() + 1, many.end()});
   CHECK(f.resolve("forty.example").targets.at(0).addresses.size() == 40);
@@ -261,7 +263,10 @@ TEST_CASE("Resolver survives answers that make no sense, and learns nothing from
       {"nothing but a header", [](auto question) { return std::string(question.substr(0, 12)); }},
       {"a byte", [](auto) { return "x"; }},
       {"noise", [](auto question) { return std::string(question.substr(0, 2)) + bytes(300, '\xff'); }},
-      {"another question", [](auto question) { return Dns::answer(std::string(question.substr(0, 12)) + Dns::encoded("b") + bytes(4, 1), 0); }},
+      {"another question",
+       [](auto question) {
+         return Dns::answer(std::string(question.substr(0, 12)) + Dns::encoded("b") + bytes(4, 1), 0);
+       }},
       {"more records than there are",
        [](auto question) {
          auto reply = Dns::answer(question, 0, {{Dns::kA, "\x7f\1\1\1"}});
@@ -274,7 +279,10 @@ TEST_CASE("Resolver survives answers that make no sense, and learns nothing from
          reply[reply.size() - 5] = '\x7f';
          return reply;
        }},
-      {"data of another length", [](auto question) { return Dns::answer(question, 0, {{question[question.size() - 3], "\1\2"}}); }},
+      {"data of another length",
+       [](auto question) {
+         return Dns::answer(question, 0, {{question[question.size() - 3], "\1\2"}});
+       }},
       {"a name that points at itself",
        [](auto question) {
          const auto at = static_cast<char>(question.size() + 12);
@@ -284,7 +292,10 @@ TEST_CASE("Resolver survives answers that make no sense, and learns nothing from
        [](auto question) {
          return Dns::answer(question, 0, std::vector(200, std::pair<int, std::string>(Dns::kCname, "\xc0\x0c")));
        }},
-      {"records of other types", [](auto question) { return Dns::answer(question, 0, {{16, "\5hello"}, {250, bytes(200, 7)}}); }},
+      {"records of other types",
+       [](auto question) {
+         return Dns::answer(question, 0, {{16, "\5hello"}, {250, bytes(200, 7)}});
+       }},
   };
   Fixture f;
   f.dns.addresses("web.example", {"127.0.0.1"});
@@ -302,8 +313,13 @@ TEST_CASE("Resolver survives answers that make no sense, and learns nothing from
 
 TEST_CASE("Resolver finds the hosts of a service with port, priority and weight", "[balance][resolver]") {
   Fixture f;
-  f.dns.service("_http._tcp.example", {{20, 0, 81, "b.example"}, {10, 5, 80, "a.example"}, {10, 7, 80, "a.example"},
-                                       {30, 1, 80, "a.example"}, {10, 1, 80, "gone.example"}, {10, 1, 0, "a.example"}, {10, 1, 80, "a b\"\n.example"}});
+  f.dns.service("_http._tcp.example", {{20, 0, 81, "b.example"},
+                                       {10, 5, 80, "a.example"},
+                                       {10, 7, 80, "a.example"},
+                                       {30, 1, 80, "a.example"},
+                                       {10, 1, 80, "gone.example"},
+                                       {10, 1, 0, "a.example"},
+                                       {10, 1, 80, "a b\"\n.example"}});
   f.dns.addresses("a.example", {"127.0.0.1", "127.0.0.2"});
   f.dns.addresses("b.example", {"127.0.0.3"});
   const auto answer = f.resolve("srv:_http._tcp.example");

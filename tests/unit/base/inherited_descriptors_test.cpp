@@ -99,7 +99,8 @@ TEST_CASE("InheritedDescriptors closes what nobody took and says what it was", "
   }));
 }
 
-TEST_CASE("InheritedDescriptors knows what a service manager kept and takes a socket that comes twice for one", "[base]") {
+TEST_CASE("InheritedDescriptors knows what a service manager kept and takes a socket that comes twice for one",
+          "[base]") {
   const Fd one = listener(), two = listener();
   const auto second = portOf(two.get());
   const std::string name = "kept-admin-127.0.0.1_" + std::to_string(second);
@@ -109,9 +110,8 @@ TEST_CASE("InheritedDescriptors knows what a service manager kept and takes a so
            portOf(inherited.takeListener(any(address), "admin").get()) == second &&
            inherited.takeListeners().size() == 1 && inherited.kept().contains(name);
   }));
-  CHECK(inChild({{name, two.get()}}, [&](auto& inherited) {
-    return !inherited.activated() && inherited.takeListeners()[0].first == name;
-  }));
+  CHECK(inChild({{name, two.get()}},
+                [&](auto& inherited) { return !inherited.activated() && inherited.takeListeners()[0].first == name; }));
 }
 
 TEST_CASE("InheritedDescriptors believes no variables that are meant for another process or make no sense", "[base]") {

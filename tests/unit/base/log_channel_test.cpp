@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The channel against a pipe whose reader is as slow as the test wants.
-#include "base/fd.h"
 #include "base/log_channel.h"
+#include "base/fd.h"
 
 #include <Poco/AutoPtr.h>
 

@@ -41,7 +41,11 @@ TEST_CASE("Nobody forges a line or a terminal command", "[log]") {
   CHECK(line.find('\x1b') == std::string::npos);
   CHECK_THAT(line, Catch::Contains("health: first\\nsecond ") &&
                        Catch::Contains("v=\"x\\x0d\\n2026 INFO forged: y\\x1b[2J\\x7f\\tz\""));
-  CHECK_THAT(lineOf("m", {{"v", "a\xE2\x80\xA8" "b\xC2\x85" "c"}}), Catch::EndsWith("v=\"a\\xe2\\x80\\xa8b\\xc2\\x85c\"\n"));
+  CHECK_THAT(lineOf("m", {{"v",
+                           "a\xE2\x80\xA8"
+                           "b\xC2\x85"
+                           "c"}}),
+             Catch::EndsWith("v=\"a\\xe2\\x80\\xa8b\\xc2\\x85c\"\n"));
 }
 
 TEST_CASE("Bytes that are no UTF-8 are escaped", "[log]") {
@@ -66,9 +70,10 @@ TEST_CASE("Numbers and truths are written as such in JSON and plain in text", "[
   CHECK_THAT(lineOf("m", fields, Format::kJson),
              Catch::EndsWith("\"id\":\"7\",\"least\":-9223372036854775808,\"most\":18446744073709551615,"
                              "\"took_ms\":1.235,\"whole\":2,\"on\":true,\"off\":false}\n"));
-  CHECK_THAT(lineOf("m", fields),
-             Catch::EndsWith(" id=7 least=-9223372036854775808 most=18446744073709551615 took_ms=1.235 whole=2.0 on=true "
-                             "off=false\n"));
+  CHECK_THAT(
+      lineOf("m", fields),
+      Catch::EndsWith(" id=7 least=-9223372036854775808 most=18446744073709551615 took_ms=1.235 whole=2.0 on=true "
+                      "off=false\n"));
 }
 
 TEST_CASE("A number that JSON cannot spell is text there", "[log]") {

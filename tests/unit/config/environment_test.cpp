@@ -128,8 +128,7 @@ TEST_CASE("Errors name the variable", "[config]") {
 TEST_CASE("An unknown variable of ours is a warning with the nearest known one", "[config]") {
   const auto loaded = parsed(kBackend, {{"LEMONADE_LB_STRATEGIE", "x"}, {"LEMONADE_WORKER_NAME", "x"}, {"PATH", "x"}});
   CHECK(loaded.ok());
-  CHECK(findingsOf(loaded) ==
-        "LEMONADE_LB_STRATEGIE: warning: unknown variable; did you mean LEMONADE_LB_STRATEGY?\n");
+  CHECK(findingsOf(loaded) == "LEMONADE_LB_STRATEGIE: warning: unknown variable; did you mean LEMONADE_LB_STRATEGY?\n");
 }
 
 TEST_CASE("RUST_LOG is read where LEMONADE_LOG is unset", "[config]") {

@@ -195,8 +195,9 @@ TEST_CASE("A key outside of its table is told where it belongs", "[config]") {
 }
 
 TEST_CASE("A table in the place of a value and a value in the place of a table are refused", "[config]") {
-  const auto text = findingsOf(parsed("proxy = 1\nbackends = 2\n[runtime]\nworkers = {}\n[strategy]\noptions = 1\n"
-                                      "[metrics]\noptions = { log = 3 }\n"));
+  const auto text =
+      findingsOf(parsed("proxy = 1\nbackends = 2\n[runtime]\nworkers = {}\n[strategy]\noptions = 1\n"
+                        "[metrics]\noptions = { log = 3 }\n"));
   CHECK_THAT(text, Contains("test.toml:1:9: proxy is a table; write [proxy]"));
   CHECK_THAT(text, Contains("test.toml:2:12: backends is a list of tables; write [[backends]]"));
   CHECK_THAT(text, Contains("test.toml:4:11: runtime.workers is a table; give an integer"));
@@ -214,7 +215,8 @@ TEST_CASE("Backends need an address and an id of their own", "[config]") {
   CHECK_THAT(findingsOf(parsed("")), Contains("test.toml:1:1: there are no backends"));
   CHECK_THAT(findingsOf(parsed("backends = []\n")), Contains("test.toml:1:12: there are no backends"));
   CHECK_THAT(findingsOf(parsed("[[backends]]\nid = 1\n")), Contains("test.toml:1:1: a backend has no address"));
-  CHECK_THAT(findingsOf(parsed("[[backends]]\nid = \"\"\naddress = \"a:1\"\n")), Contains("test.toml:2:6: backends.id"));
+  CHECK_THAT(findingsOf(parsed("[[backends]]\nid = \"\"\naddress = \"a:1\"\n")),
+             Contains("test.toml:2:6: backends.id"));
   const auto twice = parsed("[[backends]]\nid = 1\naddress = \"a:1\"\n[[backends]]\nid = \"1\"\naddress = \"b:1\"\n");
   CHECK_THAT(findingsOf(twice), Contains("test.toml:4:1: backend id \"1\" is taken by the one at test.toml:1:1"));
 }
@@ -248,8 +250,8 @@ TEST_CASE("No checker goes with backends that are up and without options only", 
   CHECK_FALSE(none.config.health.hasChecker());
   const auto never_up = parsed("[health]\nchecker = \"none\"\ninitial = \"check\"\n" + kBackend);
   CHECK_FALSE(never_up.ok());
-  CHECK_THAT(findingsOf(never_up), Contains("test.toml:3:11: health.initial is \"check\"") &&
-                                       Contains("choose a checker, or \"up\""));
+  CHECK_THAT(findingsOf(never_up),
+             Contains("test.toml:3:11: health.initial is \"check\"") && Contains("choose a checker, or \"up\""));
   CHECK_THAT(findingsOf(parsed("[health]\nchecker = \"none\"\n[health.options]\npath = \"/\"\n" + kBackend)),
              Contains("test.toml:4:8: health.options.path: there is no checker to take it"));
   CHECK_THAT(findingsOf(parsed("[health]\ninitial = true\n" + kBackend)),
@@ -303,9 +305,9 @@ TEST_CASE("Files that cannot be configurations are named", "[config]") {
 }
 
 TEST_CASE("Plugin directories come from the command line then the environment then the file", "[config]") {
-  const auto loaded =
-      parse(kBackend + "[plugins]\ndirectories = [\"../mine\", \"/theirs\"]\n", "/etc/lemonade/lb.toml",
-            {.file = "/etc/lemonade/lb.toml", .environment = {{"LEMONADE_LB_PLUGIN_DIRS", "a:/b"}}, .plugin_dirs = {"c"}});
+  const auto loaded = parse(
+      kBackend + "[plugins]\ndirectories = [\"../mine\", \"/theirs\"]\n", "/etc/lemonade/lb.toml",
+      {.file = "/etc/lemonade/lb.toml", .environment = {{"LEMONADE_LB_PLUGIN_DIRS", "a:/b"}}, .plugin_dirs = {"c"}});
   CHECK(findingsOf(loaded) == "");
   CHECK(loaded.config.plugin_directories == std::vector<std::string>{"c", "a", "/b", "/etc/mine", "/theirs"});
 }

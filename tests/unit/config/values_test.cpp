@@ -22,8 +22,8 @@ TEST_CASE("parseDuration reads a whole number and its unit", "[config]") {
 }
 
 TEST_CASE("parseDuration refuses what has no unit or is no whole number", "[config]") {
-  for (const auto* text : {"", "10", "s", "-1s", "1.5s", "1 s", " 1s", "1s ", "1d", "1M", "1m30s", "99999999999999999999s",
-                           "9223372036854775807h", "+1s", "0x1s"}) {
+  for (const auto* text : {"", "10", "s", "-1s", "1.5s", "1 s", " 1s", "1s ", "1d", "1M", "1m30s",
+                           "99999999999999999999s", "9223372036854775807h", "+1s", "0x1s"}) {
     INFO(text);
     CHECK_FALSE(parseDuration(text));
   }
@@ -57,8 +57,8 @@ TEST_CASE("parseBackendAddress reads names and both families", "[config]") {
 
 TEST_CASE("parseBackendAddress refuses what cannot be connected to", "[config]") {
   for (const auto* text : {"web-1", "web-1:", "web-1:0", "web-1:65536", "web-1:-1", "web-1:80x", ":80", "*:80",
-                           "http://web-1:80", "::1:80", "[::1]", "[web]:80", "[::1:80", "10.0.1.300:80", "1:80", "a b:80",
-                           "-a:80", "a..b:80", "web-1:80:90"}) {
+                           "http://web-1:80", "::1:80", "[::1]", "[web]:80", "[::1:80", "10.0.1.300:80", "1:80",
+                           "a b:80", "-a:80", "a..b:80", "web-1:80:90"}) {
     INFO(text);
     CHECK_FALSE(parseBackendAddress(text).ok());
   }
@@ -67,7 +67,8 @@ TEST_CASE("parseBackendAddress refuses what cannot be connected to", "[config]")
 }
 
 TEST_CASE("parseBackendAddress reads services, which have no port", "[config]") {
-  for (const std::string text : {"srv:_http._tcp.example.com", "srv:_web._blue.service.consul", "srv:_a._tcp.b.", "srv:_x._tcp.web"}) {
+  for (const std::string text :
+       {"srv:_http._tcp.example.com", "srv:_web._blue.service.consul", "srv:_a._tcp.b.", "srv:_x._tcp.web"}) {
     INFO(text);
     const auto service = parseBackendAddress(text);
     REQUIRE(service.ok());
@@ -82,16 +83,19 @@ TEST_CASE("parseBackendAddress reads services, which have no port", "[config]") 
 }
 
 TEST_CASE("parseBackendAddress says what a service lacks", "[config]") {
-  for (const auto* text : {"srv:", "srv:example.com", "srv:_http", "srv:_http.example.com", "srv:_http._tcp", "srv:_http._tcp.",
-                           "srv:_._tcp.a", "srv:_a._.b", "srv:http._tcp.a", "srv:_a._tcp..b", "srv:_a._tcp.b c"}) {
+  for (const auto* text :
+       {"srv:", "srv:example.com", "srv:_http", "srv:_http.example.com", "srv:_http._tcp", "srv:_http._tcp.",
+        "srv:_._tcp.a", "srv:_a._.b", "srv:http._tcp.a", "srv:_a._tcp..b", "srv:_a._tcp.b c"}) {
     INFO(text);
     const auto service = parseBackendAddress(text);
     REQUIRE_FALSE(service.ok());
     CHECK_THAT(service.error().message, Catch::Contains("srv:_http._tcp.example.com"));
   }
-  CHECK_THAT(parseBackendAddress("srv:_http._tcp.example.com:80").error().message, Catch::Contains("leave out the port"));
+  CHECK_THAT(parseBackendAddress("srv:_http._tcp.example.com:80").error().message,
+             Catch::Contains("leave out the port"));
   CHECK_THAT(parseBackendAddress("srv:_dns._udp.example.com").error().message, Catch::Contains("over TCP"));
-  CHECK_THAT(parseBackendAddress("_http._tcp.example.com").error().message, Catch::Contains("\"srv:_service._tcp.name\""));
+  CHECK_THAT(parseBackendAddress("_http._tcp.example.com").error().message,
+             Catch::Contains("\"srv:_service._tcp.name\""));
 }
 
 TEST_CASE("parseListenAddress yields a numeric address", "[config]") {

@@ -54,7 +54,8 @@ class Bench {
   bool onTrial(std::size_t index) const { return backends[index]->trial() != nullptr; }
   /// A client that takes part in its trial.
   Trial::Part part(std::size_t index, Trial::Arm arm) { return {*backends[index]->trial(), arm}; }
-  /// Clients that fail there, and three times as many that are answered elsewhere: with as many doubts, if it is on trial.
+  /// Clients that fail there, and three times as many that are answered elsewhere: with as many doubts, if it is on
+  /// trial.
   void showFault(std::size_t index, int clients, Backend::Failure how = Backend::Failure::kReset) {
     for (int i = 0; i < clients; ++i) {
       for (int three = 0; three < 3; ++three) part(index, Trial::Arm::kElsewhere).answered();

@@ -57,7 +57,8 @@ TEST_CASE("Evidence does not convict for what clients send, whatever share of it
   CHECK(convicted <= 8);
 }
 
-TEST_CASE("Evidence of a backend that many clients spoke for goes down no further and comes back with time", "[health]") {
+TEST_CASE("Evidence of a backend that many clients spoke for goes down no further and comes back with time",
+          "[health]") {
   Evidence evidence;
   evidence.add({.answered_here = 1'000});
   const auto bottom = evidence.points();

@@ -84,7 +84,8 @@ TEST_CASE("log hands a host that knows of fields its numbers as numbers", "[metr
          std::uint32_t stride) noexcept {
         REQUIRE(stride == sizeof(*fields));
         std::string line = text(message);
-        for (std::uint32_t i = 0; i < count; ++i) line += ' ' + text(fields[i].name) + ':' + std::to_string(fields[i].type);
+        for (std::uint32_t i = 0; i < count; ++i)
+          line += ' ' + text(fields[i].name) + ':' + std::to_string(fields[i].type);
         written.push_back(line);
       }};
   RecordingHost host;

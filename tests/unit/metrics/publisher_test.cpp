@@ -237,7 +237,9 @@ TEST_CASE("Health events for a slow sink are bounded by health_cap and the oldes
   slow->open = false;
   Publisher publisher({}, control.post());
   publisher.configure({.interval = kNever, .health_cap = 3}, {make(kPush, slow, "slow")});
-  const auto tell = [&](int i) { publisher.healthEvent({.id = std::to_string(i), .state = i % 2 == 0 ? LEMONADE_HEALTH_UP : LEMONADE_HEALTH_DOWN}); };
+  const auto tell = [&](int i) {
+    publisher.healthEvent({.id = std::to_string(i), .state = i % 2 == 0 ? LEMONADE_HEALTH_UP : LEMONADE_HEALTH_DOWN});
+  };
   tell(0);
   REQUIRE(slow->eventually([&] { return slow->in_call == 1; }));
   for (int i = 1; i <= 9; ++i) tell(i);

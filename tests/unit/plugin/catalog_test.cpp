@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "plugin/catalog.h"
 
-#include <catch2/catch.hpp>
 #include <lemonade/plugin.h>
 #include <stdlib.h>
+#include <catch2/catch.hpp>
 
 #include <filesystem>
 #include <fstream>

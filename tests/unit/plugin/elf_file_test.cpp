@@ -5,8 +5,8 @@
 
 #include "plugin/plugin_file.h"
 
-#include <catch2/catch.hpp>
 #include <lemonade/plugin.h>
+#include <catch2/catch.hpp>
 
 #include <cstring>
 #include <random>

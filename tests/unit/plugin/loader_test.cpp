@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "plugin/loader.h"
 
-#include <catch2/catch.hpp>
 #include <stdlib.h>
+#include <catch2/catch.hpp>
 
 #include <filesystem>
 #include <fstream>
@@ -93,7 +93,8 @@ TEST_CASE_METHOD(Fixture, "Loader names what there is where a plugin is not ther
   CHECK_FALSE(loader.strategy({"raund_robin", {"f.toml", 3, 5}, {}}, problems));
   REQUIRE(problems.size() == 1);
   CHECK(problems[0].source.line == 3);
-  CHECK_THAT(problems[0].text, Catch::Contains("no plugin \"raund_robin\"") && Catch::Contains("here are: round_robin"));
+  CHECK_THAT(problems[0].text,
+             Catch::Contains("no plugin \"raund_robin\"") && Catch::Contains("here are: round_robin"));
 }
 
 TEST_CASE_METHOD(Fixture, "Loader refuses a plugin of another kind", "[plugin]") {

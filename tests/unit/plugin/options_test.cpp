@@ -74,7 +74,8 @@ TEST_CASE_METHOD(Fixture, "OptionSet reads an integer duration as milliseconds",
   CHECK(value(build(), 3).integer == 20'000'000);
 }
 
-TEST_CASE_METHOD(Fixture, "OptionSet takes numbers as large as they come and no duration that is longer than can be said",
+TEST_CASE_METHOD(Fixture,
+                 "OptionSet takes numbers as large as they come and no duration that is longer than can be said",
                  "[plugin]") {
   const lemonade_option_t rows[] = {
       {LEMONADE_STR("share"), LEMONADE_OPTION_NUMBER, 0, 0, 0, LEMONADE_STR("0"), {}, LEMONADE_STR("doc")},

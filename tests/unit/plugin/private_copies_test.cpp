@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "plugin/private_copies.h"
 
-#include <catch2/catch.hpp>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -10,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <catch2/catch.hpp>
 
 #include <exception>
 #include <filesystem>
@@ -67,7 +67,8 @@ std::string remarkOf(PrivateCopies& copies) {
   return remarks[0];
 }
 
-/// Runs body on a thread with mounts of its own; what it throws is thrown again. False, with a word, where that may not be.
+/// Runs body on a thread with mounts of its own; what it throws is thrown again. False, with a word, where that may not
+/// be.
 bool withOwnMounts(const std::function<void()>& body) {
   bool allowed = false;
   std::exception_ptr thrown;

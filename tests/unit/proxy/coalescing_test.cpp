@@ -10,7 +10,8 @@ using lemonade::proxy::Coalescing;
 namespace {
 
 struct Worker {
-  /// A second of turns, each 100 us long, of which `busy_us` are spent at work on so many events; what the last one says.
+  /// A second of turns, each 100 us long, of which `busy_us` are spent at work on so many events; what the last one
+  /// says.
   std::uint64_t run(std::uint64_t busy_us, int events) {
     std::uint64_t gather = 0;
     for (int turn = 0; turn < 10'000; ++turn) {

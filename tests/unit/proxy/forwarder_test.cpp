@@ -43,7 +43,8 @@ struct Fixture {
   static std::string hear(const Fd& fd) {
     std::string all;
     char bytes[4096];
-    for (ssize_t n; (n = ::recv(fd.get(), bytes, sizeof(bytes), 0)) > 0;) all.append(bytes, static_cast<std::size_t>(n));
+    for (ssize_t n; (n = ::recv(fd.get(), bytes, sizeof(bytes), 0)) > 0;)
+      all.append(bytes, static_cast<std::size_t>(n));
     return all;
   }
   static bool ended(const Fd& fd) {
@@ -157,7 +158,8 @@ TEST_CASE_METHOD(Fixture, "Forwarder brings the client all that a broken backend
   CHECK(hear(client) == "early answer");
 }
 
-TEST_CASE_METHOD(Fixture, "Forwarder takes an answer for complete whose backend closed before it was written to", "[proxy]") {
+TEST_CASE_METHOD(Fixture, "Forwarder takes an answer for complete whose backend closed before it was written to",
+                 "[proxy]") {
   say(server, "answer");
   server.reset();
   say(client, "more that cannot be written");
@@ -166,14 +168,16 @@ TEST_CASE_METHOD(Fixture, "Forwarder takes an answer for complete whose backend 
   CHECK(ended(client));
 }
 
-TEST_CASE_METHOD(Fixture, "Forwarder takes a side that half-closed and then failed for gone and not for broken", "[proxy]") {
+TEST_CASE_METHOD(Fixture, "Forwarder takes a side that half-closed and then failed for gone and not for broken",
+                 "[proxy]") {
   ::shutdown(client.get(), SHUT_WR);
   CHECK(run() == Ending::kOpen);
   session.client.failed = true;
   CHECK(run() == Ending::kGone);
 }
 
-TEST_CASE_METHOD(Fixture, "Forwarder brings the client all that a backend sent before it half-closed and failed", "[proxy]") {
+TEST_CASE_METHOD(Fixture, "Forwarder brings the client all that a backend sent before it half-closed and failed",
+                 "[proxy]") {
   const std::string answer(Buffer::kSize, 'x');
   std::size_t sent = 0;
   for (ssize_t n; (n = ::send(server.get(), answer.data(), answer.size(), MSG_NOSIGNAL)) > 0;) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The relay over io_uring, turn by turn over socket pairs: what its owner is told when, and that the kernel lets go of a
-// session that ends. Skipped where the kernel does not offer io_uring.
+// The relay over io_uring, turn by turn over socket pairs: what its owner is told when, and that the kernel lets go of
+// a session that ends. Skipped where the kernel does not offer io_uring.
 #include "proxy/uring_relay.h"
 
 #include "base/fd.h"
@@ -176,7 +176,8 @@ TEST_CASE("UringRelay holds one buffer for a client that reads nothing", "[proxy
   std::vector<char> bytes(1 << 20);
   std::size_t arrived = 0;
   CHECK(f.turnUntil([&] {
-    for (ssize_t n; (n = ::recv(f.client.get(), bytes.data(), bytes.size(), 0)) > 0;) arrived += static_cast<std::size_t>(n);
+    for (ssize_t n; (n = ::recv(f.client.get(), bytes.data(), bytes.size(), 0)) > 0;)
+      arrived += static_cast<std::size_t>(n);
     return arrived == sent;
   }));
   CHECK(f.finish());

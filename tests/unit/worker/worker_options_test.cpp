@@ -52,11 +52,8 @@ TEST_CASE("The command line wins over variables and variables win over the file"
   CHECK(from_environment.options.name == "variable");
   CHECK(from_environment.options.delay == 2ms);
 
-  const auto spoken = loadWorkerOptions({.file = config.file.path(),
-                                         .environment = environment,
-                                         .address = "127.0.0.1:3",
-                                         .name = "flag",
-                                         .delay = "3"});
+  const auto spoken = loadWorkerOptions(
+      {.file = config.file.path(), .environment = environment, .address = "127.0.0.1:3", .name = "flag", .delay = "3"});
   CHECK(spoken.options.listen_address == "127.0.0.1:3");
   CHECK(spoken.options.name == "flag");
   CHECK(spoken.options.delay == 3ms);
