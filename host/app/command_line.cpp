@@ -45,7 +45,7 @@ void addUpgrade(CLI::App& app, UpgradeArguments& arguments) {
       "Exit codes: 0 upgraded, 1 configuration error, 2 the running balancer stays.");
 }
 
-void addWorker(CLI::App& app, WorkerArguments& arguments) {
+void addDemoBackend(CLI::App& app, DemoBackendArguments& arguments) {
   auto* command = app.add_subcommand("worker", "Run a small HTTP backend, for trying things out")->alias("w");
   command->add_option("--config", arguments.config, "Configuration file with a [worker] table")->type_name("FILE");
   command->add_option("--address", arguments.address, "Where to listen, such as 127.0.0.1:8081")->type_name("A");
@@ -69,10 +69,10 @@ int runCommandLine(int argc, char** argv) {
   app.require_subcommand(1);
   LoadBalancerArguments load_balancer;
   load_balancer.command.assign(argv, argv + argc);
-  WorkerArguments worker;
+  DemoBackendArguments worker;
   UpgradeArguments upgrade;
   addLoadBalancer(app, load_balancer);
-  addWorker(app, worker);
+  addDemoBackend(app, worker);
   addUpgrade(app, upgrade);
   addPreflight(app);
   addCommandDescription(app);
@@ -84,7 +84,7 @@ int runCommandLine(int argc, char** argv) {
   }
   if (app.got_subcommand("preflight")) return runPreflight();
   if (app.got_subcommand("upgrade")) return runUpgrade(upgrade);
-  return app.got_subcommand("load-balancer") ? runLoadBalancer(load_balancer) : runWorker(worker);
+  return app.got_subcommand("load-balancer") ? runLoadBalancer(load_balancer) : runDemoBackend(worker);
 }
 
 }  // namespace lemonade::app

@@ -4,11 +4,12 @@
 // upgrading.cpp what goes on between this process and its supervisor.
 #include "app/load_balancer.h"
 
-#include "app/metrics_sources.h"
-#include "app/nanoseconds.h"
 #include "app/own_listeners.h"
 #include "base/log.h"
+#include "base/nanoseconds.h"
 #include "base/seconds.h"
+#include "observe/metrics_sources.h"
+#include "process/worker_count.h"
 
 #include <lemonade/plugin.h>
 #include <unistd.h>
@@ -48,26 +49,27 @@ admin::Response text(int status, const std::string& line) { return {status, "tex
 
 }  // namespace
 
-LoadBalancer::LoadBalancer(Preparation preparation, config::Input input, Workshop& workshop, Watchdog& watchdog,
-                           Parent& parent, ServiceManager& service_manager, std::uint64_t started_ns)
+LoadBalancer::LoadBalancer(Preparation preparation, config::Input input, PreparationContext& context,
+                           Watchdog& watchdog, Parent& parent, ServiceManager& service_manager,
+                           std::uint64_t started_ns)
     : preparation_(std::move(preparation)),
       input_(std::move(input)),
-      workshop_(workshop),
+      context_(context),
       watchdog_(watchdog),
       parent_(parent),
       service_manager_(service_manager),
-      loop_(workshop.loop),
+      loop_(context.loop),
       started_ns_(started_ns),
       started_unix_ns_(unixNs() - (nowNs() - started_ns)),
       pool_(workerCount(preparation_->config)),
       proxy_(pool_, proxy::chooseRelay(preparation_->config.proxy.relay), preparation_->config.proxy.max_connections),
-      descriptors_(loop_, workshop.open_at_start,
+      descriptors_(loop_, context.open_at_start,
                    {[this] { return proxy_.sessions(); }, [this](auto limit) { proxy_.setMaxConnections(limit); }}),
       monitor_(
           loop_, [this](const auto& backend) { onChecked(backend); }, [this](const auto& check) { onCheck(check); }),
       ejector_(loop_, pool_, [this](const auto& backend) { onFlip(backend); }),
-      membership_(loop_, workshop.resolver, pool_, [this](const auto& backends) { onBackends(backends); }),
-      heritage_(workshop.cells),
+      membership_(loop_, context.resolver, pool_, [this](const auto& backends) { onBackends(backends); }),
+      heritage_(context.cells),
       publisher_(
           {[this](auto& builder) { addFamilies(builder); }},
           [this](std::function<void()> task) { loop_.post(std::move(task)); }, started_ns),
@@ -140,7 +142,7 @@ void LoadBalancer::serve() {
 std::shared_ptr<admin::Server> LoadBalancer::makeAdmin(const config::Config& config) {
   using admin::Late, admin::Prompt, admin::Slow;
   admin::Limits limits;
-  limits.connections = shareOut(config, workshop_.open_at_start, descriptorLimit()).admin;
+  limits.connections = shareOut(config, context_.open_at_start, descriptorLimit()).admin;
   auto server = std::make_shared<admin::Server>(limits);
   server->handle("GET", "/metrics", Slow{[this](const auto& request) { return metrics("", request.accept); }});
   server->handle("GET", "/metrics/*", Slow{[this](const auto& request) {
@@ -269,7 +271,7 @@ void LoadBalancer::reclaimSoon(Duration delay) {
   });
 }
 
-Reloaded LoadBalancer::reloadOrSay(const std::string& reason, const FileSight& file) try {
+Reloaded LoadBalancer::reloadOrSay(const std::string& reason, const FileContent& file) try {
   return reload(reason, file);
 } catch (const std::exception& e) {
   log::error("config", "reload refused, the running configuration stays", {{"reason", reason}, {"error", e.what()}});
@@ -277,7 +279,7 @@ Reloaded LoadBalancer::reloadOrSay(const std::string& reason, const FileSight& f
   return {false, {e.what()}};
 }
 
-Reloaded LoadBalancer::reloadAndRemember(const std::string& reason, const FileSight& file) {
+Reloaded LoadBalancer::reloadAndRemember(const std::string& reason, const FileContent& file) {
   const std::uint64_t began_ns = nowNs(), began_unix_ns = unixNs(), before = generation();
   service_manager_.reloading();
   auto reloaded = reloadOrSay(reason, file);
@@ -450,7 +452,7 @@ void LoadBalancer::addFamilies(metrics::SnapshotBuilder& builder) const {
   counters.push_back(&heritage_.totals().proxy);
   addProxy(builder, counters, proxy_.admission().limit());
   addBackends(builder, backends());
-  addPluginMetrics(builder, workshop_.cells);
+  addPluginMetrics(builder, context_.cells);
 }
 
 }  // namespace lemonade::app

@@ -5,22 +5,22 @@
 #pragma once
 
 #include "admin/server.h"
-#include "app/descriptor_keeper.h"
-#include "app/heritage.h"
 #include "app/membership.h"
 #include "app/parent.h"
 #include "app/preparation.h"
-#include "app/service_manager.h"
-#include "app/status.h"
-#include "app/watchdog.h"
-#include "app/watcher.h"
 #include "balance/pool.h"
 #include "base/control_loop.h"
 #include "base/pulse.h"
 #include "health/ejector.h"
 #include "health/monitor.h"
 #include "metrics/publisher.h"
+#include "observe/status.h"
+#include "process/descriptor_keeper.h"
+#include "process/service_manager.h"
+#include "process/watchdog.h"
 #include "proxy/proxy.h"
+#include "upgrade/heritage.h"
+#include "watch/watcher.h"
 
 #include <atomic>
 #include <future>
@@ -36,10 +36,10 @@ namespace lemonade::app {
 class LoadBalancer {
  public:
   /// Takes over the plugins of a preparation that is ok. input is what it was made from, and what reloads read again.
-  /// workshop, parent and service_manager, which is told what goes on, must outlive this; watchdog is told of what
+  /// context, parent and service_manager, which is told what goes on, must outlive this; watchdog is told of what
   /// bounds a stop and passes signals on.
-  LoadBalancer(Preparation preparation, config::Input input, Workshop& workshop, Watchdog& watchdog, Parent& parent,
-               ServiceManager& service_manager, std::uint64_t started_ns);
+  LoadBalancer(Preparation preparation, config::Input input, PreparationContext& context, Watchdog& watchdog,
+               Parent& parent, ServiceManager& service_manager, std::uint64_t started_ns);
   ~LoadBalancer();
   LoadBalancer(const LoadBalancer&) = delete;
   LoadBalancer& operator=(const LoadBalancer&) = delete;
@@ -61,9 +61,9 @@ class LoadBalancer {
   std::shared_ptr<admin::Server> makeAdmin(const config::Config& config);
 
   // Reloading; see reload.cpp
-  Reloaded reload(const std::string& reason, const FileSight& file);
-  Reloaded reloadOrSay(const std::string& reason, const FileSight& file);
-  Reloaded reloadAndRemember(const std::string& reason, const FileSight& file);
+  Reloaded reload(const std::string& reason, const FileContent& file);
+  Reloaded reloadOrSay(const std::string& reason, const FileContent& file);
+  Reloaded reloadAndRemember(const std::string& reason, const FileContent& file);
   Running running() const;
   void applySettings(const config::Config& config);
   void applySinks(Preparation& preparation);
@@ -149,7 +149,7 @@ class LoadBalancer {
   config::Config config_;                   // control thread only
   std::optional<Preparation> preparation_;  // until start
   const config::Input input_;
-  Workshop& workshop_;
+  PreparationContext& context_;
   Watchdog& watchdog_;
   Parent& parent_;
   ServiceManager& service_manager_;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "app/membership.h"
 
-#include "app/configured_backend.h"
-#include "app/nanoseconds.h"
 #include "base/log.h"
+#include "base/nanoseconds.h"
 #include "config/host_port.h"
+#include "rehearsal/configured_backend.h"
 
 #include <algorithm>
 

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "app/preparation.h"
 
-#include "app/descriptor_budget.h"
 #include "app/endpoints.h"
 #include "app/own_listeners.h"
 #include "app/plugin_paths.h"
-#include "app/preflight.h"
 #include "config/change.h"
-
-#include <sched.h>
+#include "process/descriptor_budget.h"
+#include "process/worker_count.h"
+#include "rehearsal/preflight.h"
 
 #include <algorithm>
 #include <condition_variable>
@@ -119,9 +118,9 @@ class Stays {
 /// read once, so that what was tried is what is created.
 class NewPlugins {
  public:
-  NewPlugins(Workshop& workshop, std::optional<Duration> limit, const Running* running, Preparation& preparation,
-             config::Findings& findings)
-      : workshop_(workshop), limit_(limit), running_(running), preparation_(preparation), findings_(findings) {}
+  NewPlugins(PreparationContext& context, std::optional<Duration> limit, const Running* running,
+             Preparation& preparation, config::Findings& findings)
+      : context_(context), limit_(limit), running_(running), preparation_(preparation), findings_(findings) {}
 
   void make() {
     const auto& config = preparation_.config;
@@ -144,7 +143,7 @@ class NewPlugins {
   }
 
  private:
-  plugin::Loader& loader() { return *workshop_.loader; }
+  plugin::Loader& loader() { return *context_.loader; }
 
   /// The file of a plugin that may be created, or nothing and a finding.
   std::optional<plugin::PluginFile> admit(std::uint32_t kind, const config::PluginChoice& choice) {
@@ -174,7 +173,7 @@ class NewPlugins {
       for (const auto& endpoint : endpoints(backend, targetsOf(backend.host)))
         rehearsal.backends.push_back({endpoint.configured, endpoint.address.text()});
     if (kind == LEMONADE_KIND_STRATEGY && running_ != nullptr)
-      workshop_.loop.run([&] { rehearsal.state = running_->export_state(); });
+      context_.loop.run([&] { rehearsal.state = running_->export_state(); });
     return rehearsal;
   }
 
@@ -190,13 +189,13 @@ class NewPlugins {
   template <class Instance, class Make>
   void create(std::optional<Instance>& instance, Make make) {
     std::vector<plugin::OptionProblem> problems;
-    workshop_.loop.run([&] {
+    context_.loop.run([&] {
       if (auto made = make(problems)) instance.emplace(std::move(*made));
     });
     for (auto& problem : problems) findings_.error(std::move(problem.source), std::move(problem.text));
   }
 
-  Workshop& workshop_;
+  PreparationContext& context_;
   const std::optional<Duration> limit_;
   const Running* running_;
   Preparation& preparation_;
@@ -204,36 +203,36 @@ class NewPlugins {
 };
 
 /// How long a preflight may take; nothing for none.
-std::optional<Duration> limitOf(const config::Input& input, const Workshop& workshop, const Running* running,
+std::optional<Duration> limitOf(const config::Input& input, const PreparationContext& context, const Running* running,
                                 config::Findings& findings) {
   auto limit = preflightLimit(input.environment);
   if (!limit) findings.error({"LEMONADE_PREFLIGHT", 0, 0}, limit.error().message);
-  if (!limit || (running == nullptr && !workshop.preflight_first)) return std::nullopt;
+  if (!limit || (running == nullptr && !context.preflight_first)) return std::nullopt;
   return limit.value();
 }
 
 /// What was skipped and why; what was said of the same file before is marked.
-void addRemarks(Workshop& workshop, Preparation& preparation, config::Findings& findings) {
+void addRemarks(PreparationContext& context, Preparation& preparation, config::Findings& findings) {
   std::set<std::string> remarked;
-  for (const auto& remark : workshop.loader->catalog().remarks) {
+  for (const auto& remark : context.loader->catalog().remarks) {
     findings.warning({"plugins", 0, 0}, remark.text);
     const auto [key, added] = remarked.insert(remark.text + "\n" + lookAtPlugin(remark.path));
-    if (workshop.remarked.contains(*key)) preparation.repeated.insert(remark.text);
+    if (context.remarked.contains(*key)) preparation.repeated.insert(remark.text);
   }
-  workshop.remarked = std::move(remarked);
+  context.remarked = std::move(remarked);
 }
 
 /// Raises the limit of descriptors as far as it may be, and says where that is not far enough.
-void checkDescriptors(Workshop& workshop, Preparation& preparation, config::Findings& findings) {
-  if (workshop.open_at_start == 0) workshop.open_at_start = openDescriptors();
-  const auto share = [&](std::uint64_t limit) { return shareOut(preparation.config, workshop.open_at_start, limit); };
+void checkDescriptors(PreparationContext& context, Preparation& preparation, config::Findings& findings) {
+  if (context.open_at_start == 0) context.open_at_start = openDescriptors();
+  const auto share = [&](std::uint64_t limit) { return shareOut(preparation.config, context.open_at_start, limit); };
   const auto budget = share(raiseDescriptorLimit(share(descriptorLimit()).wanted));
   if (budget.suffices()) return;
   const auto max_connections = preparation.config.proxy.max_connections;
   const std::string text = budget.text(max_connections);
   findings.warning({"proxy.max_connections", 0, 0}, text);
   const std::pair<std::uint64_t, std::uint64_t> which{budget.limit, max_connections};
-  if (std::exchange(workshop.said_of_descriptors, which) == which) preparation.repeated.insert(text);
+  if (std::exchange(context.said_of_descriptors, which) == which) preparation.repeated.insert(text);
 }
 
 /// Whoever is reached by a client only to be a client again.
@@ -270,7 +269,8 @@ const char* const kReadOnce =
     "only "
     "at plugins and names; give a file to change more";
 
-Preparation prepare(const config::Input& input, const FileSight& file, Workshop& workshop, const Running* running) {
+Preparation prepare(const config::Input& input, const FileContent& file, PreparationContext& context,
+                    const Running* running) {
   Preparation preparation;
   config::Findings findings;
   preparation.seen.file = file;
@@ -283,24 +283,24 @@ Preparation prepare(const config::Input& input, const FileSight& file, Workshop&
   preparation.seen.plugins = lookAtPlugins(pluginSearchPath(preparation.config));
   findings.add(std::move(loaded.findings));
   if (running != nullptr && !file.again) findings.warning({*input.file, 0, 0}, kReadOnce);
-  checkDescriptors(workshop, preparation, findings);
+  checkDescriptors(context, preparation, findings);
   // Plugins and names are looked at even where something else is wrong: the operator wants to hear of it all.
-  workshop.loop.run([&] {
-    if (workshop.loader == nullptr)
-      workshop.loader =
-          std::make_unique<plugin::Loader>(workshop.loop, workshop.cells, preparation.config.plugin_cache_directory);
+  context.loop.run([&] {
+    if (context.loader == nullptr)
+      context.loader =
+          std::make_unique<plugin::Loader>(context.loop, context.cells, preparation.config.plugin_cache_directory);
     else
-      workshop.loader->setCacheDirectory(preparation.config.plugin_cache_directory);
-    workshop.loader->scan(pluginSearchPath(preparation.config));
+      context.loader->setCacheDirectory(preparation.config.plugin_cache_directory);
+    context.loader->scan(pluginSearchPath(preparation.config));
   });
-  addRemarks(workshop, preparation, findings);
+  addRemarks(context, preparation, findings);
   const auto names = newNames(preparation.config.backends, running);
-  preparation.resolutions = resolveAll(names, workshop.loop, workshop.resolver);
-  const auto limit = limitOf(input, workshop, running, findings);
-  NewPlugins(workshop, limit, running, preparation, findings).make();
+  preparation.resolutions = resolveAll(names, context.loop, context.resolver);
+  const auto limit = limitOf(input, context, running, findings);
+  NewPlugins(context, limit, running, preparation, findings).make();
   addNames(preparation, names, findings);
-  workshop.loop.run([&] {
-    for (const auto& remark : workshop.loader->takeRemarks())
+  context.loop.run([&] {
+    for (const auto& remark : context.loader->takeRemarks())
       findings.warning({"plugins.cache_directory", 0, 0}, remark);
   });
   warnOfLoops(preparation, findings);
@@ -320,14 +320,6 @@ std::vector<std::string> pluginSearchPath(const config::Config& config) {
   auto directories = config.plugin_directories;
   directories.push_back(installedPluginDirectory());
   return directories;
-}
-
-std::uint32_t workerCount(const config::Config& config) {
-  if (config.runtime.workers != 0) return config.runtime.workers;
-  cpu_set_t usable;
-  CPU_ZERO(&usable);
-  if (::sched_getaffinity(0, sizeof(usable), &usable) != 0) return 1;
-  return static_cast<std::uint32_t>(std::max(1, CPU_COUNT(&usable)));
 }
 
 }  // namespace lemonade::app

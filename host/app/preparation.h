@@ -4,13 +4,13 @@
 // addresses of its backends. --validate stops here; a start goes on with what was made.
 #pragma once
 
-#include "app/sight.h"
 #include "balance/resolver.h"
 #include "balance/strategy.h"
 #include "base/control_loop.h"
 #include "config/finding.h"
 #include "config/loader.h"
 #include "plugin/loader.h"
+#include "watch/fingerprint.h"
 
 #include <cstdint>
 #include <functional>
@@ -43,7 +43,7 @@ struct Running {
 /// dropped on the control thread, or after it has ended.
 struct Preparation {
   config::Config config;
-  Sight seen;                             ///< of what it was made from
+  Fingerprint seen;                       ///< of what it was made from
   std::vector<config::Finding> findings;  ///< errors and warnings, in the order of the file
   std::set<std::string> repeated;  ///< texts of those that the preparation before had, too, of files that are unchanged
   std::optional<plugin::StrategyInstance> strategy;  ///< nothing: the running one stays
@@ -55,7 +55,7 @@ struct Preparation {
 };
 
 /// What preparing works with; lives until the process ends.
-struct Workshop {
+struct PreparationContext {
   ControlLoop& loop;
   Resolver& resolver;
   plugin::MetricCells& cells;
@@ -73,7 +73,7 @@ constexpr std::uint64_t kDescriptorsToTryPlugins = 10;
 /// Takes the configuration from what the file held, scans the plugin directories, resolves new names, for which it
 /// waits 0.3 s at most, tries new plugins aside (see preflight.h) and creates them. running: for a reload, else null.
 /// Not on the control thread, which must be running; one call at a time.
-Preparation prepare(const config::Input& input, const FileSight& file, Workshop& workshop,
+Preparation prepare(const config::Input& input, const FileContent& file, PreparationContext& context,
                     const Running* running = nullptr);
 
 /// What a reload says of a configuration that came through a pipe: words that follow the path.
@@ -84,8 +84,5 @@ void discard(Preparation& preparation, ControlLoop& loop);
 
 /// Where plugins are looked for: the configured directories, then the installed ones.
 std::vector<std::string> pluginSearchPath(const config::Config& config);
-
-/// The number of workers that a configuration asks for: one for each usable core where it says 0.
-std::uint32_t workerCount(const config::Config& config);
 
 }  // namespace lemonade::app

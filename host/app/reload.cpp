@@ -6,6 +6,7 @@
 #include "app/load_balancer.h"
 #include "base/log.h"
 #include "config/change.h"
+#include "process/worker_count.h"
 
 #include <algorithm>
 
@@ -41,7 +42,7 @@ std::vector<std::string> linesOf(const std::vector<config::Finding>& findings) {
   return lines;
 }
 
-std::vector<std::string> withRemarks(std::vector<std::string> lines, const FileSight& file) {
+std::vector<std::string> withRemarks(std::vector<std::string> lines, const FileContent& file) {
   if (!file.again) lines.push_back(std::string("the configuration ") + kReadOnce);
   return lines;
 }
@@ -65,7 +66,7 @@ std::vector<std::string> changes(const Running& running, const Preparation& prep
 
 }  // namespace
 
-Reloaded LoadBalancer::reload(const std::string& reason, const FileSight& file) {
+Reloaded LoadBalancer::reload(const std::string& reason, const FileContent& file) {
   const std::uint64_t began_ns = nowNs();
   Running before;
   const auto look = [&] {
@@ -73,7 +74,7 @@ Reloaded LoadBalancer::reload(const std::string& reason, const FileSight& file) 
     descriptors_.look(kDescriptorsToTryPlugins);
   };
   if (!loop_.run(look)) return {false, {"the balancer is stopping"}};
-  Preparation preparation = prepare(input_, file, workshop_, &before);
+  Preparation preparation = prepare(input_, file, context_, &before);
   const auto refuse = [&](std::vector<std::string> lines) {
     log::error("config", "reload refused, the running configuration stays", {{"reason", reason}});
     reloads_failed_.fetch_add(1);

@@ -17,7 +17,7 @@ struct LoadBalancerArguments {
   std::vector<std::string> command;  ///< all words of the command line, to execute it again
 };
 
-struct WorkerArguments {
+struct DemoBackendArguments {
   std::optional<std::string> config;
   std::optional<std::string> address;
   std::optional<std::string> name;
@@ -35,7 +35,7 @@ int runUpgrade(const UpgradeArguments& arguments);
 
 /// Runs until a signal ends it. Exit codes: 0 success and graceful stop, 1 configuration error, 2 runtime error.
 int runLoadBalancer(const LoadBalancerArguments& arguments);
-int runWorker(const WorkerArguments& arguments);
+int runDemoBackend(const DemoBackendArguments& arguments);
 
 /// The child's end of a preflight: rehearses the plugin it is handed and says what came of it; see preflight.h.
 int runPreflight();

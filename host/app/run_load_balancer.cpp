@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "app/exit_codes.h"
 #include "app/load_balancer.h"
-#include "app/memory.h"
 #include "app/parent.h"
 #include "app/preparation.h"
 #include "app/run.h"
-#include "app/service_manager.h"
 #include "app/supervision.h"
-#include "app/watchdog.h"
 #include "base/log.h"
 #include "config/environment.h"
+#include "process/memory.h"
+#include "process/service_manager.h"
+#include "process/watchdog.h"
 
 #include <Poco/Exception.h>
 #include <sys/prctl.h>
@@ -62,16 +62,16 @@ std::string firstError(const Preparation& preparation) {
   return "";
 }
 
-int end(int code, Preparation& preparation, Workshop& workshop, Watchdog& watchdog) {
+int end(int code, Preparation& preparation, PreparationContext& context, Watchdog& watchdog) {
   watchdog.waitingFor("the plugins to go");
   watchdog.end(code);
-  discard(preparation, workshop.loop);
+  discard(preparation, context.loop);
   return code;
 }
 
-int serve(Preparation preparation, config::Input input, Workshop& workshop, Watchdog& watchdog, Parent& parent,
+int serve(Preparation preparation, config::Input input, PreparationContext& context, Watchdog& watchdog, Parent& parent,
           ServiceManager& service_manager, std::uint64_t started_ns) {
-  LoadBalancer balancer(std::move(preparation), std::move(input), workshop, watchdog, parent, service_manager,
+  LoadBalancer balancer(std::move(preparation), std::move(input), context, watchdog, parent, service_manager,
                         started_ns);
   const Status started = balancer.start();
   if (!started) {
@@ -87,7 +87,7 @@ int serve(Preparation preparation, config::Input input, Workshop& workshop, Watc
   watchdog.waitingFor("the plugins to go");
   if (clean) return code;
   // Something still hangs in a thread of its own and may come back to what is being destroyed: end without destroying.
-  workshop.loader.reset();
+  context.loader.reset();
   ::_exit(code);
 }
 
@@ -97,24 +97,24 @@ int runGuarded(const LoadBalancerArguments& arguments, Watchdog& watchdog, Paren
   ControlLoop loop;
   loop.start();
   Resolver resolver(loop);
-  Workshop workshop{loop, resolver, cells};
-  workshop.preflight_first = arguments.validate;
+  PreparationContext context{loop, resolver, cells};
+  context.preflight_first = arguments.validate;
   config::Input input{arguments.config, config::processEnvironment(), arguments.plugin_dirs};
-  const FileSight file = firstSight(input.file, parent.inherited);
+  const FileContent file = firstFingerprint(input.file, parent.inherited);
   if (!arguments.validate && !parent.supervisor.exists()) becomeSupervisor(arguments, input, file, parent.inherited);
-  auto preparation = prepare(input, file, workshop);
-  if (arguments.validate) return end(reportValidation(preparation), preparation, workshop, watchdog);
+  auto preparation = prepare(input, file, context);
+  if (arguments.validate) return end(reportValidation(preparation), preparation, context, watchdog);
   log::start(preparation.config.log_levels, preparation.config.log_format);
   logStartFindings(preparation);
-  if (const auto swept = workshop.loader != nullptr ? workshop.loader->swept() : 0; swept != 0)
+  if (const auto swept = context.loader != nullptr ? context.loader->swept() : 0; swept != 0)
     log::info("plugin", "removed folders of private copies that killed processes left", {{"folders", swept}});
   if (!preparation.ok()) {
     parent.supervisor.failed(firstError(preparation));
     log::stop();
-    return end(kConfigurationError, preparation, workshop, watchdog);
+    return end(kConfigurationError, preparation, context, watchdog);
   }
   ServiceManager service_manager(parent.inherited.kept());
-  return serve(std::move(preparation), std::move(input), workshop, watchdog, parent, service_manager, started_ns);
+  return serve(std::move(preparation), std::move(input), context, watchdog, parent, service_manager, started_ns);
 }
 
 }  // namespace

@@ -2,10 +2,10 @@
 //
 // The child's end of a preflight.
 #include "app/exit_codes.h"
-#include "app/preflight.h"
 #include "app/run.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "rehearsal/preflight.h"
 
 #include <fcntl.h>
 #include <signal.h>

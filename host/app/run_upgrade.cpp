@@ -49,15 +49,15 @@ Seen look(const Poco::Net::SocketAddress& admin) {
   session.sendRequest(request);
   Poco::Net::HTTPResponse response;
   const auto status = Poco::JSON::Parser().parse(session.receiveResponse(response)).extract<Poco::JSON::Object::Ptr>();
-  Seen sight;
-  sight.pid = status->getValue<int>("pid");
-  sight.version = status->getValue<std::string>("version");
+  Seen seen;
+  seen.pid = status->getValue<int>("pid");
+  seen.version = status->getValue<std::string>("version");
   if (const auto supervisor = status->getObject("supervisor")) {
-    sight.supervisor = supervisor->getValue<int>("pid");
-    sight.failures = supervisor->getValue<std::uint64_t>("failed_upgrades");
-    sight.last_failure = supervisor->getValue<std::string>("last_failure");
+    seen.supervisor = supervisor->getValue<int>("pid");
+    seen.failures = supervisor->getValue<std::uint64_t>("failed_upgrades");
+    seen.last_failure = supervisor->getValue<std::string>("last_failure");
   }
-  return sight;
+  return seen;
 }
 
 /// Where this machine reaches an admin listener, which may listen at any address.

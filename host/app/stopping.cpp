@@ -2,10 +2,10 @@
 //
 // What a signal begins: a grace, in which those in front learn that they shall send nobody here, and the drain.
 #include "app/load_balancer.h"
-#include "app/nanoseconds.h"
-#include "app/signals.h"
 #include "base/log.h"
+#include "base/nanoseconds.h"
 #include "base/seconds.h"
+#include "process/signals.h"
 
 #include <signal.h>
 #include <unistd.h>

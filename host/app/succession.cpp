@@ -3,11 +3,11 @@
 // How a running balancer takes the place of the process before it, and hands over to the one that follows. What cannot
 // be had or read is missing then, and nothing else: an upgrade never fails for it.
 #include "app/endpoints.h"
-#include "app/handing_over.h"
 #include "app/load_balancer.h"
-#include "app/totals.h"
 #include "base/log.h"
 #include "supervisor/link.h"
+#include "upgrade/handing_over.h"
+#include "upgrade/totals.h"
 
 #include <utility>
 
@@ -95,10 +95,10 @@ Result<std::shared_ptr<Strategy>> LoadBalancer::withHandedState(std::shared_ptr<
   if (imported) return made;
   log::warning("app", "the strategy starts without the state of the process before",
                {{"reason", imported.error().message}});
-  const auto file = workshop_.loader->read(choice, LEMONADE_KIND_STRATEGY);
+  const auto file = context_.loader->read(choice, LEMONADE_KIND_STRATEGY);
   if (!file) return file.error();
   std::vector<plugin::OptionProblem> problems;
-  auto instance = workshop_.loader->strategy(file.value(), choice, problems);
+  auto instance = context_.loader->strategy(file.value(), choice, problems);
   if (!instance) return Error{problems.empty() ? "strategy " + choice.id + " cannot be made" : problems.front().text};
   return Strategy::make(std::move(*instance), pool_.workers());
 }
@@ -132,7 +132,7 @@ void LoadBalancer::tellSuccessor() {
   handover.processes = 1 + heritage_.processes();
   handover.sessions = proxy_.sessions() + heritage_.sessions();
   collect(handover.totals);
-  workshop_.cells.forEach([&](const auto& metric) {
+  context_.cells.forEach([&](const auto& metric) {
     if (metric.type == LEMONADE_METRIC_COUNTER)
       handover.plugin_totals.push_back({metric.plugin, metric.name, metric.value()});
   });

@@ -74,7 +74,7 @@ std::optional<int> runSupervisor(const LoadBalancerArguments& arguments, Inherit
   return supervisor::endLike(status);
 }
 
-void becomeSupervisor(const LoadBalancerArguments& arguments, const config::Input& input, const FileSight& file,
+void becomeSupervisor(const LoadBalancerArguments& arguments, const config::Input& input, const FileContent& file,
                       InheritedDescriptors& inherited) {
   const auto loaded = config::load(input, file.problem.empty() ? Result<std::string>(file.text) : Error{file.problem});
   if (!loaded.ok() || !isWanted(loaded.config.runtime.supervisor, inherited)) return;
@@ -94,7 +94,7 @@ void becomeSupervisor(const LoadBalancerArguments& arguments, const config::Inpu
   ::_exit(kRuntimeError);
 }
 
-FileSight firstSight(const std::optional<std::string>& file, InheritedDescriptors& inherited) {
+FileContent firstFingerprint(const std::optional<std::string>& file, InheritedDescriptors& inherited) {
   const Fd kept = inherited.take(supervisor::kConfigName);
   struct stat status {};
   if (!kept || ::fstat(kept.get(), &status) != 0) return lookAtFirst(file);

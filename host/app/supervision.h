@@ -7,9 +7,9 @@
 #pragma once
 
 #include "app/run.h"
-#include "app/sight.h"
 #include "base/inherited_descriptors.h"
 #include "config/loader.h"
+#include "watch/fingerprint.h"
 
 #include <optional>
 
@@ -20,10 +20,10 @@ std::optional<int> runSupervisor(const LoadBalancerArguments& arguments, Inherit
 
 /// Becomes the supervisor, and does not come back, where the configuration asks for one. Where it does not or is
 /// invalid, this process is to go on.
-void becomeSupervisor(const LoadBalancerArguments& arguments, const config::Input& input, const FileSight& file,
+void becomeSupervisor(const LoadBalancerArguments& arguments, const config::Input& input, const FileContent& file,
                       InheritedDescriptors& inherited);
 
 /// What the file held: read now, or by the process before where it can be read only once.
-FileSight firstSight(const std::optional<std::string>& file, InheritedDescriptors& inherited);
+FileContent firstFingerprint(const std::optional<std::string>& file, InheritedDescriptors& inherited);
 
 }  // namespace lemonade::app

@@ -3,26 +3,27 @@
 
 namespace lemonade {
 
-// Takes a seat where there is none yet, else has the one there is wait anew.
-std::int8_t Trial::wait(std::int8_t seat, Arm arm, std::uint64_t now) noexcept {
+// Takes a mailbox where there is none yet, else has the one there is wait anew.
+std::int8_t Trial::wait(std::int8_t mailbox, Arm arm, std::uint64_t now) noexcept {
   const std::uint64_t waits = (now & kSinceMask) | (arm == Arm::kElsewhere ? kElsewhereBit : 0);
-  if (seat != kNoSeat) {
-    auto& mine = seats_[static_cast<std::size_t>(seat)];
+  if (mailbox != kNoMailbox) {
+    auto& mine = mailboxes_[static_cast<std::size_t>(mailbox)];
     std::uint64_t before = mine.load(std::memory_order_relaxed);
     // One that was late has been counted.
     while ((before & kLateBit) == 0 && !mine.compare_exchange_weak(before, waits, std::memory_order_relaxed)) {
     }
-    return seat;
+    return mailbox;
   }
-  for (std::int8_t i = 0; i < kSeats; ++i) {
+  for (std::int8_t i = 0; i < kMailboxes; ++i) {
     std::uint64_t none = 0;
-    if (seats_[static_cast<std::size_t>(i)].compare_exchange_strong(none, waits, std::memory_order_relaxed)) return i;
+    if (mailboxes_[static_cast<std::size_t>(i)].compare_exchange_strong(none, waits, std::memory_order_relaxed))
+      return i;
   }
-  return kNoSeat;
+  return kNoMailbox;
 }
 
-void Trial::leave(std::int8_t seat) noexcept {
-  auto& mine = seats_[static_cast<std::size_t>(seat)];
+void Trial::leave(std::int8_t mailbox) noexcept {
+  auto& mine = mailboxes_[static_cast<std::size_t>(mailbox)];
   std::uint64_t before = mine.load(std::memory_order_relaxed);
   while (!mine.compare_exchange_weak(before, (before & kLateBit) != 0 ? 0 : before | kGoneBit,
                                      std::memory_order_relaxed)) {
@@ -37,11 +38,11 @@ void Trial::count(Arm arm, bool answered) noexcept {
 }
 
 Trial::Outcomes Trial::take(std::uint64_t late_since_ns) noexcept {
-  for (auto& seat : seats_) {
-    std::uint64_t before = seat.load(std::memory_order_relaxed);
+  for (auto& mailbox : mailboxes_) {
+    std::uint64_t before = mailbox.load(std::memory_order_relaxed);
     if (before == 0 || (before & kLateBit) != 0 || (before & kSinceMask) >= late_since_ns) continue;
     const std::uint64_t after = (before & kGoneBit) != 0 ? 0 : before | kLateBit;
-    if (seat.compare_exchange_strong(before, after, std::memory_order_relaxed))
+    if (mailbox.compare_exchange_strong(before, after, std::memory_order_relaxed))
       count((before & kElsewhereBit) != 0 ? Arm::kElsewhere : Arm::kHere, false);
   }
   const auto taken = [](std::atomic<std::uint32_t>& counter) { return counter.exchange(0, std::memory_order_relaxed); };

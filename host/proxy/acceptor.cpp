@@ -22,7 +22,7 @@ constexpr std::uint64_t kComplainEvery = 10'000'000'000;
 }  // namespace
 
 void Acceptor::listen(std::shared_ptr<const Listener> listener) {
-  seat_.inbox.open();
+  mailbox_.inbox.open();
   for (const auto& source : sources_)
     if (source->listener == listener) return;
   auto source = std::make_unique<Source>(*this, std::move(listener));
@@ -76,18 +76,19 @@ bool Acceptor::acceptOne(Source& source, For whom) {
     if (error != EAGAIN && error != EWOULDBLOCK) handleError(error);
     return false;
   }
-  if (source.behind) seat_.counters.waited.add();
+  if (source.behind) mailbox_.counters.waited.add();
   Fd client(fd);
   const Address address(reinterpret_cast<const sockaddr*>(&peer), size);
   const std::uint16_t local_port = source.listener->address().port();
   if (whom == For::kAnybody)
-    if (Seat& to = sharing_.choose(seat_); &to != &seat_ && handOver(to, client, address, local_port)) return true;
+    if (Mailbox& to = sharing_.choose(mailbox_); &to != &mailbox_ && handOver(to, client, address, local_port))
+      return true;
   sessions_.add(std::move(client), address, local_port);
   return true;
 }
 
 // False where the other takes none, or memory is out: the client stays ours.
-bool Acceptor::handOver(Seat& to, Fd& client, const Address& address, std::uint16_t local_port) noexcept {
+bool Acceptor::handOver(Mailbox& to, Fd& client, const Address& address, std::uint16_t local_port) noexcept {
   std::unique_ptr<Newcomer> newcomer(new (std::nothrow) Newcomer{std::move(client), address, local_port, nullptr});
   if (newcomer == nullptr) return false;
   switch (to.inbox.put(newcomer, nowNs())) {
@@ -106,12 +107,12 @@ bool Acceptor::handOver(Seat& to, Fd& client, const Address& address, std::uint1
 void Acceptor::takeIn(std::unique_ptr<Newcomer> newcomers) noexcept {
   for (; newcomers != nullptr; newcomers = std::move(newcomers->next)) {
     sessions_.add(std::move(newcomers->client), newcomers->address, newcomers->local_port);
-    seat_.inbox.noteServed();  // only now, lest others think that this worker has few
+    mailbox_.inbox.noteServed();  // only now, lest others think that this worker has few
   }
 }
 
 void Acceptor::handleError(int error) {
-  seat_.counters.accept_errors.add();
+  mailbox_.counters.accept_errors.add();
   const std::uint64_t now = nowNs();
   paused_until_ = now + kPause;
   watch(false);
@@ -126,7 +127,7 @@ void Acceptor::handleError(int error) {
 
 void Acceptor::want(bool room) {
   if (room != std::exchange(wanting_, room)) room ? admission_.startWanting() : admission_.stopWanting();
-  seat_.wants_room.store(room);
+  mailbox_.wants_room.store(room);
 }
 
 void Acceptor::pauseForRoom() {
@@ -137,7 +138,7 @@ void Acceptor::pauseForRoom() {
     log::warning("proxy", "max_connections is reached, further clients wait",
                  {{"max_connections", admission_.limit()}});
   // A place that became free before that has told nobody.
-  if (admission_.hasRoom()) seat_.wake();
+  if (admission_.hasRoom()) mailbox_.wake();
 }
 
 // Under load the room is for one client, from each listener in turn, and there is nothing to watch for.
@@ -159,7 +160,7 @@ void Acceptor::handleDue(std::uint64_t now) {
 void Acceptor::leave() {
   watch(false);
   sources_.clear();
-  takeIn(seat_.inbox.close());
+  takeIn(mailbox_.inbox.close());
   reset();
 }
 
@@ -170,7 +171,7 @@ void Acceptor::look() {
 
 void Acceptor::stop() {
   while (!sources_.empty()) unlisten(*sources_.back()->listener);
-  takeIn(seat_.inbox.close());
+  takeIn(mailbox_.inbox.close());
   reset();
 }
 

@@ -8,7 +8,7 @@
 
 #include "proxy/admission.h"
 #include "proxy/listener.h"
-#include "proxy/seat.h"
+#include "proxy/mailbox.h"
 #include "proxy/session_set.h"
 #include "proxy/sharing.h"
 
@@ -21,8 +21,8 @@ namespace lemonade::proxy {
 
 class Acceptor {
  public:
-  Acceptor(SessionSet& sessions, Admission& admission, Sharing& sharing, Seat& seat)
-      : sessions_(sessions), admission_(admission), sharing_(sharing), seat_(seat) {}
+  Acceptor(SessionSet& sessions, Admission& admission, Sharing& sharing, Mailbox& mailbox)
+      : sessions_(sessions), admission_(admission), sharing_(sharing), mailbox_(mailbox) {}
   ~Acceptor() { stop(); }
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
@@ -33,7 +33,7 @@ class Acceptor {
   void unlisten(const Listener& listener);
 
   /// Takes in the clients that other workers have handed to this one.
-  void takeNewcomers() noexcept { takeIn(seat_.inbox.takeAll()); }
+  void takeNewcomers() noexcept { takeIn(mailbox_.inbox.takeAll()); }
   /// Goes on accepting if it stopped for want of places.
   void resume();
   /// Goes on accepting if a pause for want of descriptors is over.
@@ -62,7 +62,7 @@ class Acceptor {
   void accept(Source& source);
   enum class For { kAnybody, kOurselves };
   bool acceptOne(Source& source, For whom);
-  bool handOver(Seat& to, Fd& client, const Address& address, std::uint16_t local_port) noexcept;
+  bool handOver(Mailbox& to, Fd& client, const Address& address, std::uint16_t local_port) noexcept;
   void takeIn(std::unique_ptr<Newcomer> newcomers) noexcept;
   void handleError(int error);
   void watch(Source& source, bool on);
@@ -74,7 +74,7 @@ class Acceptor {
   SessionSet& sessions_;
   Admission& admission_;
   Sharing& sharing_;
-  Seat& seat_;
+  Mailbox& mailbox_;
   std::vector<std::unique_ptr<Source>> sources_;
   std::size_t next_source_ = 0;
   bool watching_ = true;

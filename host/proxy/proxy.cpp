@@ -113,11 +113,11 @@ void Proxy::tuneListeners(std::uint32_t backlog) const noexcept {
 }
 
 Status Proxy::prepareWorkers(std::uint32_t count) try {
-  seats_.grow(count);
+  mailboxes_.grow(count);
   if (count > most()) workers_.resize(count);
   for (std::uint32_t i = 0; i < count; ++i) {
     if (workers_[i] != nullptr) continue;
-    auto worker = std::make_unique<Worker>(i, relay_, seats_[i], sharing_, pool_, settings_, admission_);
+    auto worker = std::make_unique<Worker>(i, relay_, mailboxes_[i], sharing_, pool_, settings_, admission_);
     if (const Status started = worker->start(); !started) return cannotMake(count, started.error().message);
     workers_[i] = std::move(worker);
   }
@@ -212,17 +212,17 @@ void Proxy::watchLimit(std::uint64_t now) {
 }
 
 void Proxy::wake() noexcept {
-  for (std::uint32_t i = 0; i < seats_.size(); ++i) seats_[i].wake();
+  for (std::uint32_t i = 0; i < mailboxes_.size(); ++i) mailboxes_[i].wake();
 }
 
 void Proxy::look(std::uint64_t now, const Still& still) {
-  for (std::uint32_t i = 0; i < seats_.size(); ++i) {
-    Seat& seat = seats_[i];
-    if (const std::uint64_t since = seat.pulse.owesSince(); since != 0) {
+  for (std::uint32_t i = 0; i < mailboxes_.size(); ++i) {
+    Mailbox& mailbox = mailboxes_[i];
+    if (const std::uint64_t since = mailbox.pulse.owesSince(); since != 0) {
       still(i, since);
-    } else if (seat.pulse.running()) {
-      seat.pulse.ask(now);
-      seat.wake();
+    } else if (mailbox.pulse.running()) {
+      mailbox.pulse.ask(now);
+      mailbox.wake();
     }
   }
 }
@@ -231,20 +231,20 @@ void Proxy::look(std::uint64_t now, const Still& still) {
 // next.
 void Proxy::offerRoom() noexcept {
   const std::uint32_t first = next_offered_.fetch_add(1, std::memory_order_relaxed);
-  const std::uint32_t count = seats_.size();  // which a reload may raise
+  const std::uint32_t count = mailboxes_.size();  // which a reload may raise
   for (std::uint32_t n = 0; n < count; ++n)
-    if (Seat& seat = seats_[(first + n) % count]; seat.wants_room.exchange(false)) return seat.wake();
+    if (Mailbox& mailbox = mailboxes_[(first + n) % count]; mailbox.wants_room.exchange(false)) return mailbox.wake();
 }
 
 // To the worker whose session waits longest, of those that wait since after that time and have not been rung for
 // already.
 void Proxy::offerPlace(std::uint64_t after) noexcept {
-  for (Seat* longest = nullptr;; longest = nullptr) {
+  for (Mailbox* longest = nullptr;; longest = nullptr) {
     std::uint64_t since = std::numeric_limits<std::uint64_t>::max();
-    for (std::uint32_t i = 0; i < seats_.size(); ++i)
-      if (const std::uint64_t its = seats_[i].queued_since.load(); its > after && its < since) {
+    for (std::uint32_t i = 0; i < mailboxes_.size(); ++i)
+      if (const std::uint64_t its = mailboxes_[i].queued_since.load(); its > after && its < since) {
         since = its;
-        longest = &seats_[i];
+        longest = &mailboxes_[i];
       }
     if (longest == nullptr) return;
     std::uint64_t nothing = 0;
@@ -256,7 +256,7 @@ void Proxy::offerPlace(std::uint64_t after) noexcept {
 
 std::vector<const ProxyCounters*> Proxy::counters() const {
   std::vector<const ProxyCounters*> counters;
-  for (std::uint32_t i = 0; i < seats_.size(); ++i) counters.push_back(&seats_[i].counters);
+  for (std::uint32_t i = 0; i < mailboxes_.size(); ++i) counters.push_back(&mailboxes_[i].counters);
   return counters;
 }
 

@@ -96,8 +96,8 @@ class Proxy {
   Settings settings_;
   Admission admission_;
   Listeners listeners_;
-  PerWorker<Seat> seats_;
-  Sharing sharing_{seats_};
+  PerWorker<Mailbox> mailboxes_;
+  Sharing sharing_{mailboxes_};
   std::atomic<std::uint32_t> serving_{0};         // written by control
   std::atomic<std::uint32_t> next_offered_{0};    // any worker
   std::vector<std::unique_ptr<Worker>> workers_;  // null where one has ended; from serving_ on they take no clients

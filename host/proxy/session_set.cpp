@@ -19,12 +19,12 @@ constexpr std::uint64_t kQueueLook = 100'000'000;
 }  // namespace
 
 SessionSet::SessionSet(std::uint32_t worker, RelayKind relay, Pool& pool, const Settings& settings,
-                       Admission& admission, Seat& seat)
+                       Admission& admission, Mailbox& mailbox)
     : settings_(settings),
       pool_(pool),
       admission_(admission),
-      seat_(seat),
-      meter_(worker, pool, seat.counters),
+      mailbox_(mailbox),
+      meter_(worker, pool, mailbox.counters),
       relay_(makeRelay(relay, *this, meter_)),
       connector_(worker, pool, settings, meter_, *relay_) {}
 
@@ -150,7 +150,7 @@ void SessionSet::lookAtQueue() noexcept {
 }
 
 void SessionSet::handlePlaces() noexcept {
-  const std::uint64_t offered = seat_.place_offered.exchange(0);
+  const std::uint64_t offered = mailbox_.place_offered.exchange(0);
   now_ = nowNs();
   const bool served = servePlaces();
   freeClosed();
@@ -234,7 +234,7 @@ void SessionSet::enter(Session& session, Session::State state, SessionList& list
   session.state = state;
   list.insert(session, since);
   if (was_queued || state == Session::State::kQueued)
-    seat_.queued_since.store(queued_.empty() ? 0 : queued_.front()->queued_at);
+    mailbox_.queued_since.store(queued_.empty() ? 0 : queued_.front()->queued_at);
   if (!was_queued) return;
   meter_.counters().queued.subtract();
   pool_.stopQueueing();

@@ -16,9 +16,9 @@
 #include "proxy/admission.h"
 #include "proxy/connector.h"
 #include "proxy/drains.h"
+#include "proxy/mailbox.h"
 #include "proxy/meter.h"
 #include "proxy/relays.h"
-#include "proxy/seat.h"
 #include "proxy/session.h"
 #include "proxy/settings.h"
 
@@ -30,7 +30,7 @@ namespace lemonade::proxy {
 class SessionSet final : public Relay::Owner {
  public:
   SessionSet(std::uint32_t worker, RelayKind relay, Pool& pool, const Settings& settings, Admission& admission,
-             Seat& seat);
+             Mailbox& mailbox);
   /// Closes every session.
   ~SessionSet();
   SessionSet(const SessionSet&) = delete;
@@ -110,7 +110,7 @@ class SessionSet final : public Relay::Owner {
   const Settings& settings_;
   Pool& pool_;
   Admission& admission_;
-  Seat& seat_;
+  Mailbox& mailbox_;
   Meter meter_;
   std::unique_ptr<Relay> relay_;
   Connector connector_;

@@ -14,29 +14,31 @@ constexpr std::uint64_t kSlack = 2;            // sessions above the mean that a
 constexpr std::uint64_t kSlackOfMean = 6;      // and this part of it
 constexpr std::uint64_t kStuck = 100'000'000;  // a worker may wait so long for a core on a busy machine
 
-std::uint64_t load(const Seat& seat) noexcept { return seat.counters.sessions.value() + seat.inbox.waiting(); }
+std::uint64_t load(const Mailbox& mailbox) noexcept {
+  return mailbox.counters.sessions.value() + mailbox.inbox.waiting();
+}
 
 /// True where a worker does not come to those that were handed to it: a plugin holds it up.
-bool isStuck(const Seat& seat) noexcept {
-  return seat.inbox.waiting() != 0 && nowNs() > seat.inbox.waitingSince() + kStuck;
+bool isStuck(const Mailbox& mailbox) noexcept {
+  return mailbox.inbox.waiting() != 0 && nowNs() > mailbox.inbox.waitingSince() + kStuck;
 }
 
 }  // namespace
 
-Seat& Sharing::choose(Seat& own) noexcept {
+Mailbox& Sharing::choose(Mailbox& own) noexcept {
   const std::uint64_t mine = load(own);
   if (mine <= kSlack) return own;
-  Seat* fewest = &own;
+  Mailbox* fewest = &own;
   std::uint64_t least = mine, sum = 0, workers = 0;
-  for (std::uint32_t i = 0; i < seats_.size(); ++i) {
-    Seat& seat = seats_[i];
-    if (!seat.inbox.isOpen()) continue;
-    const std::uint64_t its = load(seat);
+  for (std::uint32_t i = 0; i < mailboxes_.size(); ++i) {
+    Mailbox& mailbox = mailboxes_[i];
+    if (!mailbox.inbox.isOpen()) continue;
+    const std::uint64_t its = load(mailbox);
     sum += its;
     ++workers;
-    if (its >= least || isStuck(seat)) continue;
+    if (its >= least || isStuck(mailbox)) continue;
     least = its;
-    fewest = &seat;
+    fewest = &mailbox;
   }
   return mine * workers > sum + std::max(kSlack * workers, sum / kSlackOfMean) ? *fewest : own;
 }

@@ -6,20 +6,20 @@
 #pragma once
 
 #include "balance/per_worker.h"
-#include "proxy/seat.h"
+#include "proxy/mailbox.h"
 
 namespace lemonade::proxy {
 
 class Sharing {
  public:
-  /// seats must outlive this.
-  explicit Sharing(PerWorker<Seat>& seats) : seats_(seats) {}
+  /// mailboxes must outlive this.
+  explicit Sharing(PerWorker<Mailbox>& mailboxes) : mailboxes_(mailboxes) {}
 
-  /// The seat of the worker that shall take the next client of the one that sits at `own`.
-  Seat& choose(Seat& own) noexcept;
+  /// The mailbox of the worker that shall take the next client of the one that sits at `own`.
+  Mailbox& choose(Mailbox& own) noexcept;
 
  private:
-  PerWorker<Seat>& seats_;
+  PerWorker<Mailbox>& mailboxes_;
 };
 
 }  // namespace lemonade::proxy

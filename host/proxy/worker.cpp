@@ -31,24 +31,24 @@ using Observer = Poco::NObserver<Worker, ReadableNotification>;
 Worker::Reactor::Reactor(Quiescence& quiescence, std::uint32_t worker)
     : SocketReactor(Poco::Timespan(Poco::Timespan::DAYS)), quiescence_(quiescence), worker_(worker) {}
 
-Worker::Worker(std::uint32_t index, RelayKind relay, Seat& seat, Sharing& sharing, Pool& pool, const Settings& settings,
-               Admission& admission)
+Worker::Worker(std::uint32_t index, RelayKind relay, Mailbox& mailbox, Sharing& sharing, Pool& pool,
+               const Settings& settings, Admission& admission)
     : index_(index),
-      seat_(seat),
+      mailbox_(mailbox),
       pool_(pool),
       timer_fd_(ownedFd(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create")),
       reactor_(pool.quiescence(), index),
-      sessions_(index, relay, pool, settings, admission, seat),
-      acceptor_(sessions_, admission, sharing, seat),
+      sessions_(index, relay, pool, settings, admission, mailbox),
+      acceptor_(sessions_, admission, sharing, mailbox),
       sessions_socket_(sessions_.fd()),
       timer_socket_(timer_fd_.get()),
-      wake_socket_(seat.wake_fd.get()),
+      wake_socket_(mailbox.wake_fd.get()),
       thread_("worker-" + std::to_string(index)) {
   reactor_.addEventHandler(sessions_socket_, Observer(*this, &Worker::onSessions));
   reactor_.addEventHandler(timer_socket_, Observer(*this, &Worker::onTimer));
   reactor_.addEventHandler(wake_socket_, Observer(*this, &Worker::onWake));
   sessions_.addGuest(timer_fd_.get());
-  sessions_.addGuest(seat_.wake_fd.get());
+  sessions_.addGuest(mailbox_.wake_fd.get());
 }
 
 Worker::~Worker() {
@@ -66,7 +66,7 @@ Status Worker::start() {
     begun_.acquire();
     if (obstacle_.empty()) {
       started_ = true;
-      seat_.pulse.begin();
+      mailbox_.pulse.begin();
       return success();
     }
     thread_.join();
@@ -107,9 +107,9 @@ void Worker::describe(const std::system_error& error) noexcept try {
 void Worker::stop() noexcept {
   if (!std::exchange(started_, false)) return;
   stopping_.store(true);
-  seat_.wake();
+  mailbox_.wake();
   thread_.join();
-  seat_.pulse.end();
+  mailbox_.pulse.end();
   pool_.quiescence().setOffline(index_);
 }
 
@@ -118,15 +118,15 @@ void Worker::post(std::function<void(Worker&)> task) {
     const std::lock_guard lock(mutex_);
     tasks_.push_back(std::move(task));
   }
-  seat_.wake();
+  mailbox_.wake();
 }
 
 void Worker::onWake(const Poco::AutoPtr<ReadableNotification>&) {
   eventfd_t ignored;
-  (void)::eventfd_read(seat_.wake_fd.get(), &ignored);
+  (void)::eventfd_read(mailbox_.wake_fd.get(), &ignored);
   // What was retired since this turn began has had its wake-up swallowed by that read.
   pool_.quiescence().announce(index_);
-  seat_.pulse.answer();
+  mailbox_.pulse.answer();
   runTasks();
   if (stopping_.load()) {
     reactor_.stop();

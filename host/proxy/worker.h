@@ -8,7 +8,7 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "proxy/acceptor.h"
-#include "proxy/seat.h"
+#include "proxy/mailbox.h"
 #include "proxy/session_set.h"
 
 #include <Poco/AutoPtr.h>
@@ -30,14 +30,14 @@ namespace lemonade::proxy {
 
 class Worker : public Poco::Runnable {
  public:
-  /// The seat, which must outlive the worker, is its own meanwhile.
-  Worker(std::uint32_t index, RelayKind relay, Seat& seat, Sharing& sharing, Pool& pool, const Settings& settings,
+  /// The mailbox, which must outlive the worker, is its own meanwhile.
+  Worker(std::uint32_t index, RelayKind relay, Mailbox& mailbox, Sharing& sharing, Pool& pool, const Settings& settings,
          Admission& admission);
   /// Stops and joins the thread; sessions that are left are closed.
   ~Worker() override;
 
   /// Sessions now; a worker without listeners gets no more.
-  std::uint64_t sessions() const noexcept { return seat_.counters.sessions.value(); }
+  std::uint64_t sessions() const noexcept { return mailbox_.counters.sessions.value(); }
 
   /// Starts the thread, which takes no clients until it is told of listeners. Fails, and leaves no thread behind, where
   /// there is no memory for it or for what its relay needs. Control thread, as the rest.
@@ -79,7 +79,7 @@ class Worker : public Poco::Runnable {
   void arm();
 
   const std::uint32_t index_;
-  Seat& seat_;
+  Mailbox& mailbox_;
   Pool& pool_;
   Fd timer_fd_;
   Reactor reactor_;

@@ -2,7 +2,7 @@
 //
 // What the loaded entry symbol says: texts, the option schema, the tables of functions.
 #include "plugin/oldest.h"
-#include "validate/stand.h"
+#include "validate/harness.h"
 
 #include <algorithm>
 #include <cmath>

@@ -2,7 +2,7 @@
 //
 // Instances: made, ended, many at once and many times over; and without memory.
 #include "validate/allocations.h"
-#include "validate/stand.h"
+#include "validate/harness.h"
 
 #include <filesystem>
 #include <memory>

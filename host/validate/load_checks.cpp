@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What loading alone does, and whether two generations stand beside each other.
-#include "validate/stand.h"
+#include "validate/harness.h"
 
 #include <dlfcn.h>
 #include <locale.h>

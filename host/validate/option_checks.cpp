@@ -2,7 +2,7 @@
 //
 // Options: the ends of every range, every choice, and values at random. The host checks types and ranges before the
 // plugin sees anything, so what arrives is in order; the plugin takes it or refuses it properly.
-#include "validate/stand.h"
+#include "validate/harness.h"
 #include "validate/strategy_run.h"
 
 #include <algorithm>

@@ -3,7 +3,7 @@
 // Drives one probe of a health checker in a check, as the host does it.
 #pragma once
 
-#include "validate/stand.h"
+#include "validate/harness.h"
 
 #include <string>
 #include <vector>

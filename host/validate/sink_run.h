@@ -3,7 +3,7 @@
 // Snapshots and readers for the checks of metrics sinks.
 #pragma once
 
-#include "validate/stand.h"
+#include "validate/harness.h"
 
 #include <cstdint>
 #include <deque>

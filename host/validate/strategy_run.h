@@ -4,7 +4,7 @@
 // is handed lies in guarded memory.
 #pragma once
 
-#include "validate/stand.h"
+#include "validate/harness.h"
 
 #include <memory>
 #include <string>

@@ -7,7 +7,7 @@ import sys
 
 # What each folder of host/ may include besides itself. docs/architecture.md draws it.
 BELOW_SIBLINGS = {"base", "config", "plugin", "balance"}
-SIBLINGS = {"proxy", "health", "metrics", "admin", "worker"}
+SIBLINGS = {"proxy", "health", "metrics", "admin", "demo"}
 MAY_INCLUDE = {
     "base": set(),
     "config": {"base"},
@@ -16,7 +16,12 @@ MAY_INCLUDE = {
     "balance": {"base", "config", "plugin"},
     "validate": {"base", "config", "plugin"},
     **{sibling: BELOW_SIBLINGS for sibling in SIBLINGS},
-    "app": BELOW_SIBLINGS | SIBLINGS | {"supervisor"},
+    "watch": {"base", "config", "plugin"},
+    "process": {"base", "config", "admin"},
+    "observe": BELOW_SIBLINGS | {"metrics"},
+    "rehearsal": BELOW_SIBLINGS | {"metrics", "observe"},
+    "upgrade": BELOW_SIBLINGS | {"health", "metrics", "supervisor"},
+    "app": BELOW_SIBLINGS | SIBLINGS | {"supervisor", "watch", "process", "observe", "rehearsal", "upgrade"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.MULTILINE)
 

@@ -5,12 +5,12 @@
 // imported again by another instance.
 #include "target.h"
 
-#include "app/rehearsal.h"
+#include "rehearsal/rehearsal.h"
 
 #include <lemonade/strategy.h>
 
 extern "C" const lemonade_plugin_t lemonade_plugin_v1;
-using lemonade::app::Rehearsal;
+using lemonade::Rehearsal;
 using lemonade::fuzz::require;
 
 namespace {

@@ -11,23 +11,23 @@ namespace {
 /// Workers with so many sessions each, all of which take newcomers.
 struct Workers {
   explicit Workers(std::initializer_list<std::uint64_t> sessions) {
-    seats.grow(static_cast<std::uint32_t>(sessions.size()));
+    mailboxes.grow(static_cast<std::uint32_t>(sessions.size()));
     std::uint32_t i = 0;
     for (const auto count : sessions) {
-      seats[i].inbox.open();
-      seats[i++].counters.sessions.add(count);
+      mailboxes[i].inbox.open();
+      mailboxes[i++].counters.sessions.add(count);
     }
   }
   /// Which of them takes a client of the first.
   int chosen() {
-    Seat* const seat = &sharing.choose(seats[0]);
-    for (std::uint32_t i = 0; i < seats.size(); ++i)
-      if (&seats[i] == seat) return static_cast<int>(i);
+    Mailbox* const mailbox = &sharing.choose(mailboxes[0]);
+    for (std::uint32_t i = 0; i < mailboxes.size(); ++i)
+      if (&mailboxes[i] == mailbox) return static_cast<int>(i);
     return -1;
   }
 
-  PerWorker<Seat> seats;
-  Sharing sharing{seats};
+  PerWorker<Mailbox> mailboxes;
+  Sharing sharing{mailboxes};
 };
 
 }  // namespace
@@ -46,17 +46,17 @@ TEST_CASE("Sharing counts clients that are on their way to a worker", "[proxy]")
   Workers workers{12, 1, 2};
   for (int i = 0; i < 2; ++i) {
     auto one = std::make_unique<Newcomer>();
-    (void)workers.seats[1].inbox.put(one, nowNs());
+    (void)workers.mailboxes[1].inbox.put(one, nowNs());
   }
   CHECK(workers.chosen() == 2);
 }
 
 TEST_CASE("Sharing gives nobody to a worker that takes none or does not come to those it was given", "[proxy]") {
   Workers workers{12, 0, 1, 2};
-  (void)workers.seats[1].inbox.close();
+  (void)workers.mailboxes[1].inbox.close();
   CHECK(workers.chosen() == 2);
   auto one = std::make_unique<Newcomer>();
-  (void)workers.seats[2].inbox.put(one, nowNs() - 1'000'000'000);
+  (void)workers.mailboxes[2].inbox.put(one, nowNs() - 1'000'000'000);
   CHECK(workers.chosen() == 3);
 }
 

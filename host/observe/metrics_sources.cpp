@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+//
+// The names, help texts and labels of all families of the host but those of the sinks themselves.
+#include "observe/metrics_sources.h"
+
+#include <string_view>
+
+namespace lemonade {
+
+namespace {
+
+using metrics::FamilyBuilder;
+using metrics::SnapshotBuilder;
+
+double real(std::uint64_t number) noexcept { return static_cast<double>(number); }
+
+template <class Numbers>
+double total(std::span<const Numbers* const> workers, Counter Numbers::*counter) noexcept {
+  std::uint64_t sum = 0;
+  for (const auto* worker : workers) sum += (worker->*counter).value();
+  return real(sum);
+}
+
+/// The families of backends: made once, then filled backend by backend, so that each sum is taken in one walk.
+class BackendFamilies {
+ public:
+  explicit BackendFamilies(SnapshotBuilder& builder) : builder_(builder) {}
+
+  void add(const Backend& backend) {
+    const auto labels =
+        builder_.labels({{"backend", backend.id()}, {"name", backend.name()}, {"address", backend.addressText()}});
+    addState(backend, labels);
+    addCounts(backend, labels);
+    addTimes(backend, labels);
+  }
+
+ private:
+  void addState(const Backend& backend, const metrics::LabelSet& labels) {
+    up_.add(labels, backend.healthy() && backend.resolved());
+    ejected_.add(labels, backend.ejected());
+    degraded_.add(labels, backend.degraded());
+    enabled_.add(labels, backend.enabled());
+    draining_.add(labels, backend.draining());
+    weight_.add(labels, backend.weight());
+    max_connections_.add(labels, backend.maxConnections());
+    active_.add(labels, backend.active());
+    waiting_.add(labels, lemonade_load_u32(&backend.stats().waiting));
+    quiet_.add(labels, lemonade_load_u32(&backend.stats().quiet));
+  }
+
+  void addCounts(const Backend& backend, const metrics::LabelSet& labels) {
+    const auto total = [&](Counter BackendCounters::*counter) {
+      std::uint64_t sum = 0;
+      backend.forEachCounters([&](const BackendCounters& counters) { sum += (counters.*counter).value(); });
+      return real(sum);
+    };
+    sessions_.add(labels, total(&BackendCounters::sessions));
+    failures_.add(builder_.labels(labels, {{"reason", "refused"}}), total(&BackendCounters::connect_refused));
+    failures_.add(builder_.labels(labels, {{"reason", "timeout"}}), total(&BackendCounters::connect_timeouts));
+    failures_.add(builder_.labels(labels, {{"reason", "error"}}), total(&BackendCounters::connect_errors));
+    resets_.add(labels, total(&BackendCounters::resets));
+    early_closes_.add(labels, total(&BackendCounters::early_closes));
+    idle_timeouts_.add(labels, total(&BackendCounters::idle_timeouts));
+    exchanges_.add(labels, total(&BackendCounters::exchanges));
+    bytes_.add(builder_.labels(labels, {{"direction", "in"}}), total(&BackendCounters::bytes_in));
+    bytes_.add(builder_.labels(labels, {{"direction", "out"}}), total(&BackendCounters::bytes_out));
+  }
+
+  void addTimes(const Backend& backend, const metrics::LabelSet& labels) {
+    const auto addSamples = [&](FamilyBuilder& family, Histogram BackendCounters::*histogram) {
+      Histogram::Sum sum;
+      backend.forEachCounters([&](const BackendCounters& counters) { sum.add(counters.*histogram); });
+      if (sum.count > 0) family.add(labels, sum);
+    };
+    addSamples(connect_time_, &BackendCounters::connect_time);
+    addSamples(exchange_time_, &BackendCounters::exchange_time);
+    addSamples(duration_, &BackendCounters::duration);
+  }
+
+  SnapshotBuilder& builder_;
+  FamilyBuilder up_ = builder_.gauge("lemonade_backend_up", "1 where the last health checks passed, else 0.");
+  FamilyBuilder ejected_ =
+      builder_.gauge("lemonade_backend_ejected", "1 where it is out for a while because its sessions failed.");
+  FamilyBuilder degraded_ =
+      builder_.gauge("lemonade_backend_degraded", "1 where its health checks pass and say that it is unwell.");
+  FamilyBuilder enabled_ = builder_.gauge("lemonade_backend_enabled", "1 where the configuration enables the backend.");
+  FamilyBuilder draining_ = builder_.gauge("lemonade_backend_draining", "1 where it takes no new sessions.");
+  FamilyBuilder weight_ = builder_.gauge("lemonade_backend_weight", "Configured weight.");
+  FamilyBuilder max_connections_ =
+      builder_.gauge("lemonade_backend_max_connections", "Configured limit of sessions; 0 means none.");
+  FamilyBuilder active_ =
+      builder_.gauge("lemonade_backend_active_sessions", "Sessions now, those still connecting included.");
+  FamilyBuilder waiting_ =
+      builder_.gauge("lemonade_backend_waiting_exchanges", "Exchanges whose answer has not begun.");
+  FamilyBuilder quiet_ = builder_.gauge("lemonade_backend_quiet_sessions",
+                                        "Sessions now that were answered and have asked nothing since.");
+  FamilyBuilder sessions_ = builder_.counter("lemonade_backend_sessions_total", "Sessions connected.");
+  FamilyBuilder failures_ =
+      builder_.counter("lemonade_backend_connect_failures_total", "Connects to the backend that failed.");
+  FamilyBuilder resets_ = builder_.counter("lemonade_backend_resets_total", "Sessions that the backend reset.");
+  FamilyBuilder early_closes_ =
+      builder_.counter("lemonade_backend_early_closes_total",
+                       "Sessions that the backend closed before its first byte while the client waited.");
+  FamilyBuilder idle_timeouts_ =
+      builder_.counter("lemonade_backend_idle_timeouts_total", "Sessions closed by idle_timeout.");
+  FamilyBuilder exchanges_ =
+      builder_.counter("lemonade_backend_exchanges_total", "Exchanges: a request and the answer that follows it.");
+  FamilyBuilder bytes_ =
+      builder_.counter("lemonade_backend_bytes_total", "Bytes relayed: in from clients to the backend, out back.");
+  FamilyBuilder connect_time_ =
+      builder_.histogram("lemonade_backend_connect_seconds", "Time to connect to the backend.");
+  FamilyBuilder exchange_time_ = builder_.histogram(
+      "lemonade_backend_exchange_seconds", "Time from the last byte of a request to the first byte of its answer.");
+  FamilyBuilder duration_ =
+      builder_.histogram("lemonade_backend_session_duration_seconds", "How long sessions lasted.");
+};
+
+}  // namespace
+
+void addProcess(SnapshotBuilder& builder, const ProcessFacts& facts) {
+  builder.gauge("lemonade_build_info", "1, with the version of the balancer and of its plugin ABI as labels.")
+      .add(builder.labels({{"version", facts.version}, {"abi", facts.abi}}), 1);
+  builder.gauge("lemonade_start_time_seconds", "When the process started, in seconds since 1970.")
+      .add(real(facts.started_unix_ns) / 1e9);
+  builder.gauge("lemonade_uptime_seconds", "How long the process has run.").add(real(facts.uptime_ns) / 1e9);
+  builder.gauge("lemonade_config_generation", "How many configurations took effect, the first one included.")
+      .add(real(facts.config_generation));
+  builder.counter("lemonade_config_reloads_total", "Reloads of the configuration, by result.")
+      .add(builder.labels({{"result", "applied"}}), real(facts.reloads_applied))
+      .add(builder.labels({{"result", "failed"}}), real(facts.reloads_failed));
+  builder.gauge("lemonade_config_last_reload_success", "0 where the last reload failed, else 1.")
+      .add(facts.last_reload_failed ? 0 : 1);
+  builder
+      .gauge("lemonade_config_last_reload_time_seconds", "When the last reload began, in seconds since 1970; 0: never.")
+      .add(real(facts.last_reload_unix_ns) / 1e9);
+  builder.gauge("lemonade_config_last_reload_duration_seconds", "How long the last reload took.")
+      .add(real(facts.last_reload_duration_ns) / 1e9);
+  builder.counter("lemonade_upgrades_total", "Upgrades of the process, by result.")
+      .add(builder.labels({{"result", "completed"}}), real(facts.upgrades_completed))
+      .add(builder.labels({{"result", "failed"}}), real(facts.upgrades_failed));
+  builder
+      .gauge("lemonade_draining_processes", "Processes before this one that still have sessions or are about to end.")
+      .add(facts.draining_processes);
+  builder.gauge("lemonade_draining_sessions", "Client connections that these processes have now.")
+      .add(real(facts.draining_sessions));
+  builder
+      .gauge("lemonade_plugin_mapped_generations",
+             "Images of plugins in memory, those of retired generations included.")
+      .add(real(facts.mapped_generations));
+  builder
+      .counter("lemonade_log_lines_dropped_total",
+               "Log lines dropped because the log could not keep up or memory was out.")
+      .add(real(facts.log_dropped));
+  builder.counter("lemonade_health_checks_total", "Health checks that ended.").add(real(facts.health_checks));
+  builder.counter("lemonade_health_check_failures_total", "Health checks that failed.")
+      .add(real(facts.health_failures));
+  builder
+      .counter("lemonade_health_checker_errors_total",
+               "Health checks that came to nothing because the checker itself failed.")
+      .add(real(facts.checker_errors));
+  builder.gauge("lemonade_health_checks_enabled", "1 where backends are checked, 0 where health.checker is \"none\".")
+      .add(facts.checks ? 1 : 0);
+  builder.counter("lemonade_health_ejections_total", "Backends taken out for a while because their sessions failed.")
+      .add(real(facts.ejections));
+}
+
+void addProxy(SnapshotBuilder& builder, std::span<const ProxyCounters* const> workers, std::uint32_t max_connections) {
+  const auto count = [&](std::string_view name, std::string_view help, Counter ProxyCounters::*counter) {
+    builder.counter(name, help).add(total(workers, counter));
+  };
+  builder.gauge("lemonade_proxy_sessions", "Client connections now.").add(total(workers, &ProxyCounters::sessions));
+  builder.gauge("lemonade_proxy_max_connections", "Configured limit of client connections.").add(max_connections);
+  count("lemonade_proxy_waited_total", "Client connections that had to wait because max_connections was reached.",
+        &ProxyCounters::waited);
+  builder.gauge("lemonade_proxy_queued_sessions", "Client connections that wait for a place at a backend.")
+      .add(total(workers, &ProxyCounters::queued));
+  count("lemonade_proxy_queued_total", "Client connections that had to wait for a place at a backend.",
+        &ProxyCounters::queued_total);
+  count("lemonade_proxy_accepted_total", "Client connections accepted.", &ProxyCounters::accepted);
+  builder.counter("lemonade_proxy_unserved_total", "Client connections that ended without a backend, by reason.")
+      .add(builder.labels({{"reason", "no_backend"}}), total(workers, &ProxyCounters::no_backend))
+      .add(builder.labels({{"reason", "connect_failed"}}), total(workers, &ProxyCounters::connect_failed))
+      .add(builder.labels({{"reason", "queue_timeout"}}), total(workers, &ProxyCounters::queue_timeouts))
+      .add(builder.labels({{"reason", "rejected"}}), total(workers, &ProxyCounters::strategy_rejected))
+      .add(builder.labels({{"reason", "abandoned"}}), total(workers, &ProxyCounters::abandoned));
+  count("lemonade_proxy_retries_total", "Connects that followed one that failed.", &ProxyCounters::retries);
+  count("lemonade_proxy_client_resets_total", "Sessions that the client reset.", &ProxyCounters::client_resets);
+  count("lemonade_proxy_invalid_picks_total", "Answers of the strategy that the host could not use.",
+        &ProxyCounters::invalid_picks);
+  count("lemonade_proxy_slow_picks_total", "Picks of the strategy that took over 100 ms.", &ProxyCounters::slow_picks);
+  count("lemonade_proxy_accept_errors_total", "Accepts that failed.", &ProxyCounters::accept_errors);
+  count("lemonade_proxy_descriptor_waits_total", "Connects put off for want of descriptors.",
+        &ProxyCounters::descriptor_waits);
+  count("lemonade_proxy_port_waits_total", "Connects put off for want of source ports.", &ProxyCounters::port_waits);
+  count("lemonade_proxy_no_memory_total", "Client connections that ended for want of memory.",
+        &ProxyCounters::no_memory);
+  count("lemonade_proxy_drain_closed_total", "Sessions closed because the drain timeout was over.",
+        &ProxyCounters::drain_closed);
+}
+
+void addBackends(SnapshotBuilder& builder, std::span<const std::shared_ptr<Backend>> backends) {
+  BackendFamilies families(builder);
+  for (const auto& backend : backends) families.add(*backend);
+}
+
+void addPluginMetrics(SnapshotBuilder& builder, const plugin::MetricCells& cells) {
+  cells.forEach([&](const plugin::MetricCells::Metric& metric) {
+    builder.family(metric.type, "lemonade_plugin_" + metric.name, metric.help)
+        .add(builder.labels({{"plugin", metric.plugin}}), static_cast<double>(metric.value()));
+  });
+}
+
+}  // namespace lemonade

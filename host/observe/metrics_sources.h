@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+//
+// What the balancer publishes: turns counters into families of a metrics snapshot. docs/metrics.md describes each
+// family, and a test holds the two together.
+//
+// Any thread, several at once: everything read here is atomic or constant.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "balance/backend.h"
+#include "balance/counters.h"
+#include "metrics/snapshot.h"
+#include "plugin/metric_cells.h"
+
+namespace lemonade {
+
+/// The process as a whole, at one moment.
+struct ProcessFacts {
+  std::string version;
+  std::string abi;                    ///< "1.0"
+  std::uint64_t started_unix_ns = 0;  ///< wall clock
+  std::uint64_t uptime_ns = 0;
+  std::uint64_t config_generation = 1;  ///< counts the configurations that took effect, from 1
+  std::uint64_t reloads_applied = 0;
+  std::uint64_t reloads_failed = 0;
+  bool last_reload_failed = false;
+  std::uint64_t last_reload_unix_ns = 0;  ///< 0: none yet
+  std::uint64_t last_reload_duration_ns = 0;
+  std::uint64_t mapped_generations = 0;  ///< plugin::Image::mapped()
+  std::uint64_t upgrades_completed = 0;
+  std::uint64_t upgrades_failed = 0;
+  std::uint32_t draining_processes = 0;  ///< before this one
+  std::uint64_t draining_sessions = 0;   ///< which these have
+  std::uint64_t log_dropped = 0;         ///< log::dropped()
+  std::uint64_t health_checks = 0;       ///< checks that ended
+  std::uint64_t health_failures = 0;     ///< of these, how many failed
+  std::uint64_t checker_errors = 0;      ///< checks that came to nothing because the checker itself failed
+  bool checks = true;                    ///< backends are checked
+  std::uint64_t ejections = 0;           ///< backends taken out because their sessions failed
+};
+
+void addProcess(metrics::SnapshotBuilder& builder, const ProcessFacts& facts);
+
+/// workers: the counters of each worker; max_connections: the limit they share.
+void addProxy(metrics::SnapshotBuilder& builder, std::span<const ProxyCounters* const> workers,
+              std::uint32_t max_connections);
+
+/// Histograms without a sample are left out: most of the backends of a large, quiet pool have none.
+void addBackends(metrics::SnapshotBuilder& builder, std::span<const std::shared_ptr<Backend>> backends);
+
+/// The numbers that plugins registered, as lemonade_plugin_<name>{plugin="<id>"}.
+void addPluginMetrics(metrics::SnapshotBuilder& builder, const plugin::MetricCells& cells);
+
+}  // namespace lemonade

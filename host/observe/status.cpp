@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: MIT
+//
+// Collecting backends for status, and the layout of its JSON.
+#include "observe/status.h"
+
+#include "base/json.h"
+#include "base/log_line.h"
+
+#include <Poco/DateTimeFormat.h>
+#include <Poco/DateTimeFormatter.h>
+#include <Poco/Timestamp.h>
+
+#include <algorithm>
+
+namespace lemonade {
+
+namespace {
+
+/// The writer of one document: each value behind its name. Nothing but the text is allocated, however many backends.
+class Json {
+ public:
+  explicit Json(Text& text) : out_(text) { out_.SetIndent(' ', 2); }
+
+  template <class Write>
+  void object(Write write) {
+    out_.StartObject();
+    write();
+    out_.EndObject();
+  }
+  template <class Write>
+  void object(std::string_view name, Write write) {
+    key(name);
+    object(write);
+  }
+  template <class Items, class Write>
+  void array(std::string_view name, const Items& items, Write write) {
+    key(name);
+    out_.StartArray();
+    for (const auto& item : items) write(item);
+    out_.EndArray();
+  }
+  template <class Value>
+  void set(std::string_view name, const Value& value) {
+    key(name);
+    add(value);
+  }
+  void setNull(std::string_view name) {
+    key(name);
+    out_.Null();
+  }
+  void add(std::string_view text) { out_.String(text.data(), static_cast<rapidjson::SizeType>(text.size())); }
+  void add(bool value) { out_.Bool(value); }
+  void add(double value) { out_.Double(value); }
+  void add(std::uint32_t value) { out_.Uint(value); }
+  void add(std::uint64_t value) { out_.Uint64(value); }
+  void add(std::int64_t value) { out_.Int64(value); }
+
+ private:
+  void key(std::string_view name) { out_.Key(name.data(), static_cast<rapidjson::SizeType>(name.size())); }
+
+  rapidjson::PrettyWriter<Text, rapidjson::UTF8<>, rapidjson::UTF8<>, ThrowingAllocator> out_;
+};
+
+/// RFC 3339 with microseconds; null for never.
+void setTime(Json& json, std::string_view name, std::uint64_t unix_ns) {
+  if (unix_ns == 0) return json.setNull(name);
+  const Poco::Timestamp time(static_cast<std::int64_t>(unix_ns / 1'000));
+  json.set(name, std::string_view(Poco::DateTimeFormatter::format(time, Poco::DateTimeFormat::ISO8601_FRAC_FORMAT)));
+}
+
+void setText(Json& json, std::string_view name, const std::string& text) { json.set(name, std::string_view(text)); }
+
+void setPercentiles(Json& json, std::string_view name, const Percentiles& percentiles) {
+  json.object(name, [&] {
+    json.set("samples", percentiles.samples);
+    json.set("p50", percentiles.p50);
+    json.set("p95", percentiles.p95);
+    json.set("p99", percentiles.p99);
+  });
+}
+
+void setTotals(Json& json, const BackendStatus& backend) {
+  json.object("totals", [&] {
+    json.set("sessions", backend.sessions);
+    json.object("connect_failures", [&] {
+      json.set("refused", backend.connect_refused);
+      json.set("timeout", backend.connect_timeouts);
+      json.set("error", backend.connect_errors);
+    });
+    json.set("resets", backend.resets);
+    json.set("idle_timeouts", backend.idle_timeouts);
+    json.set("exchanges", backend.exchanges);
+    json.set("bytes_in", backend.bytes_in);
+    json.set("bytes_out", backend.bytes_out);
+  });
+}
+
+void add(Json& json, const BackendStatus& backend) {
+  json.object([&] {
+    setText(json, "id", backend.id);
+    setText(json, "name", backend.name);
+    setText(json, "address", backend.address);
+    setText(json, "state", backend.state);
+    setText(json, "reason", log::validUtf8(backend.reason));  // a plugin's
+    setTime(json, "since", backend.since_unix_ns);
+    json.set("healthy", backend.healthy);
+    json.set("weight", backend.weight);
+    json.set("priority", backend.priority);
+    json.set("max_connections", backend.max_connections);
+    json.set("active", backend.active);
+    json.set("waiting", backend.waiting);
+    setTotals(json, backend);
+    json.set("exchange_rate", backend.exchange_rate);
+    setPercentiles(json, "connect_ms", backend.connect_time);
+    setPercentiles(json, "exchange_ms", backend.exchange_time);
+  });
+}
+
+void add(Json& json, const PluginStatus& plugin) {
+  json.object([&] {
+    setText(json, "kind", plugin.kind);
+    setText(json, "id", plugin.info.id);
+    setText(json, "version", plugin.info.version);
+    setText(json, "file", log::validUtf8(plugin.info.file));
+    json.set("generation", std::uint64_t{plugin.info.generation});
+  });
+}
+
+void add(Json& json, const WorkerStatus& worker) {
+  json.object([&] {
+    json.set("sessions", worker.sessions);
+    json.set("accepted", worker.accepted);
+  });
+}
+
+void setReload(Json& json, const std::optional<ReloadStatus>& reload) {
+  if (!reload) return json.setNull("last_reload");
+  json.object("last_reload", [&] {
+    setText(json, "result", reload->result);
+    setText(json, "reason", reload->reason);
+    setTime(json, "time", reload->unix_ns);
+    json.set("duration_seconds", static_cast<double>(reload->duration_ns) / 1e9);
+    json.set("generation", reload->generation);
+    json.array("lines", reload->lines, [&](const std::string& line) { json.add(log::validUtf8(line)); });
+  });
+}
+
+Percentiles percentiles(const Backend& backend, Histogram BackendCounters::*histogram) {
+  Histogram::Sum sum;
+  backend.forEachCounters([&](const BackendCounters& counters) { sum.add(counters.*histogram); });
+  return {sum.count, sum.quantile(0.5) / 1e6, sum.quantile(0.95) / 1e6, sum.quantile(0.99) / 1e6};
+}
+
+const char* stateOf(const Backend& backend) noexcept {
+  if (!backend.resolved()) return "unresolved";
+  if (!backend.enabled()) return "disabled";
+  if (backend.draining()) return "draining";
+  if (!backend.healthy()) return "down";
+  return backend.ejected() ? "ejected" : "up";
+}
+
+void collectTotals(const Backend& backend, BackendStatus& status) {
+  backend.forEachCounters([&](const BackendCounters& counters) {
+    status.sessions += counters.sessions.value();
+    status.connect_refused += counters.connect_refused.value();
+    status.connect_timeouts += counters.connect_timeouts.value();
+    status.connect_errors += counters.connect_errors.value();
+    status.resets += counters.resets.value();
+    status.idle_timeouts += counters.idle_timeouts.value();
+    status.exchanges += counters.exchanges.value();
+    status.bytes_in += counters.bytes_in.value();
+    status.bytes_out += counters.bytes_out.value();
+  });
+}
+
+/// Without those of processes before this one, which come all at once and are no rate.
+std::uint64_t ownExchanges(const Backend& backend) {
+  std::uint64_t sum = 0;
+  for (std::uint32_t worker = 0; worker < backend.workers(); ++worker)
+    sum += backend.counters(worker).exchanges.value();
+  return sum;
+}
+
+void setSupervisor(Json& json, const std::optional<SupervisorStatus>& supervisor) {
+  if (!supervisor) return json.setNull("supervisor");
+  json.object("supervisor", [&] {
+    json.set("pid", supervisor->pid);
+    json.set("failed_upgrades", supervisor->failed_upgrades);
+    setText(json, "last_failure", log::validUtf8(supervisor->last_failure));
+  });
+}
+
+BackendStatus collect(const Backend& backend) {
+  BackendStatus status;
+  status.id = backend.id();
+  status.name = backend.name();
+  status.address = backend.addressText();
+  status.state = stateOf(backend);
+  status.reason = backend.healthy() && backend.ejected() ? backend.ejectionReason() : backend.healthReason();
+  status.since_unix_ns = backend.healthSinceUnixNs();
+  status.healthy = backend.healthy();
+  status.weight = backend.weight();
+  status.priority = backend.priority();
+  status.max_connections = backend.maxConnections();
+  status.active = backend.active();
+  status.waiting = lemonade_load_u32(&backend.stats().waiting);
+  collectTotals(backend, status);
+  status.connect_time = percentiles(backend, &BackendCounters::connect_time);
+  status.exchange_time = percentiles(backend, &BackendCounters::exchange_time);
+  return status;
+}
+
+}  // namespace
+
+std::string statusJson(const StatusInput& status) {
+  Text text;
+  Json json(text);
+  json.object([&] {
+    setText(json, "version", status.version);
+    setText(json, "abi", status.abi);
+    json.set("uptime_seconds", static_cast<double>(status.uptime_ns) / 1e9);
+    json.set("pid", status.pid);
+    setSupervisor(json, status.supervisor);
+    setText(json, "state", status.state);
+    setText(json, "config_file", log::validUtf8(status.config_file));
+    json.set("config_generation", status.config_generation);
+    setReload(json, status.last_reload);
+    json.set("max_connections", status.max_connections);
+    json.array("listeners", status.listeners, [&](const std::string& listener) { json.add(listener); });
+    json.array("workers", status.workers, [&](const auto& worker) { add(json, worker); });
+    json.array("plugins", status.plugins, [&](const auto& plugin) { add(json, plugin); });
+    json.array("backends", status.backends, [&](const auto& backend) { add(json, backend); });
+  });
+  text.text += '\n';
+  return std::move(text.text);
+}
+
+ExchangeRates::Look ExchangeRates::look(std::uint64_t now_ns) { return Look(*this, now_ns); }
+
+ExchangeRates::Look::Look(ExchangeRates& rates, std::uint64_t now_ns)
+    : rates_(rates), lock_(rates.mutex_), previous_ns_(rates.last_ns_), now_ns_(std::max(now_ns, rates.last_ns_)) {}
+
+ExchangeRates::Look::~Look() {
+  rates_.last_ns_ = now_ns_;
+  rates_.past_ = std::move(seen_);
+}
+
+double ExchangeRates::Look::rate(std::uint64_t identity, std::uint64_t exchanges) {
+  const auto found = rates_.past_.find(identity);
+  // A total that went back belongs to a backend that left and came again.
+  const bool known = found != rates_.past_.end() && found->second.next <= exchanges;
+  Past past = known ? found->second : Past{previous_ns_, 0, now_ns_, exchanges};
+  if (now_ns_ - past.next_ns >= static_cast<std::uint64_t>(rates_.window_.count()))
+    past = {past.next_ns, past.next, now_ns_, exchanges};
+  seen_.emplace(identity, past);
+  const double seconds = static_cast<double>(now_ns_ - past.base_ns) / 1e9;
+  return seconds > 0 ? static_cast<double>(exchanges - past.base) / seconds : 0;
+}
+
+std::vector<BackendStatus> collectBackends(std::span<const std::shared_ptr<Backend>> backends, ExchangeRates& rates,
+                                           std::uint64_t now_ns) {
+  std::vector<BackendStatus> all;
+  all.reserve(backends.size());
+  auto look = rates.look(now_ns);
+  for (const auto& backend : backends) {
+    all.push_back(collect(*backend));
+    all.back().exchange_rate = look.rate(backend->identity(), ownExchanges(*backend));
+  }
+  return all;
+}
+
+}  // namespace lemonade

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+#include "process/descriptor_keeper.h"
+
+#include "base/log.h"
+
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace lemonade {
+
+namespace {
+
+using namespace std::chrono_literals;
+constexpr Duration kEvery = 1s;
+constexpr std::uint64_t kFewest = 4;  // free ones beside the spare ones, where there are any
+constexpr std::uint64_t kComplainEvery = 10'000'000'000;
+
+}  // namespace
+
+DescriptorKeeper::DescriptorKeeper(ControlLoop& loop, std::uint64_t open, Sessions sessions)
+    : loop_(loop), open_(open), sessions_(std::move(sessions)) {}
+
+void DescriptorKeeper::configure(const config::Config& config) {
+  config_ = config;
+  share();
+  if (timer_ == 0) timer_ = loop_.every(kEvery, [this] { look(); });
+}
+
+void DescriptorKeeper::stop() {
+  loop_.cancel(std::exchange(timer_, 0));
+  spare_.clear();
+}
+
+void DescriptorKeeper::look(std::uint64_t count) {
+  followLimit();
+  if (!short_of_ && !canOpen(spare_.empty() ? 1 : std::max(count, kFewest))) return giveUp();
+  if (!short_of_ || !refill(count)) return;
+  short_of_ = false;
+  sessions_.holdTo(budget_.sessions);
+  log::info("app", "there are descriptors again", {{"limit", budget_.limit}, {"max_connections", budget_.sessions}});
+}
+
+void DescriptorKeeper::share() {
+  budget_ = shareOut(config_, open_, descriptorLimit());
+  if (short_of_) return;
+  sessions_.holdTo(budget_.sessions);
+  if (!refill(0)) giveUp();
+}
+
+// Somebody has changed it (prlimit).
+void DescriptorKeeper::followLimit() {
+  if (descriptorLimit() == budget_.limit) return;
+  share();
+  log::warning("app", "the descriptor limit has changed",
+               {{"limit", budget_.limit},
+                {"reserve", budget_.reserve},
+                {"max_connections", budget_.sessions},
+                {"sessions", sessions_.count()}});
+}
+
+/// True where all spare ones are there, and so many more could be had, or at least a few.
+bool DescriptorKeeper::refill(std::uint64_t count) {
+  spare_.resize(std::min<std::size_t>(spare_.size(), budget_.spare));
+  while (spare_.size() < budget_.spare)
+    if (Fd one(::eventfd(0, EFD_CLOEXEC)); one)
+      spare_.push_back(std::move(one));
+    else
+      return spare_.clear(), false;
+  if (canOpen(spare_.empty() ? 1 : std::max(count, kFewest))) return true;
+  spare_.clear();
+  return false;
+}
+
+void DescriptorKeeper::giveUp() {
+  short_of_ = true;
+  spare_.clear();
+  const std::uint32_t now = std::max<std::uint32_t>(sessions_.count(), 1);
+  sessions_.holdTo(std::min(now, budget_.sessions));
+  const std::uint64_t at = nowNs();
+  if (complained_at_ != 0 && at - complained_at_ < kComplainEvery) return;
+  complained_at_ = at;
+  log::error("app",
+             "out of descriptors, no more clients are let in than there are; raise the limit (ulimit -n, LimitNOFILE)",
+             {{"limit", budget_.limit}, {"sessions", sessions_.count()}});
+}
+
+}  // namespace lemonade

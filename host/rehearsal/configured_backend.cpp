@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+#include "rehearsal/configured_backend.h"
+
+namespace lemonade {
+
+BackendSettings settingsOf(const config::Backend& configured) {
+  const auto& [id, name, host, port, weight, max_connections, priority, enabled, source, address_source] = configured;
+  BackendSettings settings;
+  settings.id = id;
+  settings.name = name;
+  settings.host = host;
+  settings.weight = weight;
+  settings.max_connections = max_connections;
+  settings.enabled = enabled;
+  settings.priority = priority;
+  return settings;
+}
+
+}  // namespace lemonade

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+//
+// What a balancer hands over to the process that takes its place at an upgrade: what it has counted and what it has
+// found out. Plain data, and its text, JSON with a name of its format. Times are monotonic nanoseconds, which processes
+// of one machine share, unless they say unix.
+//
+// A later version may add fields: those that are missing are as they are by default, those that are unknown are passed
+// over. What changes the meaning of a field changes the name of the format.
+#pragma once
+
+#include "balance/backend.h"
+#include "balance/counters.h"
+#include "balance/resolution.h"
+#include "balance/strategy.h"
+#include "base/result.h"
+#include "health/ejector.h"
+#include "metrics/sink.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace lemonade {
+
+/// What is known of one backend.
+struct BackendState {
+  std::uint64_t identity = 0;
+
+  // By its checks
+  bool checked = false;
+  bool healthy = true;
+  bool degraded = false;
+  std::string reason{};
+  std::uint64_t since_unix_ns = 0;
+
+  // By its sessions, see lemonade_backend_stats_t and Backend
+  double connect_ewma_ns = 0;
+  double exchange_ewma_ns = 0;
+  float error_rate = 0;
+  std::uint32_t fail_streak = 0;
+  std::uint32_t doubts = 0;
+  std::uint32_t last_failure = 0;
+  std::uint32_t picks = 0;
+  std::uint64_t failed_at_ns = 0;
+  std::uint64_t sampled_at_ns = 0;
+  std::uint64_t connect_sampled_ns = 0;
+  std::uint64_t exchange_sampled_ns = 0;
+  health::Ejector::Standing standing{};
+  std::uint64_t ramp_began_ns = 0;  ///< 0: no slow start is under way
+
+  /// Of this and of all processes before it.
+  std::unique_ptr<BackendCounters> totals = std::make_unique<BackendCounters>();
+};
+
+/// What is counted of the process as a whole, in this and in all processes before it. `sessions` and `queued` of proxy,
+/// which are no totals, stay 0.
+struct ProcessTotals {
+  ProxyCounters proxy;
+  Counter checks;
+  Counter check_failures;
+  Counter checker_errors;
+  Counter ejections;
+  Counter log_dropped;
+  Counter reloads_applied;
+  Counter reloads_failed;
+  Counter generations;  ///< of the configuration
+  Counter upgrades;     ///< that were completed
+  Counter upgrades_failed;
+};
+
+/// All of them but those of the proxy, with their names.
+constexpr std::pair<const char*, Counter ProcessTotals::*> kProcessTotals[] = {
+    {"checks", &ProcessTotals::checks},
+    {"check_failures", &ProcessTotals::check_failures},
+    {"checker_errors", &ProcessTotals::checker_errors},
+    {"ejections", &ProcessTotals::ejections},
+    {"log_dropped", &ProcessTotals::log_dropped},
+    {"reloads_applied", &ProcessTotals::reloads_applied},
+    {"reloads_failed", &ProcessTotals::reloads_failed},
+    {"generations", &ProcessTotals::generations},
+    {"upgrades", &ProcessTotals::upgrades},
+    {"upgrades_failed", &ProcessTotals::upgrades_failed},
+};
+
+/// A counter of a plugin.
+struct PluginTotal {
+  std::string plugin{};
+  std::string name{};
+  std::int64_t value = 0;
+};
+
+/// What was lost at a sink.
+struct SinkTotal {
+  std::string sink{};
+  metrics::SinkLosses losses{};
+};
+
+/// What a configured name leads to.
+struct KnownName {
+  std::string name{};
+  std::vector<Target> targets{};
+};
+
+struct Handover {
+  /// Clients and requests may still come to the one that hands over.
+  bool accepting = true;
+  std::uint32_t processes = 1;  ///< that end: it and those before it which still do
+  std::uint64_t sessions = 0;   ///< which these still have
+  ProcessTotals totals{};
+  std::vector<PluginTotal> plugin_totals{};
+  std::vector<SinkTotal> sink_totals{};
+  std::vector<BackendState> backends{};
+  std::vector<KnownName> names{};
+  std::string strategy{};  ///< its id
+  std::optional<Strategy::State> strategy_state{};
+};
+
+/// handover is not changed.
+std::string encode(Handover& handover);
+
+/// Fails, saying what is wrong, where the text is no handover or one of another format.
+Result<std::unique_ptr<Handover>> decode(std::string_view text);
+
+}  // namespace lemonade

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+//
+// The totals among the counters, by name: for whoever stores, adds up or takes over all of them. A test holds the lists
+// to the structs.
+#pragma once
+
+#include "balance/counters.h"
+
+#include <cstddef>
+
+namespace lemonade {
+
+/// Visits the name of each counter of a backend, and where it is: a Counter or a Histogram.
+template <class Visit>
+void forEachTotal(const BackendCounters*, Visit&& visit) {
+  visit("sessions", &BackendCounters::sessions);
+  visit("connect_refused", &BackendCounters::connect_refused);
+  visit("connect_timeouts", &BackendCounters::connect_timeouts);
+  visit("connect_errors", &BackendCounters::connect_errors);
+  visit("resets", &BackendCounters::resets);
+  visit("early_closes", &BackendCounters::early_closes);
+  visit("idle_timeouts", &BackendCounters::idle_timeouts);
+  visit("exchanges", &BackendCounters::exchanges);
+  visit("bytes_in", &BackendCounters::bytes_in);
+  visit("bytes_out", &BackendCounters::bytes_out);
+  visit("connect_time", &BackendCounters::connect_time);
+  visit("exchange_time", &BackendCounters::exchange_time);
+  visit("duration", &BackendCounters::duration);
+}
+
+/// The same of a worker, without `sessions` and `queued`, which count what is now.
+template <class Visit>
+void forEachTotal(const ProxyCounters*, Visit&& visit) {
+  visit("accepted", &ProxyCounters::accepted);
+  visit("waited", &ProxyCounters::waited);
+  visit("queued_total", &ProxyCounters::queued_total);
+  visit("queue_timeouts", &ProxyCounters::queue_timeouts);
+  visit("retries", &ProxyCounters::retries);
+  visit("no_backend", &ProxyCounters::no_backend);
+  visit("connect_failed", &ProxyCounters::connect_failed);
+  visit("strategy_rejected", &ProxyCounters::strategy_rejected);
+  visit("abandoned", &ProxyCounters::abandoned);
+  visit("client_resets", &ProxyCounters::client_resets);
+  visit("invalid_picks", &ProxyCounters::invalid_picks);
+  visit("slow_picks", &ProxyCounters::slow_picks);
+  visit("accept_errors", &ProxyCounters::accept_errors);
+  visit("descriptor_waits", &ProxyCounters::descriptor_waits);
+  visit("port_waits", &ProxyCounters::port_waits);
+  visit("no_memory", &ProxyCounters::no_memory);
+  visit("drain_closed", &ProxyCounters::drain_closed);
+}
+
+inline void add(Counter& sum, const Counter& more) noexcept { sum.add(more.value()); }
+inline void add(Histogram& sum, const Histogram& more) noexcept {
+  for (std::size_t i = 0; i < Histogram::kBuckets; ++i) sum.setBucket(i, sum.bucket(i) + more.bucket(i));
+  sum.setSumNs(sum.sumNs() + more.sumNs());
+}
+inline void assign(Counter& to, const Counter& from) noexcept { to.set(from.value()); }
+inline void assign(Histogram& to, const Histogram& from) noexcept {
+  for (std::size_t i = 0; i < Histogram::kBuckets; ++i) to.setBucket(i, from.bucket(i));
+  to.setSumNs(from.sumNs());
+}
+
+/// Adds each total of more to that of sum, which nobody else writes.
+template <class Counters>
+void addTotals(Counters& sum, const Counters& more) noexcept {
+  forEachTotal(&sum, [&](const char*, auto total) { add(sum.*total, more.*total); });
+}
+
+/// Makes each total of to that of from; others may read it meanwhile.
+template <class Counters>
+void assignTotals(Counters& to, const Counters& from) noexcept {
+  forEachTotal(&to, [&](const char*, auto total) { assign(to.*total, from.*total); });
+}
+
+}  // namespace lemonade

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+//
+// The real families: what they count, that Prometheus' own checker is content, and that docs/metrics.md knows them all.
+#include "observe/metrics_sources.h"
+
+#include "metrics/publisher.h"
+#include "unit/metrics/support.h"
+
+#include <map>
+
+using namespace lemonade;
+using namespace lemonade::metrics::test;
+
+namespace {
+
+std::shared_ptr<Backend> makeBackend(const std::string& id, const std::string& name, const std::string& address) {
+  const auto parsed = Address::parse(address);
+  return std::make_shared<Backend>(BackendSettings{.id = id, .name = name, .host = "host", .weight = 3},
+                                   parsed.value_or(Address{}), 80, 2);
+}
+
+/// Every counter of the backend different, on both workers.
+void use(Backend& backend) {
+  for (std::uint32_t worker = 0; worker < 2; ++worker) {
+    auto& counters = backend.counters(worker);
+    counters.sessions.add(1);
+    counters.connect_refused.add(2);
+    counters.connect_timeouts.add(3);
+    counters.connect_errors.add(4);
+    counters.resets.add(5);
+    counters.idle_timeouts.add(6);
+    counters.exchanges.add(7);
+    counters.bytes_in.add(8);
+    counters.bytes_out.add(9);
+    counters.connect_time.record(200'000);
+    counters.exchange_time.record(2'000'000);
+    counters.duration.record(2'000'000'000);
+  }
+}
+
+/// Everything the host ever publishes, in one snapshot.
+std::shared_ptr<const metrics::Snapshot> fullSnapshot(const std::vector<std::shared_ptr<Backend>>& backends) {
+  ProxyCounters proxy;
+  proxy.accepted.add(11);
+  plugin::MetricCells cells;
+  lemonade_metric_cell_t* cell = nullptr;
+  REQUIRE(cells.find("com.example.ewma", LEMONADE_METRIC_COUNTER, "resets_total", "Resets.", &cell) == LEMONADE_OK);
+  lemonade_metric_add(cell, 12);
+  RecordingHost host;
+  metrics::Publisher publisher({[](auto& builder) { addProcess(builder, {.version = "0.1.0", .abi = "1.0"}); },
+                                [&](auto& builder) {
+                                  const ProxyCounters* const workers[] = {&proxy, &proxy};
+                                  addProxy(builder, workers, 100);
+                                },
+                                [&](auto& builder) { addBackends(builder, backends); },
+                                [&](auto& builder) { addPluginMetrics(builder, cells); }},
+                               nullptr);
+  publisher.configure({.interval = 1h}, {loadSink("prometheus", host)});
+  const auto snapshot = publisher.snapshot();
+  publisher.stop(10s);
+  return snapshot;
+}
+
+/// The lines of a Prometheus text, by what is left of the value.
+std::map<std::string, std::string> linesOf(const std::string& text) {
+  std::map<std::string, std::string> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);)
+    if (line[0] != '#') CHECK(lines.emplace(line.substr(0, line.rfind(' ')), line.substr(line.rfind(' ') + 1)).second);
+  return lines;
+}
+
+}  // namespace
+
+TEST_CASE("Families of backends add up the workers", "[app]") {
+  const auto backend = makeBackend("1", "web", "10.0.0.1:80");
+  use(*backend);
+  backend->apply({.id = "1", .name = "web", .host = "host", .weight = 3, .max_connections = 50, .enabled = true});
+  backend->setHealth(false, "refused");
+  RecordingHost host;
+  auto lines = linesOf(rendered(loadSink("prometheus", host), *fullSnapshot({backend})));
+  const std::string labels = "{backend=\"1\",name=\"web\",address=\"10.0.0.1:80\"";
+  const auto value = [&](const std::string& name, const std::string& more = "") {
+    return lines["lemonade_backend_" + name + labels + more + "}"];
+  };
+  CHECK(value("up") == "0");
+  CHECK(value("enabled") == "1");
+  CHECK(value("draining") == "0");
+  CHECK(value("weight") == "3");
+  CHECK(value("max_connections") == "50");
+  CHECK(value("active_sessions") == "0");
+  CHECK(value("sessions_total") == "2");
+  CHECK(value("connect_failures_total", ",reason=\"refused\"") == "4");
+  CHECK(value("connect_failures_total", ",reason=\"timeout\"") == "6");
+  CHECK(value("connect_failures_total", ",reason=\"error\"") == "8");
+  CHECK(value("resets_total") == "10");
+  CHECK(value("idle_timeouts_total") == "12");
+  CHECK(value("exchanges_total") == "14");
+  CHECK(value("bytes_total", ",direction=\"in\"") == "16");
+  CHECK(value("bytes_total", ",direction=\"out\"") == "18");
+  CHECK(value("connect_seconds_count") == "2");
+  CHECK(value("connect_seconds_bucket", ",le=\"0.0001\"") == "0");
+  CHECK(value("connect_seconds_bucket", ",le=\"0.00025\"") == "2");
+  CHECK(value("exchange_seconds_sum") == "0.004");
+  CHECK(value("session_duration_seconds_bucket", ",le=\"+Inf\"") == "2");
+  CHECK(lines["lemonade_proxy_accepted_total"] == "22");
+  CHECK(lines["lemonade_proxy_max_connections"] == "100");
+  CHECK(lines["lemonade_plugin_resets_total{plugin=\"com.example.ewma\"}"] == "12");
+  CHECK(lines["lemonade_build_info{version=\"0.1.0\",abi=\"1.0\"}"] == "1");
+}
+
+TEST_CASE("A backend that does not resolve is not up and one without samples has no histogram", "[app]") {
+  const auto backend = makeBackend("1", "web", "no address");
+  RecordingHost host;
+  const auto text = rendered(loadSink("prometheus", host), *fullSnapshot({backend}));
+  CHECK_THAT(text, Catch::Contains("lemonade_backend_up{backend=\"1\",name=\"web\",address=\"host:80\"} 0\n"));
+  CHECK_THAT(text, !Catch::Contains("_seconds_bucket"));
+}
+
+TEST_CASE("promtool has no complaint about the real families", "[app]") {
+  const std::vector<std::shared_ptr<Backend>> backends = {makeBackend("1", "web", "10.0.0.1:80"),
+                                                          makeBackend("2", "quoted \" \\ \n \x01 é", "[::1]:80"),
+                                                          makeBackend("unresolved", "", "")};
+  for (const auto& backend : backends) use(*backend);
+  RecordingHost host;
+  CHECK(promtoolComplaints(rendered(loadSink("prometheus", host), *fullSnapshot(backends))) == "");
+}
+
+TEST_CASE("Every family is documented", "[app]") {
+  std::ostringstream page;
+  page << std::ifstream(std::string(LEMONADE_SOURCE_DIR) + "/docs/metrics.md").rdbuf();
+  const auto backend = makeBackend("1", "web", "10.0.0.1:80");
+  use(*backend);
+  const auto snapshot = fullSnapshot({backend});
+  CHECK(snapshot->raw().family_count > 30);
+  const std::map<std::uint32_t, std::string> types = {
+      {LEMONADE_METRIC_COUNTER, "counter"}, {LEMONADE_METRIC_GAUGE, "gauge"}, {LEMONADE_METRIC_HISTOGRAM, "histogram"}};
+  for (std::uint32_t i = 0; i < snapshot->raw().family_count; ++i) {
+    const auto& family = *lemonade_snapshot_family(&snapshot->raw(), i);
+    if (text(family.name).starts_with("lemonade_plugin_")) continue;
+    CHECK_THAT(page.str(), Catch::Contains("\n| `" + text(family.name) + "` | " + types.at(family.type) + " |"));
+  }
+}
+
+TEST_CASE("The alerts and queries of the page name families that exist", "[app]") {
+  std::ostringstream page;
+  page << std::ifstream(std::string(LEMONADE_SOURCE_DIR) + "/docs/metrics.md").rdbuf();
+  const auto backend = makeBackend("1", "web", "10.0.0.1:80");
+  use(*backend);
+  RecordingHost host;
+  const auto metrics = rendered(loadSink("prometheus", host), *fullSnapshot({backend}));
+  const auto text = page.str();
+  const auto part = text.substr(text.find("\n## Questions"));
+  int names = 0;
+  for (auto at = part.find("lemonade_"); at != std::string::npos; at = part.find("lemonade_", at + 1), ++names) {
+    const auto end = part.find_first_not_of("abcdefghijklmnopqrstuvwxyz_", at);
+    CHECK_THAT(metrics, Catch::Contains("\n" + part.substr(at, end - at)));
+  }
+  CHECK(names > 10);
+}
+
+TEST_CASE("Thousands of backends are rendered in reasonable time", "[app]") {
+  std::vector<std::shared_ptr<Backend>> backends;
+  for (int i = 0; i < 5'000; ++i)
+    backends.push_back(makeBackend(std::to_string(i), "backend-" + std::to_string(i), "10.0.0.1:80"));
+  RecordingHost host;
+  const auto sink = loadSink("prometheus", host);
+  const auto begin = nowNs();
+  metrics::SnapshotBuilder builder;
+  addBackends(builder, backends);
+  const auto snapshot = builder.build(0, 0);
+  CHECK(rendered(sink, *snapshot).size() > 1'000'000);
+  CHECK(nowNs() - begin < 20'000'000'000u);
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+#include "observe/status.h"
+
+#include <Poco/JSON/Object.h>
+#include <Poco/JSON/Parser.h>
+
+#include <catch2/catch.hpp>
+
+using namespace lemonade;
+using namespace lemonade;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::uint64_t kSecond = 1'000'000'000;
+
+Poco::JSON::Object::Ptr parsed(const std::string& json) {
+  Poco::JSON::Parser parser;
+  return parser.parse(json).extract<Poco::JSON::Object::Ptr>();
+}
+
+std::shared_ptr<Backend> makeBackend(const std::string& id, const std::string& address = "10.0.0.1:80") {
+  return std::make_shared<Backend>(BackendSettings{.id = id, .name = "name " + id, .host = "host"},
+                                   Address::parse(address).value_or(Address{}), 80, 2);
+}
+
+std::vector<BackendStatus> collect(const std::vector<std::shared_ptr<Backend>>& backends) {
+  ExchangeRates rates(10s, 0);
+  return collectBackends(backends, rates, 10 * kSecond);
+}
+
+}  // namespace
+
+TEST_CASE("Status is JSON whatever the names hold", "[app]") {
+  const std::string nasty =
+      std::string("quote \" backslash \\ newline \n tab \t bell \a nul ") + '\0' + " é 日本 </script>";
+  StatusInput input;
+  input.backends.emplace_back();
+  input.backends[0].id = nasty;
+  input.backends[0].name = nasty;
+  input.backends[0].reason = nasty;
+  input.plugins.push_back({.kind = "strategy", .info = {.id = nasty, .version = "1", .file = nasty, .generation = 3}});
+  const auto object = parsed(statusJson(input));
+  const auto backend = object->getArray("backends")->getObject(0);
+  CHECK(backend->getValue<std::string>("id") == nasty);
+  CHECK(backend->getValue<std::string>("name") == nasty);
+  CHECK(backend->getValue<std::string>("reason") == nasty);
+  CHECK(object->getArray("plugins")->getObject(0)->getValue<std::string>("file") == nasty);
+}
+
+TEST_CASE("Status shows the process and its parts", "[app]") {
+  StatusInput input;
+  input.version = "0.1.0";
+  input.abi = "1.0";
+  input.uptime_ns = 1'500'000'000;
+  input.pid = 42;
+  input.supervisor = {.pid = 41, .failed_upgrades = 3, .last_failure = "exit code 1"};
+  input.state = "draining";
+  input.config_generation = 2;
+  input.config_file = "lb.toml";
+  input.last_reload = {.result = "failed",
+                       .reason = "SIGHUP",
+                       .unix_ns = kSecond,
+                       .duration_ns = 250'000'000,
+                       .generation = 2,
+                       .lines = {"lb.toml:1:1: no"}};
+  input.max_connections = 100;
+  input.listeners = {"127.0.0.1:8080", "[::1]:8080"};
+  input.workers = {{.sessions = 1, .accepted = 18'446'744'073'709'551'615u}, {.sessions = 2, .accepted = 3}};
+  input.plugins = {
+      {.kind = "strategy", .info = {.id = "round_robin", .version = "1.0.0", .file = "rr.so", .generation = 7}}};
+  const auto object = parsed(statusJson(input));
+  CHECK(object->getValue<std::string>("version") == "0.1.0");
+  CHECK(object->getValue<std::string>("abi") == "1.0");
+  CHECK(object->getValue<double>("uptime_seconds") == 1.5);
+  CHECK(object->getValue<int>("pid") == 42);
+  CHECK(object->getObject("supervisor")->getValue<int>("pid") == 41);
+  CHECK(object->getObject("supervisor")->getValue<int>("failed_upgrades") == 3);
+  CHECK(object->getObject("supervisor")->getValue<std::string>("last_failure") == "exit code 1");
+  CHECK(parsed(statusJson(StatusInput{}))->isNull("supervisor"));
+  CHECK(object->getValue<std::string>("state") == "draining");
+  CHECK(object->getValue<int>("config_generation") == 2);
+  CHECK(object->getValue<std::string>("config_file") == "lb.toml");
+  const auto reload = object->getObject("last_reload");
+  CHECK(reload->getValue<std::string>("result") == "failed");
+  CHECK(reload->getValue<std::string>("reason") == "SIGHUP");
+  CHECK(reload->getValue<std::string>("time").find("1970-01-01T00:00:01") == 0);
+  CHECK(reload->getValue<double>("duration_seconds") == 0.25);
+  CHECK(reload->getValue<int>("generation") == 2);
+  CHECK(reload->getArray("lines")->getElement<std::string>(0) == "lb.toml:1:1: no");
+  CHECK(parsed(statusJson(StatusInput{}))->isNull("last_reload"));
+  CHECK(object->getValue<int>("max_connections") == 100);
+  CHECK(object->getArray("listeners")->getElement<std::string>(1) == "[::1]:8080");
+  REQUIRE(object->getArray("workers")->size() == 2);
+  CHECK(object->getArray("workers")->getObject(0)->getValue<std::uint64_t>("accepted") == 18'446'744'073'709'551'615u);
+  const auto plugin = object->getArray("plugins")->getObject(0);
+  CHECK(plugin->getValue<std::string>("kind") == "strategy");
+  CHECK(plugin->getValue<std::string>("id") == "round_robin");
+  CHECK(plugin->getValue<std::string>("version") == "1.0.0");
+  CHECK(plugin->getValue<std::string>("file") == "rr.so");
+  CHECK(plugin->getValue<int>("generation") == 7);
+}
+
+TEST_CASE("Status shows what each backend did", "[app]") {
+  const auto backend = makeBackend("a");
+  for (std::uint32_t worker = 0; worker < 2; ++worker) {
+    auto& counters = backend->counters(worker);
+    counters.sessions.add(1);
+    counters.connect_refused.add(2);
+    counters.connect_timeouts.add(3);
+    counters.connect_errors.add(4);
+    counters.resets.add(5);
+    counters.idle_timeouts.add(6);
+    counters.exchanges.add(7);
+    counters.bytes_in.add(8);
+    counters.bytes_out.add(9);
+    for (int i = 0; i < 50; ++i) counters.exchange_time.record(11'000'000);  // in the bucket from 10 to 12 ms
+  }
+  StatusInput input;
+  input.backends = collect({backend});
+  const auto object = parsed(statusJson(input))->getArray("backends")->getObject(0);
+  const auto totals = object->getObject("totals");
+  CHECK(totals->getValue<int>("sessions") == 2);
+  CHECK(totals->getObject("connect_failures")->getValue<int>("refused") == 4);
+  CHECK(totals->getObject("connect_failures")->getValue<int>("timeout") == 6);
+  CHECK(totals->getObject("connect_failures")->getValue<int>("error") == 8);
+  CHECK(totals->getValue<int>("resets") == 10);
+  CHECK(totals->getValue<int>("idle_timeouts") == 12);
+  CHECK(totals->getValue<int>("exchanges") == 14);
+  CHECK(totals->getValue<int>("bytes_in") == 16);
+  CHECK(totals->getValue<int>("bytes_out") == 18);
+  CHECK(object->getValue<double>("exchange_rate") == Approx(1.4));
+  CHECK(object->getObject("exchange_ms")->getValue<int>("samples") == 100);
+  CHECK(object->getObject("exchange_ms")->getValue<double>("p50") == Approx(11));
+  CHECK(object->getObject("exchange_ms")->getValue<double>("p99") == Approx(11.98));
+  CHECK(object->getObject("connect_ms")->getValue<int>("samples") == 0);
+  CHECK(object->getObject("connect_ms")->getValue<double>("p99") == 0);
+}
+
+TEST_CASE("The state of a backend is the first of its reasons to be out", "[app]") {
+  const auto stateOf = [](const std::shared_ptr<Backend>& backend) { return collect({backend})[0].state; };
+  const auto backend = makeBackend("a");
+  CHECK(stateOf(backend) == "up");
+  backend->setHealth(false, "connection refused");
+  CHECK(stateOf(backend) == "down");
+  CHECK(collect({backend})[0].reason == "connection refused");
+  CHECK(collect({backend})[0].since_unix_ns > 0);
+  backend->setDraining(true);
+  CHECK(stateOf(backend) == "draining");
+  backend->apply({.id = "a", .name = "a", .host = "host", .enabled = false});
+  CHECK(stateOf(backend) == "disabled");
+  CHECK(stateOf(makeBackend("b", "no address")) == "unresolved");
+}
+
+TEST_CASE("Exchange rates are those since a look at least a window ago", "[app]") {
+  ExchangeRates rates(10s, 0);
+  const auto at = [&](std::uint64_t second, std::uint64_t exchanges) {
+    return rates.look(second * kSecond).rate(1, exchanges);
+  };
+  CHECK(at(5, 50) == 10);            // since the process began
+  CHECK(at(10, 150) == 15);          // the first look is not old enough yet
+  CHECK(at(15, 250) == Approx(20));  // since the look at 5
+  CHECK(at(20, 250) == Approx(200.0 / 15));
+  CHECK(at(25, 250) == 0);  // since the look at 15
+  CHECK(at(24, 250) == 0);  // a late look does not turn time back
+}
+
+TEST_CASE("Exchange rates forget backends and start anew with those that come again", "[app]") {
+  ExchangeRates rates(10s, 0);
+  rates.look(10 * kSecond).rate(1, 1'000);
+  { auto nobody = rates.look(20 * kSecond); }
+  CHECK(rates.look(30 * kSecond).rate(1, 50) == 5);
+  CHECK(rates.look(40 * kSecond).rate(1, 20) == 2);  // the total went back: a new backend of the same identity
+}
