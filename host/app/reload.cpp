@@ -2,11 +2,22 @@
 //
 // How a configuration takes effect, at the start and again: prepare everything aside, then commit. Whatever can fail
 // does so before the first change, so a reload is applied as a whole or not at all; workers never wait for it.
+#include "admin/server.h"
+#include "app/configuration_facts.h"
 #include "app/difference.h"
 #include "app/load_balancer.h"
+#include "app/managed_pool.h"
+#include "app/parent.h"
+#include "app/preparation.h"
+#include "balance/pool.h"
 #include "base/log.h"
 #include "config/change.h"
+#include "metrics/publisher.h"
+#include "process/descriptor_keeper.h"
+#include "process/watchdog.h"
 #include "process/worker_count.h"
+#include "proxy/proxy.h"
+#include "watch/watcher.h"
 
 #include <algorithm>
 
@@ -64,6 +75,14 @@ std::vector<std::string> changes(const Running& running, const Preparation& prep
   return lines;
 }
 
+/// What came of a reload, in a line.
+std::string sentence(const std::string& reason, const std::string& result, const Reloaded& reloaded,
+                     std::uint64_t generation) {
+  std::string text = "last reload (" + reason + ") " + result + ", generation " + std::to_string(generation);
+  if (!reloaded.applied && !reloaded.lines.empty()) text += ": " + reloaded.lines.front();
+  return text;
+}
+
 }  // namespace
 
 Reloaded LoadBalancer::reload(const std::string& reason, const FileContent& file) {
@@ -71,10 +90,10 @@ Reloaded LoadBalancer::reload(const std::string& reason, const FileContent& file
   Running before;
   const auto look = [&] {
     before = running();
-    descriptors_.look(kDescriptorsToTryPlugins);
+    descriptors_->look(kDescriptorsToTryPlugins);
   };
   if (!loop_.run(look)) return {false, {"the balancer is stopping"}};
-  Preparation preparation = prepare(input_, file, context_, &before);
+  Preparation preparation = prepare(*input_, file, context_, &before);
   const auto refuse = [&](std::vector<std::string> lines) {
     log::error("config", "reload refused, the running configuration stays", {{"reason", reason}});
     reloads_failed_.fetch_add(1);
@@ -107,14 +126,32 @@ Reloaded LoadBalancer::reload(const std::string& reason, const FileContent& file
   return {true, withRemarks(std::move(lines), file)};
 }
 
+Reloaded LoadBalancer::reloadOrSay(const std::string& reason, const FileContent& file) try {
+  return reload(reason, file);
+} catch (const std::exception& e) {
+  log::error("config", "reload refused, the running configuration stays", {{"reason", reason}, {"error", e.what()}});
+  reloads_failed_.fetch_add(1);
+  return {false, {e.what()}};
+}
+
+Reloaded LoadBalancer::reloadAndRemember(const std::string& reason, const FileContent& file) {
+  const std::uint64_t began_ns = nowNs(), began_unix_ns = unixNs(), before = generation();
+  service_manager_.reloading();
+  auto reloaded = reloadOrSay(reason, file);
+  const std::uint64_t after = generation();
+  const char* result = !reloaded.applied ? "failed" : after == before ? "unchanged" : "applied";
+  service_manager_.reloaded(sentence(reason, result, reloaded, after));
+  const std::lock_guard lock(facts_mutex_);
+  last_reload_ = std::make_shared<const ReloadStatus>(
+      ReloadStatus{result, reason, began_unix_ns, nowNs() - began_ns, after, reloaded.lines});
+  return reloaded;
+}
+
 Running LoadBalancer::running() const {
   Running running;
   running.config = config_;
-  running.strategy_hash = pool_.strategy()->info().hash;
-  if (checker_ != nullptr) running.checker_hash = checker_->info().hash;
-  running.export_state = [this] { return pool_.strategy()->exportState(); };
+  pool_->describe(running);
   for (const auto& [id, sink] : sinks_) running.sink_hashes[id] = sink->info().hash;
-  running.names = membership_.names();
   return running;
 }
 
@@ -129,7 +166,7 @@ Status LoadBalancer::commitOrSay(Preparation& preparation) {
     config_ = std::move(before);
     status = Error{std::string("cannot take over the whole configuration: ") + e.what() + "; reload once more"};
   }
-  if (!status) (void)proxy_.reap();
+  if (!status) (void)proxy_->reap();
   return status;
 }
 
@@ -137,21 +174,13 @@ Status LoadBalancer::commitOrSay(Preparation& preparation) {
 Status LoadBalancer::commit(Preparation& preparation) {
   const auto& config = preparation.config;
   const std::uint32_t workers = workerCount(config);
-  if (auto added = pool_.addWorkers(workers); !added) return added;
-  if (auto prepared = proxy_.prepareWorkers(workers); !prepared) return prepared;
-  auto strategy = pool_.strategy();
-  if (preparation.strategy) {
-    auto made = Strategy::make(std::move(*preparation.strategy), pool_.workers());
-    if (!made) return std::move(made).error();
-    if (strategy == nullptr) made = withHandedState(std::move(made).value(), config.strategy);
-    if (!made) return std::move(made).error();
-    if (strategy != nullptr)
-      if (auto taken = made.value()->takeOver(*strategy); !taken) return taken;
-    strategy = std::move(made).value();
-  }
+  if (auto added = pool_->pool().addWorkers(workers); !added) return added;
+  if (auto prepared = proxy_->prepareWorkers(workers); !prepared) return prepared;
+  auto strategy = pool_->makeStrategy(std::move(preparation.strategy), config.strategy);
+  if (!strategy) return std::move(strategy).error();
   auto addresses = parseAddresses(config.proxy.listen);
   if (!addresses) return std::move(addresses).error();
-  auto listeners = proxy_.open(addresses.value(), config.proxy.backlog, parent_.inherited);
+  auto listeners = proxy_->open(addresses.value(), config.proxy.backlog, parent_.inherited);
   if (!listeners) return std::move(listeners).error();
   auto admin = admin_;
   if (addressOf(config) != addressOf(config_)) {
@@ -162,27 +191,12 @@ Status LoadBalancer::commit(Preparation& preparation) {
   // ---- from here on nothing fails, unless memory is out ----
   config_ = config;
   applySettings(config);
-  pool_.setStrategy(std::move(strategy));
-  proxy_.listen(std::move(listeners).value());
-  proxy_.tuneListeners(config.proxy.backlog);
-  // Before the backends: it says what new ones count as.
-  monitor_.configure({config.health.interval, config.health.timeout, config.health.rise, config.health.fall,
-                      config.health.fast_interval, config.health.down_interval, config.health.initial,
-                      config.health.hasChecker()});
-  membership_.configure(config.backends, preparation.resolutions, config.proxy.resolve_interval);
+  // Before the backends, of which none may be one of the listeners.
+  proxy_->listen(std::move(listeners).value());
+  proxy_->tuneListeners(config.proxy.backlog);
+  pool_->configure(config, preparation.resolutions, std::move(strategy).value(), std::move(preparation.checker));
   // New workers find the newest view only, whose strategy has lanes for them.
-  proxy_.setWorkers(workers, proxy::drainTime(config.runtime.drain_timeout));
-  ejector_.configure({config.ejection.enabled, config.ejection.consecutive_failures, config.ejection.base_time,
-                      config.ejection.max_time, config.ejection.max_share, config.ejection.unanswered_timeout,
-                      config.health.rise});
-  checks_.store(config.health.hasChecker(), std::memory_order_relaxed);
-  if (!config.health.hasChecker()) {
-    monitor_.setChecker(nullptr);
-    checker_.reset();
-  } else if (preparation.checker) {
-    checker_ = std::make_shared<const plugin::CheckerInstance>(std::move(*preparation.checker));
-    monitor_.setChecker(checker_);
-  }
+  proxy_->setWorkers(workers, proxy::drainTime(config.runtime.drain_timeout));
   applySinks(preparation);
   if (admin != admin_) {
     // The request that asked for this reload may still be answered by the old one.
@@ -199,8 +213,8 @@ Status LoadBalancer::commit(Preparation& preparation) {
 void LoadBalancer::applySettings(const config::Config& config) {
   if (generation_.load() != 0) log::start(config.log_levels, config.log_format);
   watchdog_.setBound(config.runtime.accept_timeout);
-  descriptors_.configure(config);
-  auto& settings = proxy_.settings();
+  descriptors_->configure(config);
+  auto& settings = proxy_->settings();
   settings.connect_timeout_ns.store(static_cast<std::uint64_t>(config.proxy.connect_timeout.count()));
   settings.idle_timeout_ns.store(static_cast<std::uint64_t>(config.proxy.idle_timeout.count()));
   const auto seconds = [](Duration value) {
@@ -213,7 +227,6 @@ void LoadBalancer::applySettings(const config::Config& config) {
   settings.user_timeout_ms.store(static_cast<std::uint32_t>(config.proxy.tcp_user_timeout / 1ms));
   settings.retries.store(config.proxy.retries);
   settings.queue_timeout_ns.store(static_cast<std::uint64_t>(config.proxy.queue_timeout.count()));
-  pool_.setRules({config.health.panic_threshold, {config.health.slow_start, config.health.slow_start_aggression}});
 }
 
 void LoadBalancer::applySinks(Preparation& preparation) {
@@ -231,25 +244,26 @@ void LoadBalancer::applySinks(Preparation& preparation) {
   }
   sinks_ = std::move(sinks);
   const auto& runtime = preparation.config.runtime;
-  publisher_.configure({preparation.config.metrics.interval, runtime.metrics_cap, runtime.health_cap},
-                       std::move(ordered));
+  publisher_->configure({preparation.config.metrics.interval, runtime.metrics_cap, runtime.health_cap},
+                        std::move(ordered));
 }
 
 // What status shows; it answers on other threads, from a copy.
 void LoadBalancer::show() {
-  auto shown = std::make_shared<Shown>();
-  shown->config_file = config_.file;
-  shown->plugins.push_back({"strategy", pool_.strategy()->info()});
+  auto facts = std::make_shared<ConfigurationFacts>();
+  facts->config_file = config_.file;
+  facts->plugins.push_back({"strategy", pool_->strategyInfo()});
   plugin::Info no_checker;
   no_checker.id = config::Health::kNone;
-  shown->plugins.push_back({"health_checker", checker_ != nullptr ? checker_->info() : no_checker});
+  const auto* checker = pool_->checker();
+  facts->plugins.push_back({"health_checker", checker != nullptr ? checker->info() : no_checker});
   for (const auto& choice : config_.metrics.sinks)
-    shown->plugins.push_back({"metrics_sink", sinks_.at(choice.id)->info()});
-  for (const auto& listener : proxy_.listeners()) shown->listeners.push_back(listener->address().text());
+    facts->plugins.push_back({"metrics_sink", sinks_.at(choice.id)->info()});
+  for (const auto& listener : proxy_->listeners()) facts->listeners.push_back(listener->address().text());
   generation_.fetch_add(1);
-  shown->generation = generation();
-  const std::lock_guard lock(shown_mutex_);
-  shown_ = std::move(shown);
+  facts->generation = generation();
+  const std::lock_guard lock(facts_mutex_);
+  facts_ = std::move(facts);
 }
 
 }  // namespace lemonade::app

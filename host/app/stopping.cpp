@@ -2,10 +2,14 @@
 //
 // What a signal begins: a grace, in which those in front learn that they shall send nobody here, and the drain.
 #include "app/load_balancer.h"
+#include "app/parent.h"
 #include "base/log.h"
 #include "base/nanoseconds.h"
 #include "base/seconds.h"
 #include "process/signals.h"
+#include "process/watchdog.h"
+#include "proxy/proxy.h"
+#include "watch/watcher.h"
 
 #include <signal.h>
 #include <unistd.h>
@@ -31,19 +35,19 @@ void LoadBalancer::onSignal(int signal) {
     return;
   }
   if (!stopping()) return beginStop(gave_way_ ? "none, another process has taken over" : name);
-  log::warning("app", "stopping at once", {{"signal", name}, {"sessions", proxy_.sessions()}});
+  log::warning("app", "stopping at once", {{"signal", name}, {"sessions", proxy_->sessions()}});
   endDrain();
 }
 
 void LoadBalancer::beginStop(const std::string& signal) {
-  log::info("app", "stopping", {{"signal", signal}, {"sessions", proxy_.sessions()}});
+  log::info("app", "stopping", {{"signal", signal}, {"sessions", proxy_->sessions()}});
   const Duration planned = Watchdog::planned(config_.runtime.accept_timeout);
   stop_deadline_ns_ = nowNs() + ns(planned);
   service_manager_.stopping(config_.runtime.accept_timeout + kStopMargin);
   const Duration grace = std::min(this->grace(), planned);
   if (grace == Duration::zero()) return beginDrain();
   stop_timer_ = loop_.after(grace, [this] {
-    log::info("app", "the grace is over, no client is accepted any more", {{"sessions", proxy_.sessions()}});
+    log::info("app", "the grace is over, no client is accepted any more", {{"sessions", proxy_->sessions()}});
     beginDrain();
   });
   stage_.store(Stage::kGrace);
@@ -69,10 +73,10 @@ void LoadBalancer::beginDrain() {
   const Duration left(static_cast<Duration::rep>(stop_deadline_ns_ > now ? stop_deadline_ns_ - now : 0));
   const Duration patience = std::min(config_.runtime.drain_timeout, left);
   stop_timer_ = loop_.after(patience / 5 * 4, [this, patience] {
-    log::warning("app", "the drain timeout is nearly over, closing what is left", {{"sessions", proxy_.sessions()}});
+    log::warning("app", "the drain timeout is nearly over, closing what is left", {{"sessions", proxy_->sessions()}});
     stop_timer_ = loop_.after(patience / 5, [this] { endDrain(); });
   });
-  proxy_.drain(proxy::drainTime(patience), [this] {
+  proxy_->drain(proxy::drainTime(patience), [this] {
     try {
       loop_.post([this] { endAfterPredecessor(); });
     } catch (const std::bad_alloc&) {

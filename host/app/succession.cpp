@@ -4,9 +4,16 @@
 // be had or read is missing then, and nothing else: an upgrade never fails for it.
 #include "app/endpoints.h"
 #include "app/load_balancer.h"
+#include "app/managed_pool.h"
+#include "app/parent.h"
+#include "app/preparation.h"
+#include "balance/pool.h"
 #include "base/log.h"
+#include "metrics/publisher.h"
+#include "proxy/proxy.h"
 #include "supervisor/link.h"
 #include "upgrade/handing_over.h"
+#include "upgrade/heritage.h"
 #include "upgrade/totals.h"
 
 #include <utility>
@@ -39,10 +46,10 @@ void LoadBalancer::takePlace() {
   if (handover != nullptr) useKnownNames(*handover);
   loop_.run([&] {
     if (handover != nullptr) {
-      handed_state_ = std::move(handover->strategy_state);
+      pool_->inherit(std::move(handover->strategy_state));
       inheritLosses(*handover);
     }
-    heritage_.begin(std::move(handover));
+    heritage_->begin(std::move(handover));
   });
 }
 
@@ -66,41 +73,19 @@ void LoadBalancer::hearPredecessor() {
       case supervisor::Received::kEnd:
         loop_.unwatch(predecessor_.get());
         predecessor_.reset();
-        heritage_.end();
+        heritage_->end();
         if (left_) endDrain();
         return;
       case supervisor::Received::kMessage:
         if (const auto handover = handoverIn(message)) {
           inheritLosses(*handover.value());
-          heritage_.update(*handover.value(), *pool_.backends());
+          heritage_->update(*handover.value(), *pool_->pool().backends());
         }
     }
 }
 
 void LoadBalancer::inheritLosses(const Handover& handover) {
-  for (const auto& total : handover.sink_totals) publisher_.inherit(total.sink, total.losses);
-}
-
-void LoadBalancer::adoptBackends(const View::Backends& backends) {
-  if (const auto adopted = heritage_.adopt(backends, monitor_, ejector_); adopted != 0)
-    log::info("app", "took over what the process before knew of its backends", {{"backends", adopted}});
-}
-
-// An instance that has refused a state must not be used: then another one is made.
-Result<std::shared_ptr<Strategy>> LoadBalancer::withHandedState(std::shared_ptr<Strategy> made,
-                                                                const config::PluginChoice& choice) {
-  const auto state = std::exchange(handed_state_, std::nullopt);
-  if (!state) return made;
-  const auto imported = made->importState(*state);
-  if (imported) return made;
-  log::warning("app", "the strategy starts without the state of the process before",
-               {{"reason", imported.error().message}});
-  const auto file = context_.loader->read(choice, LEMONADE_KIND_STRATEGY);
-  if (!file) return file.error();
-  std::vector<plugin::OptionProblem> problems;
-  auto instance = context_.loader->strategy(file.value(), choice, problems);
-  if (!instance) return Error{problems.empty() ? "strategy " + choice.id + " cannot be made" : problems.front().text};
-  return Strategy::make(std::move(*instance), pool_.workers());
+  for (const auto& total : handover.sink_totals) publisher_->inherit(total.sink, total.losses);
 }
 
 // ---- to the process that follows -----------------------------------------------------------------------------------
@@ -129,20 +114,15 @@ void LoadBalancer::tellSuccessor() {
   if (!successor_) return;
   Handover handover;
   handover.accepting = !gave_way_;
-  handover.processes = 1 + heritage_.processes();
-  handover.sessions = proxy_.sessions() + heritage_.sessions();
+  handover.processes = 1 + heritage_->processes();
+  handover.sessions = proxy_->sessions() + heritage_->sessions();
   collect(handover.totals);
   context_.cells.forEach([&](const auto& metric) {
     if (metric.type == LEMONADE_METRIC_COUNTER)
       handover.plugin_totals.push_back({metric.plugin, metric.name, metric.value()});
   });
-  for (const auto& [sink, losses] : publisher_.losses()) handover.sink_totals.push_back({sink, losses});
-  for (const auto& backend : *pool_.backends()) handover.backends.push_back(stateOf(*backend, monitor_, ejector_));
-  if (!gave_way_ && pool_.strategy() != nullptr) {
-    for (auto& [name, targets] : membership_.names()) handover.names.push_back({name, targets});
-    handover.strategy = pool_.strategy()->info().id;
-    handover.strategy_state = pool_.strategy()->exportState();
-  }
+  for (const auto& [sink, losses] : publisher_->losses()) handover.sink_totals.push_back({sink, losses});
+  pool_->tell(handover, !gave_way_);
   (void)tellHandover(successor_.get(), handover);
 }
 
@@ -152,20 +132,25 @@ void LoadBalancer::forgetSuccessor() {
   successor_.reset();
 }
 
+std::uint64_t LoadBalancer::generation() const noexcept {
+  return heritage_->totals().generations.value() + generation_.load();
+}
+
 void LoadBalancer::collect(ProcessTotals& totals) const {
-  const auto& inherited = heritage_.totals();
+  const auto& inherited = heritage_->totals();
   assignTotals(totals.proxy, inherited.proxy);
-  for (const auto* counters : proxy_.counters()) addTotals(totals.proxy, *counters);
-  set(totals.checks, inherited.checks, monitor_.counters().checks.value());
-  set(totals.check_failures, inherited.check_failures, monitor_.counters().failures.value());
-  set(totals.checker_errors, inherited.checker_errors, monitor_.counters().broken.value());
-  set(totals.ejections, inherited.ejections, ejector_.ejections());
+  for (const auto* counters : proxy_->counters()) addTotals(totals.proxy, *counters);
+  set(totals.checks, inherited.checks, 0);
+  set(totals.check_failures, inherited.check_failures, 0);
+  set(totals.checker_errors, inherited.checker_errors, 0);
+  set(totals.ejections, inherited.ejections, 0);
+  pool_->collect(totals);
   set(totals.log_dropped, inherited.log_dropped, log::dropped());
   set(totals.reloads_applied, inherited.reloads_applied, reloads_applied_.load());
   set(totals.reloads_failed, inherited.reloads_failed, reloads_failed_.load());
   set(totals.generations, inherited.generations, generation_.load());
   set(totals.upgrades, inherited.upgrades, 0);
-  const std::lock_guard lock(shown_mutex_);
+  const std::lock_guard lock(facts_mutex_);
   set(totals.upgrades_failed, inherited.upgrades_failed, failed_upgrades_);
 }
 

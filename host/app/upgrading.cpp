@@ -2,8 +2,11 @@
 //
 // What goes on between a balancer and its supervisor: which sockets are held, and how it gives way to the process that
 // follows it.
+#include "admin/server.h"
 #include "app/load_balancer.h"
+#include "app/parent.h"
 #include "base/log.h"
+#include "proxy/proxy.h"
 
 #include <utility>
 
@@ -11,7 +14,7 @@ namespace lemonade::app {
 
 void LoadBalancer::holdSockets() {
   std::vector<std::pair<std::string, int>> sockets;
-  for (const auto& listener : proxy_.listeners()) sockets.emplace_back("proxy", listener->fd());
+  for (const auto& listener : proxy_->listeners()) sockets.emplace_back("proxy", listener->fd());
   if (admin_ != nullptr) sockets.emplace_back("admin", admin_->fd());
   service_manager_.keep(sockets);
   if (!parent_.supervisor.hold(sockets))
@@ -40,7 +43,7 @@ void LoadBalancer::hearSupervisor() {
 }
 
 void LoadBalancer::noteFailedUpgrade(const std::string& why) {
-  const std::lock_guard lock(shown_mutex_);
+  const std::lock_guard lock(facts_mutex_);
   ++failed_upgrades_;
   upgrade_failure_ = why;
 }

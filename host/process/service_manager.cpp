@@ -113,7 +113,7 @@ struct ServiceManager::State {
 
   // The thread's own.
   Clock::time_point next_look{}, next_state{}, earliest_state{};
-  std::map<std::string, std::uint64_t> standing;  // since when
+  std::map<std::string, std::uint64_t> still;  // since when
   bool complained = false;
 
   void run();
@@ -154,17 +154,17 @@ void ServiceManager::State::tellAll(std::unique_lock<std::mutex>& lock) {
 }
 
 bool ServiceManager::State::everythingMoves() {
-  if (!questions.stand) return true;
+  if (!questions.still) return true;
   const std::uint64_t now = nowNs();
-  std::map<std::string, std::uint64_t> stand;
-  for (auto& [thread, since_ns] : questions.stand(now)) stand.emplace(std::move(thread), since_ns);
-  for (const auto& [thread, since_ns] : stand)
+  std::map<std::string, std::uint64_t> now_still;
+  for (auto& [thread, since_ns] : questions.still(now)) now_still.emplace(std::move(thread), since_ns);
+  for (const auto& [thread, since_ns] : now_still)
     log::error("app", "a thread stands still, the service manager will end the process unless it moves again",
                {{"thread", thread}, {"for", secondsText(now - since_ns)}, {"watchdog", secondsText(watchdog.count())}});
-  for (const auto& [thread, since_ns] : standing)
-    if (!stand.contains(thread)) log::warning("app", "a thread moves again", {{"thread", thread}});
-  standing = std::move(stand);
-  return standing.empty();
+  for (const auto& [thread, since_ns] : still)
+    if (!now_still.contains(thread)) log::warning("app", "a thread moves again", {{"thread", thread}});
+  still = std::move(now_still);
+  return still.empty();
 }
 
 void ServiceManager::State::look() {

@@ -26,14 +26,14 @@ namespace lemonade {
 class ServiceManager {
  public:
   /// A thread that does not move, and since when, monotonic nanoseconds.
-  struct Standing {
+  struct StillThread {
     std::string thread;
     std::uint64_t since_ns;
   };
   /// What is asked of the one that serves, on the thread of this; must not block.
   struct Questions {
-    std::function<std::string()> state;                                // one line for `systemctl status`
-    std::function<std::vector<Standing>(std::uint64_t now_ns)> stand;  // which of its threads stand still
+    std::function<std::string()> state;                                   // one line for `systemctl status`
+    std::function<std::vector<StillThread>(std::uint64_t now_ns)> still;  // which of its threads do not move
   };
 
   /// Reads $NOTIFY_SOCKET and $WATCHDOG_USEC. kept is what it keeps for this start: sockets by name, with their inodes.

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: MIT
+#include "app/managed_pool.h"
+
+#include "app/membership.h"
+#include "app/own_listeners.h"
+#include "app/pool_host.h"
+#include "app/preparation.h"
+#include "balance/pool.h"
+#include "base/log.h"
+#include "base/nanoseconds.h"
+#include "base/seconds.h"
+#include "health/ejector.h"
+#include "health/monitor.h"
+#include "upgrade/heritage.h"
+
+#include <lemonade/metrics_sink.h>
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+namespace lemonade::app {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr int kRampSteps = 20;
+constexpr Duration kShortestRampStep = 100ms;
+constexpr Duration kPublishAgain = 20ms;
+
+}  // namespace
+
+ManagedPool::ManagedPool(std::uint32_t workers, PreparationContext& context, PoolHost& host, Heritage& heritage)
+    : loop_(context.loop),
+      context_(context),
+      host_(host),
+      heritage_(heritage),
+      pool_(std::make_unique<Pool>(workers)),
+      monitor_(std::make_unique<health::Monitor>(
+          loop_, [this](const auto& backend) { onChecked(backend); },
+          [this](const auto& check) { onCheck(check.backend, check.passed, check.began_ns); })),
+      ejector_(std::make_unique<health::Ejector>(loop_, *pool_, [this](const auto& backend) { onFlip(backend); })),
+      membership_(std::make_unique<Membership>(loop_, context.resolver, *pool_,
+                                               [this](const auto& backends) { onBackends(backends); })),
+      self_(std::make_shared<ManagedPool*>(this)) {}
+
+ManagedPool::~ManagedPool() = default;
+
+// ---- taking a configuration over -----------------------------------------------------------------------------------
+
+Result<std::shared_ptr<Strategy>> ManagedPool::makeStrategy(std::optional<Strategy::Instance> prepared,
+                                                            const config::PluginChoice& choice) {
+  const auto& running = pool_->strategy();
+  if (!prepared) return running;
+  auto made = Strategy::make(std::move(*prepared), pool_->workers());
+  if (!made) return made;
+  if (running == nullptr) return withHandedState(std::move(made).value(), choice);
+  if (auto taken = made.value()->takeOver(*running); !taken) return std::move(taken).error();
+  return made;
+}
+
+// A strategy that has refused a state must not be used: another one is made then.
+Result<std::shared_ptr<Strategy>> ManagedPool::withHandedState(std::shared_ptr<Strategy> made,
+                                                               const config::PluginChoice& choice) {
+  const auto state = std::exchange(handed_state_, std::nullopt);
+  if (!state) return made;
+  const auto imported = made->importState(*state);
+  if (imported) return made;
+  log::warning("app", "the strategy starts without the state of the process before",
+               {{"reason", imported.error().message}});
+  const auto file = context_.loader->read(choice, LEMONADE_KIND_STRATEGY);
+  if (!file) return file.error();
+  std::vector<plugin::OptionProblem> problems;
+  auto instance = context_.loader->strategy(file.value(), choice, problems);
+  if (!instance) return Error{problems.empty() ? "strategy " + choice.id + " cannot be made" : problems.front().text};
+  return Strategy::make(std::move(*instance), pool_->workers());
+}
+
+void ManagedPool::configure(const config::Config& config, const Resolutions& resolutions,
+                            std::shared_ptr<Strategy> strategy, std::optional<Checker> checker) {
+  health_ = config.health;
+  pool_->setRules({health_.panic_threshold, {health_.slow_start, health_.slow_start_aggression}});
+  pool_->setStrategy(std::move(strategy));
+  // Before the backends: the monitor gives new backends their first health.
+  monitor_->configure({health_.interval, health_.timeout, health_.rise, health_.fall, health_.fast_interval,
+                       health_.down_interval, health_.initial, health_.hasChecker()});
+  membership_->configure(config.backends, resolutions, config.proxy.resolve_interval);
+  const auto& ejection = config.ejection;
+  ejector_->configure({ejection.enabled, ejection.consecutive_failures, ejection.base_time, ejection.max_time,
+                       ejection.max_share, ejection.unanswered_timeout, health_.rise});
+  checks_.store(health_.hasChecker(), std::memory_order_relaxed);
+  if (!health_.hasChecker()) {
+    monitor_->setChecker(nullptr);
+    checker_.reset();
+  } else if (checker) {
+    checker_ = std::make_shared<const Checker>(std::move(*checker));
+    monitor_->setChecker(checker_);
+  }
+}
+
+void ManagedPool::describe(Running& running) const {
+  running.strategy_hash = strategyInfo().hash;
+  if (checker_ != nullptr) running.checker_hash = checker_->info().hash;
+  running.export_state = [this] { return pool_->strategy()->exportState(); };
+  running.names = membership_->names();
+}
+
+// ---- serving -------------------------------------------------------------------------------------------------------
+
+bool ManagedPool::awaitsFirstChecks() const {
+  return health_.initial == config::Initial::kCheck && !monitor_->allChecked();
+}
+
+void ManagedPool::setStarting() { pool_->setStarting(true); }
+
+void ManagedPool::serve() {
+  if (publishing_) publish();
+  pool_->setStarting(false);
+}
+
+// ---- what happens to backends --------------------------------------------------------------------------------------
+
+/// No client is sent back to this process, whatever a name resolves to.
+void ManagedPool::markLoops(const Backends& backends) const {
+  const OwnListeners own(host_.listeningAddresses());
+  for (const auto& backend : backends) {
+    const bool loops = own.reachedBy(backend->address());
+    if (loops && !backend->loops())
+      log::warning("app", "a backend is one of our own listeners, no client is sent there",
+                   {{"backend", backend->id()}, {"address", backend->addressText()}});
+    backend->setLoops(loops);
+  }
+}
+
+void ManagedPool::onBackends(const Backends& backends) {
+  markLoops(backends);
+  const auto left = pool_->setBackends(backends);
+  monitor_->setBackends(backends);
+  ejector_->setBackends(backends);
+  if (const auto adopted = heritage_.adopt(backends, *monitor_, *ejector_); adopted != 0)
+    log::info("app", "took over what the process before knew of its backends", {{"backends", adopted}});
+  publish();
+  // After the view without them: no worker picks them any more.
+  if (!left.empty()) host_.drainBackends(left);
+  for (const auto& backend : left)
+    if (backend->active() != 0)
+      log::info("app", "a backend drains",
+                {{"backend", backend->id()}, {"address", backend->addressText()}, {"sessions", backend->active()}});
+}
+
+void ManagedPool::onChecked(const std::shared_ptr<Backend>& backend) {
+  if (backend->healthy() && ejector_->forgive(*backend)) return;
+  onFlip(backend);
+}
+
+void ManagedPool::onCheck(const std::shared_ptr<Backend>& backend, bool passed, std::uint64_t began_ns) {
+  ejector_->heardCheck(*backend, passed, began_ns);
+  host_.checkEnded(*this);
+}
+
+void ManagedPool::onFlip(const std::shared_ptr<Backend>& backend) {
+  publishSoon();
+  const bool ejected = backend->healthy() && backend->ejected();
+  host_.healthChanged({unixNs(), backend->identity(), backend->id(), backend->name(), backend->addressText(),
+                       ejected              ? LEMONADE_HEALTH_EJECTED
+                       : backend->healthy() ? LEMONADE_HEALTH_UP
+                                            : LEMONADE_HEALTH_DOWN,
+                       ejected ? backend->ejectionReason() : backend->healthReason()});
+  if (backend->fit() || !health_.close_sessions_when_down) return;
+  // After the view without the backend, which publishSoon() has posted: no session comes to it later.
+  loop_.post([self = self_, backend] {
+    if (*self != nullptr) (*self)->host_.endSessionsAt(backend);
+  });
+}
+
+// ---- views ---------------------------------------------------------------------------------------------------------
+
+// Many backends may flip in one turn of the loop; one view serves them all.
+void ManagedPool::publishSoon() {
+  if (publishing_) return;
+  loop_.post([self = self_] {
+    if (*self == nullptr) return;
+    (*self)->publishing_ = false;
+    (*self)->publish();
+  });
+  publishing_ = true;
+}
+
+// A change must reach the workers, also where there is no memory for a view at this moment.
+void ManagedPool::publish() try { publishNow(); } catch (const std::bad_alloc&) {
+  loop_.cancel(std::exchange(republish_, 0));
+  republish_ = loop_.after(kPublishAgain, [this] { publish(); });
+}
+
+void ManagedPool::publishNow() {
+  if (pool_->strategy() == nullptr) return;  // cleared meanwhile
+  loop_.cancel(std::exchange(republish_, 0));
+  if (cleared_) return;
+  const std::uint64_t began_ns = nowNs();
+  if (pool_->publish(began_ns)) {
+    // A large pool takes a while to prepare for: most of the time is left for other things.
+    const Duration took(static_cast<Duration::rep>(nowNs() - began_ns));
+    const auto step = std::max<Duration>({health_.slow_start / kRampSteps, kShortestRampStep, 10 * took});
+    republish_ = loop_.after(step, [this] { publish(); });
+  }
+  logPanic();
+  logWhetherStranded();
+  host_.viewPublished();
+}
+
+void ManagedPool::logPanic() {
+  if (std::exchange(panicking_, pool_->panic()) == pool_->panic()) return;
+  panicking_ ? log::warning("balance", "too few backends are fit: all are used, see health.panic_threshold")
+             : log::info("balance", "enough backends are fit again: only these are used");
+}
+
+void ManagedPool::logWhetherStranded() {
+  const bool stranded = pool_->eligibleCount() == 0;
+  if (stranded == (stranded_ns_ != 0)) return;
+  const std::uint64_t since = std::exchange(stranded_ns_, stranded ? nowNs() : 0);
+  if (stranded)
+    log::error("balance", "no backend is left, clients are turned away", {{"backends", pool_->backends()->size()}});
+  else
+    log::info("balance", "a backend is back, clients are served again", {{"after", secondsText(nowNs() - since)}});
+}
+
+// ---- stopping ------------------------------------------------------------------------------------------------------
+
+void ManagedPool::stopResolving() { membership_->stop(); }
+
+void ManagedPool::stopChecking() {
+  monitor_->stop();
+  ejector_->stop();
+  checker_.reset();
+}
+
+void ManagedPool::clear() {
+  *self_ = nullptr;
+  loop_.cancel(std::exchange(republish_, 0));
+  pool_->clear();
+  cleared_ = true;
+}
+
+std::size_t ManagedPool::reclaim() { return pool_->reclaim(); }
+
+// ---- reading -------------------------------------------------------------------------------------------------------
+
+void ManagedPool::tell(Handover& handover, bool with_strategy) const {
+  for (const auto& backend : *pool_->backends()) handover.backends.push_back(stateOf(*backend, *monitor_, *ejector_));
+  if (!with_strategy || pool_->strategy() == nullptr) return;
+  for (auto& [name, targets] : membership_->names()) handover.names.push_back({name, targets});
+  handover.strategy = strategyInfo().id;
+  handover.strategy_state = pool_->strategy()->exportState();
+}
+
+const plugin::Info& ManagedPool::strategyInfo() const { return pool_->strategy()->info(); }
+
+ManagedPool::Backends ManagedPool::backends() const {
+  Backends backends = *pool_->backends();
+  for (auto& backend : pool_->leaving())
+    // One that has come back in between is there already.
+    if (std::find(backends.begin(), backends.end(), backend) == backends.end()) backends.push_back(std::move(backend));
+  return backends;
+}
+
+void ManagedPool::collect(ProcessTotals& totals) const {
+  totals.checks.add(monitor_->counters().checks.value());
+  totals.check_failures.add(monitor_->counters().failures.value());
+  totals.checker_errors.add(monitor_->counters().broken.value());
+  totals.ejections.add(ejector_->ejections());
+}
+
+}  // namespace lemonade::app

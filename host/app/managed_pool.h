@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+//
+// One pool with everything that keeps it up to date: the names of its backends are resolved (Membership), the backends
+// are checked (Monitor) and ejected (Ejector), and each change becomes a new view for the workers.
+//
+// Belongs to the balancer. Control thread only, but for what is marked "any thread".
+#pragma once
+
+#include "balance/resolution.h"
+#include "balance/strategy.h"
+#include "base/control_loop.h"
+#include "base/result.h"
+#include "config/config.h"
+
+#include <lemonade/health_checker.h>
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace lemonade {
+class Backend;
+class Heritage;
+class Pool;
+struct Handover;
+struct ProcessTotals;
+}  // namespace lemonade
+
+namespace lemonade::health {
+class Ejector;
+class Monitor;
+}  // namespace lemonade::health
+
+namespace lemonade::app {
+
+class Membership;
+class PoolHost;
+struct PreparationContext;
+struct Running;
+
+class ManagedPool {
+ public:
+  using Backends = std::vector<std::shared_ptr<Backend>>;
+  using Checker = plugin::Instance<lemonade_health_checker_t>;
+
+  /// An empty pool that has room for so many workers. context, host and heritage must outlive this. Throws
+  /// std::system_error without descriptors.
+  ManagedPool(std::uint32_t workers, PreparationContext& context, PoolHost& host, Heritage& heritage);
+  /// After clear().
+  ~ManagedPool();
+  ManagedPool(const ManagedPool&) = delete;
+  ManagedPool& operator=(const ManagedPool&) = delete;
+
+  /// What workers pick from. Any thread.
+  Pool& pool() noexcept { return *pool_; }
+  const Pool& pool() const noexcept { return *pool_; }
+
+  // ---- taking a configuration over ----
+
+  /// The state that the strategy of the process before has handed over, for the first strategy that is made here.
+  void inherit(std::optional<Strategy::State> state) { handed_state_ = std::move(state); }
+  /// Makes lanes for a prepared strategy, and has it import the state of the one that runs. The pool stays as it is
+  /// until configure(). Without a prepared strategy this returns the one that runs.
+  Result<std::shared_ptr<Strategy>> makeStrategy(std::optional<Strategy::Instance> prepared,
+                                                 const config::PluginChoice& choice);
+  /// Takes over a configuration, what its new names came to, its strategy and, where there is a new one, its checker;
+  /// publishes a view before it returns. The listeners of the configuration are in use already.
+  void configure(const config::Config& config, const std::map<std::string, Resolution>& resolutions,
+                 std::shared_ptr<Strategy> strategy, std::optional<Checker> checker);
+  /// Writes what runs here into running.
+  void describe(Running& running) const;
+
+  // ---- serving ----
+
+  /// True where clients have to wait until each backend has had its first check.
+  bool awaitsFirstChecks() const;
+  /// Backends that are found fit from now on, until serve(), start with their full weight.
+  void setStarting();
+  /// Clients are about to be served: publishes what is not published yet.
+  void serve();
+
+  // ---- stopping ----
+
+  /// Asks for no more names.
+  void stopResolving();
+  /// Ends all checks and ejections, and lets go of the checker.
+  void stopChecking();
+  /// Lets go of the strategy and of all views. After the last worker has ended.
+  void clear();
+  /// Frees what no worker reads any more; returns how much is left.
+  std::size_t reclaim();
+
+  // ---- for the process that follows ----
+
+  /// Adds the state of the backends; where with_strategy, also names and the state of the strategy.
+  void tell(Handover& handover, bool with_strategy) const;
+
+  // ---- reading ----
+
+  /// The plugins in use; the checker is nothing where backends are not checked.
+  const plugin::Info& strategyInfo() const;
+  const Checker* checker() const noexcept { return checker_.get(); }
+  /// The configured backends, then those that left and still have sessions. Any thread.
+  Backends backends() const;
+  /// True where backends are checked. Any thread.
+  bool checks() const noexcept { return checks_.load(std::memory_order_relaxed); }
+  /// Adds what this pool has counted since it was made. Any thread.
+  void collect(ProcessTotals& totals) const;
+
+ private:
+  void markLoops(const Backends& backends) const;
+  void onBackends(const Backends& backends);
+  void onChecked(const std::shared_ptr<Backend>& backend);
+  void onCheck(const std::shared_ptr<Backend>& backend, bool passed, std::uint64_t began_ns);
+  void onFlip(const std::shared_ptr<Backend>& backend);
+  void publishSoon();
+  void publish();
+  void publishNow();
+  void logPanic();
+  void logWhetherStranded();
+  Result<std::shared_ptr<Strategy>> withHandedState(std::shared_ptr<Strategy> made, const config::PluginChoice& choice);
+
+  ControlLoop& loop_;
+  PreparationContext& context_;
+  PoolHost& host_;
+  Heritage& heritage_;
+
+  const std::unique_ptr<Pool> pool_;
+  const std::unique_ptr<health::Monitor> monitor_;
+  const std::unique_ptr<health::Ejector> ejector_;
+  const std::unique_ptr<Membership> membership_;
+  std::shared_ptr<const Checker> checker_;
+  std::optional<Strategy::State> handed_state_{};
+  const std::shared_ptr<ManagedPool*> self_;  // emptied when this ends: tasks may be posted
+
+  config::Health health_;
+  bool publishing_ = false;             // a publish is posted
+  bool cleared_ = false;                // the pool has no strategy any more
+  bool panicking_ = false;              // the view published last uses all backends
+  std::uint64_t stranded_ns_ = 0;       // since when no backend is eligible; 0: one is
+  ControlLoop::TimerId republish_ = 0;  // the next step of a slow start, or another try for want of memory
+  std::atomic<bool> checks_{true};
+};
+
+}  // namespace lemonade::app

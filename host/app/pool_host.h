@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+//
+// What a managed pool asks of the balancer that it is part of. Control thread only.
+#pragma once
+
+#include "balance/address.h"
+#include "balance/backend.h"
+#include "metrics/sink.h"
+
+#include <memory>
+#include <vector>
+
+namespace lemonade::app {
+
+class ManagedPool;
+
+class PoolHost {
+ public:
+  virtual ~PoolHost() = default;
+
+  /// Every address that this process accepts clients at, of all listeners.
+  virtual std::vector<Address> listeningAddresses() const = 0;
+  /// Ends the sessions at backends that left their pool, within the drain timeout. No view holds these backends.
+  virtual void drainBackends(const std::vector<std::shared_ptr<Backend>>& left) = 0;
+  /// Ends the sessions at a backend that is down, at once. No view offers this backend.
+  virtual void endSessionsAt(const std::shared_ptr<Backend>& backend) = 0;
+  /// The health of a backend changed, or its ejection.
+  virtual void healthChanged(const metrics::HealthEvent& event) = 0;
+  /// A pool has published a view.
+  virtual void viewPublished() = 0;
+  /// A check of a backend of this pool ended.
+  virtual void checkEnded(const ManagedPool& pool) = 0;
+};
+
+}  // namespace lemonade::app
