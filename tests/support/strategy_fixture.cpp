@@ -108,13 +108,13 @@ void StrategyFixture::publish(std::vector<BackendSpec> backends) {
     row.stats = &stats_[i].stats;
     if (eligible) eligible_.push_back(i);
   }
-  view_ = {sizeof(view_),
-           sizeof(lemonade_backend_t),
-           static_cast<std::uint32_t>(backends_.size()),
-           static_cast<std::uint32_t>(eligible_.size()),
-           backends_.data(),
-           eligible_.data(),
-           view_.serial + 1};
+  view_.struct_size = sizeof(view_);
+  view_.backend_stride = sizeof(lemonade_backend_t);
+  view_.backend_count = static_cast<std::uint32_t>(backends_.size());
+  view_.eligible_count = static_cast<std::uint32_t>(eligible_.size());
+  view_.backends = backends_.data();
+  view_.eligible = eligible_.data();
+  ++view_.serial;
   prepareAgain();
 }
 

@@ -17,12 +17,6 @@ extern "C" {
 /* The id that get_interface knows the table below by. */
 #define LEMONADE_METRICS_SINK_INTERFACE "lemonade.metrics_sink/1"
 
-/* One label of a series, owned as its snapshot. Never grows. */
-typedef struct lemonade_label {
-  lemonade_str_t name;  /* [a-z][a-z0-9_]* */
-  lemonade_str_t value; /* any UTF-8 */
-} lemonade_label_t;
-
 /* One bucket of a histogram, owned as its snapshot: how many samples were at most `upper`. Never grows. */
 typedef struct lemonade_bucket {
   double upper;        /* inclusive, ascending; the last is +infinity */

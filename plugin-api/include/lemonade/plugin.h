@@ -38,7 +38,7 @@ extern "C" {
 
 /* The version of this ABI. A plugin built with 1.x loads in every host 1.y where y >= its need_minor. */
 #define LEMONADE_ABI_MAJOR 1 /* another one is another ABI: neither loads the other's plugins */
-#define LEMONADE_ABI_MINOR 0 /* counts what was appended */
+#define LEMONADE_ABI_MINOR 1 /* counts what was appended */
 
 /* FNV-1a over every size and offset of the 1.0 structs on LP64, for ever: what later minors append is not in it. It
  * differs only where a compiler lays structs out differently. */
@@ -65,6 +65,12 @@ typedef struct lemonade_str {
 #define LEMONADE_STR(literal) \
   { (literal), sizeof(literal) - 1 }
 
+/* A name with a value: of a series of metrics, of a backend. Owned as what it labels. Never grows. */
+typedef struct lemonade_label {
+  lemonade_str_t name;  /* of a series [a-z][a-z0-9_]*; of a backend as configured */
+  lemonade_str_t value; /* any UTF-8 */
+} lemonade_label_t;
+
 /* What a function that can fail returns. Unknown values count as LEMONADE_ERROR_FAILED. */
 typedef int32_t lemonade_status_t;
 #define LEMONADE_OK 0                /* it did what was asked */
@@ -83,6 +89,15 @@ typedef struct lemonade_error {
   char key[64];      /* the option concerned, or "" */
   char message[440]; /* one sentence: what is wrong, and the mend */
 } lemonade_error_t;
+
+/* 1 where two texts are the same, byte by byte. [any] */
+static inline int32_t lemonade_str_equal(lemonade_str_t a, lemonade_str_t b) {
+  uint64_t i;
+  if (a.size != b.size) return 0;
+  for (i = 0; i < a.size; ++i)
+    if (a.data[i] != b.data[i]) return 0;
+  return 1;
+}
 
 /* ---- kinds and flags ------------------------------------------------------------------------------------------- */
 
@@ -134,10 +149,10 @@ typedef struct lemonade_option_value {
 } lemonade_option_value_t;
 
 /* The values of all options. Owned by the host; it and all that it points to are valid during the call that received
- * it. */
+ * it, and those of a backend as long as its view. */
 typedef struct lemonade_options {
   uint32_t struct_size;
-  uint32_t count; /* equals the descriptor's option_count */
+  uint32_t count; /* equals the descriptor's option_count; of a backend the strategy's backend_option_count */
   const lemonade_option_value_t* values; /* in the order of the schema rows; NULL where count is 0 */
 } lemonade_options_t;
 

@@ -61,6 +61,13 @@ typedef struct lemonade_backend {
   uint32_t priority;         /* its tier: 0 comes first, higher ones stand by */
   uint32_t reserved;
   const lemonade_backend_stats_t* stats; /* lives as long as the view */
+
+  /* Since 1.1: ask LEMONADE_VIEW_HAS first. */
+  lemonade_str_t zone;               /* as configured, such as "eu-1a"; empty where none is */
+  const lemonade_label_t* labels;    /* as configured, in ascending order of their names; NULL where label_count is 0 */
+  const lemonade_options_t* options; /* of the strategy's backend_options; NULL where it declares none */
+  uint32_t label_count;              /* labels behind `labels` */
+  uint32_t reserved1;                /* 0 */
 } lemonade_backend_t;
 
 /* An immutable set of backends, owned by the host. A new one is published for every change of membership, weight or health, and there is
@@ -76,9 +83,13 @@ typedef struct lemonade_view {
   const lemonade_backend_t* backends; /* in the order of the configuration */
   const uint32_t* eligible;           /* indices into backends, ascending */
   uint64_t serial;                    /* counts what was published, from 1; tiers published together share it */
+
+  /* Since 1.1: ask LEMONADE_HAS first. */
+  lemonade_str_t pool; /* the name of the pool whose backends these are */
+  lemonade_str_t zone; /* the balancer's own, as configured; empty where none is */
 } lemonade_view_t;
 
-/* What kind of address a client has. */
+/* What kind of address a client has, or the listener that it came to. */
 #define LEMONADE_FAMILY_IPV4 UINT32_C(4)
 #define LEMONADE_FAMILY_IPV6 UINT32_C(6)
 #define LEMONADE_FAMILY_UNIX UINT32_C(1)
@@ -97,6 +108,12 @@ typedef struct lemonade_connection {
   uint32_t tried_count;    /* indices behind `tried` */
   uint32_t worker;         /* index of the calling worker */
   lemonade_str_t server_name; /* SNI where known, else empty; always empty in a 1.0 host */
+
+  /* Since 1.1: ask LEMONADE_HAS first. */
+  lemonade_str_t listener;   /* the name of the listener that took the connection */
+  uint8_t local_address[16]; /* where the client came to, as client_address; zero without LEMONADE_NEED_LOCAL_ADDRESS */
+  uint32_t local_family;     /* LEMONADE_FAMILY_*; 0 without LEMONADE_NEED_LOCAL_ADDRESS */
+  uint32_t reserved;
 } lemonade_connection_t;
 
 /* ---- what a strategy answers and hears ------------------------------------------------------------------------- */
@@ -131,6 +148,9 @@ typedef struct lemonade_strategy_event {
   int32_t error;    /* errno, or 0 */
   uint32_t foreign; /* 1: picked by an earlier generation, or by the host in this one's place: cookie is not yours */
 } lemonade_strategy_event_t;
+
+/* What a strategy needs beyond what every pick is told; what nobody asks for costs nothing. */
+#define LEMONADE_NEED_LOCAL_ADDRESS UINT32_C(1) /* local_address and local_family of the connection */
 
 /* ---- the interface --------------------------------------------------------------------------------------------- */
 
@@ -204,6 +224,15 @@ typedef struct lemonade_strategy {
    * format and data are valid during the call, and may hold anything: check them. Forbidden: blocking. [control] */
   lemonade_status_t (*import_state)(void* self, lemonade_str_t format, lemonade_str_t data, lemonade_error_t* error)
       LEMONADE_NOEXCEPT;
+
+  /* Since 1.1: a host of 1.0 reads none of these. The schema is of what an operator may say for this strategy in the
+   * `options` of a backend. The host treats it as that of the plugin: it refuses what is not in order, fills defaults,
+   * and hands each backend of a view its values. Constant, as all of the table. */
+  const lemonade_option_t* backend_options; /* NULL where backend_option_count is 0 */
+  uint32_t backend_option_count;            /* rows behind backend_options */
+  uint32_t backend_option_stride;           /* sizeof(lemonade_option_t) at build */
+  uint32_t needs;                           /* mask of LEMONADE_NEED_* */
+  uint32_t reserved;
 } lemonade_strategy_t;
 
 /* ---- helpers --------------------------------------------------------------------------------------------------- */
@@ -228,10 +257,32 @@ static inline float lemonade_load_f32(const float* field) {
   return value;
 }
 
+/* True where the host is new enough for a field of its backends that is newer than 1.0. */
+#define LEMONADE_VIEW_HAS(view, field) ((view)->backend_stride >= LEMONADE_SIZE_TO(lemonade_backend_t, field))
+
 /* The backend at an index of the view, which must be below backend_count. Valid as long as the view. [any] */
 static inline const lemonade_backend_t* lemonade_view_backend(const lemonade_view_t* view, uint32_t index) {
   return (const lemonade_backend_t*)(const void*)((const char*)view->backends +
                                                   (uint64_t)index * view->backend_stride);
+}
+
+/* The value of a label of the backend at an index below backend_count. Empty where it has no label of that name, or the
+ * host is older than 1.1. Valid as long as the view. Meant for prepare: it compares texts. [any] */
+static inline lemonade_str_t lemonade_backend_label(const lemonade_view_t* view, uint32_t index, lemonade_str_t name) {
+  const lemonade_backend_t* backend = lemonade_view_backend(view, index);
+  const lemonade_str_t none = {NULL, 0};
+  uint32_t i;
+  if (!LEMONADE_VIEW_HAS(view, label_count)) return none;
+  for (i = 0; i < backend->label_count; ++i)
+    if (lemonade_str_equal(backend->labels[i].name, name)) return backend->labels[i].value;
+  return none;
+}
+
+/* 1 where the backend at an index below backend_count is in the balancer's own zone; 0 also where either zone is not
+ * known. Meant for prepare: it compares texts. [any] */
+static inline int32_t lemonade_backend_is_near(const lemonade_view_t* view, uint32_t index) {
+  return LEMONADE_HAS(view, lemonade_view_t, zone) && LEMONADE_VIEW_HAS(view, zone) && view->zone.size != 0 &&
+         lemonade_str_equal(view->zone, lemonade_view_backend(view, index)->zone);
 }
 
 /* The mean age, in nanoseconds, of the exchanges that still wait for their answer; 0 where none waits. A hung backend

@@ -183,23 +183,19 @@ static lemonade_status_t importState(void* self, lemonade_str_t format, lemonade
   return LEMONADE_OK;
 }
 
-static const lemonade_strategy_t kTable = {sizeof(lemonade_strategy_t),
-                                           LEMONADE_EVENT_CLOSED | LEMONADE_EVENT_CONNECTED,
-                                           create,
-                                           destroy,
-                                           NULL,
-                                           NULL,
-                                           prepare,
-                                           release,
-#ifdef BEAST_NO_PICK
-                                           NULL,
-#else
-                                           pick,
+static const lemonade_strategy_t kTable = {.struct_size = sizeof(lemonade_strategy_t),
+                                           .events = LEMONADE_EVENT_CLOSED | LEMONADE_EVENT_CONNECTED,
+                                           .create = create,
+                                           .destroy = destroy,
+                                           .prepare = prepare,
+                                           .release = release,
+#ifndef BEAST_NO_PICK
+                                           .pick = pick,
 #endif
-                                           event,
-                                           stateFormat,
-                                           exportState,
-                                           importState};
+                                           .event = event,
+                                           .state_format = stateFormat,
+                                           .export_state = exportState,
+                                           .import_state = importState};
 
 static const void* beastInterface(lemonade_str_t id) {
   const void* table = &kTable;

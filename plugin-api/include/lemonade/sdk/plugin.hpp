@@ -98,7 +98,8 @@ consteval lemonade_option_t secret(lemonade_option_t row) {
   return row;
 }
 
-/// The values of the options, by the key of their schema row. Valid during the constructor that received it. [control]
+/// The values of the options, by the key of their schema row. Valid during the constructor that received it, and those
+/// of a backend as long as their view. [control]
 class Options {
  public:
   Options(std::span<const lemonade_option_t> rows, const lemonade_options_t& values) : rows_(rows), values_(values) {}

@@ -19,6 +19,8 @@
 //   static constexpr std::uint32_t kEvents;  void onEvent(const lemonade_strategy_event_t&, Lane*) noexcept;
 //   static constexpr std::string_view kStateFormat;  void exportState(Writer);
 //                        void importState(std::string_view format, std::string_view data);
+//   static constexpr lemonade_option_t kBackendOptions[];            and then View::options<S>(index) has the values
+//   static constexpr std::uint32_t kNeeds;                           mask of LEMONADE_NEED_*
 // pick and onEvent run on all workers at once; the rest runs on the control thread.
 #pragma once
 
@@ -26,6 +28,7 @@
 #include <lemonade/strategy.h>
 
 #include <memory>
+#include <optional>
 
 namespace lemonade::sdk {
 
@@ -50,6 +53,39 @@ class View {
   }
   const lemonade_view_t& raw() const noexcept { return *view_; }
 
+  // What a host of 1.0 does not tell is empty. Texts and spans are valid as long as the view.
+
+  /// The name of the pool.
+  std::string_view pool() const noexcept {
+    return LEMONADE_HAS(view_, lemonade_view_t, pool) ? sdk::view(view_->pool) : std::string_view{};
+  }
+  /// The balancer's own zone, and that of a backend; empty where none is configured.
+  std::string_view zone() const noexcept {
+    return LEMONADE_HAS(view_, lemonade_view_t, zone) ? sdk::view(view_->zone) : std::string_view{};
+  }
+  std::string_view zone(std::uint32_t index) const noexcept {
+    return LEMONADE_VIEW_HAS(view_, zone) ? sdk::view((*this)[index].zone) : std::string_view{};
+  }
+  /// True where a backend is in the balancer's own zone, and both are known. Compares texts: for prepare.
+  bool isNear(std::uint32_t index) const noexcept { return lemonade_backend_is_near(view_, index) != 0; }
+
+  /// The labels of a backend in the order of their names, and the value of one of them. Compares texts: for prepare.
+  std::span<const lemonade_label_t> labels(std::uint32_t index) const noexcept {
+    if (!LEMONADE_VIEW_HAS(view_, label_count)) return {};
+    return {(*this)[index].labels, (*this)[index].label_count};
+  }
+  std::string_view label(std::uint32_t index, std::string_view name) const noexcept {
+    return sdk::view(lemonade_backend_label(view_, index, str(name)));
+  }
+
+  /// What the operator said of a backend for the strategy S, by the rows of S::kBackendOptions; nothing in a host of
+  /// 1.0. For prepare.
+  template <class S>
+  std::optional<Options> options(std::uint32_t index) const {
+    if (!LEMONADE_VIEW_HAS(view_, options) || (*this)[index].options == nullptr) return std::nullopt;
+    return Options(S::kBackendOptions, *(*this)[index].options);
+  }
+
  private:
   const lemonade_view_t* view_;
 };
@@ -65,6 +101,19 @@ struct Pick {
 
   /// True where the connection may be given this backend: not tried before, and below its own limit.
   bool allowed(std::uint32_t index) const noexcept { return lemonade_may_pick(&connection, &view.raw(), index) != 0; }
+
+  /// The name of the listener that took the connection; empty in a host of 1.0.
+  std::string_view listener() const noexcept {
+    return LEMONADE_HAS(&connection, lemonade_connection_t, listener) ? sdk::view(connection.listener)
+                                                                      : std::string_view{};
+  }
+  /// Where the client came to, in network order, IPv4 as ::ffff:a.b.c.d. Empty in a host of 1.0, without
+  /// LEMONADE_NEED_LOCAL_ADDRESS in kNeeds, and of a Unix socket.
+  std::span<const std::uint8_t> localAddress() const noexcept {
+    if (!LEMONADE_HAS(&connection, lemonade_connection_t, local_family)) return {};
+    const bool has = connection.local_family == LEMONADE_FAMILY_IPV4 || connection.local_family == LEMONADE_FAMILY_IPV6;
+    return has ? std::span<const std::uint8_t>(connection.local_address) : std::span<const std::uint8_t>();
+  }
 };
 
 /// Sessions of a backend now, those still connecting included.
@@ -142,6 +191,13 @@ struct StrategyKind {
       table.export_state = exportState;
       table.import_state = importState;
     }
+    if constexpr (requires { S::kBackendOptions; }) {
+      const std::span<const lemonade_option_t> rows(S::kBackendOptions);
+      table.backend_options = rows.data();
+      table.backend_option_count = static_cast<std::uint32_t>(rows.size());
+      table.backend_option_stride = sizeof(lemonade_option_t);
+    }
+    if constexpr (requires { S::kNeeds; }) table.needs = S::kNeeds;
     return table;
   }
   static constexpr lemonade_strategy_t kTable = table();
