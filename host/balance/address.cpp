@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <net/if.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 #include <tuple>
@@ -26,6 +27,11 @@ std::uint32_t parseZone(const std::string& text) {
   return ::if_nametoindex(text.c_str());
 }
 
+constexpr std::size_t kBeforeUnixName = offsetof(sockaddr_un, sun_path);
+
+/// Where a family stands among addresses that are sorted.
+int rankOf(int family) noexcept { return family == AF_UNIX ? AF_MAX : family; }
+
 }  // namespace
 
 Address::Address(const sockaddr* address, socklen_t size) noexcept {
@@ -33,10 +39,14 @@ Address::Address(const sockaddr* address, socklen_t size) noexcept {
     std::memcpy(&storage_.v4, address, sizeof(sockaddr_in));
   } else if (address->sa_family == AF_INET6 && size >= sizeof(sockaddr_in6)) {
     std::memcpy(&storage_.v6, address, sizeof(sockaddr_in6));
+  } else if (address->sa_family == AF_UNIX && size >= kBeforeUnixName && size <= sizeof(sockaddr_un)) {
+    std::memcpy(&storage_.un.address, address, size);
+    storage_.un.size = static_cast<std::uint16_t>(size);
   }
 }
 
 std::optional<Address> Address::parse(std::string_view text) {
+  if (text.starts_with(kUnixPrefix)) return parseUnix(text.substr(kUnixPrefix.size()));
   const auto colon = text.rfind(':');
   if (colon == std::string_view::npos) return std::nullopt;
   const auto port = parsePort(text.substr(colon + 1));
@@ -48,7 +58,23 @@ std::optional<Address> Address::parse(std::string_view text) {
   return parse(std::string(host), *port);
 }
 
+// The kernel counts the NUL that ends a path, and takes every byte of an abstract name, which begins with a NUL.
+std::optional<Address> Address::parseUnix(std::string_view name) noexcept {
+  const bool is_abstract = name.starts_with('@');
+  const std::size_t longest = kLongestUnixName + (is_abstract ? 1 : 0);
+  if ((!is_abstract && !name.starts_with('/')) || name.size() < 2 || name.size() > longest) return std::nullopt;
+  if (name.find('\0') != std::string_view::npos) return std::nullopt;
+  Address address;
+  auto& un = address.storage_.un;
+  un.address.sun_family = AF_UNIX;
+  std::copy(name.begin(), name.end(), un.address.sun_path);
+  if (is_abstract) un.address.sun_path[0] = '\0';
+  un.size = static_cast<std::uint16_t>(kBeforeUnixName + name.size() + (is_abstract ? 0 : 1));
+  return address;
+}
+
 std::optional<Address> Address::parse(const std::string& host, std::uint16_t port) {
+  if (host.starts_with(kUnixPrefix)) return parse(std::string_view(host));
   Address address;
   if (host.find('\0') != std::string::npos) return std::nullopt;  // the system's functions stop there
   if (host.find(':') == std::string::npos) {
@@ -74,9 +100,23 @@ socklen_t Address::size() const noexcept {
       return sizeof(sockaddr_in);
     case AF_INET6:
       return sizeof(sockaddr_in6);
+    case AF_UNIX:
+      return storage_.un.size;
     default:
       return 0;
   }
+}
+
+std::string_view Address::unixName() const noexcept {
+  const auto& un = storage_.un;
+  const std::string_view name(un.address.sun_path, un.size - kBeforeUnixName);
+  return name.starts_with('\0') ? name : name.substr(0, name.find('\0'));
+}
+
+std::string_view Address::path() const noexcept {
+  if (!isUnix()) return {};
+  const auto name = unixName();
+  return name.starts_with('\0') ? std::string_view() : name;
 }
 
 std::uint16_t Address::port() const noexcept {
@@ -101,6 +141,11 @@ std::string Address::text() const {
     ::inet_ntop(AF_INET, &storage_.v4.sin_addr, host, sizeof(host));
     return host + (":" + std::to_string(port()));
   }
+  if (family() == AF_UNIX) {
+    std::string name(unixName());
+    std::replace(name.begin(), name.end(), '\0', '@');
+    return std::string(kUnixPrefix) + name;
+  }
   if (family() != AF_INET6) return {};
   ::inet_ntop(AF_INET6, &storage_.v6.sin6_addr, host, sizeof(host));
   const auto zone = storage_.v6.sin6_scope_id;
@@ -110,7 +155,8 @@ std::string Address::text() const {
 bool operator==(const Address& a, const Address& b) noexcept { return (a <=> b) == 0; }
 
 std::strong_ordering operator<=>(const Address& a, const Address& b) noexcept {
-  if (a.family() != b.family()) return a.family() <=> b.family();
+  if (a.family() != b.family()) return rankOf(a.family()) <=> rankOf(b.family());
+  if (a.family() == AF_UNIX) return a.unixName() <=> b.unixName();
   if (a.family() == AF_INET) {
     const auto& x = a.storage_.v4;
     const auto& y = b.storage_.v4;

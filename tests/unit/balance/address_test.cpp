@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "balance/address.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <string>
 #include <vector>
 
 using lemonade::Address;
@@ -66,13 +69,64 @@ TEST_CASE("Address taken from a sockaddr that is too short or foreign is none", 
   const auto v6 = *Address::parse("[::1]:80");
   CHECK(Address(v6.get(), sizeof(sockaddr_in)) == Address());
   sockaddr foreign{};
-  foreign.sa_family = AF_UNIX;
+  foreign.sa_family = AF_NETLINK;
   CHECK(Address(&foreign, sizeof(foreign)) == Address());
+  const auto path = *Address::parse("unix:/run/a.sock");
+  CHECK(Address(path.get(), sizeof(sa_family_t) - 1) == Address());
+  CHECK(Address(path.get(), sizeof(sockaddr_un) + 1) == Address());
 }
 
-TEST_CASE("Address sorts IPv4 first and then by value", "[balance][address]") {
-  const std::vector<std::string> sorted = {"2.0.0.1:80", "10.0.0.1:79",      "10.0.0.1:80",     "10.0.0.2:1",
-                                           "[::1]:80",   "[2001:db8::1]:80", "[2001:db8::1]:81"};
+TEST_CASE("Address::parse and text agree on Unix sockets", "[balance][address]") {
+  const auto longest = std::string(Address::kLongestUnixName, 'x');
+  const auto text = GENERATE_COPY(as<std::string>{}, "unix:/run/a.sock", "unix:/a", "unix:@a", "unix:@lemonade/pg",
+                                  "unix:/with space", "unix:/a:80", "unix:/" + longest.substr(1), "unix:@" + longest);
+  CAPTURE(text);
+  const auto address = Address::parse(text);
+  REQUIRE(address);
+  CHECK(address->isUnix());
+  CHECK(address->text() == text);
+  CHECK(address->port() == 0);
+  CHECK(*address == Address(address->get(), address->size()));
+  CHECK(*address == Address::parse(text, 80));
+  CHECK(address->path() == (text[5] == '/' ? text.substr(5) : ""));
+}
+
+TEST_CASE("Address::parse refuses what the kernel would cut short or take for another socket", "[balance][address]") {
+  using namespace std::string_literals;
+  const auto longest = std::string(Address::kLongestUnixName, 'x');
+  const auto text =
+      GENERATE_COPY(as<std::string>{}, "unix:", "unix:/", "unix:@", "unix:relative", "unix:./a", "unix:/" + longest,
+                    "unix:@" + longest + "x", "unix:/a\0b"s, "unix:@a\0b"s, "UNIX:/a", "/run/a.sock", "@a");
+  CAPTURE(text);
+  CHECK_FALSE(Address::parse(text));
+}
+
+TEST_CASE("Address of a Unix socket that listens is as the kernel gives it", "[balance][address]") {
+  const auto asked = *Address::parse("unix:@lemonade-address-test-" + std::to_string(::getpid()));
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  REQUIRE(::bind(fd, asked.get(), asked.size()) == 0);
+  sockaddr_storage bound{};
+  socklen_t size = sizeof(bound);
+  REQUIRE(::getsockname(fd, reinterpret_cast<sockaddr*>(&bound), &size) == 0);
+  CHECK(Address(reinterpret_cast<const sockaddr*>(&bound), size) == asked);
+  ::close(fd);
+}
+
+TEST_CASE("Address of a Unix socket without a name is of its family and has no path", "[balance][address]") {
+  sockaddr_un unnamed{};
+  unnamed.sun_family = AF_UNIX;
+  const Address address(reinterpret_cast<const sockaddr*>(&unnamed), sizeof(sa_family_t));
+  CHECK(address.isUnix());
+  CHECK(address.text() == "unix:");
+  CHECK(address.path().empty());
+  CHECK_FALSE(address == Address());
+  CHECK_FALSE(address == *Address::parse("unix:/a"));
+}
+
+TEST_CASE("Address sorts IPv4 first, Unix sockets last, and then by value", "[balance][address]") {
+  const std::vector<std::string> sorted = {"2.0.0.1:80", "10.0.0.1:79",      "10.0.0.1:80",      "10.0.0.2:1",
+                                           "[::1]:80",   "[2001:db8::1]:80", "[2001:db8::1]:81", "unix:@a",
+                                           "unix:/a",    "unix:/ab",         "unix:/b"};
   std::vector<Address> addresses;
   for (const auto& text : sorted) addresses.push_back(*Address::parse(text));
   std::rotate(addresses.begin(), addresses.begin() + 3, addresses.end());
