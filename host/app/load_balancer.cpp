@@ -11,6 +11,7 @@
 #include "app/parent.h"
 #include "app/preparation.h"
 #include "balance/pool.h"
+#include "balance/quiescence.h"
 #include "base/log.h"
 #include "base/nanoseconds.h"
 #include "metrics/publisher.h"
@@ -58,9 +59,11 @@ LoadBalancer::LoadBalancer(Preparation preparation, config::Input input, Prepara
       started_ns_(started_ns),
       started_unix_ns_(unixNs() - (nowNs() - started_ns)),
       heritage_(std::make_unique<Heritage>(context.cells)),
-      pool_(std::make_unique<ManagedPool>(workerCount(preparation_->config), context, static_cast<PoolHost&>(*this),
-                                          *heritage_)),
-      proxy_(std::make_unique<proxy::Proxy>(pool_->pool(), proxy::chooseRelay(preparation_->config.proxy.relay),
+      quiescence_(std::make_unique<Quiescence>(workerCount(preparation_->config))),
+      pool_(std::make_unique<ManagedPool>("default", *quiescence_, workerCount(preparation_->config), context,
+                                          static_cast<PoolHost&>(*this), *heritage_)),
+      proxy_(std::make_unique<proxy::Proxy>(*quiescence_, pool_->pool(),
+                                            proxy::chooseRelay(preparation_->config.proxy.relay),
                                             preparation_->config.proxy.max_connections)),
       descriptors_(std::make_unique<DescriptorKeeper>(
           loop_, context.open_at_start,
@@ -166,7 +169,8 @@ void LoadBalancer::reclaimSoon(Duration delay) {
   loop_.cancel(reclaiming_);
   reclaiming_ = loop_.after(delay, [this, delay] {
     reclaiming_ = 0;
-    if (pool_->reclaim() + proxy_->reap() != 0) reclaimSoon(std::min<Duration>(2 * delay, 1s));
+    const std::size_t left = quiescence_->reclaim() + pool_->reclaim() + proxy_->reap();
+    if (left != 0) reclaimSoon(std::min<Duration>(2 * delay, 1s));
   });
 }
 

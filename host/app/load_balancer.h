@@ -28,6 +28,7 @@ namespace lemonade {
 class DescriptorKeeper;
 class ExchangeRates;
 class Heritage;
+class Quiescence;
 class Watchdog;
 class Watcher;
 struct FileContent;
@@ -176,6 +177,7 @@ class LoadBalancer : private PoolHost {
   const std::uint64_t started_unix_ns_;
 
   const std::unique_ptr<Heritage> heritage_;
+  const std::unique_ptr<Quiescence> quiescence_;  // of the workers
   const std::unique_ptr<ManagedPool> pool_;
   const std::unique_ptr<proxy::Proxy> proxy_;
   const std::unique_ptr<DescriptorKeeper> descriptors_;

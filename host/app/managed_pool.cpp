@@ -31,12 +31,13 @@ constexpr Duration kPublishAgain = 20ms;
 
 }  // namespace
 
-ManagedPool::ManagedPool(std::uint32_t workers, PreparationContext& context, PoolHost& host, Heritage& heritage)
+ManagedPool::ManagedPool(std::string name, Quiescence& quiescence, std::uint32_t workers, PreparationContext& context,
+                         PoolHost& host, Heritage& heritage)
     : loop_(context.loop),
       context_(context),
       host_(host),
       heritage_(heritage),
-      pool_(std::make_unique<Pool>(workers)),
+      pool_(std::make_unique<Pool>(std::move(name), quiescence, workers)),
       monitor_(std::make_unique<health::Monitor>(
           loop_, [this](const auto& backend) { onChecked(backend); },
           [this](const auto& check) { onCheck(check.backend, check.passed, check.began_ns); })),

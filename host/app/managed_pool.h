@@ -26,6 +26,7 @@ namespace lemonade {
 class Backend;
 class Heritage;
 class Pool;
+class Quiescence;
 struct Handover;
 struct ProcessTotals;
 }  // namespace lemonade
@@ -47,9 +48,10 @@ class ManagedPool {
   using Backends = std::vector<std::shared_ptr<Backend>>;
   using Checker = plugin::Instance<lemonade_health_checker_t>;
 
-  /// An empty pool that has room for so many workers. context, host and heritage must outlive this. Throws
-  /// std::system_error without descriptors.
-  ManagedPool(std::uint32_t workers, PreparationContext& context, PoolHost& host, Heritage& heritage);
+  /// An empty pool of this name, for so many workers, which announce themselves to quiescence. That, context, host and
+  /// heritage must outlive this. Throws std::system_error without descriptors.
+  ManagedPool(std::string name, Quiescence& quiescence, std::uint32_t workers, PreparationContext& context,
+              PoolHost& host, Heritage& heritage);
   /// After clear().
   ~ManagedPool();
   ManagedPool(const ManagedPool&) = delete;

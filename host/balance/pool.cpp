@@ -42,15 +42,17 @@ class Pool::Excluded {
   std::uint32_t tried_ = 0;
 };
 
-Pool::Pool(std::uint32_t workers)
-    : workers_(workers), backends_(std::make_shared<View::Backends>()), quiescence_(workers) {}
+Pool::Pool(std::string name, Quiescence& quiescence, std::uint32_t workers)
+    : name_(std::move(name)),
+      quiescence_(quiescence),
+      workers_(workers),
+      backends_(std::make_shared<View::Backends>()) {}
 
 Pool::~Pool() = default;
 
 Status Pool::addWorkers(std::uint32_t workers) {
   if (strategy_ != nullptr)
     if (auto added = strategy_->addLanes(workers); !added) return added;
-  quiescence_.addWorkers(workers);
   for (const auto& backend : *backends()) backend->addWorkers(workers);
   for (const auto& backend : leaving_) backend->addWorkers(workers);
   workers_ = std::max(workers_, workers);
@@ -100,18 +102,18 @@ void Pool::clear() {
   current_.store(nullptr, std::memory_order_release);
   if (view_ != nullptr) quiescence_.retire(std::exchange(view_, nullptr));
   strategy_.reset();
+  (void)quiescence_.reclaim();
   (void)reclaim();
 }
 
 std::size_t Pool::reclaim() {
-  const std::size_t views = quiescence_.reclaim();
   const std::lock_guard lock(mutex_);
   // No view that could still be picked from holds a backend that is leaving, once it is the only one to hold it.
   std::erase_if(leaving_, [](const auto& backend) {
     const bool idle = std::atomic_ref(backend->stats().active).load(std::memory_order_acquire) == 0;
     return idle && backend.use_count() == 1;
   });
-  return views + leaving_.size();
+  return leaving_.size();
 }
 
 std::shared_ptr<const View::Backends> Pool::backends() const {

@@ -16,6 +16,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace lemonade {
@@ -57,10 +58,15 @@ struct PoolRules {
 
 class Pool {
  public:
-  explicit Pool(std::uint32_t workers);
+  /// name is that of the configuration. quiescence is that of the workers which pick here, so many at most, and must
+  /// outlive the pool.
+  Pool(std::string name, Quiescence& quiescence, std::uint32_t workers);
   ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
+
+  // Constant after construction.
+  const std::string& name() const noexcept { return name_; }
 
   // ---- control thread ----
 
@@ -84,9 +90,10 @@ class Pool {
   void setStarting(bool starting) noexcept { starting_ = starting; }
   /// True where fewer backends are fit than the panic threshold asks for, so that all are used.
   bool panic() const noexcept { return panic_; }
-  /// Lets go of the strategy and of every view. No worker runs any more.
+  /// Lets go of the strategy and of the view. No worker runs any more.
   void clear();
-  /// Frees views, strategies and backends that nobody uses any more; returns how many are left to free.
+  /// Frees backends that left and have no session any more, whose views Quiescence::reclaim() has freed; returns how
+  /// many are left to free.
   std::size_t reclaim();
 
   // ---- any thread ----
@@ -99,8 +106,6 @@ class Pool {
   std::uint32_t eligibleCount() const noexcept { return eligible_.load(std::memory_order_relaxed); }
 
   // ---- worker threads ----
-
-  Quiescence& quiescence() noexcept { return quiescence_; }
 
   /// Picks a backend for a connection and takes a place there. connection.tried and tried_count are filled in here from
   /// tried. Allocates nothing.
@@ -140,7 +145,10 @@ class Pool {
                          std::uint32_t meant, Picked& picked) noexcept;
   std::uint32_t pickInstead(const View::Tier& tier, const lemonade_connection_t& connection) noexcept;
 
+  const std::string name_;
+
   // Control thread only.
+  Quiescence& quiescence_;
   std::uint32_t workers_;
   std::shared_ptr<Strategy> strategy_;
   std::shared_ptr<const View> view_;
@@ -162,8 +170,6 @@ class Pool {
   mutable std::mutex mutex_;
   std::shared_ptr<const View::Backends> backends_;  // the pointer is guarded by mutex_
   View::Backends leaving_;                          // guarded by mutex_, changed by the control thread only
-
-  Quiescence quiescence_;
 };
 
 }  // namespace lemonade

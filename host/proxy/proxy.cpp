@@ -55,8 +55,8 @@ Error cannotMake(std::uint32_t workers, const std::string& why) {
 
 }  // namespace
 
-Proxy::Proxy(Pool& pool, RelayKind relay, std::uint32_t max_connections)
-    : pool_(pool), relay_(relay), admission_(max_connections) {
+Proxy::Proxy(Quiescence& quiescence, Pool& pool, RelayKind relay, std::uint32_t max_connections)
+    : quiescence_(quiescence), pool_(pool), relay_(relay), admission_(max_connections) {
   admission_.onRoom([this] { offerRoom(); });
   pool_.onPlace([this](std::uint64_t after) { offerPlace(after); });
   admission_.onEmpty([this] {
@@ -114,10 +114,12 @@ void Proxy::tuneListeners(std::uint32_t backlog) const noexcept {
 
 Status Proxy::prepareWorkers(std::uint32_t count) try {
   mailboxes_.grow(count);
+  quiescence_.addWorkers(count);
   if (count > most()) workers_.resize(count);
   for (std::uint32_t i = 0; i < count; ++i) {
     if (workers_[i] != nullptr) continue;
-    auto worker = std::make_unique<Worker>(i, relay_, mailboxes_[i], sharing_, pool_, settings_, admission_);
+    auto worker =
+        std::make_unique<Worker>(i, relay_, mailboxes_[i], sharing_, quiescence_, pool_, settings_, admission_);
     if (const Status started = worker->start(); !started) return cannotMake(count, started.error().message);
     workers_[i] = std::move(worker);
   }

@@ -4,6 +4,7 @@
 // numbers.
 #pragma once
 
+#include "balance/quiescence.h"
 #include "base/inherited_descriptors.h"
 #include "base/result.h"
 #include "proxy/admission.h"
@@ -22,8 +23,8 @@ class Proxy {
  public:
   using Listeners = Listener::Listeners;
 
-  /// pool must outlive the proxy.
-  Proxy(Pool& pool, RelayKind relay, std::uint32_t max_connections);
+  /// quiescence becomes that of the workers; it and the pool must outlive the proxy.
+  Proxy(Quiescence& quiescence, Pool& pool, RelayKind relay, std::uint32_t max_connections);
   /// Closes what is left and joins the workers.
   ~Proxy();
   Proxy(const Proxy&) = delete;
@@ -91,6 +92,7 @@ class Proxy {
   void offerPlace(std::uint64_t after) noexcept;
   std::uint32_t most() const noexcept { return static_cast<std::uint32_t>(workers_.size()); }
 
+  Quiescence& quiescence_;
   Pool& pool_;
   const RelayKind relay_;
   Settings settings_;

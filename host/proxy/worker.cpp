@@ -31,13 +31,13 @@ using Observer = Poco::NObserver<Worker, ReadableNotification>;
 Worker::Reactor::Reactor(Quiescence& quiescence, std::uint32_t worker)
     : SocketReactor(Poco::Timespan(Poco::Timespan::DAYS)), quiescence_(quiescence), worker_(worker) {}
 
-Worker::Worker(std::uint32_t index, RelayKind relay, Mailbox& mailbox, Sharing& sharing, Pool& pool,
-               const Settings& settings, Admission& admission)
+Worker::Worker(std::uint32_t index, RelayKind relay, Mailbox& mailbox, Sharing& sharing, Quiescence& quiescence,
+               Pool& pool, const Settings& settings, Admission& admission)
     : index_(index),
       mailbox_(mailbox),
-      pool_(pool),
+      quiescence_(quiescence),
       timer_fd_(ownedFd(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create")),
-      reactor_(pool.quiescence(), index),
+      reactor_(quiescence, index),
       sessions_(index, relay, pool, settings, admission, mailbox),
       acceptor_(sessions_, admission, sharing, mailbox),
       sessions_socket_(sessions_.fd()),
@@ -60,7 +60,7 @@ Worker::~Worker() {
 }
 
 Status Worker::start() {
-  pool_.quiescence().setOnline(index_);
+  quiescence_.setOnline(index_);
   try {
     thread_.start(*this);
     begun_.acquire();
@@ -73,7 +73,7 @@ Status Worker::start() {
   } catch (const Poco::Exception& error) {
     obstacle_ = error.displayText();
   }
-  pool_.quiescence().setOffline(index_);
+  quiescence_.setOffline(index_);
   return Error{obstacle_};
 }
 
@@ -110,7 +110,7 @@ void Worker::stop() noexcept {
   mailbox_.wake();
   thread_.join();
   mailbox_.pulse.end();
-  pool_.quiescence().setOffline(index_);
+  quiescence_.setOffline(index_);
 }
 
 void Worker::post(std::function<void(Worker&)> task) {
@@ -125,7 +125,7 @@ void Worker::onWake(const Poco::AutoPtr<ReadableNotification>&) {
   eventfd_t ignored;
   (void)::eventfd_read(mailbox_.wake_fd.get(), &ignored);
   // What was retired since this turn began has had its wake-up swallowed by that read.
-  pool_.quiescence().announce(index_);
+  quiescence_.announce(index_);
   mailbox_.pulse.answer();
   runTasks();
   if (stopping_.load()) {
@@ -163,7 +163,7 @@ void Worker::runTasks() noexcept {
 void Worker::onSessions(const Poco::AutoPtr<ReadableNotification>&) {
   while (sessions_.handleReady()) {
     arm();
-    pool_.quiescence().announce(index_);
+    quiescence_.announce(index_);
   }
   arm();
 }

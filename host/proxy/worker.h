@@ -4,6 +4,7 @@
 // connections and for the listeners, a timer, and an eventfd by which others reach it.
 #pragma once
 
+#include "balance/quiescence.h"
 #include "base/borrowed_socket.h"
 #include "base/fd.h"
 #include "base/result.h"
@@ -30,9 +31,10 @@ namespace lemonade::proxy {
 
 class Worker : public Poco::Runnable {
  public:
-  /// The mailbox, which must outlive the worker, is its own meanwhile.
-  Worker(std::uint32_t index, RelayKind relay, Mailbox& mailbox, Sharing& sharing, Pool& pool, const Settings& settings,
-         Admission& admission);
+  /// The mailbox and the quiescence, which must outlive the worker, know it by its index: until the worker is destroyed
+  /// no other may have that.
+  Worker(std::uint32_t index, RelayKind relay, Mailbox& mailbox, Sharing& sharing, Quiescence& quiescence, Pool& pool,
+         const Settings& settings, Admission& admission);
   /// Stops and joins the thread; sessions that are left are closed.
   ~Worker() override;
 
@@ -80,7 +82,7 @@ class Worker : public Poco::Runnable {
 
   const std::uint32_t index_;
   Mailbox& mailbox_;
-  Pool& pool_;
+  Quiescence& quiescence_;
   Fd timer_fd_;
   Reactor reactor_;
   SessionSet sessions_;

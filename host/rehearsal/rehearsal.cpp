@@ -62,7 +62,8 @@ class StrategyTrial {
       : rehearsal_(rehearsal),
         loop_(loop),
         on_stage_(on_stage),
-        pool_(std::in_place, std::max(1U, rehearsal.workers)) {}
+        quiescence_(std::max(1U, rehearsal.workers)),
+        pool_(std::in_place, "default", quiescence_, std::max(1U, rehearsal.workers)) {}
 
   Status run(plugin::StrategyInstance instance) {
     auto status = onControl(loop_, [&] { return begin(std::move(instance)); });
@@ -100,6 +101,7 @@ class StrategyTrial {
       if (auto prepared = tryPrepare(backends, which); !prepared) return prepared;
       pool_->setBackends(std::move(backends));
       pool_->publish();
+      (void)quiescence_.reclaim();
       (void)pool_->reclaim();
       return success();
     });
@@ -171,6 +173,7 @@ class StrategyTrial {
   const Rehearsal& rehearsal_;
   ControlLoop& loop_;
   const OnStage& on_stage_;
+  Quiescence quiescence_;
   std::optional<Pool> pool_;  // its view holds the strategy, too
   std::shared_ptr<Strategy> strategy_;
 };

@@ -123,6 +123,7 @@ void Balancer::letBack(std::uint32_t server, std::uint64_t now_ns) {
 
 void Balancer::publish(std::uint64_t now_ns) {
   ramping_ = pool_.publish(now_ns);
+  (void)quiescence_.reclaim();
   (void)pool_.reclaim();
 }
 

@@ -62,7 +62,8 @@ class Balancer {
   void publish(std::uint64_t now_ns);
 
  private:
-  Pool pool_{1};
+  Quiescence quiescence_{1};
+  Pool pool_{"default", quiescence_, 1};
   View::Backends backends_;
   std::unordered_map<const Backend*, std::uint32_t> servers_;
   std::vector<health::State> states_;

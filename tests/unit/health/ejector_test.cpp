@@ -109,7 +109,8 @@ class Bench {
   bool out(std::size_t index) const { return backends[index]->ejected(); }
 
   ControlLoop loop;
-  Pool pool{1};
+  Quiescence quiescence{1};
+  Pool pool{"default", quiescence, 1};
   View::Backends backends;
   int flips = 0;  // control thread
   Ejector ejector{loop, pool, [this](const std::shared_ptr<Backend>&) { ++flips; }};

@@ -37,7 +37,8 @@ struct Curious final : Guest {
 
 TEST_CASE("EpollRelay lets go of a session only when no event of the turn can be about it", "[proxy]") {
   Backend backend({"a", "a", "127.0.0.1", 1, 0, true}, *Address::parse("127.0.0.1:80"), 80, 1);
-  Pool pool{1};
+  Quiescence quiescence{1};
+  Pool pool{"default", quiescence, 1};
   ProxyCounters counters;
   Meter meter{0, pool, counters};
   Deaf owner;

@@ -92,7 +92,8 @@ struct Fixture {
   }
 
   Backend backend{{"a", "a", "127.0.0.1", 1, 0, true}, *Address::parse("127.0.0.1:80"), 80, 1};
-  Pool pool{1};
+  Quiescence quiescence{1};
+  Pool pool{"default", quiescence, 1};
   ProxyCounters counters;
   Meter meter{0, pool, counters};
   Told owner;

@@ -164,7 +164,8 @@ TEST_CASE("A handover goes from one process to the next when it is asked for", "
 TEST_CASE("A backend takes over what was known of it and its totals go on", "[app]") {
   ControlLoop loop;
   loop.start();
-  Pool pool(1);
+  Quiescence quiescence(1);
+  Pool pool("default", quiescence, 1);
   plugin::MetricCells cells;
   health::Monitor monitor(loop, [](const auto&) {});
   health::Ejector ejector(loop, pool, [](const auto&) {});
