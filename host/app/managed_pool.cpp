@@ -70,10 +70,10 @@ Result<std::shared_ptr<Strategy>> ManagedPool::withHandedState(std::shared_ptr<S
   if (imported) return made;
   log::warning("app", "the strategy starts without the state of the process before",
                {{"reason", imported.error().message}});
-  const auto file = context_.loader->read(choice, LEMONADE_KIND_STRATEGY);
+  const auto file = context_.loader->read(choice, plugin::kKindOf<lemonade_strategy_t>);
   if (!file) return file.error();
   std::vector<plugin::OptionProblem> problems;
-  auto instance = context_.loader->strategy(file.value(), choice, problems);
+  auto instance = context_.loader->create<lemonade_strategy_t>(file.value(), choice, problems);
   if (!instance) return Error{problems.empty() ? "strategy " + choice.id + " cannot be made" : problems.front().text};
   return Strategy::make(std::move(*instance), pool_->workers());
 }
@@ -255,7 +255,7 @@ void ManagedPool::tell(Handover& handover, bool with_strategy) const {
   handover.strategy_state = pool_->strategy()->exportState();
 }
 
-const plugin::Info& ManagedPool::strategyInfo() const { return pool_->strategy()->info(); }
+const plugin::InstanceInfo& ManagedPool::strategyInfo() const { return pool_->strategy()->info(); }
 
 ManagedPool::Backends ManagedPool::backends() const {
   Backends backends = *pool_->backends();

@@ -104,7 +104,7 @@ class ManagedPool {
   // ---- reading ----
 
   /// The plugins in use; the checker is nothing where backends are not checked.
-  const plugin::Info& strategyInfo() const;
+  const plugin::InstanceInfo& strategyInfo() const;
   const Checker* checker() const noexcept { return checker_.get(); }
   /// The configured backends, then those that left and still have sessions. Any thread.
   Backends backends() const;

@@ -85,59 +85,51 @@ bool descriptorsSuffice(std::uint64_t count, const char* what, config::Findings&
   return false;
 }
 
-/// Whether a plugin runs as it is asked for, from a file whose content is still the same.
-class Stays {
+/// Whether a chosen plugin runs already with the same options, from a file whose content is still the same. hash is
+/// that of the content that runs.
+bool runsAlready(const config::PluginChoice& chosen, const config::PluginChoice& running, const std::string& hash,
+                 const plugin::Catalog& catalog) {
+  const auto found = catalog.plugins.find(chosen.id);
+  return found != catalog.plugins.end() && found->second.hash == hash && config::sameChoice(chosen, running);
+}
+
+bool strategyRuns(const config::Config& config, const Running* running, const plugin::Catalog& catalog) {
+  return running != nullptr && runsAlready(config.strategy, running->config.strategy, running->strategy_hash, catalog);
+}
+
+bool checkerRuns(const config::Config& config, const Running* running, const plugin::Catalog& catalog) {
+  return running != nullptr &&
+         runsAlready(config.health.checker, running->config.health.checker, running->checker_hash, catalog);
+}
+
+bool sinkRuns(const config::PluginChoice& chosen, const Running* running, const plugin::Catalog& catalog) {
+  if (running == nullptr) return false;
+  const auto hash = running->sink_hashes.find(chosen.id);
+  const auto& sinks = running->config.metrics.sinks;
+  return hash != running->sink_hashes.end() && std::any_of(sinks.begin(), sinks.end(), [&](const auto& sink) {
+           return runsAlready(chosen, sink, hash->second, catalog);
+         });
+}
+
+/// Creates the plugins that do not run already. Each file is read once, so that the content that passed the preflight
+/// is the content that is loaded.
+class PluginCreation {
  public:
-  Stays(const Running* running, const plugin::Catalog& catalog) : running_(running), catalog_(catalog) {}
-
-  bool strategy(const config::PluginChoice& choice) const {
-    return running_ != nullptr && same(choice, running_->config.strategy, running_->strategy_hash);
-  }
-  bool checker(const config::PluginChoice& choice) const {
-    return running_ != nullptr && same(choice, running_->config.health.checker, running_->checker_hash);
-  }
-  bool sink(const config::PluginChoice& choice) const {
-    if (running_ == nullptr) return false;
-    const auto hash = running_->sink_hashes.find(choice.id);
-    return hash != running_->sink_hashes.end() &&
-           std::any_of(running_->config.metrics.sinks.begin(), running_->config.metrics.sinks.end(),
-                       [&](const auto& before) { return same(choice, before, hash->second); });
-  }
-
- private:
-  bool same(const config::PluginChoice& asked, const config::PluginChoice& runs, const std::string& hash) const {
-    const auto found = catalog_.plugins.find(asked.id);
-    return found != catalog_.plugins.end() && found->second.hash == hash && config::sameChoice(asked, runs);
-  }
-
-  const Running* running_;
-  const plugin::Catalog& catalog_;
-};
-
-/// Plugins that do not stay as they are: judged, tried aside where there is a time limit for it, then created. Each is
-/// read once, so that what was tried is what is created.
-class NewPlugins {
- public:
-  NewPlugins(PreparationContext& context, std::optional<Duration> limit, const Running* running,
-             Preparation& preparation, config::Findings& findings)
+  /// limit bounds each preflight; nothing: no preflight.
+  PluginCreation(PreparationContext& context, std::optional<Duration> limit, const Running* running,
+                 Preparation& preparation, config::Findings& findings)
       : context_(context), limit_(limit), running_(running), preparation_(preparation), findings_(findings) {}
 
-  void make() {
+  void run() {
     const auto& config = preparation_.config;
-    const Stays stays(running_, loader().catalog());
-    if (!stays.strategy(config.strategy))
-      if (const auto file = admit(LEMONADE_KIND_STRATEGY, config.strategy))
-        create(preparation_.strategy,
-               [&](auto& problems) { return loader().strategy(*file, config.strategy, problems); });
-    if (config.health.hasChecker() && !stays.checker(config.health.checker))
-      if (const auto file = admit(LEMONADE_KIND_HEALTH_CHECKER, config.health.checker))
-        create(preparation_.checker,
-               [&](auto& problems) { return loader().checker(*file, config.health.checker, problems); });
+    const auto& catalog = loader().catalog();
+    if (!strategyRuns(config, running_, catalog)) create(config.strategy, preparation_.strategy);
+    if (config.health.hasChecker() && !checkerRuns(config, running_, catalog))
+      create(config.health.checker, preparation_.checker);
     for (const auto& choice : config.metrics.sinks) {
-      if (stays.sink(choice)) continue;
+      if (sinkRuns(choice, running_, catalog)) continue;
       std::optional<plugin::SinkInstance> sink;
-      if (const auto file = admit(LEMONADE_KIND_METRICS_SINK, choice))
-        create(sink, [&](auto& problems) { return loader().sink(*file, choice, problems); });
+      create(choice, sink);
       if (sink) preparation_.sinks.push_back(std::move(*sink));
     }
   }
@@ -145,8 +137,20 @@ class NewPlugins {
  private:
   plugin::Loader& loader() { return *context_.loader; }
 
+  /// Puts an instance of the chosen plugin there, or adds at least one finding.
+  template <class Table>
+  void create(const config::PluginChoice& choice, std::optional<plugin::Instance<Table>>& instance) {
+    const auto file = admit(plugin::kKindOf<Table>, choice);
+    if (!file) return;
+    std::vector<plugin::OptionProblem> problems;
+    context_.loop.run([&] {
+      if (auto created = loader().create<Table>(*file, choice, problems)) instance.emplace(std::move(*created));
+    });
+    for (auto& problem : problems) findings_.error(std::move(problem.source), std::move(problem.text));
+  }
+
   /// The file of a plugin that may be created, or nothing and a finding.
-  std::optional<plugin::PluginFile> admit(std::uint32_t kind, const config::PluginChoice& choice) {
+  std::optional<plugin::PluginFile> admit(const plugin::Kind& kind, const config::PluginChoice& choice) {
     if (!descriptorsSuffice(kDescriptorsToTryPlugins, "try and load a plugin", findings_)) return std::nullopt;
     auto file = loader().read(choice, kind);
     if (!file) findings_.error(choice.source, file.error().message);
@@ -161,18 +165,18 @@ class NewPlugins {
     return std::move(file).value();
   }
 
-  Rehearsal rehearsal(std::uint32_t kind, const config::PluginChoice& choice, const plugin::PluginFile& file) {
+  Rehearsal rehearsal(const plugin::Kind& kind, const config::PluginChoice& choice, const plugin::PluginFile& file) {
     Rehearsal rehearsal;
-    rehearsal.kind = kind;
+    rehearsal.kind = kind.bit;
     rehearsal.choice = choice;
     rehearsal.file = file.path;
     rehearsal.workers = workerCount(preparation_.config);
     rehearsal.panic_threshold = preparation_.config.health.panic_threshold;
-    if (kind == LEMONADE_KIND_METRICS_SINK) return rehearsal;
+    if (kind.bit == LEMONADE_KIND_METRICS_SINK) return rehearsal;
     for (const auto& backend : preparation_.config.backends)
       for (const auto& endpoint : endpoints(backend, targetsOf(backend.host)))
         rehearsal.backends.push_back({endpoint.configured, endpoint.address.text()});
-    if (kind == LEMONADE_KIND_STRATEGY && running_ != nullptr)
+    if (kind.bit == LEMONADE_KIND_STRATEGY && running_ != nullptr)
       context_.loop.run([&] { rehearsal.state = running_->export_state(); });
     return rehearsal;
   }
@@ -184,15 +188,6 @@ class NewPlugins {
     if (running_ == nullptr) return {};
     const auto found = running_->names.find(name);
     return found == running_->names.end() ? std::vector<Target>() : found->second;
-  }
-
-  template <class Instance, class Make>
-  void create(std::optional<Instance>& instance, Make make) {
-    std::vector<plugin::OptionProblem> problems;
-    context_.loop.run([&] {
-      if (auto made = make(problems)) instance.emplace(std::move(*made));
-    });
-    for (auto& problem : problems) findings_.error(std::move(problem.source), std::move(problem.text));
   }
 
   PreparationContext& context_;
@@ -297,7 +292,7 @@ Preparation prepare(const config::Input& input, const FileContent& file, Prepara
   const auto names = newNames(preparation.config.backends, running);
   preparation.resolutions = resolveAll(names, context.loop, context.resolver);
   const auto limit = limitOf(input, context, running, findings);
-  NewPlugins(context, limit, running, preparation, findings).make();
+  PluginCreation(context, limit, running, preparation, findings).run();
   addNames(preparation, names, findings);
   context.loop.run([&] {
     for (const auto& remark : context.loader->takeRemarks())

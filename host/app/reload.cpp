@@ -252,13 +252,14 @@ void LoadBalancer::applySinks(Preparation& preparation) {
 void LoadBalancer::show() {
   auto facts = std::make_shared<ConfigurationFacts>();
   facts->config_file = config_.file;
-  facts->plugins.push_back({"strategy", pool_->strategyInfo()});
-  plugin::Info no_checker;
+  facts->plugins.push_back({plugin::kKindOf<lemonade_strategy_t>.name, pool_->strategyInfo()});
+  plugin::InstanceInfo no_checker;
   no_checker.id = config::Health::kNone;
   const auto* checker = pool_->checker();
-  facts->plugins.push_back({"health_checker", checker != nullptr ? checker->info() : no_checker});
+  facts->plugins.push_back(
+      {plugin::kKindOf<lemonade_health_checker_t>.name, checker != nullptr ? checker->info() : no_checker});
   for (const auto& choice : config_.metrics.sinks)
-    facts->plugins.push_back({"metrics_sink", sinks_.at(choice.id)->info()});
+    facts->plugins.push_back({plugin::kKindOf<lemonade_metrics_sink_t>.name, sinks_.at(choice.id)->info()});
   for (const auto& listener : proxy_->listeners()) facts->listeners.push_back(listener->address().text());
   generation_.fetch_add(1);
   facts->generation = generation();

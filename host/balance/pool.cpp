@@ -148,7 +148,7 @@ bool Pool::pickFrom(const View& view, const View::Tier& tier, lemonade_connectio
   for (std::uint32_t round = 0; round < Tried::kMost; ++round) {
     excluded.show(connection);
     picked.cookie = 0;
-    picked.generation = strategy.info().generation;
+    picked.generation = strategy.info().number;
     std::uint32_t index = strategy.table().pick(strategy.self(), strategy.lane(connection.worker), tier.prepared(),
                                                 &connection, &tier.get(), &picked.cookie);
     if (index == LEMONADE_PICK_NONE) break;
@@ -252,7 +252,7 @@ void Pool::tell(std::uint32_t worker, lemonade_strategy_event_t& event, std::uin
   if (view == nullptr) return;
   const Strategy& strategy = view->strategy();
   if ((strategy.table().events & event.type) == 0) return;
-  event.foreign = generation == strategy.info().generation ? 0 : 1;
+  event.foreign = generation == strategy.info().number ? 0 : 1;
   strategy.table().event(strategy.self(), strategy.lane(worker), &event);
 }
 

@@ -25,14 +25,14 @@ namespace lemonade {
 struct Picked {
   enum class What { kBackend, kNone, kRejected };
   What what = What::kNone;
-  Backend* backend = nullptr;           ///< of kBackend: a place is taken there, give it back with Pool::release
-  std::uint64_t cookie = 0;             ///< the strategy's
-  std::uint64_t generation = 0;         ///< of the strategy that picked; 0 where the host picked in its place
-  Trial* trial = nullptr;               ///< the connection takes part in it; valid as a backend of the view is
-  Trial::Arm arm{};                     ///< of that trial
-  bool full = false;                    ///< of kNone: a backend that would do is, or just was, at its limit
-  bool invalid = false;                 ///< the strategy's answer was unusable, the host picked in its place
-  const plugin::Info* asked = nullptr;  ///< the strategy; valid until the worker next announces itself
+  Backend* backend = nullptr;    ///< of kBackend: a place is taken there, give it back with Pool::release
+  std::uint64_t cookie = 0;      ///< the strategy's
+  std::uint64_t generation = 0;  ///< of the strategy that picked; 0 where the host picked in its place
+  Trial* trial = nullptr;        ///< the connection takes part in it; valid as a backend of the view is
+  Trial::Arm arm{};              ///< of that trial
+  bool full = false;             ///< of kNone: a backend that would do is, or just was, at its limit
+  bool invalid = false;          ///< the strategy's answer was unusable, the host picked in its place
+  const plugin::InstanceInfo* asked = nullptr;  ///< the strategy; valid until the worker next announces itself
 };
 
 /// The backends that one connection has failed on of late: as many as retries allow, without allocation.

@@ -45,7 +45,7 @@ class Strategy {
   const lemonade_strategy_t& table() const noexcept { return instance_.table(); }
   void* self() const noexcept { return instance_.self(); }
   void* lane(std::uint32_t worker) const noexcept { return lanes_[worker].lane; }
-  const plugin::Info& info() const noexcept { return instance_.info(); }
+  const plugin::InstanceInfo& info() const noexcept { return instance_.info(); }
 
  private:
   struct Lane {

@@ -122,7 +122,7 @@ void add(Json& json, const PluginStatus& plugin) {
     setText(json, "id", plugin.info.id);
     setText(json, "version", plugin.info.version);
     setText(json, "file", log::validUtf8(plugin.info.file));
-    json.set("generation", std::uint64_t{plugin.info.generation});
+    json.set("generation", std::uint64_t{plugin.info.number});
   });
 }
 

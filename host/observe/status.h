@@ -62,8 +62,8 @@ struct WorkerStatus {
 };
 
 struct PluginStatus {
-  std::string kind;  ///< "strategy", "health_checker", "metrics_sink"
-  plugin::Info info;
+  std::string kind;  ///< the name of its row in plugin/kind.h: "metrics_sink"
+  plugin::InstanceInfo info;
 };
 
 struct ReloadStatus {

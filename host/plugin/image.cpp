@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "plugin/image.h"
 
-#include "plugin/oldest.h"
-
 #include <dlfcn.h>
 #include <unistd.h>
 
@@ -30,11 +28,11 @@ void remove(const PrivateCopy& copy) {
 Status checkEntry(const lemonade_plugin_t& entry, const PluginFile& file) {
   if (file.id != entry.id || file.version != entry.version)
     return Error{"says another id or version once loaded (" + std::string(entry.id) + " " + entry.version + ")"};
-  if (entry.struct_size < Oldest<lemonade_plugin_t>::kSize)
+  if (entry.struct_size < Image::kDescriptorSizeIn1_0)
     return Error{"has a descriptor of " + std::to_string(entry.struct_size) + " bytes (struct_size); version 1.0 has " +
-                 std::to_string(Oldest<lemonade_plugin_t>::kSize)};
+                 std::to_string(Image::kDescriptorSizeIn1_0)};
   if (entry.get_interface == nullptr) return Error{"has no get_interface"};
-  if (entry.option_count != 0 && (entry.options == nullptr || entry.option_stride < Oldest<lemonade_option_t>::kSize))
+  if (entry.option_count != 0 && (entry.options == nullptr || entry.option_stride < Image::kOptionSizeIn1_0))
     return Error{"has a broken option schema (options, option_stride)"};
   return success();
 }
@@ -66,7 +64,7 @@ bool Image::unmap() {
 
 std::uint64_t Image::mapped() noexcept { return mapped_images.load(std::memory_order_relaxed); }
 
-Result<std::shared_ptr<const Image>> Image::load(const PluginFile& file, PrivateCopy copy, std::uint64_t generation) {
+Result<std::shared_ptr<const Image>> Image::load(const PluginFile& file, PrivateCopy copy) {
   boost::dll::fs::error_code failed;
   ::dlerror();
   auto library = std::make_unique<boost::dll::shared_library>(
@@ -88,7 +86,6 @@ Result<std::shared_ptr<const Image>> Image::load(const PluginFile& file, Private
   image->version_ = file.version;
   image->file_ = file.path;
   image->hash_ = file.hash;
-  image->generation_ = generation;
   return std::shared_ptr<const Image>(std::move(image));
 }
 

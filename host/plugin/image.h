@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// A loaded plugin: one generation of its code. It is loaded from a private copy under a unique name, so that whatever
-// happens to the file in its directory (overwritten, truncated, replaced, deleted) never touches the running code, and
-// the same file name with new content gives new code.
+// The loaded code of a plugin. It is loaded from a private copy under a unique name, so that whatever happens to the
+// file in its directory (overwritten, truncated, replaced, deleted) never touches the running code, and the same file
+// name with new content gives new code.
 //
 // Unmapping code is what every program that tried it came to regret. So an image stays mapped until the process ends,
 // unless its plugin declares LEMONADE_FLAG_UNLOAD_SAFE, and even then the dynamic linker has the last word: what it
@@ -26,17 +26,21 @@ class shared_library;
 
 namespace lemonade::plugin {
 
-/// Let go of on the control thread, or after it has ended: the last owner may unmap it.
+/// The last owner may unmap it, so each owner drops it on the control thread, or after that has ended.
 class Image {
  public:
+  // How large the structs of its descriptor are at least, in bytes: as large as in ABI 1.0.
+  static constexpr std::uint32_t kDescriptorSizeIn1_0 = LEMONADE_SIZE_TO(lemonade_plugin_t, get_interface);
+  static constexpr std::uint32_t kOptionSizeIn1_0 = LEMONADE_SIZE_TO(lemonade_option_t, doc);
+
   /// Loads the private copy of file, which is gone afterwards where that fails. Control thread.
-  static Result<std::shared_ptr<const Image>> load(const PluginFile& file, PrivateCopy copy, std::uint64_t generation);
+  static Result<std::shared_ptr<const Image>> load(const PluginFile& file, PrivateCopy copy);
 
   ~Image();
   Image(const Image&) = delete;
   Image& operator=(const Image&) = delete;
 
-  /// Images mapped now, those of retired generations included. Any thread.
+  /// Images mapped now, those that nothing uses any more included. Any thread.
   static std::uint64_t mapped() noexcept;
 
   const lemonade_plugin_t& entry() const noexcept { return *entry_; }
@@ -44,7 +48,6 @@ class Image {
   const std::string& version() const noexcept { return version_; }
   const std::string& file() const noexcept { return file_; }
   const std::string& hash() const noexcept { return hash_; }
-  std::uint64_t generation() const noexcept { return generation_; }
 
  private:
   Image() noexcept;
@@ -58,7 +61,6 @@ class Image {
   std::string version_;
   std::string file_;
   std::string hash_;
-  std::uint64_t generation_ = 0;
 };
 
 }  // namespace lemonade::plugin

@@ -16,13 +16,13 @@
 
 namespace lemonade::plugin {
 
-/// What the host shows of a loaded plugin.
-struct Info {
-  std::string id;
-  std::string version;
-  std::string file;              ///< as found in its directory
-  std::uint64_t generation = 0;  ///< counts the instances this process created, from 1; also a return to old code
-  std::string hash = {};         ///< of the file's content
+/// Which plugin an instance is of, and which of all instances it is.
+struct InstanceInfo {
+  std::string id;            ///< of the plugin
+  std::string version;       ///< of the plugin
+  std::string file;          ///< the path of the plugin's file, as found in its directory
+  std::uint64_t number = 0;  ///< of the instance: this process numbers all that it creates, from 1
+  std::string hash = {};     ///< of the file's content
 };
 
 /// Owns one instance; destroys it on the thread that drops the handle, which must be the control thread. Move only.
@@ -31,7 +31,7 @@ class Instance {
  public:
   /// retire runs just before the instance is destroyed (it revokes the host handle); keep is released just after (it
   /// holds the image).
-  Instance(const Table& table, void* self, Info info, std::shared_ptr<const void> keep,
+  Instance(const Table& table, void* self, InstanceInfo info, std::shared_ptr<const void> keep,
            std::function<void()> retire = {})
       : table_(&table), self_(self), info_(std::move(info)), keep_(std::move(keep)), retire_(std::move(retire)) {}
   Instance(Instance&& other) noexcept
@@ -49,12 +49,12 @@ class Instance {
 
   const Table& table() const noexcept { return *table_; }
   void* self() const noexcept { return self_; }
-  const Info& info() const noexcept { return info_; }
+  const InstanceInfo& info() const noexcept { return info_; }
 
  private:
   const Table* table_;
   void* self_;
-  Info info_;
+  InstanceInfo info_;
   std::shared_ptr<const void> keep_;
   std::function<void()> retire_;
 };

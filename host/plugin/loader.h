@@ -9,19 +9,18 @@
 #include "plugin/catalog.h"
 #include "plugin/image.h"
 #include "plugin/instance.h"
+#include "plugin/kind.h"
 #include "plugin/metric_cells.h"
 #include "plugin/options.h"
 #include "plugin/private_copies.h"
 
-#include <lemonade/health_checker.h>
-#include <lemonade/metrics_sink.h>
-#include <lemonade/strategy.h>
-
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace lemonade::plugin {
@@ -49,31 +48,36 @@ class Loader {
   void scan(const std::vector<std::string>& directories);
   const Catalog& catalog() const noexcept { return catalog_; }
 
-  /// The file of the chosen plugin as it is now; the error names the plugin. kind is one of LEMONADE_KIND_*. Any
-  /// thread, while nothing scans.
-  Result<PluginFile> read(const config::PluginChoice& choice, std::uint32_t kind) const;
+  /// Reads the file of the chosen plugin, which must be of that kind; the error names the plugin. Any thread, while
+  /// nothing scans.
+  Result<PluginFile> read(const config::PluginChoice& choice, const Kind& kind) const;
 
-  /// An instance of the chosen plugin, or nothing and at least one problem more. With a file: of exactly that content.
-  std::optional<StrategyInstance> strategy(const config::PluginChoice& choice, std::vector<OptionProblem>& problems);
-  std::optional<StrategyInstance> strategy(const PluginFile& file, const config::PluginChoice& choice,
-                                           std::vector<OptionProblem>& problems);
-  std::optional<CheckerInstance> checker(const config::PluginChoice& choice, std::vector<OptionProblem>& problems);
-  std::optional<CheckerInstance> checker(const PluginFile& file, const config::PluginChoice& choice,
-                                         std::vector<OptionProblem>& problems);
-  std::optional<SinkInstance> sink(const config::PluginChoice& choice, std::vector<OptionProblem>& problems);
-  std::optional<SinkInstance> sink(const PluginFile& file, const config::PluginChoice& choice,
-                                   std::vector<OptionProblem>& problems);
-
- private:
-  template <class Table>
-  std::optional<Instance<Table>> create(const config::PluginChoice& choice, std::vector<OptionProblem>& problems);
+  /// Makes an instance of a file's content with the options of the choice. Returns nothing where that fails, and has
+  /// added at least one problem. Control thread.
   template <class Table>
   std::optional<Instance<Table>> create(const PluginFile& file, const config::PluginChoice& choice,
-                                        std::vector<OptionProblem>& problems);
-  template <class Table>
-  std::optional<Instance<Table>> start(const Table& table, const std::shared_ptr<const Image>& image,
-                                       const OptionSet& options, const config::PluginChoice& choice,
-                                       std::vector<OptionProblem>& problems);
+                                        std::vector<OptionProblem>& problems) {
+    auto made = createOf(kKindOf<Table>, file, choice, problems);
+    if (!made) return std::nullopt;
+    return Instance<Table>(*static_cast<const Table*>(made->table), made->self, std::move(made->info),
+                           std::move(made->image), std::move(made->retire));
+  }
+
+ private:
+  /// What an instance is made of, whatever its kind.
+  struct Created {
+    const void* table;
+    void* self;
+    InstanceInfo info;
+    std::shared_ptr<const Image> image;
+    std::function<void()> retire;
+  };
+
+  std::optional<Created> createOf(const Kind& kind, const PluginFile& file, const config::PluginChoice& choice,
+                                  std::vector<OptionProblem>& problems);
+  std::optional<Created> start(const Kind& kind, const void* table, const std::shared_ptr<const Image>& image,
+                               const OptionSet& options, const config::PluginChoice& choice,
+                               std::vector<OptionProblem>& problems);
   Result<std::shared_ptr<const Image>> image(const PluginFile& file);
 
   ControlLoop& loop_;
@@ -81,8 +85,8 @@ class Loader {
   PrivateCopies copies_;
   Catalog catalog_;
   std::map<std::string, std::weak_ptr<const Image>> images_;  // in use, by hash of the content
-  std::uint64_t generation_ = 0;                              // of the newest image
-  std::uint64_t instances_ = 0;                               // created so far
+  std::uint64_t image_generation_ = 0;                        // of the newest image
+  std::uint64_t instances_ = 0;                               // created so far: the number of the newest instance
 };
 
 }  // namespace lemonade::plugin

@@ -3,6 +3,7 @@
 
 #include "base/fd.h"
 #include "plugin/elf_file.h"
+#include "plugin/kind.h"
 
 #include <Poco/DigestEngine.h>
 #include <Poco/SHA1Engine.h>
@@ -81,8 +82,8 @@ Status checkHead(const Head& head) {
     return Error{"lays out the ABI's structs differently (layout_hash " + std::to_string(tag.layout_hash) +
                  ", expected " + std::to_string(LEMONADE_LAYOUT_HASH) +
                  "): rebuild it with this host's headers and default packing"};
-  constexpr std::uint32_t known = LEMONADE_KIND_STRATEGY | LEMONADE_KIND_HEALTH_CHECKER | LEMONADE_KIND_METRICS_SINK;
-  if ((tag.kinds & known) == 0) return Error{"is of no kind this host knows (kinds " + std::to_string(tag.kinds) + ")"};
+  if ((tag.kinds & kKnownKinds) == 0)
+    return Error{"is of no kind this host knows (kinds " + std::to_string(tag.kinds) + ")"};
   if (!terminated(head.id, sizeof(head.id)) || !validId(head.id))
     return Error{"has an invalid id: use lower-case letters, digits, '_', '.' and '-'"};
   if (!terminated(head.version, sizeof(head.version)) || head.version[0] == '\0') return Error{"has no valid version"};
@@ -122,17 +123,6 @@ Result<PluginFile> readPluginFile(const std::string& path) {
   file.hash = hashOf(content.value());
   file.content = std::move(content).value();
   return file;
-}
-
-std::string kindNames(std::uint32_t kinds) {
-  std::string names;
-  const auto add = [&](std::uint32_t kind, const char* name) {
-    if ((kinds & kind) != 0) names += (names.empty() ? "" : ", ") + std::string(name);
-  };
-  add(LEMONADE_KIND_STRATEGY, "strategy");
-  add(LEMONADE_KIND_HEALTH_CHECKER, "health checker");
-  add(LEMONADE_KIND_METRICS_SINK, "metrics sink");
-  return names;
 }
 
 }  // namespace lemonade::plugin

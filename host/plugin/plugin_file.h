@@ -26,7 +26,4 @@ struct PluginFile {
 /// Reads and judges a file. The error says what is wrong with it, without its name.
 Result<PluginFile> readPluginFile(const std::string& path);
 
-/// "strategy", "health checker" or "metrics sink"; several are joined by ", ".
-std::string kindNames(std::uint32_t kinds);
-
 }  // namespace lemonade::plugin

@@ -86,9 +86,9 @@ void PrivateCopies::prefer(const std::string& directory) {
   leaveDirectory();
 }
 
-Result<PrivateCopy> PrivateCopies::make(const PluginFile& file, std::uint64_t generation) {
+Result<PrivateCopy> PrivateCopies::make(const PluginFile& file, std::uint64_t image_generation) {
   if (parents_.empty()) return copyToMemory(file);
-  const std::string name = file.id + "-g" + std::to_string(generation) + "-" + file.hash.substr(0, 12) + ".so";
+  const std::string name = file.id + "-g" + std::to_string(image_generation) + "-" + file.hash.substr(0, 12) + ".so";
   std::string trouble;
   if (current_ != nullptr) {
     auto copy = copyToDirectory(*current_, file, name);

@@ -38,8 +38,9 @@ class PrivateCopies {
   /// Another preference, for copies made from now on; those there are stay where they are.
   void prefer(const std::string& directory);
 
-  /// The content of file at a path that no generation had before. The error says what was tried.
-  Result<PrivateCopy> make(const PluginFile& file, std::uint64_t generation);
+  /// Copies the content of file to a new path, which holds image_generation: the number of the image that is loaded
+  /// from it, different for each image of this process. The error says what was tried.
+  Result<PrivateCopy> make(const PluginFile& file, std::uint64_t image_generation);
 
   /// What an operator should know of where the copies go, since the last call.
   std::vector<std::string> takeRemarks() { return std::exchange(remarks_, {}); }

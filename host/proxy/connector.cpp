@@ -174,9 +174,8 @@ void Connector::reportSlow(const Picked& picked, std::uint64_t took, std::uint64
   meter_.counters().slow_picks.add();
   if (picked.asked == nullptr || (now - slow_logged_at_ < kQuiet && slow_logged_at_ != 0)) return;
   slow_logged_at_ = now;
-  log::warning(
-      "proxy", "a pick took over 100 ms, and everything else of its worker waited",
-      {{"strategy", picked.asked->id}, {"generation", picked.asked->generation}, {"took_ms", took / 1'000'000}});
+  log::warning("proxy", "a pick took over 100 ms, and everything else of its worker waited",
+               {{"strategy", picked.asked->id}, {"generation", picked.asked->number}, {"took_ms", took / 1'000'000}});
 }
 
 // kGiveUp means that this attempt failed at once, with errno.

@@ -314,11 +314,11 @@ Status rehearse(const Rehearsal& rehearsal, const plugin::PluginFile& file, cons
   switch (rehearsal.kind) {
     case LEMONADE_KIND_HEALTH_CHECKER:
       return tryInstance<plugin::CheckerInstance>(
-          loop, on_stage, [&] { return loader.checker(file, choice, problems); },
+          loop, on_stage, [&] { return loader.create<lemonade_health_checker_t>(file, choice, problems); },
           [&](auto& checker) { return tryChecker(checker, rehearsal, on_stage); });
     case LEMONADE_KIND_METRICS_SINK:
       return tryInstance<plugin::SinkInstance>(
-          loop, on_stage, [&] { return loader.sink(file, choice, problems); },
+          loop, on_stage, [&] { return loader.create<lemonade_metrics_sink_t>(file, choice, problems); },
           [&](auto& sink) { return trySink(sink, on_stage); });
     default:
       break;
@@ -326,7 +326,7 @@ Status rehearse(const Rehearsal& rehearsal, const plugin::PluginFile& file, cons
   StrategyTrial trial(rehearsal, loop, on_stage);
   std::optional<plugin::StrategyInstance> instance;
   (void)onControl(loop, [&] {
-    if (auto made = loader.strategy(file, choice, problems)) instance.emplace(std::move(*made));
+    if (auto made = loader.create<lemonade_strategy_t>(file, choice, problems)) instance.emplace(std::move(*made));
     return success();
   });
   if (!instance) return success();

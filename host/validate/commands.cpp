@@ -144,7 +144,7 @@ std::string describe(const Subject& subject) {
   Poco::JSON::Object all(Poco::JSON_PRESERVE_KEY_ORDER);
   all.set("id", entry.id);
   all.set("version", log::printable(entry.version));
-  all.set("kinds", plugin::kindNames(entry.tag.kinds));
+  all.set("kinds", plugin::kindWords(entry.tag.kinds));
   all.set("abi", std::to_string(entry.tag.abi_major) + "." + std::to_string(entry.tag.abi_minor));
   all.set("name", textOf(entry.name));
   all.set("vendor", textOf(entry.vendor));

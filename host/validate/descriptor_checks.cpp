@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
 // What the loaded entry symbol says: texts, the option schema, the tables of functions.
-#include "plugin/oldest.h"
 #include "validate/harness.h"
 
 #include <algorithm>
@@ -61,43 +60,12 @@ Outcome options(const Subject& subject) {
   return pass();
 }
 
+// What a kind demands of its table besides its functions.
 template <class Table>
-void requireSlots(const Table& table);
-
-/// A slot that another one makes required.
-void requireWith(bool present, bool other, const char* slot, const char* with) {
-  require(!other || present, "it has " + std::string(with) + " but not " + slot);
-}
-
-void requireCreation(bool create, bool destroy) {
-  require(create, "it lacks create");
-  require(destroy, "it lacks destroy");
-}
-
+void requireMore(const Table&) {}
 template <>
-void requireSlots(const lemonade_strategy_t& t) {
-  requireCreation(t.create != nullptr, t.destroy != nullptr);
-  require(t.pick != nullptr, "it lacks pick");
-  requireWith(t.lane_destroy != nullptr, t.lane_create != nullptr, "lane_destroy", "lane_create");
-  requireWith(t.release != nullptr, t.prepare != nullptr, "release", "prepare");
-  requireWith(t.export_state != nullptr, t.state_format != nullptr, "export_state", "state_format");
-  require(t.event != nullptr || t.events == 0, "it asks for events but has no function event");
-  require(t.events <= 2 * LEMONADE_EVENT_ABANDONED - 1, "it asks for events that the ABI does not have");
-}
-
-template <>
-void requireSlots(const lemonade_health_checker_t& t) {
-  requireCreation(t.create != nullptr, t.destroy != nullptr);
-  require(t.probe_begin != nullptr, "it lacks probe_begin");
-  require(t.probe_event != nullptr, "it lacks probe_event");
-  require(t.probe_end != nullptr, "it lacks probe_end");
-}
-
-template <>
-void requireSlots(const lemonade_metrics_sink_t& t) {
-  requireCreation(t.create != nullptr, t.destroy != nullptr);
-  require(t.flush != nullptr || t.render != nullptr, "it has neither flush nor render");
-  requireWith(t.content_type != nullptr, t.render != nullptr, "content_type", "render");
+void requireMore(const lemonade_strategy_t& table) {
+  require(table.events <= 2 * LEMONADE_EVENT_ABANDONED - 1, "it asks for events that the ABI does not have");
 }
 
 Outcome interfaces(const Subject& subject) {
@@ -105,13 +73,15 @@ Outcome interfaces(const Subject& subject) {
   const auto& entry = code.entry();
   stage("asking for an interface");
   forEachKind(~0U, [&]<class Table>(std::type_identity<Table>) {
-    const auto [bit, id] = kKindOf<Table>;
+    const auto& kind = kKindOf<Table>;
+    const std::string id = kind.interface_id;
     const auto* table = static_cast<const Table*>(entry.get_interface(str(id)));
-    if ((entry.tag.kinds & bit) == 0) return;
-    require(table != nullptr, "it says that it is of a kind but has no interface " + std::string(id));
-    require(table->struct_size >= plugin::Oldest<Table>::kSize,
-            "the table of " + std::string(id) + " is too small (struct_size)");
-    requireSlots(*table);
+    if ((entry.tag.kinds & kind.bit) == 0) return;
+    require(table != nullptr, "it says that it is of a kind but has no interface " + id);
+    require(table->struct_size >= kind.size_in_1_0, "the table of " + id + " is too small (struct_size)");
+    const auto missing = kind.missing(table);
+    require(missing.empty(), "it lacks the function " + missing);
+    requireMore(*table);
   });
   for (const std::string unknown : {"", "lemonade.strategy/2", "lemonade.strategy", "com.example.none/1"})
     require(entry.get_interface(str(unknown)) == nullptr, "it has an interface \"" + unknown + "\"");

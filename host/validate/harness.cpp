@@ -59,11 +59,11 @@ plugin::OptionSet build(const Subject& subject, const lemonade_plugin_t& plugin,
 
 }  // namespace
 
-Code::Code(const Subject& subject, std::uint64_t generation) {
+Code::Code(const Subject& subject, std::uint64_t image_generation) {
   stage("loading");
-  auto copy = plugin::PrivateCopies{}.make(*subject.loadable, generation);
+  auto copy = plugin::PrivateCopies{}.make(*subject.loadable, image_generation);
   require(copy.ok(), copy ? "" : "it " + copy.error().message);
-  auto loaded = plugin::Image::load(*subject.loadable, std::move(copy).value(), generation);
+  auto loaded = plugin::Image::load(*subject.loadable, std::move(copy).value());
   require(loaded.ok(), loaded ? "" : "it " + loaded.error().message);
   image_ = std::move(loaded).value();
 }

@@ -1,26 +1,21 @@
 // SPDX-License-Identifier: MIT
 //
-// What a plugin meets in a check: one generation of its code, a host table that stands alone, and its options. Used in
+// What a plugin meets in a check: its loaded code, a host table that stands alone, and its options. Used in
 // the child process of a check only; what goes wrong here is thrown as a Fault.
 #pragma once
 
 #include "plugin/image.h"
+#include "plugin/kind.h"
 #include "plugin/options.h"
 #include "plugin/text.h"
 #include "validate/check.h"
 #include "validate/guarded.h"
 #include "validate/isolation.h"
 
-#include <lemonade/health_checker.h>
-#include <lemonade/metrics_sink.h>
-#include <lemonade/strategy.h>
-
 #include <memory>
 #include <string>
 #include <string_view>
 #include <type_traits>
-#include <utility>
-#include <vector>
 
 namespace lemonade::validate {
 
@@ -28,25 +23,15 @@ namespace lemonade::validate {
 constexpr std::size_t kExtra = 64;
 
 inline lemonade_str_t str(std::string_view text) { return {text.data(), text.size()}; }
+using plugin::forEachKind;
+using plugin::kKindOf;
 using plugin::view;
 
-template <class Table>
-constexpr std::pair<std::uint32_t, std::string_view> kKindOf{};
-template <>
-inline constexpr std::pair<std::uint32_t, std::string_view> kKindOf<lemonade_strategy_t>{LEMONADE_KIND_STRATEGY,
-                                                                                         LEMONADE_STRATEGY_INTERFACE};
-template <>
-inline constexpr std::pair<std::uint32_t, std::string_view> kKindOf<lemonade_health_checker_t>{
-    LEMONADE_KIND_HEALTH_CHECKER, LEMONADE_HEALTH_CHECKER_INTERFACE};
-template <>
-inline constexpr std::pair<std::uint32_t, std::string_view> kKindOf<lemonade_metrics_sink_t>{
-    LEMONADE_KIND_METRICS_SINK, LEMONADE_METRICS_SINK_INTERFACE};
-
-/// One generation, loaded as the balancer does it.
+/// The code of the plugin, loaded as the balancer does it.
 class Code {
  public:
-  /// Each number is another generation, with statics of its own.
-  explicit Code(const Subject& subject, std::uint64_t generation = 1);
+  /// Another image_generation loads another image, which has its own static variables.
+  explicit Code(const Subject& subject, std::uint64_t image_generation = 1);
 
   const lemonade_plugin_t& entry() const noexcept { return image_->entry(); }
   std::uint32_t kinds() const noexcept { return entry().tag.kinds; }
@@ -55,8 +40,8 @@ class Code {
   /// The table of a kind; it must be of that kind.
   template <class Table>
   const Table& table() const {
-    const auto* table = static_cast<const Table*>(entry().get_interface(str(kKindOf<Table>.second)));
-    require(table != nullptr, "it has no interface " + std::string(kKindOf<Table>.second));
+    const auto* table = static_cast<const Table*>(entry().get_interface(str(kKindOf<Table>.interface_id)));
+    require(table != nullptr, "it has no interface " + std::string(kKindOf<Table>.interface_id));
     return *table;
   }
 
@@ -117,13 +102,5 @@ class Live {
   const Table& table_;
   void* self_ = nullptr;
 };
-
-/// Calls with(std::type_identity<Table>) for each kind that a plugin is of.
-template <class With>
-void forEachKind(std::uint32_t kinds, With with) {
-  if ((kinds & LEMONADE_KIND_STRATEGY) != 0) with(std::type_identity<lemonade_strategy_t>{});
-  if ((kinds & LEMONADE_KIND_HEALTH_CHECKER) != 0) with(std::type_identity<lemonade_health_checker_t>{});
-  if ((kinds & LEMONADE_KIND_METRICS_SINK) != 0) with(std::type_identity<lemonade_metrics_sink_t>{});
-}
 
 }  // namespace lemonade::validate

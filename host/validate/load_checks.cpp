@@ -76,7 +76,7 @@ Outcome generations(const Subject& subject) {
   for (const auto* code : {&first, &second}) {
     stage("asking for an interface");
     forEachKind(code->kinds(), [&]<class Table>(std::type_identity<Table>) {
-      const auto* table = code->entry().get_interface(str(kKindOf<Table>.second));
+      const auto* table = code->entry().get_interface(str(kKindOf<Table>.interface_id));
       require(table == nullptr || imageOf(table) == imageOf(&code->entry()),
               "the table of one generation lies in another's memory");
     });

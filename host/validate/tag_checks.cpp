@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The head of the entry symbol, read from the file: what the balancer decides by before it loads.
+#include "plugin/kind.h"
 #include "validate/check.h"
 
 #include <lemonade/plugin.h>
@@ -12,8 +13,6 @@
 namespace lemonade::validate {
 
 namespace {
-
-constexpr std::uint32_t kKinds = LEMONADE_KIND_STRATEGY | LEMONADE_KIND_HEALTH_CHECKER | LEMONADE_KIND_METRICS_SINK;
 
 /// The part of the entry symbol that holds no pointer; zeros where the file has less.
 struct Head {
@@ -63,8 +62,10 @@ Outcome layout(const Subject& subject) {
 
 Outcome kinds(const Subject& subject) {
   const auto mask = headOf(subject).tag.kinds;
-  if ((mask & kKinds) == 0) return fail("it is of no kind (kinds is " + std::to_string(mask) + ")");
-  return (mask & ~kKinds) == 0 ? pass() : warn("it claims kinds that ABI " + minor(LEMONADE_ABI_MINOR) + " has not");
+  if ((mask & plugin::kKnownKinds) == 0) return fail("it is of no kind (kinds is " + std::to_string(mask) + ")");
+  return (mask & ~plugin::kKnownKinds) == 0
+             ? pass()
+             : warn("it claims kinds that ABI " + minor(LEMONADE_ABI_MINOR) + " has not");
 }
 
 Outcome reserved(const Subject& subject) {

@@ -10,7 +10,8 @@
 #include <lemonade/metrics_sink.h>
 #include <lemonade/strategy.h>
 
-#include "plugin/oldest.h"
+#include "plugin/image.h"
+#include "plugin/kind.h"
 
 #include <initializer_list>
 
@@ -144,13 +145,12 @@ constexpr std::uint64_t kHash = layoutHash({STRUCTS});
 static_assert(theSame<kHash, frozen::kLayoutHash>());
 static_assert(theSame<kHash, LEMONADE_LAYOUT_HASH>(), "it is of 1.0 for ever");
 
-// What the host takes for the least is what 1.0 has.
-template <class Current, class Frozen>
-constexpr bool kKnowsOldest = lemonade::plugin::Oldest<Current>::kSize == sizeof(Frozen);
-static_assert(kKnowsOldest<lemonade_plugin_t, frozen::lemonade_plugin_t>);
-static_assert(kKnowsOldest<lemonade_option_t, frozen::lemonade_option_t>);
-static_assert(kKnowsOldest<lemonade_strategy_t, frozen::lemonade_strategy_t>);
-static_assert(kKnowsOldest<lemonade_health_checker_t, frozen::lemonade_health_checker_t>);
-static_assert(kKnowsOldest<lemonade_metrics_sink_t, frozen::lemonade_metrics_sink_t>);
+// The host demands as many bytes of each struct that a plugin brings as 1.0 has.
+using namespace lemonade::plugin;
+static_assert(Image::kDescriptorSizeIn1_0 == sizeof(frozen::lemonade_plugin_t));
+static_assert(Image::kOptionSizeIn1_0 == sizeof(frozen::lemonade_option_t));
+static_assert(kKindOf<lemonade_strategy_t>.size_in_1_0 == sizeof(frozen::lemonade_strategy_t));
+static_assert(kKindOf<lemonade_health_checker_t>.size_in_1_0 == sizeof(frozen::lemonade_health_checker_t));
+static_assert(kKindOf<lemonade_metrics_sink_t>.size_in_1_0 == sizeof(frozen::lemonade_metrics_sink_t));
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include "simulation/balancer.h"
 
 #include "balance/feedback.h"
+#include "support/plugin.h"
 
 #include <cstdlib>
 #include <cstring>
@@ -41,7 +42,7 @@ Strategies::Strategies(const std::string& directory) { loader_.scan({directory})
 
 std::shared_ptr<Strategy> Strategies::make(const std::string& id, const std::map<std::string, std::string>& options) {
   std::vector<plugin::OptionProblem> problems;
-  auto instance = loader_.strategy({id, {}, optionTable(options)}, problems);
+  auto instance = test::create<lemonade_strategy_t>(loader_, {id, {}, optionTable(options)}, problems);
   if (!instance) throw std::runtime_error("strategy " + id + ": " + problems.at(0).text);
   auto strategy = Strategy::make(std::move(*instance), 1);
   if (!strategy) throw std::runtime_error(strategy.error().message);

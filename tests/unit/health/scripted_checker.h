@@ -42,7 +42,7 @@ class ScriptedChecker {
 
   /// An instance to hand to the host; the script must outlive it.
   std::shared_ptr<health::Checker> instance() {
-    return std::make_shared<health::Checker>(kTable, this, plugin::Info{"scripted", "1.0.0", "", 1}, nullptr);
+    return std::make_shared<health::Checker>(kTable, this, plugin::InstanceInfo{"scripted", "1.0.0", "", 1}, nullptr);
   }
 
  private:

@@ -107,7 +107,7 @@ constexpr lemonade_metrics_sink_t kPull = {.struct_size = sizeof(lemonade_metric
 
 SinkHandle make(const lemonade_metrics_sink_t& table, const std::shared_ptr<Probe>& probe, const std::string& id) {
   return std::make_shared<plugin::Instance<lemonade_metrics_sink_t>>(
-      table, probe.get(), plugin::Info{.id = id, .version = "1.0.0", .file = ""}, probe);
+      table, probe.get(), plugin::InstanceInfo{.id = id, .version = "1.0.0", .file = ""}, probe);
 }
 
 /// Tasks posted to the control thread, which is the test's.

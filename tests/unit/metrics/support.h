@@ -57,7 +57,7 @@ inline SinkHandle loadSink(const std::string& id, RecordingHost& host, config::O
   auto error = plugin::emptyError();
   REQUIRE(table.create(&host.table, &values, &self, &error) == LEMONADE_OK);
   return std::make_shared<plugin::Instance<lemonade_metrics_sink_t>>(
-      table, self, plugin::Info{.id = id, .version = "1.0.0", .file = ""}, nullptr);
+      table, self, plugin::InstanceInfo{.id = id, .version = "1.0.0", .file = ""}, nullptr);
 }
 
 /// What a pull sink writes of a snapshot.

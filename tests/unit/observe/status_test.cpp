@@ -39,7 +39,7 @@ TEST_CASE("Status is JSON whatever the names hold", "[app]") {
   input.backends[0].id = nasty;
   input.backends[0].name = nasty;
   input.backends[0].reason = nasty;
-  input.plugins.push_back({.kind = "strategy", .info = {.id = nasty, .version = "1", .file = nasty, .generation = 3}});
+  input.plugins.push_back({.kind = "strategy", .info = {.id = nasty, .version = "1", .file = nasty, .number = 3}});
   const auto object = parsed(statusJson(input));
   const auto backend = object->getArray("backends")->getObject(0);
   CHECK(backend->getValue<std::string>("id") == nasty);
@@ -68,7 +68,7 @@ TEST_CASE("Status shows the process and its parts", "[app]") {
   input.listeners = {"127.0.0.1:8080", "[::1]:8080"};
   input.workers = {{.sessions = 1, .accepted = 18'446'744'073'709'551'615u}, {.sessions = 2, .accepted = 3}};
   input.plugins = {
-      {.kind = "strategy", .info = {.id = "round_robin", .version = "1.0.0", .file = "rr.so", .generation = 7}}};
+      {.kind = "strategy", .info = {.id = "round_robin", .version = "1.0.0", .file = "rr.so", .number = 7}}};
   const auto object = parsed(statusJson(input));
   CHECK(object->getValue<std::string>("version") == "0.1.0");
   CHECK(object->getValue<std::string>("abi") == "1.0");

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "plugin/loader.h"
 
+#include "support/plugin.h"
+
 #include <stdlib.h>
 #include <catch2/catch.hpp>
 
@@ -63,16 +65,16 @@ std::uint32_t pickOne(const StrategyInstance& strategy) {
 }  // namespace
 
 TEST_CASE_METHOD(Fixture, "Loader makes an instance that works", "[plugin]") {
-  auto strategy = loader.strategy({"round_robin", {}, {}}, problems);
+  auto strategy = test::create<lemonade_strategy_t>(loader, {"round_robin", {}, {}}, problems);
   REQUIRE(strategy);
   CHECK(problems.empty());
   CHECK(strategy->info().id == "round_robin");
-  CHECK(strategy->info().generation == 1);
+  CHECK(strategy->info().number == 1);
   CHECK(pickOne(*strategy) == 0);
 }
 
 TEST_CASE_METHOD(Fixture, "Loader runs a private copy that nothing done to the file can harm", "[plugin]") {
-  auto strategy = loader.strategy({"round_robin", {}, {}}, problems);
+  auto strategy = test::create<lemonade_strategy_t>(loader, {"round_robin", {}, {}}, problems);
   REQUIRE(strategy);
   std::ofstream(directory / "round_robin.so", std::ios::trunc) << "overwritten";
   CHECK(pickOne(*strategy) == 0);
@@ -81,16 +83,16 @@ TEST_CASE_METHOD(Fixture, "Loader runs a private copy that nothing done to the f
 }
 
 TEST_CASE_METHOD(Fixture, "Loader loads the same content once", "[plugin]") {
-  auto first = loader.strategy({"round_robin", {}, {}}, problems);
-  auto second = loader.strategy({"round_robin", {}, {}}, problems);
+  auto first = test::create<lemonade_strategy_t>(loader, {"round_robin", {}, {}}, problems);
+  auto second = test::create<lemonade_strategy_t>(loader, {"round_robin", {}, {}}, problems);
   REQUIRE((first && second));
   CHECK(&second->table() == &first->table());
-  CHECK(second->info().generation == first->info().generation + 1);
+  CHECK(second->info().number == first->info().number + 1);
   CHECK(first->self() != second->self());
 }
 
 TEST_CASE_METHOD(Fixture, "Loader names what there is where a plugin is not there", "[plugin]") {
-  CHECK_FALSE(loader.strategy({"raund_robin", {"f.toml", 3, 5}, {}}, problems));
+  CHECK_FALSE(test::create<lemonade_strategy_t>(loader, {"raund_robin", {"f.toml", 3, 5}, {}}, problems));
   REQUIRE(problems.size() == 1);
   CHECK(problems[0].source.line == 3);
   CHECK_THAT(problems[0].text,
@@ -98,7 +100,7 @@ TEST_CASE_METHOD(Fixture, "Loader names what there is where a plugin is not ther
 }
 
 TEST_CASE_METHOD(Fixture, "Loader refuses a plugin of another kind", "[plugin]") {
-  CHECK_FALSE(loader.checker({"round_robin", {}, {}}, problems));
+  CHECK_FALSE(test::create<lemonade_health_checker_t>(loader, {"round_robin", {}, {}}, problems));
   REQUIRE(problems.size() == 1);
   CHECK_THAT(problems[0].text, Catch::Contains("is no health checker but a strategy"));
 }
@@ -110,8 +112,8 @@ TEST_CASE_METHOD(Fixture, "Loader unmaps an image that is safe to unmap when its
     return text.find("round_robin-g") != std::string::npos;
   };
   const auto before = Image::mapped();
-  auto first = loader.strategy({"round_robin", {}, {}}, problems);
-  auto second = loader.strategy({"round_robin", {}, {}}, problems);
+  auto first = test::create<lemonade_strategy_t>(loader, {"round_robin", {}, {}}, problems);
+  auto second = test::create<lemonade_strategy_t>(loader, {"round_robin", {}, {}}, problems);
   REQUIRE((first && second));
   CHECK(Image::mapped() == before + 1);
   first.reset();
@@ -123,7 +125,7 @@ TEST_CASE_METHOD(Fixture, "Loader unmaps an image that is safe to unmap when its
   CHECK_FALSE(mapped());
   CHECK(Image::mapped() == before);
 #endif
-  auto again = loader.strategy({"round_robin", {}, {}}, problems);
+  auto again = test::create<lemonade_strategy_t>(loader, {"round_robin", {}, {}}, problems);
   REQUIRE(again);
   CHECK(pickOne(*again) == 0);
 }

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+//
+// The kinds of plugins, one row each: which bit and interface a kind has, what people call it, which key of the
+// configuration chooses it, and what its table of functions must hold. Whatever treats kinds alike loops over these
+// rows; a new kind is a new row here and a name in AllKinds. Constants and pure functions; any thread.
+#pragma once
+
+#include <lemonade/health_checker.h>
+#include <lemonade/metrics_sink.h>
+#include <lemonade/strategy.h>
+
+#include <cstdint>
+#include <string>
+#include <type_traits>
+
+namespace lemonade::plugin {
+
+/// The row of one kind. The functions take a pointer to a table of this kind.
+struct Kind {
+  std::uint32_t bit;          ///< LEMONADE_KIND_*
+  const char* interface_id;   ///< "lemonade.strategy/1"
+  const char* name;           ///< in status and in tools: "metrics_sink"
+  const char* words;          ///< in messages: "metrics sink"
+  const char* key;            ///< the key of the configuration that chooses plugins of this kind: "metrics.sinks"
+  std::uint32_t size_in_1_0;  ///< of the table, in bytes; every later ABI has at least as many
+  /// The first function that the table lacks, such as "release, which prepare needs"; "" where it lacks none.
+  std::string (*missing)(const void* table);
+  /// The table's create, which makes an instance; the table lacks no function.
+  lemonade_status_t (*create)(const void* table, const lemonade_host_t* host, const lemonade_options_t* options,
+                              void** self, lemonade_error_t* error);
+};
+
+// The first function that a table lacks of those that its kind demands, besides create and destroy; "" for none.
+std::string missingFunction(const lemonade_strategy_t& table);
+std::string missingFunction(const lemonade_health_checker_t& table);
+std::string missingFunction(const lemonade_metrics_sink_t& table);
+
+template <class Table>
+std::string missingIn(const void* table) {
+  const auto& typed = *static_cast<const Table*>(table);
+  if (typed.create == nullptr) return "create";
+  return typed.destroy == nullptr ? "destroy" : missingFunction(typed);
+}
+
+template <class Table>
+lemonade_status_t createBy(const void* table, const lemonade_host_t* host, const lemonade_options_t* options,
+                           void** self, lemonade_error_t* error) {
+  return static_cast<const Table*>(table)->create(host, options, self, error);
+}
+
+/// The row of the kind that has this C table.
+template <class Table>
+constexpr Kind kKindOf{};
+
+template <>
+inline constexpr Kind kKindOf<lemonade_strategy_t>{
+    .bit = LEMONADE_KIND_STRATEGY,
+    .interface_id = LEMONADE_STRATEGY_INTERFACE,
+    .name = "strategy",
+    .words = "strategy",
+    .key = "strategy.algorithm",
+    .size_in_1_0 = LEMONADE_SIZE_TO(lemonade_strategy_t, import_state),
+    .missing = missingIn<lemonade_strategy_t>,
+    .create = createBy<lemonade_strategy_t>,
+};
+
+template <>
+inline constexpr Kind kKindOf<lemonade_health_checker_t>{
+    .bit = LEMONADE_KIND_HEALTH_CHECKER,
+    .interface_id = LEMONADE_HEALTH_CHECKER_INTERFACE,
+    .name = "health_checker",
+    .words = "health checker",
+    .key = "health.checker",
+    .size_in_1_0 = LEMONADE_SIZE_TO(lemonade_health_checker_t, probe_end),
+    .missing = missingIn<lemonade_health_checker_t>,
+    .create = createBy<lemonade_health_checker_t>,
+};
+
+template <>
+inline constexpr Kind kKindOf<lemonade_metrics_sink_t>{
+    .bit = LEMONADE_KIND_METRICS_SINK,
+    .interface_id = LEMONADE_METRICS_SINK_INTERFACE,
+    .name = "metrics_sink",
+    .words = "metrics sink",
+    .key = "metrics.sinks",
+    .size_in_1_0 = LEMONADE_SIZE_TO(lemonade_metrics_sink_t, health_event),
+    .missing = missingIn<lemonade_metrics_sink_t>,
+    .create = createBy<lemonade_metrics_sink_t>,
+};
+
+template <class... Tables>
+struct KindList {};
+/// The tables of every kind that this host knows.
+using AllKinds = KindList<lemonade_strategy_t, lemonade_health_checker_t, lemonade_metrics_sink_t>;
+
+/// Calls with(std::type_identity<Table>) for each kind in a mask of LEMONADE_KIND_*, in the order of AllKinds.
+template <class With>
+void forEachKind(std::uint32_t kinds, With&& with) {
+  [&]<class... Tables>(KindList<Tables...>) {
+    (((kinds & kKindOf<Tables>.bit) != 0 ? with(std::type_identity<Tables>{}) : void()), ...);
+  }(AllKinds{});
+}
+
+/// The bits of all kinds.
+inline constexpr std::uint32_t kKnownKinds = []<class... Tables>(KindList<Tables...>) {
+  return (kKindOf<Tables>.bit | ...);
+}(AllKinds{});
+
+/// What people call the kinds in a mask, joined by ", ": "strategy, metrics sink".
+std::string kindWords(std::uint32_t kinds);
+
+}  // namespace lemonade::plugin
