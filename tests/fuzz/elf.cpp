@@ -36,7 +36,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   if (const auto entry = elf.exportedObject("lemonade_plugin_v1")) inside(entry->data(), entry->size());
   if (const auto unique = elf.uniqueSymbol()) inside(unique->data(), unique->size());
-  static volatile std::uint64_t kept;
+  [[maybe_unused]] static volatile std::uint64_t kept;
   kept = sum;
   return 0;
 }

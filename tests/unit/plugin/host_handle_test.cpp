@@ -23,7 +23,7 @@ struct Fixture {
 
   lemonade_status_t startTimer(std::uint64_t interval_ns, std::uint64_t* timer) {
     return host.timer_start(
-        host.context, interval_ns, [](void* beats) noexcept { ++*static_cast<Count*>(beats); }, &beats, timer);
+        host.context, interval_ns, [](void* counter) noexcept { ++*static_cast<Count*>(counter); }, &beats, timer);
   }
   lemonade_status_t metric(std::uint32_t type, std::string_view name, lemonade_metric_cell_t** cell) {
     return host.register_metric(host.context, type, str(name), str("Help."), cell);
