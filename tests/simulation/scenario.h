@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What happens in a run, told in plain values: how many of what, which clients come when, which server does what when.
-// The eight scenarios of tests/bench/scenarios, and larger ones that real sockets cannot have.
+// The eight scenarios of tools/benchmarks/scenarios, and larger ones that real sockets cannot have.
 #pragma once
 
 #include <cstdint>
