@@ -44,7 +44,7 @@ void compareBackends(Lines& lines, const Backends& before, const Backends& after
 std::vector<std::string> differences(const config::Config& before, const config::Config& after) {
   Lines lines;
   for (const auto& key : config::configKeys()) append(lines, key.field.changes(key.path(), before, after));
-  compareBackends(lines, before.backends, after.backends);
+  compareBackends(lines, before.pools.front().backends, after.pools.front().backends);
   return lines;
 }
 

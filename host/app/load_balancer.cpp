@@ -62,9 +62,8 @@ LoadBalancer::LoadBalancer(Preparation preparation, config::Input input, Prepara
       quiescence_(std::make_unique<Quiescence>(workerCount(preparation_->config))),
       pool_(std::make_unique<ManagedPool>("default", *quiescence_, workerCount(preparation_->config), context,
                                           static_cast<PoolHost&>(*this), *heritage_)),
-      proxy_(std::make_unique<proxy::Proxy>(*quiescence_, pool_->pool(),
-                                            proxy::chooseRelay(preparation_->config.proxy.relay),
-                                            preparation_->config.proxy.max_connections)),
+      proxy_(std::make_unique<proxy::Proxy>(*quiescence_, pool_->pool(), proxy::chooseRelay(preparation_->config.relay),
+                                            preparation_->config.listeners.front().max_connections)),
       descriptors_(std::make_unique<DescriptorKeeper>(
           loop_, context.open_at_start,
           DescriptorKeeper::Sessions{[this] { return proxy_->sessions(); },
@@ -116,8 +115,8 @@ Status LoadBalancer::start() {
 void LoadBalancer::awaitFirstChecks() {
   if (!pool_->awaitsFirstChecks()) return serve();
   pool_->setStarting();
-  service_manager_.starting(config_.health.timeout + kStartMargin);
-  awaiting_ = loop_.after(config_.health.timeout, [this] { serve(); });
+  service_manager_.starting(config_.pools.front().health.timeout + kStartMargin);
+  awaiting_ = loop_.after(config_.pools.front().health.timeout, [this] { serve(); });
 }
 
 void LoadBalancer::serve() {
@@ -129,7 +128,7 @@ void LoadBalancer::serve() {
   log::info("app", "ready",
             {{"backends", pool_->pool().backends()->size()},
              {"eligible", pool_->pool().eligibleCount()},
-             {"strategy", config_.strategy.id},
+             {"strategy", config_.pools.front().strategy.id},
              {"workers", proxy_->serving()},
              {"pid", ::getpid()}});
   control_pulse_.begin();

@@ -78,7 +78,7 @@ Result<std::shared_ptr<Strategy>> ManagedPool::withHandedState(std::shared_ptr<S
   return Strategy::make(std::move(*instance), pool_->workers());
 }
 
-void ManagedPool::configure(const config::Config& config, const Resolutions& resolutions,
+void ManagedPool::configure(const config::Pool& config, const Resolutions& resolutions,
                             std::shared_ptr<Strategy> strategy, std::optional<Checker> checker) {
   health_ = config.health;
   pool_->setRules({health_.panic_threshold, {health_.slow_start, health_.slow_start_aggression}});
@@ -86,7 +86,7 @@ void ManagedPool::configure(const config::Config& config, const Resolutions& res
   // Before the backends: the monitor gives new backends their first health.
   monitor_->configure({health_.interval, health_.timeout, health_.rise, health_.fall, health_.fast_interval,
                        health_.down_interval, health_.initial, health_.hasChecker()});
-  membership_->configure(config.backends, resolutions, config.proxy.resolve_interval);
+  membership_->configure(config.backends, resolutions, config.resolve_interval);
   const auto& ejection = config.ejection;
   ejector_->configure({ejection.enabled, ejection.consecutive_failures, ejection.base_time, ejection.max_time,
                        ejection.max_share, ejection.unanswered_timeout, health_.rise});

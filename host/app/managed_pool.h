@@ -69,9 +69,9 @@ class ManagedPool {
   /// until configure(). Without a prepared strategy this returns the one that runs.
   Result<std::shared_ptr<Strategy>> makeStrategy(std::optional<Strategy::Instance> prepared,
                                                  const config::PluginChoice& choice);
-  /// Takes over a configuration, what its new names came to, its strategy and, where there is a new one, its checker;
+  /// Takes over its configuration, what its new names came to, its strategy and, where there is a new one, its checker;
   /// publishes a view before it returns. The listeners of the configuration are in use already.
-  void configure(const config::Config& config, const std::map<std::string, Resolution>& resolutions,
+  void configure(const config::Pool& config, const std::map<std::string, Resolution>& resolutions,
                  std::shared_ptr<Strategy> strategy, std::optional<Checker> checker);
   /// Writes what runs here into running.
   void describe(Running& running) const;

@@ -56,7 +56,7 @@ Resolutions resolveAll(const std::set<std::string>& names, ControlLoop& loop, Re
 
 /// What the operator should know of the names that were asked for.
 void addNames(const Preparation& preparation, const std::set<std::string>& asked, config::Findings& findings) {
-  for (const auto& backend : preparation.config.backends) {
+  for (const auto& backend : preparation.config.pools.front().backends) {
     if (!asked.contains(backend.host)) continue;
     const auto found = preparation.resolutions.find(backend.host);
     const bool in_time = found != preparation.resolutions.end();
@@ -94,12 +94,14 @@ bool runsAlready(const config::PluginChoice& chosen, const config::PluginChoice&
 }
 
 bool strategyRuns(const config::Config& config, const Running* running, const plugin::Catalog& catalog) {
-  return running != nullptr && runsAlready(config.strategy, running->config.strategy, running->strategy_hash, catalog);
+  return running != nullptr && runsAlready(config.pools.front().strategy, running->config.pools.front().strategy,
+                                           running->strategy_hash, catalog);
 }
 
 bool checkerRuns(const config::Config& config, const Running* running, const plugin::Catalog& catalog) {
   return running != nullptr &&
-         runsAlready(config.health.checker, running->config.health.checker, running->checker_hash, catalog);
+         runsAlready(config.pools.front().health.checker, running->config.pools.front().health.checker,
+                     running->checker_hash, catalog);
 }
 
 bool sinkRuns(const config::PluginChoice& chosen, const Running* running, const plugin::Catalog& catalog) {
@@ -123,9 +125,9 @@ class PluginCreation {
   void run() {
     const auto& config = preparation_.config;
     const auto& catalog = loader().catalog();
-    if (!strategyRuns(config, running_, catalog)) create(config.strategy, preparation_.strategy);
-    if (config.health.hasChecker() && !checkerRuns(config, running_, catalog))
-      create(config.health.checker, preparation_.checker);
+    if (!strategyRuns(config, running_, catalog)) create(config.pools.front().strategy, preparation_.strategy);
+    if (config.pools.front().health.hasChecker() && !checkerRuns(config, running_, catalog))
+      create(config.pools.front().health.checker, preparation_.checker);
     for (const auto& choice : config.metrics.sinks) {
       if (sinkRuns(choice, running_, catalog)) continue;
       std::optional<plugin::SinkInstance> sink;
@@ -171,9 +173,9 @@ class PluginCreation {
     rehearsal.choice = choice;
     rehearsal.file = file.path;
     rehearsal.workers = workerCount(preparation_.config);
-    rehearsal.panic_threshold = preparation_.config.health.panic_threshold;
+    rehearsal.panic_threshold = preparation_.config.pools.front().health.panic_threshold;
     if (kind.bit == LEMONADE_KIND_METRICS_SINK) return rehearsal;
-    for (const auto& backend : preparation_.config.backends)
+    for (const auto& backend : preparation_.config.pools.front().backends)
       for (const auto& endpoint : endpoints(backend, targetsOf(backend.host)))
         rehearsal.backends.push_back({endpoint.configured, endpoint.address.text()});
     if (kind.bit == LEMONADE_KIND_STRATEGY && running_ != nullptr)
@@ -223,7 +225,7 @@ void checkDescriptors(PreparationContext& context, Preparation& preparation, con
   const auto share = [&](std::uint64_t limit) { return shareOut(preparation.config, context.open_at_start, limit); };
   const auto budget = share(raiseDescriptorLimit(share(descriptorLimit()).wanted));
   if (budget.suffices()) return;
-  const auto max_connections = preparation.config.proxy.max_connections;
+  const auto max_connections = preparation.config.listeners.front().max_connections;
   const std::string text = budget.text(max_connections);
   findings.warning({"proxy.max_connections", 0, 0}, text);
   const std::pair<std::uint64_t, std::uint64_t> which{budget.limit, max_connections};
@@ -233,12 +235,12 @@ void checkDescriptors(PreparationContext& context, Preparation& preparation, con
 /// Whoever is reached by a client only to be a client again.
 void warnOfLoops(const Preparation& preparation, config::Findings& findings) {
   std::vector<Address> listeners;
-  for (const auto& listen : preparation.config.proxy.listen)
+  for (const auto& listen : preparation.config.listeners.front().addresses)
     if (const auto address = Address::parse(listen.address)) listeners.push_back(*address);
   if (preparation.config.admin)
     if (const auto address = Address::parse(preparation.config.admin->address)) listeners.push_back(*address);
   const OwnListeners own(std::move(listeners));
-  for (const auto& backend : preparation.config.backends) {
+  for (const auto& backend : preparation.config.pools.front().backends) {
     const auto found = preparation.resolutions.find(backend.host);
     const auto targets =
         found == preparation.resolutions.end() ? std::vector<Target>() : updated({}, found->second.targets);
@@ -289,7 +291,7 @@ Preparation prepare(const config::Input& input, const FileContent& file, Prepara
     context.loader->scan(pluginSearchPath(preparation.config));
   });
   addRemarks(context, preparation, findings);
-  const auto names = newNames(preparation.config.backends, running);
+  const auto names = newNames(preparation.config.pools.front().backends, running);
   preparation.resolutions = resolveAll(names, context.loop, context.resolver);
   const auto limit = limitOf(input, context, running, findings);
   PluginCreation(context, limit, running, preparation, findings).run();

@@ -63,10 +63,11 @@ std::string addressOf(const config::Config& config) { return config.admin ? conf
 /// What a reload changes, also where only the code of a plugin did.
 std::vector<std::string> changes(const Running& running, const Preparation& preparation) {
   auto lines = differences(running.config, preparation.config);
-  const auto& now = preparation.config;
-  if (preparation.strategy && config::sameChoice(running.config.strategy, now.strategy))
+  const auto& old = running.config.pools.front();
+  const auto& now = preparation.config.pools.front();
+  if (preparation.strategy && config::sameChoice(old.strategy, now.strategy))
     lines.push_back("strategy " + now.strategy.id + ": new code, version " + preparation.strategy->info().version);
-  if (preparation.checker && config::sameChoice(running.config.health.checker, now.health.checker))
+  if (preparation.checker && config::sameChoice(old.health.checker, now.health.checker))
     lines.push_back("health.checker " + now.health.checker.id + ": new code, version " +
                     preparation.checker->info().version);
   for (const auto& sink : preparation.sinks)
@@ -173,14 +174,16 @@ Status LoadBalancer::commitOrSay(Preparation& preparation) {
 // Control thread. Everything that can fail comes before the line; nothing has changed until then.
 Status LoadBalancer::commit(Preparation& preparation) {
   const auto& config = preparation.config;
+  const auto& pool = config.pools.front();
+  const auto& listener = config.listeners.front();
   const std::uint32_t workers = workerCount(config);
   if (auto added = pool_->pool().addWorkers(workers); !added) return added;
   if (auto prepared = proxy_->prepareWorkers(workers); !prepared) return prepared;
-  auto strategy = pool_->makeStrategy(std::move(preparation.strategy), config.strategy);
+  auto strategy = pool_->makeStrategy(std::move(preparation.strategy), pool.strategy);
   if (!strategy) return std::move(strategy).error();
-  auto addresses = parseAddresses(config.proxy.listen);
+  auto addresses = parseAddresses(listener.addresses);
   if (!addresses) return std::move(addresses).error();
-  auto listeners = proxy_->open(addresses.value(), config.proxy.backlog, parent_.inherited);
+  auto listeners = proxy_->open(addresses.value(), listener.backlog, parent_.inherited);
   if (!listeners) return std::move(listeners).error();
   auto admin = admin_;
   if (addressOf(config) != addressOf(config_)) {
@@ -193,8 +196,8 @@ Status LoadBalancer::commit(Preparation& preparation) {
   applySettings(config);
   // Before the backends, of which none may be one of the listeners.
   proxy_->listen(std::move(listeners).value());
-  proxy_->tuneListeners(config.proxy.backlog);
-  pool_->configure(config, preparation.resolutions, std::move(strategy).value(), std::move(preparation.checker));
+  proxy_->tuneListeners(listener.backlog);
+  pool_->configure(pool, preparation.resolutions, std::move(strategy).value(), std::move(preparation.checker));
   // New workers find the newest view only, whose strategy has lanes for them.
   proxy_->setWorkers(workers, proxy::drainTime(config.runtime.drain_timeout));
   applySinks(preparation);
@@ -214,19 +217,21 @@ void LoadBalancer::applySettings(const config::Config& config) {
   if (generation_.load() != 0) log::start(config.log_levels, config.log_format);
   watchdog_.setBound(config.runtime.accept_timeout);
   descriptors_->configure(config);
+  const auto& pool = config.pools.front();
+  const auto& listener = config.listeners.front();
   auto& settings = proxy_->settings();
-  settings.connect_timeout_ns.store(static_cast<std::uint64_t>(config.proxy.connect_timeout.count()));
-  settings.idle_timeout_ns.store(static_cast<std::uint64_t>(config.proxy.idle_timeout.count()));
+  settings.connect_timeout_ns.store(static_cast<std::uint64_t>(pool.connect_timeout.count()));
+  settings.idle_timeout_ns.store(static_cast<std::uint64_t>(listener.idle_timeout.count()));
   const auto seconds = [](Duration value) {
     return static_cast<std::uint32_t>(std::chrono::ceil<std::chrono::seconds>(value).count());
   };
-  settings.half_close_timeout_ns.store(static_cast<std::uint64_t>(config.proxy.half_close_timeout.count()));
-  settings.keepalive_idle_s.store(seconds(config.proxy.tcp_keepalive));
-  settings.keepalive_interval_s.store(seconds(config.proxy.tcp_keepalive_interval));
-  settings.keepalive_count.store(config.proxy.tcp_keepalive_count);
-  settings.user_timeout_ms.store(static_cast<std::uint32_t>(config.proxy.tcp_user_timeout / 1ms));
-  settings.retries.store(config.proxy.retries);
-  settings.queue_timeout_ns.store(static_cast<std::uint64_t>(config.proxy.queue_timeout.count()));
+  settings.half_close_timeout_ns.store(static_cast<std::uint64_t>(listener.half_close_timeout.count()));
+  settings.keepalive_idle_s.store(seconds(listener.tcp_keepalive));
+  settings.keepalive_interval_s.store(seconds(listener.tcp_keepalive_interval));
+  settings.keepalive_count.store(listener.tcp_keepalive_count);
+  settings.user_timeout_ms.store(static_cast<std::uint32_t>(listener.tcp_user_timeout / 1ms));
+  settings.retries.store(pool.retries);
+  settings.queue_timeout_ns.store(static_cast<std::uint64_t>(pool.queue_timeout.count()));
 }
 
 void LoadBalancer::applySinks(Preparation& preparation) {

@@ -18,7 +18,7 @@ Source whereSaid(const Draft& draft, const std::string& path) {
 }
 
 void checkBackends(Draft& draft, Findings& findings) {
-  auto& backends = draft.config.backends;
+  auto& backends = draft.config.pools.front().backends;
   if (backends.empty()) {
     findings.error(whereSaid(draft, "backends"),
                    "there are no backends; add [[backends]] with an address, or set LEMONADE_LB_BACKEND_ADDRESSES");
@@ -59,7 +59,7 @@ bool overlap(const std::string& one, const std::string& other) {
 
 /// It may be meant, for an upgrade say; but a balancer for nobody is worth a word.
 void checkWhoIsPicked(const Draft& draft, Findings& findings) {
-  const auto& backends = draft.config.backends;
+  const auto& backends = draft.config.pools.front().backends;
   const bool any = std::any_of(backends.begin(), backends.end(),
                                [](const Backend& backend) { return backend.enabled && backend.weight > 0; });
   if (!backends.empty() && !any)
@@ -77,7 +77,7 @@ void checkListeners(const Draft& draft, Findings& findings) {
                                       (other->address == listen.address ? " says" : " says with " + other->address) +
                                       "; choose another address");
   };
-  for (const auto& listen : draft.config.proxy.listen) check(listen);
+  for (const auto& listen : draft.config.listeners.front().addresses) check(listen);
   if (draft.config.admin) check(*draft.config.admin);
 }
 
@@ -98,7 +98,7 @@ void checkTimes(const Draft& draft, Findings& findings) {
 }
 
 void checkEjection(const Draft& draft, Findings& findings) {
-  const auto& ejection = draft.config.ejection;
+  const auto& ejection = draft.config.pools.front().ejection;
   if (ejection.max_time >= ejection.base_time) return;
   const bool said = draft.said.contains("ejection.max_time");
   findings.error(whereSaid(draft, said ? "ejection.max_time" : "ejection.base_time"),
@@ -107,7 +107,7 @@ void checkEjection(const Draft& draft, Findings& findings) {
 }
 
 void checkHealth(const Draft& draft, Findings& findings) {
-  const auto& health = draft.config.health;
+  const auto& health = draft.config.pools.front().health;
   if (health.hasChecker()) return;
   if (health.initial != Initial::kUp)
     findings.error(whereSaid(draft, "health.initial"),

@@ -47,9 +47,9 @@ const char* initialText(Initial initial) noexcept {
 Config defaultConfig() {
   const Source source{"default", 0, 0};
   Config config;
-  config.proxy.listen = {{"0.0.0.0:8080", source}};
-  config.strategy = {"adaptive", source, {}};
-  config.health.checker = {"tcp", source, {}};
+  config.listeners.front().addresses = {{"0.0.0.0:8080", source}};
+  config.pools.front().strategy = {"adaptive", source, {}};
+  config.pools.front().health.checker = {"tcp", source, {}};
   config.metrics.sinks = {{"prometheus", source, {}}};
   config.admin = Listen{"127.0.0.1:9090", source};
   return config;

@@ -61,33 +61,11 @@ struct Runtime {
   Duration config_watch_interval = 5s;
 };
 
-struct Listen {
-  std::string address;  ///< "0.0.0.0:8080", "[::]:8080"; a numeric address and a port
-  Source source;
-};
-
 /// How bytes are moved; auto: over io_uring where the kernel offers it.
 enum class Relay { kAuto, kEpoll, kUring };
 
 /// As in the file: "auto", "epoll", "io_uring".
 const char* relayText(Relay relay) noexcept;
-
-struct Proxy {
-  std::vector<Listen> listen;
-  std::uint32_t backlog = 4'096;
-  std::uint32_t max_connections = 10'000;
-  Duration connect_timeout = 5s;
-  Duration idle_timeout = 1h;         ///< 0: none
-  Duration half_close_timeout = 60s;  ///< of a session whose backend is done; 0: none
-  Duration tcp_keepalive = 60s;       ///< idle time before the first probe; 0: off
-  Duration tcp_keepalive_interval = 10s;
-  std::uint32_t tcp_keepalive_count = 5;
-  Duration tcp_user_timeout = 0s;  ///< 0: the kernel's own limits
-  std::uint32_t retries = 2;
-  Duration resolve_interval = 10s;
-  Duration queue_timeout = 5s;  ///< of clients that wait for a place at a backend; 0: nobody waits
-  Relay relay = Relay::kAuto;   ///< chosen at start
-};
 
 struct Backend {
   std::string id;          ///< integers are kept as text
@@ -142,6 +120,42 @@ struct Ejection {
   Duration unanswered_timeout = 2s;
 };
 
+/// An address to listen on.
+struct Listen {
+  std::string address;  ///< "0.0.0.0:8080", "[::]:8080"; a numeric address and a port
+  Source source;
+};
+
+/// Where clients connect, and what holds for their connections. Its sessions go to the backends of one pool.
+struct Listener {
+  std::string name = "default";
+  std::vector<Listen> addresses;
+  std::string pool = "default";  ///< the name of its pool
+  std::uint32_t backlog = 4'096;
+  std::uint32_t max_connections = 10'000;
+  Duration idle_timeout = 1h;         ///< 0: none
+  Duration half_close_timeout = 60s;  ///< of a session whose backend is done; 0: none
+  Duration tcp_keepalive = 60s;       ///< idle time before the first probe; 0: off
+  Duration tcp_keepalive_interval = 10s;
+  std::uint32_t tcp_keepalive_count = 5;
+  Duration tcp_user_timeout = 0s;  ///< 0: the kernel's own limits
+  Source source;                   ///< of its table
+};
+
+/// Backends that stand for each other, and how one of them is chosen, reached and watched.
+struct Pool {
+  std::string name = "default";
+  PluginChoice strategy;
+  std::vector<Backend> backends;
+  Health health;
+  Ejection ejection;
+  Duration connect_timeout = 5s;
+  std::uint32_t retries = 2;
+  Duration resolve_interval = 10s;
+  Duration queue_timeout = 5s;  ///< of clients that wait for a place at a backend; 0: nobody waits
+  Source source;                ///< of its table
+};
+
 struct Metrics {
   Duration interval = 10s;
   std::vector<PluginChoice> sinks;
@@ -149,11 +163,9 @@ struct Metrics {
 
 struct Config {
   Runtime runtime;
-  Proxy proxy;
-  PluginChoice strategy;
-  std::vector<Backend> backends;
-  Health health;
-  Ejection ejection;
+  Relay relay = Relay::kAuto;                                  ///< of the process; chosen at start
+  std::vector<Listener> listeners = std::vector<Listener>(1);  ///< at least one; the default one is the first
+  std::vector<Pool> pools = std::vector<Pool>(1);              ///< at least one; the default one is the first
   Metrics metrics;
   std::optional<Listen> admin;                  ///< none: off
   std::vector<std::string> admin_hosts;         ///< names it is asked by, as "name" or "name:port"

@@ -52,7 +52,7 @@ void readVariable(const Variable& variable, const std::string& text, Draft& draf
 
 /// Options in the file are those of the algorithm in the file.
 void readStrategy(const Variable& variable, const std::string& text, Draft& draft, Findings& findings) {
-  auto& strategy = draft.config.strategy;
+  auto& strategy = draft.config.pools.front().strategy;
   const auto before = strategy.id;
   readVariable(variable, text, draft, findings);
   if (strategy.id == before || strategy.options.empty()) return;
@@ -73,7 +73,7 @@ void readBackends(const std::string& text, Draft& draft, Findings& findings) {
     }
     backends.push_back(std::move(backend));
   }
-  draft.config.backends = std::move(backends);
+  draft.config.pools.front().backends = std::move(backends);
   draft.said["backends"] = source;
 }
 

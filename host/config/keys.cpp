@@ -23,24 +23,53 @@ constexpr Duration kLongestKeepalive = 32'767s;  // MAX_TCP_KEEPIDLE of Linux, i
 /// What a key of the configuration is for.
 using ConfigField = Field<Draft, Config>;
 
-/// Lets the field of a section's struct stand in the whole configuration.
+/// Lets the field of a part of the configuration stand in the whole; `part` gives the part of a Config, const or not.
+template <class Part, class Whole>
+Field<Draft, Config> within(Whole part, Field<Part> field) {
+  return {[part, read = std::move(field.read)](const Item& item, Draft& draft) { read(item, part(draft.config)); },
+          [part, changes = std::move(field.changes)](const auto& name, const auto& before, const auto& after) {
+            return changes(name, part(before), part(after));
+          }};
+}
+
 template <class Section>
 ConfigField of(Section Config::*section, Field<Section> field) {
-  return {
-      [section, read = std::move(field.read)](const Item& item, Draft& draft) { read(item, draft.config.*section); },
-      [section, changes = std::move(field.changes)](const auto& name, const auto& before, const auto& after) {
-        return changes(name, before.*section, after.*section);
-      }};
+  return within(
+      [section](auto& config) -> auto& { return config.*section; }, std::move(field));
+}
+
+ConfigField of(Field<Config> field) {
+  return within(
+      [](auto& config) -> auto& { return config; }, std::move(field));
+}
+
+/// A key of the default listener.
+ConfigField ofListener(Field<Listener> field) {
+  return within(
+      [](auto& config) -> auto& { return config.listeners.front(); }, std::move(field));
+}
+
+/// A key of the default pool.
+ConfigField ofPool(Field<Pool> field) {
+  return within(
+      [](auto& config) -> auto& { return config.pools.front(); }, std::move(field));
+}
+
+/// A key of a section of the default pool.
+template <class Section>
+ConfigField ofPool(Section Pool::*section, Field<Section> field) {
+  return within(
+      [section](auto& config) -> auto& { return config.pools.front().*section; }, std::move(field));
 }
 
 std::optional<std::string> pluginId(const Item& item) {
   return textOf(item, "give the id of a plugin, such as \"round_robin\"");
 }
 
-void readStrategy(const Item& item, Draft& draft) {
+void readStrategy(const Item& item, PluginChoice& strategy) {
   if (auto id = pluginId(item)) {
-    draft.config.strategy.id = std::move(*id);
-    draft.config.strategy.source = item.source;
+    strategy.id = std::move(*id);
+    strategy.source = item.source;
   }
 }
 
@@ -77,14 +106,14 @@ std::optional<std::string> listenAddressOf(const Item& item) {
   return std::nullopt;
 }
 
-void readListen(const Item& item, Proxy& proxy) {
+void readListen(const Item& item, Listener& listener) {
   std::vector<Listen> listen;
   const auto* list = item.node.as_array();
   if (list != nullptr && list->empty()) item.refuse("give at least one address");
   eachElement(item, [&listen](const Item& element) {
     if (auto address = listenAddressOf(element)) listen.push_back({std::move(*address), element.source});
   });
-  if (!listen.empty()) proxy.listen = std::move(listen);
+  if (!listen.empty()) listener.addresses = std::move(listen);
 }
 
 void readAdmin(const Item& item, Draft& draft) {
@@ -106,23 +135,23 @@ void readAdminHosts(const Item& item, Draft& draft) {
   draft.config.admin_hosts = std::move(hosts);
 }
 
-void readKeepalive(const Item& item, Proxy& proxy) {
+void readKeepalive(const Item& item, Listener& listener) {
   if (const auto on = item.node.value_exact<bool>()) {
-    proxy.tcp_keepalive = *on ? kDefaultKeepalive : Duration::zero();
+    listener.tcp_keepalive = *on ? kDefaultKeepalive : Duration::zero();
   } else if (const auto idle = durationOf(item, 0s, kLongestKeepalive)) {
     if (*idle % 1s == 0s) {
-      proxy.tcp_keepalive = *idle;
+      listener.tcp_keepalive = *idle;
     } else {
       item.refuse("give whole seconds, true or false");
     }
   }
 }
 
-template <Duration Proxy::*Value>
-void readWholeSeconds(const Item& item, Proxy& proxy) {
+template <Duration Listener::*Value>
+void readWholeSeconds(const Item& item, Listener& listener) {
   const auto value = durationOf(item, 1s, kLongestKeepalive);
   if (value && *value % 1s != 0s) return item.refuse("give whole seconds");
-  if (value) proxy.*Value = *value;
+  if (value) listener.*Value = *value;
 }
 
 /// One of a few words: what each choice is called in the file.
@@ -181,7 +210,7 @@ OptionTable optionsOf(const Item& item) {
   return options;
 }
 
-void readStrategyOptions(const Item& item, Draft& draft) { draft.config.strategy.options = optionsOf(item); }
+void readStrategyOptions(const Item& item, PluginChoice& strategy) { strategy.options = optionsOf(item); }
 
 void readCheckerOptions(const Item& item, Health& health) { health.checker.options = optionsOf(item); }
 
@@ -253,9 +282,9 @@ void readBackendAddress(const Item& item, Backend& backend) {
 
 // ---- what differs --------------------------------------------------------------------------------------------------
 
-std::vector<std::string> listenAddresses(const Proxy& proxy) {
+std::vector<std::string> listenAddresses(const Listener& listener) {
   std::vector<std::string> addresses;
-  for (const auto& listen : proxy.listen) addresses.push_back(listen.address);
+  for (const auto& listen : listener.addresses) addresses.push_back(listen.address);
   return addresses;
 }
 
@@ -269,12 +298,13 @@ std::string adminAddress(const Config& config) { return config.admin ? config.ad
 
 std::string backendAddress(const Backend& backend) { return addressText(backend.host, backend.port); }
 
-std::vector<std::string> changesOfStrategy(const std::string&, const Config& before, const Config& after) {
-  return changesOf<PluginChoice>(&PluginChoice::id)("strategy", before.strategy, after.strategy);
+std::vector<std::string> changesOfStrategy(const std::string&, const PluginChoice& before, const PluginChoice& after) {
+  return changesOf<PluginChoice>(&PluginChoice::id)("strategy", before, after);
 }
 
-std::vector<std::string> changesOfStrategyOptions(const std::string&, const Config& before, const Config& after) {
-  return changesOfOptions("strategy", before.strategy, after.strategy);
+std::vector<std::string> changesOfStrategyOptions(const std::string&, const PluginChoice& before,
+                                                  const PluginChoice& after) {
+  return changesOfOptions("strategy", before, after);
 }
 
 std::vector<std::string> changesOfChecker(const std::string& name, const Health& before, const Health& after) {
@@ -295,8 +325,8 @@ std::vector<std::string> changesOfSinkOptions(const std::string&, const Config& 
   return lines;
 }
 
-template <class Table>
-Field<Table> from(const char* when, Field<Table> field) {
+template <class Target, class Whole>
+Field<Target, Whole> from(const char* when, Field<Target, Whole> field) {
   return {std::move(field.read), remarked(std::move(field.changes), std::string(", from the next ") + when + " on")};
 }
 
@@ -306,14 +336,20 @@ std::vector<ConfigKey> makeConfigKeys() {
   const auto runtime = [](const char* name, Field<Runtime> field) {
     return ConfigKey{"runtime", name, of(&Config::runtime, std::move(field))};
   };
-  const auto proxy = [](const char* name, Field<Proxy> field) {
-    return ConfigKey{"proxy", name, of(&Config::proxy, std::move(field))};
+  const auto listener = [](const char* name, Field<Listener> field) {
+    return ConfigKey{"proxy", name, ofListener(std::move(field))};
+  };
+  const auto pool = [](const char* name, Field<Pool> field) {
+    return ConfigKey{"proxy", name, ofPool(std::move(field))};
+  };
+  const auto strategy = [](const char* name, Field<PluginChoice> field) {
+    return ConfigKey{"strategy", name, ofPool(&Pool::strategy, std::move(field))};
   };
   const auto health = [](const char* name, Field<Health> field) {
-    return ConfigKey{"health", name, of(&Config::health, std::move(field))};
+    return ConfigKey{"health", name, ofPool(&Pool::health, std::move(field))};
   };
   const auto ejection = [](const char* name, Field<Ejection> field) {
-    return ConfigKey{"ejection", name, of(&Config::ejection, std::move(field))};
+    return ConfigKey{"ejection", name, ofPool(&Pool::ejection, std::move(field))};
   };
   const auto metrics = [](const char* name, Field<Metrics> field) {
     return ConfigKey{"metrics", name, of(&Config::metrics, std::move(field))};
@@ -329,24 +365,24 @@ std::vector<ConfigKey> makeConfigKeys() {
       runtime("background_timeout_millis", duration(&Runtime::background_timeout, 0s, kDay)),
       runtime("accept_timeout_millis", duration(&Runtime::accept_timeout, 0s, kDay)),
       runtime("config_watch_interval_millis", duration(&Runtime::config_watch_interval, kShortest, kDay)),
-      proxy("listen_address", field<Proxy>(listenAddresses, readListen)),
-      proxy("backlog", integer(&Proxy::backlog, 1, 65'535)),
-      proxy("max_connections", integer(&Proxy::max_connections, 1, kMaxConnections)),
-      proxy("connect_timeout", duration(&Proxy::connect_timeout, 1ms, 1h)),
-      proxy("idle_timeout", duration(&Proxy::idle_timeout, 0s, 30 * kDay)),
-      proxy("half_close_timeout", duration(&Proxy::half_close_timeout, 0s, 30 * kDay)),
-      proxy("tcp_keepalive", field<Proxy>(&Proxy::tcp_keepalive, readKeepalive)),
-      proxy("tcp_keepalive_interval",
-            field<Proxy>(&Proxy::tcp_keepalive_interval, readWholeSeconds<&Proxy::tcp_keepalive_interval>)),
-      proxy("tcp_keepalive_count", integer(&Proxy::tcp_keepalive_count, 1, 127)),
-      proxy("tcp_user_timeout", duration(&Proxy::tcp_user_timeout, 0s, kDay)),
-      proxy("retries", integer(&Proxy::retries, 0, 15)),
-      proxy("resolve_interval", duration(&Proxy::resolve_interval, kShortest, kDay)),
-      proxy("queue_timeout", duration(&Proxy::queue_timeout, 0s, 1h)),
-      proxy("relay",
-            from("start or upgrade", choice(&Proxy::relay, relayText, {Relay::kAuto, Relay::kEpoll, Relay::kUring}))),
-      {"strategy", "algorithm", {readStrategy, changesOfStrategy}},
-      {"strategy", "options", {readStrategyOptions, changesOfStrategyOptions}},
+      listener("listen_address", field<Listener>(listenAddresses, readListen)),
+      listener("backlog", integer(&Listener::backlog, 1, 65'535)),
+      listener("max_connections", integer(&Listener::max_connections, 1, kMaxConnections)),
+      pool("connect_timeout", duration(&Pool::connect_timeout, 1ms, 1h)),
+      listener("idle_timeout", duration(&Listener::idle_timeout, 0s, 30 * kDay)),
+      listener("half_close_timeout", duration(&Listener::half_close_timeout, 0s, 30 * kDay)),
+      listener("tcp_keepalive", field<Listener>(&Listener::tcp_keepalive, readKeepalive)),
+      listener("tcp_keepalive_interval",
+               field<Listener>(&Listener::tcp_keepalive_interval, readWholeSeconds<&Listener::tcp_keepalive_interval>)),
+      listener("tcp_keepalive_count", integer(&Listener::tcp_keepalive_count, 1, 127)),
+      listener("tcp_user_timeout", duration(&Listener::tcp_user_timeout, 0s, kDay)),
+      pool("retries", integer(&Pool::retries, 0, 15)),
+      pool("resolve_interval", duration(&Pool::resolve_interval, kShortest, kDay)),
+      pool("queue_timeout", duration(&Pool::queue_timeout, 0s, 1h)),
+      {"proxy", "relay",
+       from("start or upgrade", of(choice(&Config::relay, relayText, {Relay::kAuto, Relay::kEpoll, Relay::kUring})))},
+      strategy("algorithm", {readStrategy, changesOfStrategy}),
+      strategy("options", {readStrategyOptions, changesOfStrategyOptions}),
       health("checker", {readChecker, changesOfChecker}),
       health("initial", choice(&Health::initial, initialText, {Initial::kUp, Initial::kDown, Initial::kCheck})),
       health("interval", duration(&Health::interval, kShortest, kDay)),

@@ -84,7 +84,7 @@ class TreeReader {
       key.field.read({key.path(), value, at(value), findings_}, backend);
     });
     if (!table.contains("address")) findings_.error(backend.source, "a backend has no address; give \"host:port\"");
-    draft_.config.backends.push_back(std::move(backend));
+    draft_.config.pools.front().backends.push_back(std::move(backend));
   }
 
   const std::string& file_;

@@ -40,10 +40,12 @@ std::string DescriptorBudget::text(std::uint32_t max_connections) const {
 }
 
 DescriptorBudget shareOut(const config::Config& config, std::uint64_t open, std::uint64_t limit) {
-  const std::uint64_t own = open + kOnceServing + kEachWorker * workerCount(config) + config.proxy.listen.size() +
-                            config.metrics.sinks.size();
-  const std::uint64_t others = kAdminClients + kReload + std::min<std::uint64_t>(config.backends.size(), kMostChecks);
-  const std::uint64_t for_all = 2 * std::uint64_t{config.proxy.max_connections};
+  const auto& listener = config.listeners.front();
+  const std::uint64_t own =
+      open + kOnceServing + kEachWorker * workerCount(config) + listener.addresses.size() + config.metrics.sinks.size();
+  const std::uint64_t others =
+      kAdminClients + kReload + std::min<std::uint64_t>(config.pools.front().backends.size(), kMostChecks);
+  const std::uint64_t for_all = 2 * std::uint64_t{listener.max_connections};
   DescriptorBudget budget;
   budget.limit = limit;
   budget.wanted = for_all + own + others + kSpare;
@@ -53,7 +55,7 @@ DescriptorBudget shareOut(const config::Config& config, std::uint64_t open, std:
   budget.admin = budget.suffices() ? kAdminClients : std::min(kAdminClients, share / 2);
   budget.reserve = own + share + budget.spare;
   const std::uint64_t left = limit > budget.reserve ? limit - budget.reserve : 0;
-  budget.sessions = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(left / 2, 1, config.proxy.max_connections));
+  budget.sessions = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(left / 2, 1, listener.max_connections));
   // Nothing is held back from what it is for.
   budget.spare = std::min(budget.spare, left);
   return budget;

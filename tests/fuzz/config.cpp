@@ -31,9 +31,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto loaded = config::parse(file, "/nowhere/lemonade.toml", input);
   for (const auto& finding : loaded.findings) require(!finding.text.empty(), "a finding says what is wrong");
   if (!loaded.ok()) return 0;
-  require(!loaded.config.backends.empty(), "what is accepted has a backend");
-  for (const auto& backend : loaded.config.backends)
+  require(!loaded.config.pools.front().backends.empty(), "what is accepted has a backend");
+  for (const auto& backend : loaded.config.pools.front().backends)
     require(!backend.host.empty() && backend.port != 0, "a backend that is accepted has an address");
-  require(!loaded.config.proxy.listen.empty(), "what is accepted listens somewhere");
+  require(!loaded.config.listeners.front().addresses.empty(), "what is accepted listens somewhere");
   return 0;
 }

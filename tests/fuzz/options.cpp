@@ -74,7 +74,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
   const auto loaded = config::parse("[strategy.options]\n" + std::string(rest), "/nowhere/lemonade.toml", {});
   std::vector<plugin::OptionProblem> problems;
-  const auto set = plugin::OptionSet::build(schema, loaded.config.strategy, problems);
+  const auto set = plugin::OptionSet::build(schema, loaded.config.pools.front().strategy, problems);
   const auto values = set.get();
   require(values.count == rows.size(), "there is a value for each row");
   for (const auto& problem : problems) require(!problem.text.empty(), "a problem says what is wrong");

@@ -27,12 +27,12 @@ config::Backend backend(const std::string& id, const std::string& host = "10.0.0
 
 config::Config typical() {
   config::Config config;
-  config.proxy.listen = {{"0.0.0.0:8080", {}}};
+  config.listeners.front().addresses = {{"0.0.0.0:8080", {}}};
   config.admin = config::Listen{"127.0.0.1:9090", {}};
-  config.strategy = {"adaptive", {}, {{"choices", std::int64_t{2}, {}}}};
-  config.health.checker = {"tcp", {}, {}};
+  config.pools.front().strategy = {"adaptive", {}, {{"choices", std::int64_t{2}, {}}}};
+  config.pools.front().health.checker = {"tcp", {}, {}};
   config.metrics.sinks = {{"prometheus", {}, {}}};
-  config.backends = {backend("a"), backend("b", "10.0.0.2")};
+  config.pools.front().backends = {backend("a"), backend("b", "10.0.0.2")};
   return config;
 }
 
@@ -139,9 +139,9 @@ TEST_CASE("Equal configurations do not differ", "[app]") { CHECK(differences(typ
 
 TEST_CASE("Where something was said is no difference", "[app]") {
   CHECK(after([](auto& config) {
-          config.strategy.source = {"other.toml", 7, 1};
-          config.strategy.options[0].source = {"other.toml", 8, 1};
-          config.backends[0].source = {"other.toml", 9, 1};
+          config.pools.front().strategy.source = {"other.toml", 7, 1};
+          config.pools.front().strategy.options[0].source = {"other.toml", 8, 1};
+          config.pools.front().backends[0].source = {"other.toml", 9, 1};
           config.file = "other.toml";
         }).empty());
 }
@@ -187,7 +187,7 @@ TEST_CASE("Differences name each backend that came or went or changed", "[app]")
     changed.weight = 5;
     changed.max_connections = 7;
     changed.enabled = false;
-    config.backends = {backend("c"), changed};
+    config.pools.front().backends = {backend("c"), changed};
   });
   CHECK(lines == Lines{"backend c: added", "backend b: name b -> second",
                        "backend b: address 10.0.0.2:80 -> db.example:81", "backend b: weight 1 -> 5",
@@ -195,15 +195,15 @@ TEST_CASE("Differences name each backend that came or went or changed", "[app]")
 }
 
 TEST_CASE("Backends in another order are a difference", "[app]") {
-  CHECK(after([](auto& config) { std::swap(config.backends[0], config.backends[1]); }) ==
+  CHECK(after([](auto& config) { std::swap(config.pools.front().backends[0], config.pools.front().backends[1]); }) ==
         Lines{"backends: another order"});
 }
 
 TEST_CASE("Options that changed are named without their values", "[app]") {
-  CHECK(after([](auto& config) { config.strategy.options[0].value = std::int64_t{3}; }) ==
+  CHECK(after([](auto& config) { config.pools.front().strategy.options[0].value = std::int64_t{3}; }) ==
         Lines{"strategy adaptive: options changed"});
   CHECK(after([](auto& config) {
-          config.health.checker.options.push_back({"password", std::string("secret"), {}});
+          config.pools.front().health.checker.options.push_back({"password", std::string("secret"), {}});
         }) == Lines{"health.checker tcp: options changed"});
   CHECK(after([](auto& config) {
           config.metrics.sinks[0].options.push_back({"prefix", std::string("x"), {}});

@@ -15,14 +15,14 @@ TEST_CASE("The environment alone is enough to run", "[config]") {
                                        {"LEMONADE_LB_MAX_CONNECTIONS", "100000"}});
   REQUIRE(findingsOf(loaded) == "");
   const auto& config = loaded.config;
-  REQUIRE(config.backends.size() == 3);
-  CHECK(config.backends[0].id == "0");
-  CHECK(config.backends[2].id == "2");
-  CHECK(config.backends[1].host == "::1");
-  CHECK(config.backends[1].address_source.text() == "LEMONADE_LB_BACKEND_ADDRESSES");
-  REQUIRE(config.proxy.listen.size() == 2);
-  CHECK(config.strategy.id == "least_connections");
-  CHECK(config.proxy.max_connections == 100'000);
+  REQUIRE(config.pools.front().backends.size() == 3);
+  CHECK(config.pools.front().backends[0].id == "0");
+  CHECK(config.pools.front().backends[2].id == "2");
+  CHECK(config.pools.front().backends[1].host == "::1");
+  CHECK(config.pools.front().backends[1].address_source.text() == "LEMONADE_LB_BACKEND_ADDRESSES");
+  REQUIRE(config.listeners.front().addresses.size() == 2);
+  CHECK(config.pools.front().strategy.id == "least_connections");
+  CHECK(config.listeners.front().max_connections == 100'000);
   CHECK(config.file.empty());
 }
 
@@ -77,19 +77,19 @@ address = "file:1"
                                     {"LEMONADE_LOG_FORMAT", "json"}});
   REQUIRE(findingsOf(loaded) == "");
   const auto& config = loaded.config;
-  CHECK(config.proxy.listen.at(0).address == "0.0.0.0:8");
-  CHECK(config.strategy.id == "adaptive");
-  REQUIRE(config.backends.size() == 1);
-  CHECK(config.backends[0].host == "variable");
-  CHECK(config.proxy.max_connections == 11);
+  CHECK(config.listeners.front().addresses.at(0).address == "0.0.0.0:8");
+  CHECK(config.pools.front().strategy.id == "adaptive");
+  REQUIRE(config.pools.front().backends.size() == 1);
+  CHECK(config.pools.front().backends[0].host == "variable");
+  CHECK(config.listeners.front().max_connections == 11);
   CHECK(config.runtime.metrics_cap == 12);
   CHECK(config.runtime.health_cap == 13);
   CHECK(config.runtime.grace == 2ms);
   CHECK(config.runtime.drain_timeout == 14ms);
   CHECK(config.runtime.background_timeout == 15ms);
   CHECK(config.runtime.accept_timeout == 16ms);
-  CHECK(config.health.interval == 17ms);
-  CHECK(config.health.timeout == 18ms);
+  CHECK(config.pools.front().health.interval == 17ms);
+  CHECK(config.pools.front().health.timeout == 18ms);
   CHECK(config.metrics.interval == 19ms);
   CHECK(config.runtime.config_watch_interval == 20ms);
   REQUIRE(config.admin);
@@ -106,7 +106,7 @@ TEST_CASE("An empty variable counts as unset except for the admin address", "[co
                                         {"LEMONADE_LOG", ""},
                                         {"LEMONADE_LB_ADMIN_ADDRESS", ""}});
   CHECK(findingsOf(loaded) == "");
-  CHECK(loaded.config.backends.size() == 1);
+  CHECK(loaded.config.pools.front().backends.size() == 1);
   CHECK_FALSE(loaded.config.admin);
 }
 
@@ -145,7 +145,7 @@ TEST_CASE("Options of another algorithm than the chosen one are dropped with a w
   const auto file = kBackend + "[strategy]\nalgorithm = \"a\"\n[strategy.options]\nx = 1\n";
   const auto other = parsed(file, {{"LEMONADE_LB_STRATEGY", "b"}});
   CHECK(other.ok());
-  CHECK(other.config.strategy.options.empty());
+  CHECK(other.config.pools.front().strategy.options.empty());
   CHECK_THAT(findingsOf(other), Contains("LEMONADE_LB_STRATEGY: warning: strategy.options are those of a"));
-  CHECK(parsed(file, {{"LEMONADE_LB_STRATEGY", "a"}}).config.strategy.options.size() == 1);
+  CHECK(parsed(file, {{"LEMONADE_LB_STRATEGY", "a"}}).config.pools.front().strategy.options.size() == 1);
 }

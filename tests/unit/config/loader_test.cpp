@@ -31,18 +31,18 @@ TEST_CASE("A file with only a backend gets the defaults", "[config]") {
   CHECK(findingsOf(loaded) == "");
   CHECK(loaded.ok());
   const auto& config = loaded.config;
-  CHECK(config.strategy.id == "adaptive");
-  CHECK(config.health.checker.id == "tcp");
+  CHECK(config.pools.front().strategy.id == "adaptive");
+  CHECK(config.pools.front().health.checker.id == "tcp");
   REQUIRE(config.metrics.sinks.size() == 1);
   CHECK(config.metrics.sinks[0].id == "prometheus");
-  REQUIRE(config.proxy.listen.size() == 1);
-  CHECK(config.proxy.listen[0].address == "0.0.0.0:8080");
+  REQUIRE(config.listeners.front().addresses.size() == 1);
+  CHECK(config.listeners.front().addresses[0].address == "0.0.0.0:8080");
   REQUIRE(config.admin);
   CHECK(config.admin->address == "127.0.0.1:9090");
-  REQUIRE(config.backends.size() == 1);
-  CHECK(config.backends[0].id == "10.0.1.10:80");
-  CHECK(config.backends[0].name == "10.0.1.10:80");
-  CHECK(config.backends[0].weight == 1);
+  REQUIRE(config.pools.front().backends.size() == 1);
+  CHECK(config.pools.front().backends[0].id == "10.0.1.10:80");
+  CHECK(config.pools.front().backends[0].name == "10.0.1.10:80");
+  CHECK(config.pools.front().backends[0].weight == 1);
 }
 
 TEST_CASE("Every key of the file arrives", "[config]") {
@@ -111,26 +111,26 @@ format = "json"
   CHECK(config.runtime.background_timeout == 14ms);
   CHECK(config.runtime.accept_timeout == 15ms);
   CHECK(config.runtime.config_watch_interval == 16ms);
-  REQUIRE(config.proxy.listen.size() == 2);
-  CHECK(config.proxy.listen[1].address == "[::1]:2");
-  CHECK(config.proxy.listen[1].source.text() == "test.toml:12:34");
-  CHECK(config.proxy.backlog == 17);
-  CHECK(config.proxy.max_connections == 18);
-  CHECK(config.proxy.connect_timeout == 19ms);
-  CHECK(config.proxy.idle_timeout == 0ms);
-  CHECK(config.proxy.tcp_keepalive == 20s);
-  CHECK(config.proxy.retries == 11);
-  CHECK(config.strategy.id == "com.example.first");
-  CHECK(config.strategy.source.text() == "test.toml:20:13");
-  REQUIRE(config.strategy.options.size() == 4);
-  CHECK(config.strategy.options[0].key == "count");
-  CHECK(std::get<std::int64_t>(config.strategy.options[0].value) == 22);
-  CHECK(config.strategy.options[0].source.text() == "test.toml:23:9");
-  CHECK(std::get<bool>(config.strategy.options[1].value));
-  CHECK(std::get<double>(config.strategy.options[2].value) == 0.5);
-  CHECK(std::get<std::string>(config.strategy.options[3].value) == "t");
-  REQUIRE(config.backends.size() == 1);
-  const auto& backend = config.backends[0];
+  REQUIRE(config.listeners.front().addresses.size() == 2);
+  CHECK(config.listeners.front().addresses[1].address == "[::1]:2");
+  CHECK(config.listeners.front().addresses[1].source.text() == "test.toml:12:34");
+  CHECK(config.listeners.front().backlog == 17);
+  CHECK(config.listeners.front().max_connections == 18);
+  CHECK(config.pools.front().connect_timeout == 19ms);
+  CHECK(config.listeners.front().idle_timeout == 0ms);
+  CHECK(config.listeners.front().tcp_keepalive == 20s);
+  CHECK(config.pools.front().retries == 11);
+  CHECK(config.pools.front().strategy.id == "com.example.first");
+  CHECK(config.pools.front().strategy.source.text() == "test.toml:20:13");
+  REQUIRE(config.pools.front().strategy.options.size() == 4);
+  CHECK(config.pools.front().strategy.options[0].key == "count");
+  CHECK(std::get<std::int64_t>(config.pools.front().strategy.options[0].value) == 22);
+  CHECK(config.pools.front().strategy.options[0].source.text() == "test.toml:23:9");
+  CHECK(std::get<bool>(config.pools.front().strategy.options[1].value));
+  CHECK(std::get<double>(config.pools.front().strategy.options[2].value) == 0.5);
+  CHECK(std::get<std::string>(config.pools.front().strategy.options[3].value) == "t");
+  REQUIRE(config.pools.front().backends.size() == 1);
+  const auto& backend = config.pools.front().backends[0];
   CHECK(backend.id == "7");
   CHECK(backend.name == "seven");
   CHECK(backend.host == "web");
@@ -139,12 +139,12 @@ format = "json"
   CHECK(backend.max_connections == 25);
   CHECK_FALSE(backend.enabled);
   CHECK(backend.address_source.text() == "test.toml:29:11");
-  CHECK(config.health.checker.id == "http");
-  CHECK(config.health.interval == 26ms);
-  CHECK(config.health.timeout == 27ms);
-  CHECK(config.health.rise == 28);
-  CHECK(config.health.fall == 29);
-  REQUIRE(config.health.checker.options.size() == 1);
+  CHECK(config.pools.front().health.checker.id == "http");
+  CHECK(config.pools.front().health.interval == 26ms);
+  CHECK(config.pools.front().health.timeout == 27ms);
+  CHECK(config.pools.front().health.rise == 28);
+  CHECK(config.pools.front().health.fall == 29);
+  REQUIRE(config.pools.front().health.checker.options.size() == 1);
   CHECK(config.metrics.interval == 30ms);
   REQUIRE(config.metrics.sinks.size() == 2);
   CHECK(config.metrics.sinks[0].options.size() == 1);
@@ -185,7 +185,7 @@ enabled = 1
 TEST_CASE("The strategy has a short form", "[config]") {
   const auto loaded = parsed("strategy = \"round_robin\"\n" + kBackend);
   CHECK(findingsOf(loaded) == "");
-  CHECK(loaded.config.strategy.id == "round_robin");
+  CHECK(loaded.config.pools.front().strategy.id == "round_robin");
   CHECK_THAT(findingsOf(parsed("strategy = 1\n" + kBackend)), Contains("test.toml:1:12: strategy is a table"));
 }
 
@@ -224,7 +224,7 @@ TEST_CASE("Backends need an address and an id of their own", "[config]") {
 TEST_CASE("A backend with a bad address is reported once and left out", "[config]") {
   const auto loaded = parsed("[[backends]]\naddress = \"a\"\n[[backends]]\naddress = \"b\"\n");
   CHECK(loaded.findings.size() == 2);
-  CHECK(loaded.config.backends.empty());
+  CHECK(loaded.config.pools.front().backends.empty());
 }
 
 TEST_CASE("Two backends with one address are a warning", "[config]") {
@@ -247,7 +247,7 @@ TEST_CASE("A stop that is shorter than the drain is a warning", "[config]") {
 TEST_CASE("No checker goes with backends that are up and without options only", "[config]") {
   const auto none = parsed("[health]\nchecker = \"none\"\n" + kBackend);
   CHECK(none.ok());
-  CHECK_FALSE(none.config.health.hasChecker());
+  CHECK_FALSE(none.config.pools.front().health.hasChecker());
   const auto never_up = parsed("[health]\nchecker = \"none\"\ninitial = \"check\"\n" + kBackend);
   CHECK_FALSE(never_up.ok());
   CHECK_THAT(findingsOf(never_up),
@@ -274,9 +274,9 @@ TEST_CASE("A listening address may be used once", "[config]") {
 }
 
 TEST_CASE("tcp_keepalive is a duration or a boolean", "[config]") {
-  CHECK(parsed("[proxy]\ntcp_keepalive = true\n" + kBackend).config.proxy.tcp_keepalive == 60s);
-  CHECK(parsed("[proxy]\ntcp_keepalive = false\n" + kBackend).config.proxy.tcp_keepalive == 0s);
-  CHECK(parsed("[proxy]\ntcp_keepalive = 5000\n" + kBackend).config.proxy.tcp_keepalive == 5s);
+  CHECK(parsed("[proxy]\ntcp_keepalive = true\n" + kBackend).config.listeners.front().tcp_keepalive == 60s);
+  CHECK(parsed("[proxy]\ntcp_keepalive = false\n" + kBackend).config.listeners.front().tcp_keepalive == 0s);
+  CHECK(parsed("[proxy]\ntcp_keepalive = 5000\n" + kBackend).config.listeners.front().tcp_keepalive == 5s);
   CHECK_FALSE(parsed("[proxy]\ntcp_keepalive = \"1500ms\"\n" + kBackend).ok());
   CHECK_FALSE(parsed("[proxy]\ntcp_keepalive = \"10h\"\n" + kBackend).ok());
 }

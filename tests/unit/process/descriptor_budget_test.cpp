@@ -13,8 +13,8 @@ constexpr std::uint64_t kOpen = 20;
 config::Config serving(std::uint32_t max_connections, std::size_t backends = 2) {
   config::Config config;
   config.runtime.workers = 2;
-  config.proxy.max_connections = max_connections;
-  config.backends.resize(backends);
+  config.listeners.front().max_connections = max_connections;
+  config.pools.front().backends.resize(backends);
   return config;
 }
 
@@ -54,7 +54,7 @@ TEST_CASE("More backends and workers and listeners keep more from the sessions",
   auto config = serving(1'000'000);
   config.runtime.workers = 4;
   CHECK(shareOut(config, kOpen, 20'000).reserve > few.reserve);
-  config.proxy.listen.resize(config.proxy.listen.size() + 3);
+  config.listeners.front().addresses.resize(config.listeners.front().addresses.size() + 3);
   CHECK(shareOut(config, kOpen + 1, 20'000).reserve > few.reserve + 4);
 }
 
