@@ -113,7 +113,7 @@ admin::Response LoadBalancer::status() {
   input.state = stageText();
   input.config_generation = facts->generation;
   input.config_file = facts->config_file;
-  input.max_connections = proxy_->admission().limit();
+  input.max_connections = proxy_->maxConnections();
   input.listeners = facts->listeners;
   for (const auto* counters : proxy_->counters())
     if (input.workers.size() < proxy_->serving() || counters->sessions.value() != 0)
@@ -173,9 +173,13 @@ void LoadBalancer::addFamilies(metrics::SnapshotBuilder& builder) const {
   facts.checks = pool_->checks();
   facts.ejections = totals.ejections.value();
   addProcess(builder, facts);
-  auto counters = proxy_->counters();
-  counters.push_back(&heritage_->totals().proxy);
-  addProxy(builder, counters, proxy_->admission().limit());
+  std::vector<const ListenerCounters*> of_listeners{&heritage_->totals().proxy.listeners};
+  const auto listeners = proxy_->allListeners();
+  for (const auto& listener : listeners)
+    for (const auto* counters : listener->counters()) of_listeners.push_back(counters);
+  std::vector<const PoolCounters*> of_pools = pool_->pool().counters();
+  of_pools.push_back(&heritage_->totals().proxy.pools);
+  addProxy(builder, of_listeners, of_pools, proxy_->maxConnections());
   addBackends(builder, pool_->backends());
   addPluginMetrics(builder, context_.cells);
 }

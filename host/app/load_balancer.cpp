@@ -62,17 +62,19 @@ LoadBalancer::LoadBalancer(Preparation preparation, config::Input input, Prepara
       quiescence_(std::make_unique<Quiescence>(workerCount(preparation_->config))),
       pool_(std::make_unique<ManagedPool>("default", *quiescence_, workerCount(preparation_->config), context,
                                           static_cast<PoolHost&>(*this), *heritage_)),
-      proxy_(std::make_unique<proxy::Proxy>(*quiescence_, pool_->pool(), proxy::chooseRelay(preparation_->config.relay),
-                                            preparation_->config.listeners.front().max_connections)),
-      descriptors_(std::make_unique<DescriptorKeeper>(
-          loop_, context.open_at_start,
-          DescriptorKeeper::Sessions{[this] { return proxy_->sessions(); },
-                                     [this](auto limit) { proxy_->setMaxConnections(limit); }})),
+      proxy_(std::make_unique<proxy::Proxy>(*quiescence_, proxy::chooseRelay(preparation_->config.relay))),
+      descriptors_(
+          std::make_unique<DescriptorKeeper>(loop_, context.open_at_start,
+                                             DescriptorKeeper::Sessions{[this] { return proxy_->sessions(); },
+                                                                        [this](auto limit) { proxy_->holdTo(limit); },
+                                                                        [this] { proxy_->holdToPresent(); }})),
       publisher_(std::make_unique<metrics::Publisher>(
           std::vector<metrics::Source>{[this](auto& builder) { addFamilies(builder); }},
           [this](std::function<void()> task) { loop_.post(std::move(task)); }, started_ns)),
       rates_(std::make_unique<ExchangeRates>(preparation_->config.metrics.interval, started_ns)),
-      facts_(std::make_shared<const ConfigurationFacts>()) {}
+      facts_(std::make_shared<const ConfigurationFacts>()) {
+  proxy_->attach(pool_->pool());
+}
 
 LoadBalancer::~LoadBalancer() {
   loop_.run([this] {
@@ -103,7 +105,7 @@ Status LoadBalancer::start() {
       log::warning("app", "closed a socket that was handed over and is not configured", {{"socket", socket}});
     if (parent_.supervisor.exists()) loop_.watch(parent_.supervisor.fd(), [this] { hearSupervisor(); });
     watchdog_.serve([this](int signal) { loop_.post([this, signal] { onSignal(signal); }); });
-    limit_timer_ = loop_.every(kLimitLook, [this] { proxy_->watchLimit(nowNs()); });
+    limit_timer_ = loop_.every(kLimitLook, [this] { proxy_->watchLimits(nowNs()); });
     awaitFirstChecks();
   });
   discard(*preparation_, loop_);
@@ -139,16 +141,16 @@ void LoadBalancer::serve() {
 
 std::vector<Address> LoadBalancer::listeningAddresses() const {
   std::vector<Address> addresses;
-  for (const auto& listener : proxy_->listeners()) addresses.push_back(listener->address());
+  for (const auto& socket : proxy_->sockets()) addresses.push_back(socket->address());
   return addresses;
 }
 
-void LoadBalancer::drainBackends(const std::vector<std::shared_ptr<Backend>>& left) {
-  proxy_->drain(left, proxy::drainTime(config_.runtime.drain_timeout));
+void LoadBalancer::drainBackends(const Pool& pool, const std::vector<std::shared_ptr<Backend>>& left) {
+  proxy_->drain(pool, left, proxy::drainTime(config_.runtime.drain_timeout));
 }
 
-void LoadBalancer::endSessionsAt(const std::shared_ptr<Backend>& backend) {
-  proxy_->drain({backend}, {nowNs(), nowNs() + ns(kCloseWhenDown)}, proxy::Drain::Because::kDown);
+void LoadBalancer::endSessionsAt(const Pool& pool, const std::shared_ptr<Backend>& backend) {
+  proxy_->drain(pool, {backend}, {nowNs(), nowNs() + ns(kCloseWhenDown)}, proxy::Drain::Because::kDown);
 }
 
 void LoadBalancer::healthChanged(const metrics::HealthEvent& event) { publisher_->healthEvent(event); }
@@ -169,7 +171,9 @@ void LoadBalancer::reclaimSoon(Duration delay) {
   reclaiming_ = loop_.after(delay, [this, delay] {
     reclaiming_ = 0;
     const std::size_t left = quiescence_->reclaim() + pool_->reclaim() + proxy_->reap();
-    if (left != 0) reclaimSoon(std::min<Duration>(2 * delay, 1s));
+    if (left == 0) return;
+    proxy_->wake();
+    reclaimSoon(std::min<Duration>(2 * delay, 1s));
   });
 }
 

@@ -105,8 +105,8 @@ class LoadBalancer : private PoolHost {
 
   // What the pool asks for; control thread
   std::vector<Address> listeningAddresses() const override;
-  void drainBackends(const std::vector<std::shared_ptr<Backend>>& left) override;
-  void endSessionsAt(const std::shared_ptr<Backend>& backend) override;
+  void drainBackends(const Pool& pool, const std::vector<std::shared_ptr<Backend>>& left) override;
+  void endSessionsAt(const Pool& pool, const std::shared_ptr<Backend>& backend) override;
   void healthChanged(const metrics::HealthEvent& event) override;
   void viewPublished() override;
   void checkEnded(const ManagedPool& pool) override;

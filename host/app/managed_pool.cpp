@@ -83,6 +83,10 @@ void ManagedPool::configure(const config::Pool& config, const Resolutions& resol
   health_ = config.health;
   pool_->setRules({health_.panic_threshold, {health_.slow_start, health_.slow_start_aggression}});
   pool_->setStrategy(std::move(strategy));
+  auto& settings = pool_->settings();
+  settings.connect_timeout_ns.store(ns(config.connect_timeout));
+  settings.queue_timeout_ns.store(ns(config.queue_timeout));
+  settings.retries.store(config.retries);
   // Before the backends: the monitor gives new backends their first health.
   monitor_->configure({health_.interval, health_.timeout, health_.rise, health_.fall, health_.fast_interval,
                        health_.down_interval, health_.initial, health_.hasChecker()});
@@ -143,7 +147,7 @@ void ManagedPool::onBackends(const Backends& backends) {
     log::info("app", "took over what the process before knew of its backends", {{"backends", adopted}});
   publish();
   // After the view without them: no worker picks them any more.
-  if (!left.empty()) host_.drainBackends(left);
+  if (!left.empty()) host_.drainBackends(*pool_, left);
   for (const auto& backend : left)
     if (backend->active() != 0)
       log::info("app", "a backend drains",
@@ -171,7 +175,7 @@ void ManagedPool::onFlip(const std::shared_ptr<Backend>& backend) {
   if (backend->fit() || !health_.close_sessions_when_down) return;
   // After the view without the backend, which publishSoon() has posted: no session comes to it later.
   loop_.post([self = self_, backend] {
-    if (*self != nullptr) (*self)->host_.endSessionsAt(backend);
+    if (*self != nullptr) (*self)->host_.endSessionsAt(*(*self)->pool_, backend);
   });
 }
 

@@ -10,6 +10,10 @@
 #include <memory>
 #include <vector>
 
+namespace lemonade {
+class Pool;
+}  // namespace lemonade
+
 namespace lemonade::app {
 
 class ManagedPool;
@@ -21,9 +25,9 @@ class PoolHost {
   /// Every address that this process accepts clients at, of all listeners.
   virtual std::vector<Address> listeningAddresses() const = 0;
   /// Ends the sessions at backends that left their pool, within the drain timeout. No view holds these backends.
-  virtual void drainBackends(const std::vector<std::shared_ptr<Backend>>& left) = 0;
+  virtual void drainBackends(const Pool& pool, const std::vector<std::shared_ptr<Backend>>& left) = 0;
   /// Ends the sessions at a backend that is down, at once. No view offers this backend.
-  virtual void endSessionsAt(const std::shared_ptr<Backend>& backend) = 0;
+  virtual void endSessionsAt(const Pool& pool, const std::shared_ptr<Backend>& backend) = 0;
   /// The health of a backend changed, or its ejection.
   virtual void healthChanged(const metrics::HealthEvent& event) = 0;
   /// A pool has published a view.

@@ -11,6 +11,7 @@
 #include "app/preparation.h"
 #include "balance/pool.h"
 #include "base/log.h"
+#include "base/nanoseconds.h"
 #include "config/change.h"
 #include "metrics/publisher.h"
 #include "process/descriptor_keeper.h"
@@ -36,6 +37,25 @@ Result<std::vector<Address>> parseAddresses(const std::vector<config::Listen>& l
     addresses.push_back(*address);
   }
   return addresses;
+}
+
+Result<proxy::ListenerSpec> specOf(const config::Listener& listener, Pool& pool) {
+  const auto seconds = [](Duration value) {
+    return static_cast<std::uint32_t>(std::chrono::ceil<std::chrono::seconds>(value).count());
+  };
+  auto addresses = parseAddresses(listener.addresses);
+  if (!addresses) return std::move(addresses).error();
+  proxy::ListenerSpec spec;
+  spec.name = listener.name;
+  spec.addresses = std::move(addresses).value();
+  spec.backlog = listener.backlog;
+  spec.max_connections = listener.max_connections;
+  spec.idle_timeout_ns = ns(listener.idle_timeout);
+  spec.half_close_timeout_ns = ns(listener.half_close_timeout);
+  spec.keepalive = {seconds(listener.tcp_keepalive), seconds(listener.tcp_keepalive_interval),
+                    listener.tcp_keepalive_count, static_cast<std::uint32_t>(listener.tcp_user_timeout / 1ms)};
+  spec.pool = &pool;
+  return spec;
 }
 
 // Of what was said before, an operator wants to hear again only where it may be why a reload is refused.
@@ -175,15 +195,14 @@ Status LoadBalancer::commitOrSay(Preparation& preparation) {
 Status LoadBalancer::commit(Preparation& preparation) {
   const auto& config = preparation.config;
   const auto& pool = config.pools.front();
-  const auto& listener = config.listeners.front();
   const std::uint32_t workers = workerCount(config);
   if (auto added = pool_->pool().addWorkers(workers); !added) return added;
   if (auto prepared = proxy_->prepareWorkers(workers); !prepared) return prepared;
   auto strategy = pool_->makeStrategy(std::move(preparation.strategy), pool.strategy);
   if (!strategy) return std::move(strategy).error();
-  auto addresses = parseAddresses(listener.addresses);
-  if (!addresses) return std::move(addresses).error();
-  auto listeners = proxy_->open(addresses.value(), listener.backlog, parent_.inherited);
+  auto spec = specOf(config.listeners.front(), pool_->pool());
+  if (!spec) return std::move(spec).error();
+  auto listeners = proxy_->open({std::move(spec).value()}, parent_.inherited);
   if (!listeners) return std::move(listeners).error();
   auto admin = admin_;
   if (addressOf(config) != addressOf(config_)) {
@@ -195,11 +214,11 @@ Status LoadBalancer::commit(Preparation& preparation) {
   config_ = config;
   applySettings(config);
   // Before the backends, of which none may be one of the listeners.
-  proxy_->listen(std::move(listeners).value());
-  proxy_->tuneListeners(listener.backlog);
+  proxy_->listen(std::move(listeners).value(), proxy::drainTime(config.runtime.drain_timeout));
   pool_->configure(pool, preparation.resolutions, std::move(strategy).value(), std::move(preparation.checker));
   // New workers find the newest view only, whose strategy has lanes for them.
   proxy_->setWorkers(workers, proxy::drainTime(config.runtime.drain_timeout));
+  proxy_->lookAtTimeouts();
   applySinks(preparation);
   if (admin != admin_) {
     // The request that asked for this reload may still be answered by the old one.
@@ -217,21 +236,6 @@ void LoadBalancer::applySettings(const config::Config& config) {
   if (generation_.load() != 0) log::start(config.log_levels, config.log_format);
   watchdog_.setBound(config.runtime.accept_timeout);
   descriptors_->configure(config);
-  const auto& pool = config.pools.front();
-  const auto& listener = config.listeners.front();
-  auto& settings = proxy_->settings();
-  settings.connect_timeout_ns.store(static_cast<std::uint64_t>(pool.connect_timeout.count()));
-  settings.idle_timeout_ns.store(static_cast<std::uint64_t>(listener.idle_timeout.count()));
-  const auto seconds = [](Duration value) {
-    return static_cast<std::uint32_t>(std::chrono::ceil<std::chrono::seconds>(value).count());
-  };
-  settings.half_close_timeout_ns.store(static_cast<std::uint64_t>(listener.half_close_timeout.count()));
-  settings.keepalive_idle_s.store(seconds(listener.tcp_keepalive));
-  settings.keepalive_interval_s.store(seconds(listener.tcp_keepalive_interval));
-  settings.keepalive_count.store(listener.tcp_keepalive_count);
-  settings.user_timeout_ms.store(static_cast<std::uint32_t>(listener.tcp_user_timeout / 1ms));
-  settings.retries.store(pool.retries);
-  settings.queue_timeout_ns.store(static_cast<std::uint64_t>(pool.queue_timeout.count()));
 }
 
 void LoadBalancer::applySinks(Preparation& preparation) {
@@ -265,7 +269,7 @@ void LoadBalancer::show() {
       {plugin::kKindOf<lemonade_health_checker_t>.name, checker != nullptr ? checker->info() : no_checker});
   for (const auto& choice : config_.metrics.sinks)
     facts->plugins.push_back({plugin::kKindOf<lemonade_metrics_sink_t>.name, sinks_.at(choice.id)->info()});
-  for (const auto& listener : proxy_->listeners()) facts->listeners.push_back(listener->address().text());
+  for (const auto& socket : proxy_->sockets()) facts->listeners.push_back(socket->address().text());
   generation_.fetch_add(1);
   facts->generation = generation();
   const std::lock_guard lock(facts_mutex_);

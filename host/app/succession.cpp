@@ -138,8 +138,11 @@ std::uint64_t LoadBalancer::generation() const noexcept {
 
 void LoadBalancer::collect(ProcessTotals& totals) const {
   const auto& inherited = heritage_->totals();
-  assignTotals(totals.proxy, inherited.proxy);
-  for (const auto* counters : proxy_->counters()) addTotals(totals.proxy, *counters);
+  assignTotals(totals.proxy.listeners, inherited.proxy.listeners);
+  assignTotals(totals.proxy.pools, inherited.proxy.pools);
+  for (const auto& listener : proxy_->allListeners())
+    for (const auto* counters : listener->counters()) addTotals(totals.proxy.listeners, *counters);
+  for (const auto* counters : pool_->pool().counters()) addTotals(totals.proxy.pools, *counters);
   set(totals.checks, inherited.checks, 0);
   set(totals.check_failures, inherited.check_failures, 0);
   set(totals.checker_errors, inherited.checker_errors, 0);

@@ -44,12 +44,10 @@ struct alignas(64) BackendCounters {
   Histogram duration;
 };
 
-/// One worker's numbers of the proxy as a whole.
-struct alignas(64) ProxyCounters {
-  Counter accepted;
-  Counter sessions;           ///< now: accepted and not yet closed
-  Counter waited;             ///< clients that waited to be accepted, since max_connections was reached
-  Counter queued;             ///< now: those that wait for a place at a backend
+/// One worker's numbers of one pool.
+struct alignas(64) PoolCounters {
+  Counter sessions;           ///< now: clients that were given this pool
+  Counter queued;             ///< now: those of them that wait for a place at a backend
   Counter queued_total;       ///< ever
   Counter queue_timeouts;     ///< clients closed because none became free in time
   Counter retries;            ///< connects that followed one that failed
@@ -57,14 +55,27 @@ struct alignas(64) ProxyCounters {
   Counter connect_failed;     ///< clients closed because every connect that was tried for them failed
   Counter strategy_rejected;  ///< clients reset because the strategy said so
   Counter abandoned;          ///< clients that left before a backend was connected
-  Counter client_resets;      ///< sessions that the client reset
   Counter invalid_picks;      ///< answers of the strategy that the host could not use
   Counter slow_picks;         ///< picks that took over 100 ms
-  Counter accept_errors;      ///< accepts that failed, such as for want of descriptors
   Counter descriptor_waits;   ///< connects put off for want of descriptors
   Counter port_waits;         ///< connects put off for want of source ports
-  Counter no_memory;          ///< client connections that ended for want of memory
-  Counter drain_closed;       ///< sessions closed because the drain timeout was over
+};
+
+/// One worker's numbers of one listener.
+struct alignas(64) ListenerCounters {
+  Counter accepted;
+  Counter sessions;       ///< now: accepted and not yet closed
+  Counter waited;         ///< clients that waited to be accepted, since max_connections was reached
+  Counter client_resets;  ///< sessions that the client reset
+  Counter accept_errors;  ///< accepts that failed, such as for want of descriptors
+  Counter no_memory;      ///< client connections that ended for want of memory
+  Counter drain_closed;   ///< sessions closed because the drain timeout was over
+};
+
+/// One worker's numbers of all its clients.
+struct alignas(64) WorkerCounters {
+  Counter accepted;
+  Counter sessions;  ///< now: accepted and not yet closed
 };
 
 }  // namespace lemonade

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <limits>
 #include <unordered_set>
 #include <utility>
 
@@ -46,7 +47,9 @@ Pool::Pool(std::string name, Quiescence& quiescence, std::uint32_t workers)
     : name_(std::move(name)),
       quiescence_(quiescence),
       workers_(workers),
-      backends_(std::make_shared<View::Backends>()) {}
+      backends_(std::make_shared<View::Backends>()) {
+  at_workers_.grow(workers);
+}
 
 Pool::~Pool() = default;
 
@@ -55,6 +58,7 @@ Status Pool::addWorkers(std::uint32_t workers) {
     if (auto added = strategy_->addLanes(workers); !added) return added;
   for (const auto& backend : *backends()) backend->addWorkers(workers);
   for (const auto& backend : leaving_) backend->addWorkers(workers);
+  at_workers_.grow(workers);
   workers_ = std::max(workers_, workers);
   return success();
 }
@@ -93,6 +97,7 @@ bool Pool::publish(std::uint64_t now_ns) {
   quiescence_.makeRoom();
   eligible_.store(view->eligibleCount(), std::memory_order_relaxed);
   current_.store(view.get(), std::memory_order_release);
+  published_.store(serial_, std::memory_order_release);
   if (view_ != nullptr) quiescence_.retire(std::move(view_));
   view_ = std::move(view);
   return view_->ramping();
@@ -104,6 +109,26 @@ void Pool::clear() {
   strategy_.reset();
   (void)quiescence_.reclaim();
   (void)reclaim();
+}
+
+void Pool::leave() {
+  auto reached = std::make_shared<int>(0);
+  reached_ = reached;
+  quiescence_.retire(std::move(reached));
+  end_ = End::kLeft;
+}
+
+// First every worker passes a point at which it has read nothing that leads here: from then on no session begins. When
+// the last one has ended, its worker may still be about to touch the pool, until it passes such a point once more.
+bool Pool::isUnused() {
+  if (end_ == End::kUsed || !reached_.expired()) return false;
+  if (end_ == End::kEmpty) return true;
+  if (sessions() != 0) return false;
+  for (std::uint32_t i = 0; i < at_workers_.size(); ++i)
+    if (at_workers_[i].place_offered.load() != 0) return false;  // the worker will look at it here
+  leave();
+  end_ = End::kEmpty;
+  return false;
 }
 
 std::size_t Pool::reclaim() {
@@ -127,6 +152,18 @@ View::Backends Pool::leaving() const {
   std::copy_if(leaving_.begin(), leaving_.end(), std::back_inserter(leaving),
                [](const auto& backend) { return backend->active() != 0; });
   return leaving;
+}
+
+std::vector<const PoolCounters*> Pool::counters() const {
+  std::vector<const PoolCounters*> counters;
+  for (std::uint32_t i = 0; i < at_workers_.size(); ++i) counters.push_back(&at_workers_[i].counters);
+  return counters;
+}
+
+std::uint64_t Pool::sessions() const noexcept {
+  std::uint64_t sessions = 0;
+  for (std::uint32_t i = 0; i < at_workers_.size(); ++i) sessions += at_workers_[i].counters.sessions.value();
+  return sessions;
 }
 
 Picked Pool::pick(lemonade_connection_t& connection, const Tried& tried) noexcept {
@@ -232,7 +269,26 @@ void Pool::release(Backend& backend) noexcept {
   const bool limited = backend.maxConnections() != 0;
   feedback::release(backend);
   if (!limited) return;
-  if (queued_.fetch_add(0) != 0) on_place_(0);
+  if (queued_.fetch_add(0) != 0) offerPlace(0);
+}
+
+void Pool::offerPlace(std::uint64_t after) noexcept {
+  const std::uint32_t count = at_workers_.size();  // which a reload may raise
+  for (std::uint32_t longest = count;; longest = count) {
+    std::uint64_t since = std::numeric_limits<std::uint64_t>::max();
+    for (std::uint32_t i = 0; i < count; ++i)
+      if (const std::uint64_t its = at_workers_[i].queued_since.load(); its > after && its < since) {
+        since = its;
+        longest = i;
+      }
+    if (longest == count) return;
+    PoolAtWorker& at = at_workers_[longest];
+    std::uint64_t nothing = 0;
+    if (at.place_offered.compare_exchange_strong(nothing, since)) return on_place_offered_(longest, at);
+    // Written also where it stays as it is: the worker to which a place was offered before will look after this, and
+    // see this place too.
+    if (at.place_offered.fetch_add(0) != 0) after = since;
+  }
 }
 
 void Pool::noteFailure(Backend& backend) noexcept {

@@ -5,6 +5,9 @@
 #pragma once
 
 #include "balance/backend.h"
+#include "balance/per_worker.h"
+#include "balance/pool_at_worker.h"
+#include "balance/pool_settings.h"
 #include "balance/quiescence.h"
 #include "balance/strategy.h"
 #include "balance/view.h"
@@ -92,6 +95,12 @@ class Pool {
   bool panic() const noexcept { return panic_; }
   /// Lets go of the strategy and of the view. No worker runs any more.
   void clear();
+  /// Nothing leads here any more. From now on isUnused() finds out when the pool may be destroyed.
+  void leave();
+  bool hasLeft() const noexcept { return end_ != End::kUsed; }
+  /// True once no session has this pool and no worker can reach it, so that it may be destroyed. To be asked now and
+  /// then after leave(), and after Quiescence::reclaim().
+  bool isUnused();
   /// Frees backends that left and have no session any more, whose views Quiescence::reclaim() has freed; returns how
   /// many are left to free.
   std::size_t reclaim();
@@ -105,7 +114,20 @@ class Pool {
   /// How many backends may take connections now.
   std::uint32_t eligibleCount() const noexcept { return eligible_.load(std::memory_order_relaxed); }
 
+  /// The live values; control writes them.
+  PoolSettings& settings() noexcept { return settings_; }
+  const PoolSettings& settings() const noexcept { return settings_; }
+  /// The counters of each worker that there ever was.
+  std::vector<const PoolCounters*> counters() const;
+  /// Clients now that were given this pool.
+  std::uint64_t sessions() const noexcept;
+
   // ---- worker threads ----
+
+  /// What the calling worker has to do with this pool.
+  PoolAtWorker& at(std::uint32_t worker) noexcept { return at_workers_[worker]; }
+  /// The number of the newest view. What was picked after this was read was picked from that view, or a newer one.
+  std::uint64_t serial() const noexcept { return published_.load(std::memory_order_acquire); }
 
   /// Picks a backend for a connection and takes a place there. connection.tried and tried_count are filled in here from
   /// tried. Allocates nothing.
@@ -117,14 +139,16 @@ class Pool {
   /// A session queues for a place, until stopQueueing. After this it must look once more whether there is one.
   void startQueueing() noexcept { queued_.fetch_add(1); }
   void stopQueueing() noexcept { queued_.fetch_sub(1); }
-  /// What to call when a place becomes free at a backend with a limit while somebody waits: on worker threads, must not
-  /// block. It offers the place to the one that waits longest of those that wait since later than the time given, in
-  /// monotonic nanoseconds. Before the workers run.
-  void onPlace(std::function<void(std::uint64_t)> call) { on_place_ = std::move(call); }
-  /// True where an eligible backend with a limit is below it. Worker threads.
+  /// What to call when a place was offered to a worker, which is to look after it: on worker threads, must not block.
+  /// Before a listener leads here.
+  using Offered = std::function<void(std::uint32_t worker, PoolAtWorker& at)>;
+  void onPlaceOffered(Offered call) { on_place_offered_ = std::move(call); }
+  /// True where an eligible backend with a limit is below it.
   bool hasPlace() const noexcept;
-  /// The one that waits since then has no use for a place that it was offered.
-  void passPlaceOn(std::uint64_t since) const { on_place_(since); }
+  /// Offers a place that became free to the worker whose session waits longest, of those that wait since later than
+  /// this, in monotonic nanoseconds; 0: of all. A session that has no use for the place it was offered has it offered
+  /// on, with the time at which it queued.
+  void offerPlace(std::uint64_t after) noexcept;
 
   /// A connect to this backend failed, or a session: it raises suspicion where that makes one too many in a row.
   void noteFailure(Backend& backend) noexcept;
@@ -156,13 +180,21 @@ class Pool {
   PoolRules rules_;
   bool panic_ = false;
   bool starting_ = false;
+  /// How far the end of the pool has come; see isUnused().
+  enum class End { kUsed, kLeft, kEmpty };
+  End end_ = End::kUsed;
+  std::weak_ptr<const void> reached_;  // lives as long as a worker may have read what led here
+
+  PerWorker<PoolAtWorker> at_workers_;
 
   // Constant once the workers run.
-  std::function<void(std::uint64_t)> on_place_ = [](std::uint64_t) {};
+  Offered on_place_offered_ = [](std::uint32_t, PoolAtWorker&) {};
   std::function<void()> on_suspicion_ = [] {};
 
   // Any thread.
   std::atomic<const View*> current_{nullptr};
+  std::atomic<std::uint64_t> published_{0};
+  PoolSettings settings_;
   std::atomic<std::uint32_t> eligible_{0};
   std::atomic<std::uint32_t> next_instead_{0};
   std::atomic<std::uint32_t> suspicious_{0};

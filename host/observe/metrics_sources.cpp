@@ -4,6 +4,7 @@
 #include "observe/metrics_sources.h"
 
 #include <string_view>
+#include <type_traits>
 
 namespace lemonade {
 
@@ -164,38 +165,43 @@ void addProcess(SnapshotBuilder& builder, const ProcessFacts& facts) {
       .add(real(facts.ejections));
 }
 
-void addProxy(SnapshotBuilder& builder, std::span<const ProxyCounters* const> workers, std::uint32_t max_connections) {
-  const auto count = [&](std::string_view name, std::string_view help, Counter ProxyCounters::*counter) {
-    builder.counter(name, help).add(total(workers, counter));
+void addProxy(SnapshotBuilder& builder, std::span<const ListenerCounters* const> listeners,
+              std::span<const PoolCounters* const> pools, std::uint32_t max_connections) {
+  const auto count = [&](std::string_view name, std::string_view help, auto counter) {
+    if constexpr (std::is_same_v<decltype(counter), Counter ListenerCounters::*>)
+      builder.counter(name, help).add(total(listeners, counter));
+    else
+      builder.counter(name, help).add(total(pools, counter));
   };
-  builder.gauge("lemonade_proxy_sessions", "Client connections now.").add(total(workers, &ProxyCounters::sessions));
+  builder.gauge("lemonade_proxy_sessions", "Client connections now.")
+      .add(total(listeners, &ListenerCounters::sessions));
   builder.gauge("lemonade_proxy_max_connections", "Configured limit of client connections.").add(max_connections);
   count("lemonade_proxy_waited_total", "Client connections that had to wait because max_connections was reached.",
-        &ProxyCounters::waited);
+        &ListenerCounters::waited);
   builder.gauge("lemonade_proxy_queued_sessions", "Client connections that wait for a place at a backend.")
-      .add(total(workers, &ProxyCounters::queued));
+      .add(total(pools, &PoolCounters::queued));
   count("lemonade_proxy_queued_total", "Client connections that had to wait for a place at a backend.",
-        &ProxyCounters::queued_total);
-  count("lemonade_proxy_accepted_total", "Client connections accepted.", &ProxyCounters::accepted);
+        &PoolCounters::queued_total);
+  count("lemonade_proxy_accepted_total", "Client connections accepted.", &ListenerCounters::accepted);
   builder.counter("lemonade_proxy_unserved_total", "Client connections that ended without a backend, by reason.")
-      .add(builder.labels({{"reason", "no_backend"}}), total(workers, &ProxyCounters::no_backend))
-      .add(builder.labels({{"reason", "connect_failed"}}), total(workers, &ProxyCounters::connect_failed))
-      .add(builder.labels({{"reason", "queue_timeout"}}), total(workers, &ProxyCounters::queue_timeouts))
-      .add(builder.labels({{"reason", "rejected"}}), total(workers, &ProxyCounters::strategy_rejected))
-      .add(builder.labels({{"reason", "abandoned"}}), total(workers, &ProxyCounters::abandoned));
-  count("lemonade_proxy_retries_total", "Connects that followed one that failed.", &ProxyCounters::retries);
-  count("lemonade_proxy_client_resets_total", "Sessions that the client reset.", &ProxyCounters::client_resets);
+      .add(builder.labels({{"reason", "no_backend"}}), total(pools, &PoolCounters::no_backend))
+      .add(builder.labels({{"reason", "connect_failed"}}), total(pools, &PoolCounters::connect_failed))
+      .add(builder.labels({{"reason", "queue_timeout"}}), total(pools, &PoolCounters::queue_timeouts))
+      .add(builder.labels({{"reason", "rejected"}}), total(pools, &PoolCounters::strategy_rejected))
+      .add(builder.labels({{"reason", "abandoned"}}), total(pools, &PoolCounters::abandoned));
+  count("lemonade_proxy_retries_total", "Connects that followed one that failed.", &PoolCounters::retries);
+  count("lemonade_proxy_client_resets_total", "Sessions that the client reset.", &ListenerCounters::client_resets);
   count("lemonade_proxy_invalid_picks_total", "Answers of the strategy that the host could not use.",
-        &ProxyCounters::invalid_picks);
-  count("lemonade_proxy_slow_picks_total", "Picks of the strategy that took over 100 ms.", &ProxyCounters::slow_picks);
-  count("lemonade_proxy_accept_errors_total", "Accepts that failed.", &ProxyCounters::accept_errors);
+        &PoolCounters::invalid_picks);
+  count("lemonade_proxy_slow_picks_total", "Picks of the strategy that took over 100 ms.", &PoolCounters::slow_picks);
+  count("lemonade_proxy_accept_errors_total", "Accepts that failed.", &ListenerCounters::accept_errors);
   count("lemonade_proxy_descriptor_waits_total", "Connects put off for want of descriptors.",
-        &ProxyCounters::descriptor_waits);
-  count("lemonade_proxy_port_waits_total", "Connects put off for want of source ports.", &ProxyCounters::port_waits);
+        &PoolCounters::descriptor_waits);
+  count("lemonade_proxy_port_waits_total", "Connects put off for want of source ports.", &PoolCounters::port_waits);
   count("lemonade_proxy_no_memory_total", "Client connections that ended for want of memory.",
-        &ProxyCounters::no_memory);
+        &ListenerCounters::no_memory);
   count("lemonade_proxy_drain_closed_total", "Sessions closed because the drain timeout was over.",
-        &ProxyCounters::drain_closed);
+        &ListenerCounters::drain_closed);
 }
 
 void addBackends(SnapshotBuilder& builder, std::span<const std::shared_ptr<Backend>> backends) {

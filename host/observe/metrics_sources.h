@@ -45,9 +45,9 @@ struct ProcessFacts {
 
 void addProcess(metrics::SnapshotBuilder& builder, const ProcessFacts& facts);
 
-/// workers: the counters of each worker; max_connections: the limit they share.
-void addProxy(metrics::SnapshotBuilder& builder, std::span<const ProxyCounters* const> workers,
-              std::uint32_t max_connections);
+/// The sums of what is counted of listeners and of pools; max_connections is the limit of all listeners together.
+void addProxy(metrics::SnapshotBuilder& builder, std::span<const ListenerCounters* const> listeners,
+              std::span<const PoolCounters* const> pools, std::uint32_t max_connections);
 
 /// Histograms without a sample are left out: most of the backends of a large, quiet pool have none.
 void addBackends(metrics::SnapshotBuilder& builder, std::span<const std::shared_ptr<Backend>> backends);

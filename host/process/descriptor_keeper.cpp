@@ -76,8 +76,7 @@ bool DescriptorKeeper::refill(std::uint64_t count) {
 void DescriptorKeeper::giveUp() {
   short_of_ = true;
   spare_.clear();
-  const std::uint32_t now = std::max<std::uint32_t>(sessions_.count(), 1);
-  sessions_.holdTo(std::min(now, budget_.sessions));
+  sessions_.holdToPresent();
   const std::uint64_t at = nowNs();
   if (complained_at_ != 0 && at - complained_at_ < kComplainEvery) return;
   complained_at_ = at;

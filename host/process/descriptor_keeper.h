@@ -23,6 +23,7 @@ class DescriptorKeeper {
   struct Sessions {
     std::function<std::uint32_t()> count;       ///< how many there are now
     std::function<void(std::uint32_t)> holdTo;  ///< how many there may be at most
+    std::function<void()> holdToPresent;        ///< no more than there are, until holdTo is called
   };
 
   /// open: see shareOut().

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <new>
 #include <utility>
+#include <vector>
 
 namespace lemonade::proxy {
 
@@ -21,75 +22,97 @@ constexpr std::uint64_t kComplainEvery = 10'000'000'000;
 
 }  // namespace
 
-void Acceptor::listen(std::shared_ptr<const Listener> listener) {
+void Acceptor::listen(const std::shared_ptr<Listener>& listener, std::shared_ptr<const ListeningSocket> socket) {
   mailbox_.inbox.open();
-  for (const auto& source : sources_)
-    if (source->listener == listener) return;
-  auto source = std::make_unique<Source>(*this, std::move(listener));
-  sources_.reserve(sources_.size() + 1);
-  if (watching_) watch(*source, true);
-  sources_.push_back(std::move(source));
+  Entrance& entrance = entranceOf(listener);
+  const Source* before = nullptr;
+  for (const auto& other : entrances_)
+    for (const auto& source : other->sources)
+      if (source->socket == socket) before = source.get();
+  if (before != nullptr && &before->entrance == &entrance) return;
+  auto source = std::make_unique<Source>(entrance, std::move(socket));
+  entrance.sources.reserve(entrance.sources.size() + 1);
+  if (before != nullptr) remove(*before);
+  if (entrance.watched) watch(*source, true);
+  entrance.sources.push_back(std::move(source));
 }
 
-void Acceptor::unlisten(const Listener& listener) {
-  for (auto it = sources_.begin(); it != sources_.end();) {
-    if ((*it)->listener.get() != &listener) {
-      ++it;
-      continue;
+Acceptor::Entrance& Acceptor::entranceOf(const std::shared_ptr<Listener>& listener) {
+  for (const auto& entrance : entrances_)
+    if (entrance->listener == listener) return *entrance;
+  entrances_.reserve(entrances_.size() + 1);
+  full_.reserve(entrances_.size() + 1);
+  entrances_.push_back(std::make_unique<Entrance>(*this, listener));
+  entrances_.back()->watched = paused_until_ == 0;
+  return *entrances_.back();
+}
+
+void Acceptor::unlisten(const ListeningSocket& socket) {
+  for (const auto& entrance : entrances_)
+    for (const auto& source : entrance->sources) {
+      if (source->socket.get() != &socket) continue;
+      while (entrance->listener->admission().enter() && acceptOne(*source, For::kOurselves)) {
+      }
+      return remove(*source);
     }
-    if (watching_) watch(**it, false);
-    while (admission_.enter() && acceptOne(**it, For::kOurselves)) {
-    }
-    it = sources_.erase(it);
-  }
+}
+
+// A listener without sockets wants no room.
+void Acceptor::remove(const Source& source) noexcept {
+  Entrance& entrance = source.entrance;
+  if (entrance.watched) sessions_.removeGuest(source.socket->fd());
+  std::erase_if(entrance.sources, [&](const auto& one) { return one.get() == &source; });
+  if (!entrance.sources.empty()) return;
+  want(entrance, false);
+  std::erase_if(entrances_, [&](const auto& one) { return one.get() == &entrance; });
 }
 
 void Acceptor::watch(Source& source, bool on) {
-  on ? sessions_.addGuest(source.listener->fd(), &source) : sessions_.removeGuest(source.listener->fd());
+  on ? sessions_.addGuest(source.socket->fd(), &source) : sessions_.removeGuest(source.socket->fd());
 }
 
-void Acceptor::watch(bool on) {
-  if (on == watching_) return;
-  watching_ = on;
-  for (auto& source : sources_) watch(*source, on);
+void Acceptor::watch(Entrance& entrance, bool on) {
+  if (on == entrance.watched) return;
+  entrance.watched = on;
+  for (auto& source : entrance.sources) watch(*source, on);
 }
 
 void Acceptor::accept(Source& source) {
   for (int i = 0; i < kBatch; ++i) {
-    if (!admission_.enter()) return pauseForRoom();
+    if (!source.entrance.listener->admission().enter()) return pauseForRoom(source.entrance);
     if (!acceptOne(source, For::kAnybody)) return;
   }
 }
 
-// The place in the admission is taken already; an accept that came to nothing gives it back, which also wakes whoever
-// saw none free meanwhile.
+// The place in the admission is taken already; an accept that came to nothing gives it back, which also wakes a worker
+// that saw none free meanwhile.
 bool Acceptor::acceptOne(Source& source, For whom) {
+  Listener& listener = *source.entrance.listener;
   sockaddr_storage peer;
   socklen_t size = sizeof(peer);
   const int fd =
-      ::accept4(source.listener->fd(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      ::accept4(source.socket->fd(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (fd < 0) {
     const int error = errno;
-    admission_.leave();
+    listener.admission().leave();
     if (error == EINTR || error == ECONNABORTED) return true;
     source.behind = false;
-    if (error != EAGAIN && error != EWOULDBLOCK) handleError(error);
+    if (error != EAGAIN && error != EWOULDBLOCK) handleError(source.entrance, error);
     return false;
   }
-  if (source.behind) mailbox_.counters.waited.add();
+  if (source.behind) source.entrance.at.counters.waited.add();
   Fd client(fd);
   const Address address(reinterpret_cast<const sockaddr*>(&peer), size);
-  const std::uint16_t local_port = source.listener->address().port();
   if (whom == For::kAnybody)
-    if (Mailbox& to = sharing_.choose(mailbox_); &to != &mailbox_ && handOver(to, client, address, local_port))
-      return true;
-  sessions_.add(std::move(client), address, local_port);
+    if (Mailbox& to = sharing_.choose(mailbox_); &to != &mailbox_ && handOver(to, client, address, source)) return true;
+  sessions_.add(std::move(client), address, source.socket->address().port(), listener);
   return true;
 }
 
 // False where the other takes none, or memory is out: the client stays ours.
-bool Acceptor::handOver(Mailbox& to, Fd& client, const Address& address, std::uint16_t local_port) noexcept {
-  std::unique_ptr<Newcomer> newcomer(new (std::nothrow) Newcomer{std::move(client), address, local_port, nullptr});
+bool Acceptor::handOver(Mailbox& to, Fd& client, const Address& address, const Source& source) noexcept {
+  std::unique_ptr<Newcomer> newcomer(new (std::nothrow) Newcomer{
+      std::move(client), address, source.socket->address().port(), source.entrance.listener.get(), nullptr});
   if (newcomer == nullptr) return false;
   switch (to.inbox.put(newcomer, nowNs())) {
     case Inbox::Handed::kFirst:
@@ -106,80 +129,96 @@ bool Acceptor::handOver(Mailbox& to, Fd& client, const Address& address, std::ui
 
 void Acceptor::takeIn(std::unique_ptr<Newcomer> newcomers) noexcept {
   for (; newcomers != nullptr; newcomers = std::move(newcomers->next)) {
-    sessions_.add(std::move(newcomers->client), newcomers->address, newcomers->local_port);
+    sessions_.add(std::move(newcomers->client), newcomers->address, newcomers->local_port, *newcomers->listener);
     mailbox_.inbox.noteServed();  // only now, lest others think that this worker has few
   }
 }
 
-void Acceptor::handleError(int error) {
-  mailbox_.counters.accept_errors.add();
+void Acceptor::handleError(const Entrance& entrance, int error) {
+  entrance.at.counters.accept_errors.add();
   const std::uint64_t now = nowNs();
   paused_until_ = now + kPause;
-  watch(false);
+  for (const auto& one : entrances_) watch(*one, false);
   if (complained_at_ != 0 && now - complained_at_ < kComplainEvery) return;
   complained_at_ = now;
   const bool shortage = error == EMFILE || error == ENFILE;
-  log::error("proxy",
-             shortage ? "out of descriptors, clients wait; raise the limit (ulimit -n, LimitNOFILE)"
-                      : "cannot accept clients, trying again",
-             {{"error", std::strerror(error)}, {"sessions", sessions_.size()}});
+  log::error(
+      "proxy",
+      shortage ? "out of descriptors, clients wait; raise the limit (ulimit -n, LimitNOFILE)"
+               : "cannot accept clients, trying again",
+      {{"listener", entrance.listener->name()}, {"error", std::strerror(error)}, {"sessions", sessions_.size()}});
 }
 
-void Acceptor::want(bool room) {
-  if (room != std::exchange(wanting_, room)) room ? admission_.startWanting() : admission_.stopWanting();
-  mailbox_.wants_room.store(room);
+void Acceptor::want(Entrance& entrance, bool room) noexcept {
+  Admission& admission = entrance.listener->admission();
+  if (room != std::exchange(entrance.full, room)) {
+    room ? admission.startWanting() : admission.stopWanting();
+    room ? full_.push_back(&entrance) : void(std::erase(full_, &entrance));
+  }
+  entrance.at.wants_room.store(room);
 }
 
-void Acceptor::pauseForRoom() {
-  watch(false);
-  want(true);
-  for (auto& source : sources_) source->behind = true;
-  if (admission_.noteFull(nowNs()))
+void Acceptor::pauseForRoom(Entrance& entrance) {
+  Admission& admission = entrance.listener->admission();
+  watch(entrance, false);
+  want(entrance, true);
+  for (auto& source : entrance.sources) source->behind = true;
+  if (admission.noteFull(nowNs()))
     log::warning("proxy", "max_connections is reached, further clients wait",
-                 {{"max_connections", admission_.limit()}});
+                 {{"listener", entrance.listener->name()}, {"max_connections", admission.limit()}});
   // A place that became free before that has told nobody.
-  if (admission_.hasRoom()) mailbox_.wake();
+  if (admission.hasRoom()) mailbox_.wake();
 }
 
-// Under load the room is for one client, from each listener in turn, and there is nothing to watch for.
+// From the back, where one that is full again is put.
 void Acceptor::resume() {
-  if (watching_ || paused_until_ != 0) return;
-  if (!admission_.hasRoom()) return pauseForRoom();
-  want(false);
-  for (std::size_t n = 0; n < sources_.size() && !wanting_ && paused_until_ == 0; ++n)
-    accept(*sources_[next_source_++ % sources_.size()]);
-  if (!wanting_ && paused_until_ == 0) watch(true);
+  for (std::size_t i = full_.size(); i-- > 0 && paused_until_ == 0;)
+    if (i < full_.size()) resume(*full_[i]);
+}
+
+// Under load the room is for one client, from each socket in turn, and there is nothing to watch for.
+void Acceptor::resume(Entrance& entrance) {
+  if (!entrance.listener->admission().hasRoom()) return pauseForRoom(entrance);
+  want(entrance, false);
+  auto& sources = entrance.sources;
+  for (std::size_t n = 0; n < sources.size() && !entrance.full && paused_until_ == 0; ++n)
+    accept(*sources[entrance.next_source++ % sources.size()]);
+  if (!entrance.full && paused_until_ == 0) watch(entrance, true);
 }
 
 void Acceptor::handleDue(std::uint64_t now) {
   if (paused_until_ == 0 || now < paused_until_) return;
   paused_until_ = 0;
-  resume();
+  for (std::size_t i = 0; i < entrances_.size() && paused_until_ == 0; ++i)
+    if (!entrances_[i]->watched) resume(*entrances_[i]);
 }
 
 void Acceptor::leave() {
-  watch(false);
-  sources_.clear();
+  for (const auto& entrance : entrances_) {
+    watch(*entrance, false);
+    want(*entrance, false);
+  }
+  entrances_.clear();
   takeIn(mailbox_.inbox.close());
   reset();
 }
 
 void Acceptor::look() {
-  for (std::size_t i = 0; watching_ && i < sources_.size(); ++i) accept(*sources_[i]);
+  for (const auto& entrance : entrances_)
+    for (std::size_t i = 0; entrance->watched && i < entrance->sources.size(); ++i) accept(*entrance->sources[i]);
   resume();
 }
 
 void Acceptor::stop() {
-  while (!sources_.empty()) unlisten(*sources_.back()->listener);
+  while (!entrances_.empty()) {
+    const auto& sources = entrances_.back()->sources;
+    sources.empty() ? entrances_.pop_back() : unlisten(*sources.back()->socket);
+  }
   takeIn(mailbox_.inbox.close());
   reset();
 }
 
-// Without listeners it wants nothing.
-void Acceptor::reset() {
-  want(false);
-  paused_until_ = 0;
-  watching_ = true;
-}
+// Without sockets there is nothing to pause for.
+void Acceptor::reset() noexcept { paused_until_ = 0; }
 
 }  // namespace lemonade::proxy

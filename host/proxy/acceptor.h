@@ -2,11 +2,11 @@
 //
 // Accepts clients for one worker. All workers share each listening socket, and the kernel wakes one of those that wait,
 // in turn; it accepts all that have come, in small batches, and hands those to others of which it has more than its
-// share. Without a free place, or without descriptors, it stops watching instead of spinning, and goes on when told
-// that there is room or when the pause is over. Worker thread only.
+// share. Where a listener has no free place, the worker stops watching the sockets of that listener instead of
+// spinning, and goes on when told that there is room; without descriptors it stops watching all of them for a while.
+// Worker thread only.
 #pragma once
 
-#include "proxy/admission.h"
 #include "proxy/listener.h"
 #include "proxy/mailbox.h"
 #include "proxy/session_set.h"
@@ -21,64 +21,83 @@ namespace lemonade::proxy {
 
 class Acceptor {
  public:
-  Acceptor(SessionSet& sessions, Admission& admission, Sharing& sharing, Mailbox& mailbox)
-      : sessions_(sessions), admission_(admission), sharing_(sharing), mailbox_(mailbox) {}
+  /// sessions, sharing and mailbox, which is that of the worker, must outlive this.
+  Acceptor(std::uint32_t worker, SessionSet& sessions, Sharing& sharing, Mailbox& mailbox)
+      : worker_(worker), sessions_(sessions), sharing_(sharing), mailbox_(mailbox) {}
   ~Acceptor() { stop(); }
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
 
-  /// Begins to accept from a listener, unless it does already. Throws std::bad_alloc, and has then done nothing.
-  void listen(std::shared_ptr<const Listener> listener);
-  /// Takes in the clients that have already connected to a listener, as far as there are places, and lets go of it.
-  void unlisten(const Listener& listener);
+  /// Begins to accept from a socket of the listener, unless it does already. Where it did so for another listener, the
+  /// clients that wait there are the new one's. Throws std::bad_alloc, and has then done nothing.
+  void listen(const std::shared_ptr<Listener>& listener, std::shared_ptr<const ListeningSocket> socket);
+  /// Takes in the clients that have already connected to a socket, as far as there are places, and lets go of it.
+  void unlisten(const ListeningSocket& socket);
 
   /// Takes in the clients that other workers have handed to this one.
   void takeNewcomers() noexcept { takeIn(mailbox_.inbox.takeAll()); }
-  /// Goes on accepting if it stopped for want of places.
+  /// Goes on accepting where it stopped for want of places.
   void resume();
   /// Goes on accepting if a pause for want of descriptors is over.
   void handleDue(std::uint64_t now);
   /// When the pause is over; 0 where there is none.
   std::uint64_t nextDue() const noexcept { return paused_until_; }
 
-  /// Lets go of all listeners, in the same way.
+  /// Lets go of all sockets, in the same way.
   void stop();
-  /// Lets go of all listeners and leaves the clients that wait there to the other workers, which must look(): the
-  /// kernel may have told nobody else of them.
+  /// Lets go of all sockets and leaves the clients that wait there to the other workers, which must look(): the kernel
+  /// may have told nobody else of them.
   void leave();
   /// Takes in the clients that wait.
   void look();
 
  private:
-  struct Source final : Guest {
-    Source(Acceptor& owner, std::shared_ptr<const Listener> from) : acceptor(owner), listener(std::move(from)) {}
-    void handleReadable() override { acceptor.accept(*this); }
+  /// A listener from which this worker accepts.
+  struct Entrance;
 
-    Acceptor& acceptor;
-    const std::shared_ptr<const Listener> listener;
+  struct Source final : Guest {
+    Source(Entrance& of, std::shared_ptr<const ListeningSocket> from) : entrance(of), socket(std::move(from)) {}
+    void handleReadable() override { entrance.acceptor.accept(*this); }
+
+    Entrance& entrance;
+    const std::shared_ptr<const ListeningSocket> socket;
     bool behind = false;  // clients may wait there that came while there was no room
   };
 
+  struct Entrance {
+    Entrance(Acceptor& owner, std::shared_ptr<Listener> from)
+        : acceptor(owner), listener(std::move(from)), at(listener->at(owner.worker_)) {}
+
+    Acceptor& acceptor;
+    const std::shared_ptr<Listener> listener;
+    ListenerAtWorker& at;
+    std::vector<std::unique_ptr<Source>> sources;
+    std::size_t next_source = 0;
+    bool watched = true;
+    bool full = false;  // it has no place, and the admission knows that room is wanted
+  };
+
+  Entrance& entranceOf(const std::shared_ptr<Listener>& listener);
+  void remove(const Source& source) noexcept;
   void accept(Source& source);
   enum class For { kAnybody, kOurselves };
   bool acceptOne(Source& source, For whom);
-  bool handOver(Mailbox& to, Fd& client, const Address& address, std::uint16_t local_port) noexcept;
+  bool handOver(Mailbox& to, Fd& client, const Address& address, const Source& source) noexcept;
   void takeIn(std::unique_ptr<Newcomer> newcomers) noexcept;
-  void handleError(int error);
+  void handleError(const Entrance& entrance, int error);
   void watch(Source& source, bool on);
-  void watch(bool on);
-  void reset();
-  void want(bool room);
-  void pauseForRoom();
+  void watch(Entrance& entrance, bool on);
+  void reset() noexcept;
+  void want(Entrance& entrance, bool room) noexcept;
+  void pauseForRoom(Entrance& entrance);
+  void resume(Entrance& entrance);
 
+  const std::uint32_t worker_;
   SessionSet& sessions_;
-  Admission& admission_;
   Sharing& sharing_;
   Mailbox& mailbox_;
-  std::vector<std::unique_ptr<Source>> sources_;
-  std::size_t next_source_ = 0;
-  bool watching_ = true;
-  bool wanting_ = false;  // room: the admission counts it
+  std::vector<std::unique_ptr<Entrance>> entrances_;
+  std::vector<Entrance*> full_;  // those that are; has room for all
   std::uint64_t paused_until_ = 0;
   std::uint64_t complained_at_ = 0;
 };

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "proxy/listener.h"
 
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -46,6 +47,19 @@ bool isLocal(int error) noexcept {
   return error == EADDRNOTAVAIL || error == EACCES || error == EPERM || error == ENOSPC || isShortage(error);
 }
 
+std::uint32_t retriesOf(const Pool& pool) noexcept {
+  return std::min<std::uint32_t>(pool.settings().retries.load(std::memory_order_relaxed), Tried::kMost - 1);
+}
+
+bool isQueueing(const Session& session, std::uint64_t now) noexcept {
+  const std::uint64_t timeout = session.pool->settings().queue_timeout_ns.load(std::memory_order_relaxed);
+  return session.queued_at != 0 && now - session.queued_at < timeout;
+}
+
+std::uint64_t pauseOf(const Pool& pool) noexcept {
+  return std::min(kLongestPause, pool.settings().connect_timeout_ns.load(std::memory_order_relaxed));
+}
+
 void describeClient(const Session& session, lemonade_connection_t& connection) noexcept {
   const auto& address = session.client_address;
   if (address.family() == AF_INET6) {
@@ -62,8 +76,8 @@ void describeClient(const Session& session, lemonade_connection_t& connection) n
 
 }  // namespace
 
-Connector::Connector(std::uint32_t worker, Pool& pool, const Settings& settings, Meter& meter, Relay& relay)
-    : worker_(worker), pool_(pool), settings_(settings), meter_(meter), relay_(relay) {
+Connector::Connector(std::uint32_t worker, const std::atomic<std::uint32_t>& serving, Meter& meter, Relay& relay)
+    : worker_(worker), serving_(serving), meter_(meter), relay_(relay) {
   std::random_device seed;
   random_state_ = (std::uint64_t{seed()} << 32) | seed();
 }
@@ -76,28 +90,16 @@ std::uint64_t Connector::random() noexcept {
   return z ^ (z >> 31);
 }
 
-std::uint32_t Connector::retries() const noexcept {
-  return std::min<std::uint32_t>(settings_.retries.load(std::memory_order_relaxed), Tried::kMost - 1);
-}
-
-bool Connector::isQueueing(const Session& session, std::uint64_t now) const noexcept {
-  return session.queued_at != 0 && now - session.queued_at < settings_.queue_timeout_ns.load(std::memory_order_relaxed);
-}
-
-bool Connector::mayTryAgain(const Session& session, std::uint64_t now) const noexcept {
-  return session.attempt <= retries() || isQueueing(session, now);
-}
-
-std::uint64_t Connector::pause() const noexcept {
-  return std::min(kLongestPause, settings_.connect_timeout_ns.load(std::memory_order_relaxed));
+bool Connector::mayTryAgain(const Session& session, std::uint64_t now) noexcept {
+  return session.attempt <= retriesOf(*session.pool) || isQueueing(session, now);
 }
 
 // Those that failed together, since a backend could not take so many, do not come again together.
-std::uint64_t Connector::nextTurn(std::uint64_t now) noexcept {
-  const std::uint64_t shortest = pause();
-  const std::uint64_t paced = last_turn_ + kPace * settings_.workers.load(std::memory_order_relaxed);
-  last_turn_ = paced < now + shortest || paced > now + kSpread * shortest ? now + shortest : paced;
-  return last_turn_;
+std::uint64_t Connector::nextTurn(PoolSessions& at_pool, std::uint64_t now) const noexcept {
+  const std::uint64_t shortest = pauseOf(at_pool.pool);
+  const std::uint64_t paced = at_pool.last_turn + kPace * serving_.load(std::memory_order_relaxed);
+  at_pool.last_turn = paced < now + shortest || paced > now + kSpread * shortest ? now + shortest : paced;
+  return at_pool.last_turn;
 }
 
 Connector::Outcome Connector::begin(Session& session, std::uint64_t now) noexcept {
@@ -128,15 +130,10 @@ Connector::Pick Connector::pick(Session& session, std::uint64_t now) noexcept {
   describeClient(session, connection);
 
   const std::uint64_t asked_at = coarseNs();
-  const Picked picked = pool_.pick(connection, session.tried);
-  if (const std::uint64_t took = coarseNs() - asked_at; took > kSlowPick) reportSlow(picked, took, now);
-  if (picked.invalid) {
-    meter_.counters().invalid_picks.add();
-    if (now - invalid_logged_at_ > kQuiet || invalid_logged_at_ == 0) {
-      invalid_logged_at_ = now;
-      log::error("proxy", "the strategy gave an answer that cannot be used, round robin answered in its place");
-    }
-  }
+  const Picked picked = session.pool->pick(connection, session.tried);
+  if (const std::uint64_t took = coarseNs() - asked_at; took > kSlowPick)
+    reportSlow(*session.at_pool, picked, took, now);
+  if (picked.invalid) reportInvalid(*session.at_pool, now);
   if (picked.what == Picked::What::kBackend) {
     session.target = picked.backend;
     session.cookie = picked.cookie;
@@ -145,37 +142,50 @@ Connector::Pick Connector::pick(Session& session, std::uint64_t now) noexcept {
     return Pick::kBackend;
   }
   const bool none = picked.what == Picked::What::kNone;
-  if (none && picked.full && settings_.queue_timeout_ns.load(std::memory_order_relaxed) != 0) return Pick::kFull;
+  if (none && picked.full && session.pool->settings().queue_timeout_ns.load(std::memory_order_relaxed) != 0)
+    return Pick::kFull;
   if (none) return Pick::kNone;
   session.reason = CloseReason::kRejected;
-  meter_.counters().strategy_rejected.add();
   return Pick::kRejected;
 }
 
 // No backend may be picked but those that failed the session, if any.
 Connector::Outcome Connector::goWithout(Session& session, std::uint64_t now) noexcept {
   if (std::exchange(session.lacks_port, false)) {
-    meter_.counters().port_waits.add();
+    session.at_pool->at.counters.port_waits.add();
     return Outcome::kNoDescriptor;
   }
   const bool queueing = isQueueing(session, now);
   if (queueing && session.tried.get().empty()) return Outcome::kQueue;
-  const bool retrying = session.attempt != 0 && session.attempt <= retries() && session.pauses < retries();
+  const bool retrying =
+      session.attempt != 0 && session.attempt <= retriesOf(*session.pool) && session.pauses < retriesOf(*session.pool);
   if (!queueing && !retrying) {
     session.reason = session.attempt != 0 ? CloseReason::kConnectFailed : CloseReason::kNoBackend;
     return Outcome::kGiveUp;
   }
   ++session.pauses;
-  session.again_at = nextTurn(now);
+  session.again_at = nextTurn(*session.at_pool, now);
   return Outcome::kPause;
 }
 
-void Connector::reportSlow(const Picked& picked, std::uint64_t took, std::uint64_t now) noexcept {
-  meter_.counters().slow_picks.add();
-  if (picked.asked == nullptr || (now - slow_logged_at_ < kQuiet && slow_logged_at_ != 0)) return;
-  slow_logged_at_ = now;
+void Connector::reportInvalid(PoolSessions& at_pool, std::uint64_t now) noexcept {
+  at_pool.at.counters.invalid_picks.add();
+  if (now - at_pool.invalid_logged_at < kQuiet && at_pool.invalid_logged_at != 0) return;
+  at_pool.invalid_logged_at = now;
+  log::error("proxy", "the strategy gave an answer that cannot be used, round robin answered in its place",
+             {{"pool", at_pool.pool.name()}});
+}
+
+void Connector::reportSlow(PoolSessions& at_pool, const Picked& picked, std::uint64_t took,
+                           std::uint64_t now) noexcept {
+  at_pool.at.counters.slow_picks.add();
+  if (picked.asked == nullptr || (now - at_pool.slow_logged_at < kQuiet && at_pool.slow_logged_at != 0)) return;
+  at_pool.slow_logged_at = now;
   log::warning("proxy", "a pick took over 100 ms, and everything else of its worker waited",
-               {{"strategy", picked.asked->id}, {"generation", picked.asked->number}, {"took_ms", took / 1'000'000}});
+               {{"pool", at_pool.pool.name()},
+                {"strategy", picked.asked->id},
+                {"generation", picked.asked->number},
+                {"took_ms", took / 1'000'000}});
 }
 
 // kGiveUp means that this attempt failed at once, with errno.
@@ -184,9 +194,9 @@ Connector::Outcome Connector::connect(Session& session, std::uint64_t now) noexc
   const int fd = ::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0 && isShortage(errno)) {
     meter_.abandoned(session, now);
-    pool_.release(*session.target);
+    session.pool->release(*session.target);
     session.target = nullptr;
-    meter_.counters().descriptor_waits.add();
+    session.at_pool->at.counters.descriptor_waits.add();
     return Outcome::kNoDescriptor;
   }
   ++session.attempt;
@@ -195,7 +205,8 @@ Connector::Outcome Connector::connect(Session& session, std::uint64_t now) noexc
   if (fd < 0) return Outcome::kGiveUp;
   relay_.setOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
   relay_.setOption(fd, SOL_SOCKET, SO_OOBINLINE, 1);
-  settings_.keepalive().eachOption([&](int level, int name, int value) { relay_.setOption(fd, level, name, value); });
+  const Keepalive keepalive = session.listener->settings().keepalive();
+  keepalive.eachOption([&](int level, int name, int value) { relay_.setOption(fd, level, name, value); });
   switch (relay_.connect(session, address)) {
     case Relay::Connect::kConnecting:
       return Outcome::kConnecting;
@@ -209,13 +220,14 @@ Connector::Outcome Connector::connect(Session& session, std::uint64_t now) noexc
 
 // Ends the attempt under way; false where there shall be no other, with the reason set.
 bool Connector::failAttempt(Session& session, int error, std::uint64_t now) noexcept {
-  if (isLocal(error) && (now - complained_at_ > kQuiet || complained_at_ == 0)) {
-    complained_at_ = now;
+  std::uint64_t& complained_at = session.at_pool->complained_at;
+  if (isLocal(error) && (now - complained_at > kQuiet || complained_at == 0)) {
+    complained_at = now;
     log::warning("proxy",
                  error == EADDRNOTAVAIL ? "no source port is free to connect from; widen "
                                           "net.ipv4.ip_local_port_range or add backends"
                                         : "this machine does not let us connect",
-                 {{"backend", session.target->id()}, {"error", std::strerror(error)}});
+                 {{"pool", session.pool->name()}, {"backend", session.target->id()}, {"error", std::strerror(error)}});
   }
   session.tried.add(*session.target);
   if (isPassing(error, session.target->address())) {
@@ -228,10 +240,10 @@ bool Connector::failAttempt(Session& session, int error, std::uint64_t now) noex
     session.reason = CloseReason::kConnectFailed;
     return false;  // target stays: the access log names the last one tried
   }
-  session.again_at = now + pause();
-  pool_.release(*session.target);
+  session.again_at = now + pauseOf(*session.pool);
+  session.pool->release(*session.target);
   session.target = nullptr;
-  meter_.counters().retries.add();
+  session.at_pool->at.counters.retries.add();
   return true;
 }
 
@@ -239,7 +251,7 @@ bool Connector::failAttempt(Session& session, int error, std::uint64_t now) noex
 void Connector::putOff(Session& session, std::uint64_t now) noexcept {
   meter_.abandoned(session, now);
   relay_.dropBackend(session);
-  pool_.release(*session.target);
+  session.pool->release(*session.target);
   session.target = nullptr;
   --session.attempt;
   session.again_at = std::max(session.again_at, now + kPortPause);

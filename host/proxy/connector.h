@@ -8,10 +8,11 @@
 
 #include "balance/pool.h"
 #include "proxy/meter.h"
+#include "proxy/pool_sessions.h"
 #include "proxy/relay.h"
 #include "proxy/session.h"
-#include "proxy/settings.h"
 
+#include <atomic>
 #include <cstdint>
 
 namespace lemonade::proxy {
@@ -28,39 +29,33 @@ class Connector {
     kGiveUp,        ///< session.reason says why
   };
 
-  Connector(std::uint32_t worker, Pool& pool, const Settings& settings, Meter& meter, Relay& relay);
+  /// serving is how many workers serve.
+  Connector(std::uint32_t worker, const std::atomic<std::uint32_t>& serving, Meter& meter, Relay& relay);
 
   /// Begins the first attempt, or goes on after a kNoDescriptor, kPause or kQueue.
   Outcome begin(Session& session, std::uint64_t now) noexcept;
   /// The attempt under way failed with this errno: goes on with another backend.
   Outcome retry(Session& session, int error, std::uint64_t now) noexcept;
   /// True where another attempt is allowed, at this time: by the retries, or by the time in the queue.
-  bool mayTryAgain(const Session& session, std::uint64_t now) const noexcept;
+  static bool mayTryAgain(const Session& session, std::uint64_t now) noexcept;
 
  private:
   enum class Pick { kBackend, kFull, kNone, kRejected };
   Pick pick(Session& session, std::uint64_t now) noexcept;
-  void reportSlow(const Picked& picked, std::uint64_t took, std::uint64_t now) noexcept;
+  static void reportInvalid(PoolSessions& at_pool, std::uint64_t now) noexcept;
+  static void reportSlow(PoolSessions& at_pool, const Picked& picked, std::uint64_t took, std::uint64_t now) noexcept;
   Outcome connect(Session& session, std::uint64_t now) noexcept;
   bool failAttempt(Session& session, int error, std::uint64_t now) noexcept;
   void putOff(Session& session, std::uint64_t now) noexcept;
   Outcome goWithout(Session& session, std::uint64_t now) noexcept;
-  std::uint32_t retries() const noexcept;
-  bool isQueueing(const Session& session, std::uint64_t now) const noexcept;
-  std::uint64_t pause() const noexcept;
-  std::uint64_t nextTurn(std::uint64_t now) noexcept;
+  std::uint64_t nextTurn(PoolSessions& at_pool, std::uint64_t now) const noexcept;
   std::uint64_t random() noexcept;
 
   const std::uint32_t worker_;
-  Pool& pool_;
-  const Settings& settings_;
+  const std::atomic<std::uint32_t>& serving_;
   Meter& meter_;
   Relay& relay_;
   std::uint64_t random_state_;
-  std::uint64_t last_turn_ = 0;      // given to a session that pauses
-  std::uint64_t complained_at_ = 0;  // of source ports
-  std::uint64_t invalid_logged_at_ = 0;
-  std::uint64_t slow_logged_at_ = 0;
 };
 
 }  // namespace lemonade::proxy

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "proxy/drains.h"
 
+#include "proxy/listener.h"
+
 #include <algorithm>
 
 namespace lemonade::proxy {
@@ -12,9 +14,12 @@ DrainTime drainTime(Duration timeout) noexcept {
 }
 
 bool Drain::concerns(const Session& session) const noexcept {
-  if (!backend_) return true;
+  // A listener that is made later may have the same address.
+  if (scope_.listener != nullptr) return session.listener == scope_.listener && session.listener->isRemoved();
+  if (scope_.pool == nullptr) return true;
   // A backend that came back meanwhile has the same identity.
-  if (session.target == nullptr || session.target->identity() != *backend_) return false;
+  if (session.pool != scope_.pool || session.target == nullptr || session.target->identity() != scope_.backend)
+    return false;
   return because_ == Because::kLeft ? session.target->draining() : !session.target->fit();
 }
 
@@ -24,19 +29,19 @@ std::uint64_t Drain::due() const noexcept {
   return last_ns_ + (time_.end_ns - last_ns_) / std::max<std::size_t>(sessions_.size(), 1);
 }
 
-void Drains::add(std::optional<std::uint64_t> backend, DrainTime time, Drain::Because because) {
-  remove(backend);
-  drains_.push_back(Drain(backend, time, because));
+void Drains::add(const DrainScope& scope, DrainTime time, Drain::Because because) {
+  remove(scope);
+  drains_.push_back(Drain(scope, time, because));
 }
 
-void Drains::remove(std::optional<std::uint64_t> backend) noexcept {
+void Drains::remove(const DrainScope& scope) noexcept {
   bool released = false;
   for (auto& drain : drains_) {
-    if (drain.backend_ != backend) continue;
+    if (drain.scope_ != scope) continue;
     released = released || !drain.sessions_.empty();
     release(drain);
   }
-  drains_.remove_if([&](const Drain& drain) { return drain.backend_ == backend; });
+  drains_.remove_if([&](const Drain& drain) { return drain.scope_ == scope; });
   if (released) lookAgain(nullptr);
 }
 

@@ -13,7 +13,6 @@
 
 #include <cstdint>
 #include <list>
-#include <optional>
 
 namespace lemonade::proxy {
 
@@ -27,12 +26,22 @@ struct DrainTime {
 /// come back at once.
 DrainTime drainTime(Duration timeout) noexcept;
 
+/// The sessions that a drain is about: those at one backend of a pool, those of a listener, or, where it names neither,
+/// all. Of the pool only the address is used.
+struct DrainScope {
+  const Pool* pool = nullptr;
+  std::uint64_t backend = 0;  ///< of the pool: its identity
+  const Listener* listener = nullptr;
+
+  bool operator==(const DrainScope&) const = default;
+};
+
 class Drain {
  public:
   /// Why a backend drains; the drain is void once that holds no more.
   enum class Because { kLeft, kDown };
 
-  /// True where it is about this session: all are meant, or its backend is and the reason still holds.
+  /// True where it is about this session, and the reason still holds.
   bool concerns(const Session& session) const noexcept;
 
  private:
@@ -40,11 +49,10 @@ class Drain {
   using Sessions = boost::intrusive::list<
       Session, boost::intrusive::member_hook<Session, boost::intrusive::list_member_hook<>, &Session::drain_hook>>;
 
-  Drain(std::optional<std::uint64_t> backend, DrainTime time, Because because)
-      : backend_(backend), time_(time), because_(because) {}
+  Drain(const DrainScope& scope, DrainTime time, Because because) : scope_(scope), time_(time), because_(because) {}
   std::uint64_t due() const noexcept;
 
-  const std::optional<std::uint64_t> backend_;  // its identity; nothing: every session
+  const DrainScope scope_;
   const DrainTime time_;
   const Because because_;
   bool begun_ = false;         // it has looked at every session
@@ -56,11 +64,10 @@ class Drains {
  public:
   ~Drains() { clear(); }
 
-  /// Begins a drain of the sessions at one backend, given by its identity, or of every session. One that it replaces is
-  /// forgotten.
-  void add(std::optional<std::uint64_t> backend, DrainTime time, Drain::Because because = Drain::Because::kLeft);
-  /// Forgets a drain, given as to add().
-  void remove(std::optional<std::uint64_t> backend) noexcept;
+  /// Begins a drain, which replaces one of the same sessions.
+  void add(const DrainScope& scope, DrainTime time, Drain::Because because = Drain::Because::kLeft);
+  /// Forgets the drain of these sessions.
+  void remove(const DrainScope& scope) noexcept;
   /// Forgets every drain.
   void clear() noexcept;
 

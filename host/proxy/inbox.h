@@ -15,11 +15,14 @@
 
 namespace lemonade::proxy {
 
-/// A client that was accepted, and has its place in the admission.
+class Listener;
+
+/// A client that was accepted, and has its place in the admission of its listener.
 struct Newcomer {
   Fd client;
   Address address;
   std::uint16_t local_port = 0;
+  Listener* listener = nullptr;
   std::unique_ptr<Newcomer> next;
 };
 

@@ -1,96 +1,71 @@
 // SPDX-License-Identifier: MIT
 #include "proxy/listener.h"
 
-#include "proxy/socket_state.h"
+#include "base/log.h"
+#include "base/seconds.h"
 
-#include <netinet/tcp.h>
-
-#include <cerrno>
-#include <cstring>
+#include <utility>
 
 namespace lemonade::proxy {
 
 namespace {
 
-/// Null, or the name of the call that failed.
-const char* bindAndListen(int fd, const Address& address, std::uint32_t backlog) noexcept {
-  if (::bind(fd, address.get(), address.size()) != 0) return "bind";
-  return ::listen(fd, static_cast<int>(backlog)) != 0 ? "listen" : nullptr;
-}
-
-/// What accepted sockets inherit.
-void setOptions(int fd) noexcept {
-  setOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-  setOption(fd, SOL_SOCKET, SO_OOBINLINE, 1);  // urgent data is carried as ordinary data
-}
-
-std::string mendFor(int error) {
-  switch (error) {
-    case EADDRINUSE:
-      return "; another program listens there (ss -ltnp shows which)";
-    case EACCES:
-      return "; ports below 1024 need CAP_NET_BIND_SERVICE";
-    case EADDRNOTAVAIL:
-      return "; this machine has no such address";
-    default:
-      return "";
-  }
-}
+/// So long there must be room for clients, before that is believed.
+constexpr std::uint64_t kRoomFor = 1'000'000'000;
 
 }  // namespace
 
-Result<std::shared_ptr<const Listener>> Listener::open(const Address& address, std::uint32_t backlog,
-                                                       const Keepalive& keepalive, const Listeners& going) {
-  const auto fail = [&](const char* what) {
-    const int error = errno;
-    return Error{"cannot listen on " + address.text() + ": " + what + ": " + std::strerror(error) + mendFor(error)};
-  };
-  Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!fd) return fail("socket");
-  setOption(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
-  // [::] serves IPv6 alone, so that 0.0.0.0 and [::] can be listed side by side.
-  if (address.family() == AF_INET6) setOption(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
-  setOptions(fd.get());
-  const char* failed = bindAndListen(fd.get(), address, backlog);
-  if (failed != nullptr && errno == EADDRINUSE) {
-    // Perhaps it is one of ours that goes, which covers this address or is covered by it. The kernel lets both listen
-    // where both are willing to share their port, which has to last no longer than this.
-    std::vector<int> sharing{fd.get()};
-    for (const auto& listener : going)
-      if (listener->address().port() == address.port()) sharing.push_back(listener->fd());
-    if (sharing.size() > 1) {
-      for (const int one : sharing) setOption(one, SOL_SOCKET, SO_REUSEPORT, 1);
-      failed = bindAndListen(fd.get(), address, backlog);
-      for (const int one : sharing) setOption(one, SOL_SOCKET, SO_REUSEPORT, 0);
-    }
+Listener::Listener(const ListenerSpec& spec, std::uint32_t workers, Wake wake)
+    : pool_(spec.pool),
+      name_(spec.name),
+      wake_(std::move(wake)),
+      max_connections_(spec.max_connections),
+      admission_(spec.max_connections) {
+  at_workers_.grow(workers);
+  admission_.onRoom([this] { offerRoom(); });
+  apply(spec);
+}
+
+void Listener::apply(const ListenerSpec& spec) noexcept {
+  settings_.idle_timeout_ns.store(spec.idle_timeout_ns, std::memory_order_relaxed);
+  settings_.half_close_timeout_ns.store(spec.half_close_timeout_ns, std::memory_order_relaxed);
+  settings_.setKeepalive(spec.keepalive);
+  pool_.store(spec.pool, std::memory_order_release);
+}
+
+std::vector<const ListenerCounters*> Listener::counters() const {
+  std::vector<const ListenerCounters*> counters;
+  for (std::uint32_t i = 0; i < at_workers_.size(); ++i) counters.push_back(&at_workers_[i].counters);
+  return counters;
+}
+
+// To one of the workers that want it, in turn. A worker that takes it and finds no client waiting gives it back: it
+// goes to the next one.
+void Listener::offerRoom() noexcept {
+  const std::uint32_t first = next_offered_.fetch_add(1, std::memory_order_relaxed);
+  const std::uint32_t count = at_workers_.size();  // which a reload may raise
+  for (std::uint32_t n = 0; n < count; ++n)
+    if (const std::uint32_t worker = (first + n) % count; at_workers_[worker].wants_room.exchange(false))
+      return wake_(worker);
+}
+
+// Under a load that is near the limit all the time, that is one time and not many.
+void Listener::watchLimit(std::uint64_t now) {
+  const std::uint64_t since = admission_.fullSince();
+  const bool reached = !admission_.hasRoom();
+  if (since == 0 || reached) {
+    room_since_ns_ = 0;
+    return;
   }
-  if (failed != nullptr) return fail(failed);
-  return made(std::move(fd), address, backlog, keepalive);
-}
-
-Result<std::shared_ptr<const Listener>> Listener::adopt(Fd socket, const Address& address, std::uint32_t backlog,
-                                                        const Keepalive& keepalive) {
-  setOptions(socket.get());
-  return made(std::move(socket), address, backlog, keepalive);
-}
-
-Result<std::shared_ptr<const Listener>> Listener::made(Fd fd, const Address& address, std::uint32_t backlog,
-                                                       const Keepalive& keepalive) {
-  sockaddr_storage bound{};
-  socklen_t size = sizeof(bound);
-  if (::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&bound), &size) != 0)
-    return Error{"cannot listen on " + address.text() + ": getsockname: " + std::strerror(errno)};
-  std::shared_ptr<const Listener> listener(
-      new Listener(std::move(fd), address, Address(reinterpret_cast<const sockaddr*>(&bound), size)));
-  listener->tune(backlog, keepalive);
-  return listener;
-}
-
-void Listener::tune(std::uint32_t backlog, const Keepalive& keepalive) const noexcept {
-  setOption(fd_.get(), SOL_SOCKET, SO_KEEPALIVE, 0);
-  setOption(fd_.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, 0);
-  keepalive.eachOption([this](int level, int name, int value) { setOption(fd_.get(), level, name, value); });
-  (void)::listen(fd_.get(), static_cast<int>(backlog));
+  if (room_since_ns_ <= admission_.lastFull()) room_since_ns_ = now;
+  if (now - room_since_ns_ < kRoomFor) return;
+  std::uint64_t waited = 0;
+  for (const auto* counters : this->counters()) waited += counters->waited.value();
+  log::info("proxy", "max_connections is no longer reached",
+            {{"listener", name_},
+             {"for", secondsText(room_since_ns_ - since)},
+             {"waited", waited - std::exchange(waited_before_, waited)}});
+  admission_.settle();
 }
 
 }  // namespace lemonade::proxy

@@ -1,51 +1,120 @@
 // SPDX-License-Identifier: MIT
 //
-// A listening socket. What it is given here, accepted sockets inherit: TCP_NODELAY and keep-alive cost nothing per
-// connection. SO_REUSEPORT is never left on: a second process on the same port must fail, not share.
+// A listener: where clients come in. It has a name, sockets, live settings, a limit of clients, and leads to one pool,
+// which control may change: a session has the pool to which its listener led when the session began.
+//
+// The proxy owns it. A listener that a reload removes lives on until its last session has ended and no worker can reach
+// it.
 #pragma once
 
-#include "balance/address.h"
-#include "base/fd.h"
-#include "base/result.h"
-#include "proxy/keepalive.h"
+#include "balance/counters.h"
+#include "balance/per_worker.h"
+#include "balance/pool.h"
+#include "proxy/admission.h"
+#include "proxy/listener_settings.h"
+#include "proxy/listening_socket.h"
+#include "proxy/session.h"
 
+#include <boost/intrusive/list.hpp>
+
+#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 namespace lemonade::proxy {
 
+class Listener;
+
+/// A listener as the configuration has it.
+struct ListenerSpec {
+  std::string name = "default";
+  std::vector<Address> addresses;
+  std::uint32_t backlog = 4096;
+  std::uint32_t max_connections = 0;
+  std::uint64_t idle_timeout_ns = 0;                     ///< 0: none
+  std::uint64_t half_close_timeout_ns = 60'000'000'000;  ///< 0: none
+  Keepalive keepalive;
+  Pool* pool = nullptr;  ///< which Proxy::attach() knows; it lives until Proxy::isUnused()
+};
+
+/// What one worker has to do with one listener. It belongs to the listener.
+struct ListenerAtWorker {
+  ListenerCounters counters;
+
+  /// The worker wants to be woken when there is room for a client. Whoever wakes it for that writes false. Any thread.
+  alignas(64) std::atomic<bool> wants_room{false};
+
+  // Worker thread only.
+  const Listener* listener = nullptr;                ///< whose this is, once it has had a session
+  SessionList relaying;                              ///< those of which no side has ended
+  SessionList ending;                                ///< those that relay, and of which one side has ended or failed
+  std::uint64_t next_look = 1;                       ///< for peers that are silent, monotonic nanoseconds
+  boost::intrusive::list_member_hook<> active_hook;  ///< linked while it has sessions
+};
+
 class Listener {
  public:
-  using Listeners = std::vector<std::shared_ptr<const Listener>>;
+  using Sockets = ListeningSocket::Sockets;
+  using Wake = std::function<void(std::uint32_t worker)>;
 
-  /// Binds and listens, non-blocking. Port 0 gets a free one. Those that are about to go may be in the way:
-  /// 127.0.0.1:80 of 0.0.0.0:80 and the other way round. The error names the address and, where there is one, the mend.
-  static Result<std::shared_ptr<const Listener>> open(const Address& address, std::uint32_t backlog,
-                                                      const Keepalive& keepalive, const Listeners& going = {});
-  /// Takes over a socket that listens already, non-blocking, for the address asked for.
-  static Result<std::shared_ptr<const Listener>> adopt(Fd socket, const Address& address, std::uint32_t backlog,
-                                                       const Keepalive& keepalive);
+  /// Without sockets. wake is called on worker threads and must not block.
+  Listener(const ListenerSpec& spec, std::uint32_t workers, Wake wake);
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
 
-  /// Changes what later accepts inherit and how many clients may wait.
-  void tune(std::uint32_t backlog, const Keepalive& keepalive) const noexcept;
+  // Constant after construction.
+  const std::string& name() const noexcept { return name_; }
 
-  int fd() const noexcept { return fd_.get(); }
-  /// The address asked for, whose port may be 0.
-  const Address& requested() const noexcept { return requested_; }
-  /// The address really bound.
-  const Address& address() const noexcept { return address_; }
+  // ---- control thread ----
+
+  /// Takes over all of it but name, addresses and the limit. Sessions that there are keep their pool.
+  void apply(const ListenerSpec& spec) noexcept;
+  void setSockets(Sockets sockets) { sockets_ = std::move(sockets); }
+  const Sockets& sockets() const noexcept { return sockets_; }
+  void addWorkers(std::uint32_t workers) { at_workers_.grow(workers); }
+  /// How many clients the configuration allows; the limit of the admission is lower where descriptors are short.
+  void setMaxConnections(std::uint32_t most) noexcept { max_connections_ = most; }
+  std::uint32_t maxConnections() const noexcept { return max_connections_; }
+  /// The configuration has it no more.
+  void setRemoved() noexcept { removed_.store(true, std::memory_order_relaxed); }
+  /// Says that max_connections is no longer reached, once that is so for a while. To be called a few times a second.
+  void watchLimit(std::uint64_t now);
+
+  // ---- any thread ----
+
+  ListenerSettings& settings() noexcept { return settings_; }
+  const ListenerSettings& settings() const noexcept { return settings_; }
+  /// Where new sessions go.
+  Pool& pool() const noexcept { return *pool_.load(std::memory_order_acquire); }
+  Admission& admission() noexcept { return admission_; }
+  const Admission& admission() const noexcept { return admission_; }
+  bool isRemoved() const noexcept { return removed_.load(std::memory_order_relaxed); }
+  /// The counters of each worker that there ever was.
+  std::vector<const ListenerCounters*> counters() const;
+  /// What a worker has to do with this listener.
+  ListenerAtWorker& at(std::uint32_t worker) noexcept { return at_workers_[worker]; }
 
  private:
-  static Result<std::shared_ptr<const Listener>> made(Fd fd, const Address& address, std::uint32_t backlog,
-                                                      const Keepalive& keepalive);
-  Listener(Fd fd, const Address& requested, const Address& address)
-      : fd_(std::move(fd)), requested_(requested), address_(address) {}
+  void offerRoom() noexcept;
 
-  Fd fd_;
-  Address requested_;
-  Address address_;
+  ListenerSettings settings_;  // first: what each turn of a session reads
+  std::atomic<Pool*> pool_;
+  std::atomic<bool> removed_{false};
+  const std::string name_;
+  const Wake wake_;
+  PerWorker<ListenerAtWorker> at_workers_;
+
+  // Control thread only.
+  Sockets sockets_;
+  std::uint32_t max_connections_;
+  std::uint64_t room_since_ns_ = 0;  // after max_connections was reached; 0: it still is, or never was
+  std::uint64_t waited_before_ = 0;  // clients, until it was reached
+
+  alignas(64) std::atomic<std::uint32_t> next_offered_{0};  // any worker
+  Admission admission_;
 };
 
 }  // namespace lemonade::proxy

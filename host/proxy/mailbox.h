@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// What stays of a worker when its thread has ended: any thread may read it and ring.
+// What stays of a worker when its thread has ended: any thread may read it and wake the worker.
 #pragma once
 
 #include "balance/counters.h"
 #include "base/fd.h"
 #include "base/pulse.h"
 #include "proxy/inbox.h"
+#include "proxy/offers.h"
 
-#include <atomic>
 #include <cstdint>
 
 namespace lemonade::proxy {
@@ -19,16 +19,11 @@ struct Mailbox {
   /// blocks.
   void wake() noexcept;
 
-  ProxyCounters counters;
-  /// For a client, and nobody has rung since: who rings for that takes it away.
-  std::atomic<bool> wants_room{false};
-  /// Since when the session waits that waits longest for a place at a backend, monotonic nanoseconds; 0: none does.
-  std::atomic<std::uint64_t> queued_since{0};
-  /// Somebody has rung for such a place, for the session that waited longest then, which queued at this time; 0: nobody
-  /// since the worker looked.
-  std::atomic<std::uint64_t> place_offered{0};
-  /// Clients that other workers hand to this one; a ring for the first.
+  WorkerCounters counters;
+  /// Clients that other workers hand to this one; wake() after the first.
   Inbox inbox;
+  /// Places at backends that were offered to this worker; wake() after each.
+  Offers offers;
   /// Whether the worker moves; it answers when it is woken.
   Pulse pulse;
   Fd wake_fd;

@@ -4,6 +4,8 @@
 #include "balance/feedback.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "proxy/listener.h"
+#include "proxy/pool_sessions.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -57,10 +59,10 @@ void Meter::connected(Session& session, std::uint64_t now) noexcept {
   auto& counters = session.target->counters(worker_);
   counters.sessions.add();
   counters.connect_time.record(took);
-  if (!pool_.wants(LEMONADE_EVENT_CONNECTED)) return;
+  if (!session.pool->wants(LEMONADE_EVENT_CONNECTED)) return;
   auto told = event(session, LEMONADE_EVENT_CONNECTED, now);
   told.value_ns = took;
-  pool_.tell(worker_, told, session.generation);
+  session.pool->tell(worker_, told, session.generation);
 }
 
 void Meter::connectFailed(Session& session, int error, bool blame, std::uint64_t now) noexcept {
@@ -76,18 +78,18 @@ void Meter::connectFailed(Session& session, int error, bool blame, std::uint64_t
       .add();
   if (!blame) return abandoned(session, now);
   feedback::failed(*session.target, now, how);
-  pool_.noteFailure(*session.target);
-  if (!pool_.wants(LEMONADE_EVENT_CONNECT_FAILED)) return;
+  session.pool->noteFailure(*session.target);
+  if (!session.pool->wants(LEMONADE_EVENT_CONNECT_FAILED)) return;
   auto told = event(session, LEMONADE_EVENT_CONNECT_FAILED, now);
   told.value_ns = now - session.attempted_at;
   told.error = error;
-  pool_.tell(worker_, told, session.generation);
+  session.pool->tell(worker_, told, session.generation);
 }
 
 void Meter::abandoned(Session& session, std::uint64_t now) noexcept {
-  if (session.target == nullptr || !pool_.wants(LEMONADE_EVENT_ABANDONED)) return;
+  if (session.target == nullptr || !session.pool->wants(LEMONADE_EVENT_ABANDONED)) return;
   auto told = event(session, LEMONADE_EVENT_ABANDONED, now);
-  pool_.tell(worker_, told, session.generation);
+  session.pool->tell(worker_, told, session.generation);
 }
 
 void Meter::beginExchange(Session& session) noexcept {
@@ -115,10 +117,10 @@ void Meter::endExchange(Session& session) noexcept {
   auto& counters = session.target->counters(worker_);
   counters.exchanges.add();
   counters.exchange_time.record(took);
-  if (!pool_.wants(LEMONADE_EVENT_EXCHANGE)) return;
+  if (!session.pool->wants(LEMONADE_EVENT_EXCHANGE)) return;
   auto told = event(session, LEMONADE_EVENT_EXCHANGE, now);
   told.value_ns = took;
-  pool_.tell(worker_, told, session.generation);
+  session.pool->tell(worker_, told, session.generation);
 }
 
 void Meter::firstAnswer(Session& session) noexcept {
@@ -154,24 +156,45 @@ void Meter::countEnd(Session& session, BackendCounters& counters, std::uint64_t 
   if (session.trial) endTrial(session, early);
   if (early) {
     feedback::doubted(*session.target, reset ? Backend::Failure::kReset : Backend::Failure::kClosed);
-    pool_.noteFailure(*session.target);
+    session.pool->noteFailure(*session.target);
   }
   if (early || (reset && session.in_exchange)) {
     auto told = event(session, LEMONADE_EVENT_ERROR, now);
     told.error = reset ? ECONNRESET : 0;
-    pool_.tell(worker_, told, session.generation);
+    session.pool->tell(worker_, told, session.generation);
   } else if (!session.answered && session.reason == CloseReason::kDone) {
     feedback::succeeded(*session.target);
     if (session.in_exchange) feedback::forgetDoubts(*session.target);
   }
 }
 
+void Meter::countReason(const Session& session) noexcept {
+  auto& of_listener = session.at_listener->counters;
+  auto& of_pool = session.at_pool->at.counters;
+  switch (session.reason) {
+    case CloseReason::kClientReset:
+      return of_listener.client_resets.add();
+    case CloseReason::kNoMemory:
+      return of_listener.no_memory.add();
+    case CloseReason::kDrain:
+      return of_listener.drain_closed.add();
+    case CloseReason::kNoBackend:
+      return of_pool.no_backend.add();
+    case CloseReason::kConnectFailed:
+      return of_pool.connect_failed.add();
+    case CloseReason::kQueueTimeout:
+      return of_pool.queue_timeouts.add();
+    case CloseReason::kRejected:
+      return of_pool.strategy_rejected.add();
+    case CloseReason::kAbandoned:
+      return of_pool.abandoned.add();
+    default:
+      return;
+  }
+}
+
 void Meter::closed(Session& session, std::uint64_t now) noexcept {
-  if (session.reason == CloseReason::kClientReset) counters_.client_resets.add();
-  if (session.reason == CloseReason::kNoMemory) counters_.no_memory.add();
-  if (session.reason == CloseReason::kDrain) counters_.drain_closed.add();
-  if (session.reason == CloseReason::kNoBackend) counters_.no_backend.add();
-  if (session.reason == CloseReason::kConnectFailed) counters_.connect_failed.add();
+  countReason(session);
   if (session.target != nullptr) {
     if (session.in_exchange)
       feedback::exchangeDropped(*session.target, session.exchange_at);
@@ -181,13 +204,13 @@ void Meter::closed(Session& session, std::uint64_t now) noexcept {
     if (session.in_exchange && session.backend.ended && !session.turned_away)
       feedback::forgetUnanswered(*session.target);
     if (session.connected_at != 0) countEnd(session, session.target->counters(worker_), now);
-    if (session.connected_at != 0 && pool_.wants(LEMONADE_EVENT_CLOSED)) {
+    if (session.connected_at != 0 && session.pool->wants(LEMONADE_EVENT_CLOSED)) {
       auto told = event(session, LEMONADE_EVENT_CLOSED, now);
       told.value_ns = now - session.connected_at;
       told.bytes_in = session.bytes_in;
       told.bytes_out = session.bytes_out;
       told.exchanges = session.exchanges;
-      pool_.tell(worker_, told, session.generation);
+      session.pool->tell(worker_, told, session.generation);
     }
   }
   if (log::enabled("access", log::Level::kDebug)) writeAccessLog(session, now);
@@ -197,6 +220,8 @@ void Meter::writeAccessLog(const Session& session, std::uint64_t now) const noex
   const auto connect_ns = session.connected_at != 0 ? session.connected_at - session.attempted_at : 0;
   log::debug("access", "session closed",
              {{"client", session.client_address.text()},
+              {"listener", session.listener->name()},
+              {"pool", session.pool->name()},
               {"backend", session.target != nullptr ? session.target->id() : "-"},
               {"backend_address", session.target != nullptr ? session.target->addressText() : "-"},
               {"attempts", session.attempt},

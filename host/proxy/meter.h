@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What happens to sessions, told once here and from here to everyone who counts: the backend's live numbers, the
-// worker's counters, the strategy's events and the access log. Worker thread only.
+// counters of pool and listener, the strategy's events and the access log. Worker thread only.
 //
 // An exchange begins with the first client byte forwarded after the backend spoke last, and ends with the first backend
 // byte that follows: request and response of HTTP, Redis or SQL, timed without reading a protocol. Its time counts from
@@ -18,10 +18,7 @@ namespace lemonade::proxy {
 
 class Meter {
  public:
-  Meter(std::uint32_t worker, Pool& pool, ProxyCounters& counters)
-      : worker_(worker), pool_(pool), counters_(counters) {}
-
-  ProxyCounters& counters() noexcept { return counters_; }
+  explicit Meter(std::uint32_t worker) : worker_(worker) {}
 
   void connected(Session& session, std::uint64_t now) noexcept;
   /// error is an errno. blame says whether it tells anything about the backend.
@@ -44,7 +41,7 @@ class Meter {
     if (!session.answered) firstAnswer(session);
   }
 
-  /// The session is over, for session.reason.
+  /// The session, which has its listener and its pool, is over, for session.reason.
   void closed(Session& session, std::uint64_t now) noexcept;
 
  private:
@@ -55,13 +52,12 @@ class Meter {
   void endExchange(Session& session) noexcept;
   void firstAnswer(Session& session) noexcept;
   void endTrial(Session& session, bool failed) noexcept;
+  static void countReason(const Session& session) noexcept;
   void countEnd(Session& session, BackendCounters& counters, std::uint64_t now) noexcept;
   lemonade_strategy_event_t event(const Session& session, std::uint32_t type, std::uint64_t now) const noexcept;
   void writeAccessLog(const Session& session, std::uint64_t now) const noexcept;
 
   const std::uint32_t worker_;
-  Pool& pool_;
-  ProxyCounters& counters_;
 };
 
 }  // namespace lemonade::proxy

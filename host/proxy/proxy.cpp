@@ -2,15 +2,14 @@
 #include "proxy/proxy.h"
 
 #include "base/log.h"
-#include "base/seconds.h"
 
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
-#include <limits>
 #include <memory>
 #include <mutex>
 #include <new>
+#include <numeric>
 #include <system_error>
 #include <utility>
 
@@ -22,9 +21,6 @@ using namespace std::chrono_literals;
 
 /// How long a worker may take to come to a task: it is never longer away than what one batch of events takes.
 constexpr auto kPatience = 2s;
-/// So long there must be room for clients, before that is believed.
-constexpr std::uint64_t kRoomFor = 1'000'000'000;
-
 /// Counts tasks that have ended.
 class Done {
  public:
@@ -55,71 +51,217 @@ Error cannotMake(std::uint32_t workers, const std::string& why) {
 
 }  // namespace
 
-Proxy::Proxy(Quiescence& quiescence, Pool& pool, RelayKind relay, std::uint32_t max_connections)
-    : quiescence_(quiescence), pool_(pool), relay_(relay), admission_(max_connections) {
-  admission_.onRoom([this] { offerRoom(); });
-  pool_.onPlace([this](std::uint64_t after) { offerPlace(after); });
-  admission_.onEmpty([this] {
-    if (empty_) empty_();
-  });
+std::vector<std::uint32_t> shareLimits(const std::vector<std::uint32_t>& limits, std::uint32_t most) {
+  const auto sum = std::accumulate(limits.begin(), limits.end(), std::uint64_t{0});
+  std::vector<std::uint32_t> shares = limits;
+  if (sum <= most) return shares;
+  for (auto& share : shares)
+    share = std::max<std::uint32_t>(1, static_cast<std::uint32_t>(std::uint64_t{share} * most / sum));
+  return shares;
 }
+
+Proxy::Proxy(Quiescence& quiescence, RelayKind relay) : quiescence_(quiescence), relay_(relay) {}
 
 Proxy::~Proxy() { stop(); }
 
-Result<Proxy::Listeners> Proxy::open(const std::vector<Address>& addresses, std::uint32_t backlog,
-                                     InheritedDescriptors& inherited) const {
-  Listeners opened, going;
+void Proxy::attach(Pool& pool) {
+  pool.onPlaceOffered([this](std::uint32_t worker, PoolAtWorker& at) {
+    mailboxes_[worker].offers.put(at);
+    mailboxes_[worker].wake();
+  });
+}
+
+// Clients of a removed listener may still be on their way to a worker, which then gives them the pool.
+bool Proxy::isUnused(Pool& pool) {
+  for (const auto* listeners : {&listeners_, &removed_})
+    for (const auto& listener : *listeners)
+      if (&listener->pool() == &pool) return false;
+  if (!pool.hasLeft()) pool.leave();
+  return pool.isUnused();
+}
+
+// ---- listeners -----------------------------------------------------------------------------------------------------
+
+std::vector<Address> Proxy::Opened::addresses() const {
+  std::vector<Address> addresses;
+  for (const auto& one : listeners)
+    for (const auto& socket : one.sockets) addresses.push_back(socket->address());
+  return addresses;
+}
+
+Listener::Sockets Proxy::sockets() const {
+  Listener::Sockets sockets;
   for (const auto& listener : listeners_)
-    if (std::find(addresses.begin(), addresses.end(), listener->requested()) == addresses.end())
-      going.push_back(listener);
-  for (const auto& address : addresses) {
-    const auto known = std::find_if(listeners_.begin(), listeners_.end(),
-                                    [&](const auto& listener) { return listener->requested() == address; });
-    if (known != listeners_.end()) {
-      opened.push_back(*known);
-      continue;
+    sockets.insert(sockets.end(), listener->sockets().begin(), listener->sockets().end());
+  return sockets;
+}
+
+std::vector<Proxy::Source> Proxy::sources() const {
+  std::vector<Source> sources;
+  for (const auto& listener : listeners_)
+    for (const auto& socket : listener->sockets()) sources.emplace_back(listener, socket);
+  return sources;
+}
+
+Result<Proxy::Opened> Proxy::open(std::vector<ListenerSpec> specs, InheritedDescriptors& inherited) const {
+  Listener::Sockets going = sockets();
+  std::erase_if(going, [&](const Socket& socket) {
+    return std::any_of(specs.begin(), specs.end(), [&](const ListenerSpec& spec) {
+      return std::find(spec.addresses.begin(), spec.addresses.end(), socket->requested()) != spec.addresses.end();
+    });
+  });
+  Opened opened;
+  for (auto& spec : specs) {
+    Listener::Sockets sockets;
+    for (const auto& address : spec.addresses) {
+      auto socket = openSocket(spec, address, going, inherited);
+      if (!socket) return std::move(socket).error();
+      sockets.push_back(std::move(socket).value());
     }
-    Fd socket = inherited.takeListener(address.get(), "proxy");
-    auto listener = socket ? Listener::adopt(std::move(socket), address, backlog, settings_.keepalive())
-                           : Listener::open(address, backlog, settings_.keepalive(), going);
-    if (!listener) return std::move(listener).error();
-    opened.push_back(std::move(listener).value());
+    opened.listeners.push_back({std::move(spec), std::move(sockets)});
   }
   return opened;
 }
 
-void Proxy::listen(Listeners listeners) {
-  const auto missingIn = [](const Listeners& all, const auto& one) {
-    return std::find(all.begin(), all.end(), one) == all.end();
-  };
-  Listeners added, gone;
-  for (const auto& listener : listeners)
-    if (missingIn(listeners_, listener)) added.push_back(listener);
-  for (const auto& listener : listeners_)
-    if (missingIn(listeners, listener)) gone.push_back(listener);
-  listeners_ = std::move(listeners);
-  if (started_ && !(added.empty() && gone.empty()))
-    runOn(0, serving(), [added, gone](Worker& worker) {
-      for (const auto& listener : added) worker.acceptor().listen(listener);
-      for (const auto& listener : gone) worker.acceptor().unlisten(*listener);
-    });
-  for (const auto& listener : added) log::info("proxy", "listening", {{"address", listener->address().text()}});
-  for (const auto& listener : gone)
-    log::info("proxy", "no longer listening", {{"address", listener->address().text()}});
+Result<Proxy::Socket> Proxy::openSocket(const ListenerSpec& spec, const Address& address,
+                                        const Listener::Sockets& going, InheritedDescriptors& inherited) const {
+  for (const auto& known : sockets())
+    if (known->requested() == address) return known;
+  Fd socket = inherited.takeListener(address.get(), "proxy");
+  return socket ? ListeningSocket::adopt(std::move(socket), address, spec.backlog, spec.keepalive)
+                : ListeningSocket::open(address, spec.backlog, spec.keepalive, going);
 }
 
-void Proxy::tuneListeners(std::uint32_t backlog) const noexcept {
-  for (const auto& listener : listeners_) listener->tune(backlog, settings_.keepalive());
+std::shared_ptr<Listener> Proxy::find(const std::string& name) const {
+  const auto found =
+      std::find_if(listeners_.begin(), listeners_.end(), [&](const auto& one) { return one->name() == name; });
+  return found != listeners_.end() ? *found : nullptr;
 }
+
+std::shared_ptr<Listener> Proxy::makeListener(const ListenerSpec& spec) {
+  auto listener =
+      std::make_shared<Listener>(spec, mailboxes_.size(), [this](std::uint32_t worker) { mailboxes_[worker].wake(); });
+  listener->admission().onEmpty([this] { noteEmpty(); });
+  return listener;
+}
+
+void Proxy::listen(Opened opened, DrainTime time) {
+  const auto before = sources();
+  Listeners after;
+  for (auto& [spec, sockets] : opened.listeners) {
+    auto listener = find(spec.name);
+    if (listener == nullptr) listener = makeListener(spec);
+    listener->apply(spec);
+    listener->setMaxConnections(spec.max_connections);
+    for (const auto& socket : sockets) socket->tune(spec.backlog, spec.keepalive);
+    listener->setSockets(std::move(sockets));
+    after.push_back(std::move(listener));
+  }
+  Listeners gone;
+  for (const auto& listener : listeners_)
+    if (std::find(after.begin(), after.end(), listener) == after.end()) gone.push_back(listener);
+  {
+    const std::lock_guard lock(mutex_);
+    listeners_ = std::move(after);
+    removed_.insert(removed_.end(), gone.begin(), gone.end());
+  }
+  shareLimit();
+  const auto sources = this->sources();
+  const auto sockets = this->sockets();
+  std::vector<Source> added, closed;
+  for (const auto& source : sources)
+    if (std::find(before.begin(), before.end(), source) == before.end()) added.push_back(source);
+  for (const auto& source : before)
+    if (std::find(sockets.begin(), sockets.end(), source.second) == sockets.end()) closed.push_back(source);
+  if (started_ && !(added.empty() && closed.empty()))
+    runOn(0, serving(), [added, closed](Worker& worker) {
+      for (const auto& [listener, socket] : added) worker.acceptor().listen(listener, socket);
+      for (const auto& [listener, socket] : closed) worker.acceptor().unlisten(*socket);
+    });
+  remove(gone, time);
+  for (const auto& [listener, socket] : added)
+    log::info("proxy", "listening", {{"address", socket->address().text()}, {"listener", listener->name()}});
+  for (const auto& [listener, socket] : closed)
+    log::info("proxy", "no longer listening", {{"address", socket->address().text()}, {"listener", listener->name()}});
+}
+
+// No worker accepts for them any more. They are kept until reap() finds that none can reach them.
+void Proxy::remove(const Listeners& listeners, DrainTime time) {
+  if (listeners.empty()) return;
+  for (const auto& listener : listeners) {
+    listener->setRemoved();
+    listener->setSockets({});
+  }
+  for (auto& worker : workers_)
+    if (worker != nullptr)
+      worker->post([listeners, time](Worker& self) {
+        for (const auto& listener : listeners) self.sessionSet().drains().add({nullptr, 0, listener.get()}, time);
+      });
+}
+
+void Proxy::holdTo(std::uint32_t clients) {
+  hold_to_ = clients;
+  hold_present_ = false;
+  shareLimit();
+}
+
+void Proxy::holdToPresent() {
+  hold_present_ = true;
+  shareLimit();
+}
+
+void Proxy::shareLimit() {
+  std::vector<std::uint32_t> limits;
+  for (const auto& listener : listeners_) limits.push_back(listener->maxConnections());
+  limits = shareLimits(limits, hold_to_);
+  for (std::size_t i = 0; i < limits.size(); ++i) {
+    Admission& admission = listeners_[i]->admission();
+    admission.setLimit(hold_present_ ? std::min(limits[i], std::max<std::uint32_t>(admission.taken(), 1)) : limits[i]);
+  }
+}
+
+std::vector<std::shared_ptr<const Listener>> Proxy::allListeners() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::shared_ptr<const Listener>> all(listeners_.begin(), listeners_.end());
+  all.insert(all.end(), removed_.begin(), removed_.end());
+  return all;
+}
+
+std::uint32_t Proxy::sessions() const noexcept {
+  const std::lock_guard lock(mutex_);
+  std::uint32_t sessions = 0;
+  for (const auto* listeners : {&listeners_, &removed_})
+    for (const auto& listener : *listeners) sessions += listener->admission().taken();
+  return sessions;
+}
+
+std::uint32_t Proxy::maxConnections() const noexcept {
+  const std::lock_guard lock(mutex_);
+  std::uint32_t most = 0;
+  for (const auto& listener : listeners_) most += listener->admission().limit();
+  return most;
+}
+
+void Proxy::watchLimits(std::uint64_t now) {
+  for (const auto& listener : listeners_) listener->watchLimit(now);
+}
+
+// Of listeners that become empty at the same time, the one that is later finds all of them empty.
+void Proxy::noteEmpty() noexcept {
+  if (sessions() == 0) empty_();
+}
+
+// ---- workers -------------------------------------------------------------------------------------------------------
 
 Status Proxy::prepareWorkers(std::uint32_t count) try {
   mailboxes_.grow(count);
   quiescence_.addWorkers(count);
+  for (const auto* listeners : {&listeners_, &removed_})
+    for (const auto& listener : *listeners) listener->addWorkers(count);
   if (count > most()) workers_.resize(count);
   for (std::uint32_t i = 0; i < count; ++i) {
     if (workers_[i] != nullptr) continue;
-    auto worker =
-        std::make_unique<Worker>(i, relay_, mailboxes_[i], sharing_, quiescence_, pool_, settings_, admission_);
+    auto worker = std::make_unique<Worker>(i, relay_, mailboxes_[i], sharing_, quiescence_, serving_);
     if (const Status started = worker->start(); !started) return cannotMake(count, started.error().message);
     workers_[i] = std::move(worker);
   }
@@ -132,17 +274,16 @@ Status Proxy::prepareWorkers(std::uint32_t count) try {
 
 void Proxy::setWorkers(std::uint32_t count, DrainTime time) {
   const std::uint32_t before = serving_.exchange(count);
-  settings_.workers.store(count);
   if (!started_) return;
   if (count > before)
-    runOn(before, count, [listeners = listeners_](Worker& worker) {
-      worker.sessionSet().drains().remove(std::nullopt);
-      for (const auto& listener : listeners) worker.acceptor().listen(listener);
+    runOn(before, count, [sources = sources()](Worker& worker) {
+      worker.sessionSet().drains().remove({});
+      for (const auto& [listener, socket] : sources) worker.acceptor().listen(listener, socket);
     });
   // Before it is known how many sessions are left, the last client must be in.
   runOn(count, before, [time](Worker& worker) {
     worker.acceptor().leave();
-    worker.sessionSet().drains().add(std::nullopt, time);
+    worker.sessionSet().drains().add({}, time);
   });
   if (count < before) runOn(0, count, [](Worker& worker) { worker.acceptor().look(); });
 }
@@ -153,23 +294,32 @@ std::size_t Proxy::reap() {
     if (workers_[i] != nullptr && workers_[i]->sessions() == 0) workers_[i].reset();
     if (workers_[i] != nullptr) ++left;
   }
-  return left;
+  const std::lock_guard lock(mutex_);
+  std::erase_if(removed_, [this](auto& listener) {
+    if (listener->admission().taken() != 0 || listener.use_count() != 1) return false;
+    quiescence_.makeRoom();
+    quiescence_.retire(std::move(listener));
+    return true;
+  });
+  return left + removed_.size();
 }
 
 void Proxy::start() {
   started_ = true;
-  runOn(0, serving(), [listeners = listeners_](Worker& worker) {
-    for (const auto& listener : listeners) worker.acceptor().listen(listener);
+  runOn(0, serving(), [sources = sources()](Worker& worker) {
+    for (const auto& [listener, socket] : sources) worker.acceptor().listen(listener, socket);
   });
 }
 
-void Proxy::drain(const std::vector<std::shared_ptr<Backend>>& backends, DrainTime time, Drain::Because because) {
+void Proxy::drain(const Pool& pool, const std::vector<std::shared_ptr<Backend>>& backends, DrainTime time,
+                  Drain::Because because) {
   std::vector<std::uint64_t> identities;
   for (const auto& backend : backends) identities.push_back(backend->identity());
   for (auto& worker : workers_)
     if (worker != nullptr)
-      worker->post([identities, time, because](Worker& self) {
-        for (const std::uint64_t identity : identities) self.sessionSet().drains().add(identity, time, because);
+      worker->post([identities, of = &pool, time, because](Worker& self) {
+        for (const std::uint64_t identity : identities)
+          self.sessionSet().drains().add({of, identity, nullptr}, time, because);
       });
 }
 
@@ -177,11 +327,14 @@ void Proxy::drain(DrainTime time, std::function<void()> empty) {
   empty_ = std::move(empty);
   runOn(0, most(), [time](Worker& worker) {
     worker.acceptor().stop();
-    worker.sessionSet().drains().add(std::nullopt, time);
+    worker.sessionSet().drains().add({}, time);
   });
-  listeners_.clear();
-  admission_.notifyWhenEmpty();
-  if (sessions() == 0) empty_();
+  for (const auto* listeners : {&listeners_, &removed_})
+    for (const auto& listener : *listeners) {
+      listener->setSockets({});
+      listener->admission().notifyWhenEmpty();
+    }
+  noteEmpty();
 }
 
 bool Proxy::stop() {
@@ -191,26 +344,14 @@ bool Proxy::stop() {
     worker.sessionSet().closeAll(CloseReason::kDrain);
   });
   if (!ended) return false;
-  listeners_.clear();
+  for (const auto& listener : listeners_) listener->setSockets({});
   workers_.clear();
   return true;
 }
 
-// Under a load that is near the limit all the time, that is one time and not many.
-void Proxy::watchLimit(std::uint64_t now) {
-  const std::uint64_t since = admission_.fullSince();
-  const bool reached = !admission_.hasRoom();
-  if (since == 0 || reached) {
-    room_since_ns_ = 0;
-    return;
-  }
-  if (room_since_ns_ <= admission_.lastFull()) room_since_ns_ = now;
-  if (now - room_since_ns_ < kRoomFor) return;
-  std::uint64_t waited = 0;
-  for (const auto* counters : this->counters()) waited += counters->waited.value();
-  log::info("proxy", "max_connections is no longer reached",
-            {{"for", secondsText(room_since_ns_ - since)}, {"waited", waited - std::exchange(waited_before_, waited)}});
-  admission_.settle();
+void Proxy::lookAtTimeouts() {
+  for (auto& worker : workers_)
+    if (worker != nullptr) worker->post([](Worker& self) { self.sessionSet().lookSoon(); });
 }
 
 void Proxy::wake() noexcept {
@@ -229,35 +370,8 @@ void Proxy::look(std::uint64_t now, const Still& still) {
   }
 }
 
-// To one of the workers that want it, in turn. Who takes it and finds nobody waiting gives it back: it goes to the
-// next.
-void Proxy::offerRoom() noexcept {
-  const std::uint32_t first = next_offered_.fetch_add(1, std::memory_order_relaxed);
-  const std::uint32_t count = mailboxes_.size();  // which a reload may raise
-  for (std::uint32_t n = 0; n < count; ++n)
-    if (Mailbox& mailbox = mailboxes_[(first + n) % count]; mailbox.wants_room.exchange(false)) return mailbox.wake();
-}
-
-// To the worker whose session waits longest, of those that wait since after that time and have not been rung for
-// already.
-void Proxy::offerPlace(std::uint64_t after) noexcept {
-  for (Mailbox* longest = nullptr;; longest = nullptr) {
-    std::uint64_t since = std::numeric_limits<std::uint64_t>::max();
-    for (std::uint32_t i = 0; i < mailboxes_.size(); ++i)
-      if (const std::uint64_t its = mailboxes_[i].queued_since.load(); its > after && its < since) {
-        since = its;
-        longest = &mailboxes_[i];
-      }
-    if (longest == nullptr) return;
-    std::uint64_t nothing = 0;
-    if (longest->place_offered.compare_exchange_strong(nothing, since)) return longest->wake();
-    // Written also where it stays as it is: whoever was rung for before will look after this, and see the place.
-    if (longest->place_offered.fetch_add(0) != 0) after = since;
-  }
-}
-
-std::vector<const ProxyCounters*> Proxy::counters() const {
-  std::vector<const ProxyCounters*> counters;
+std::vector<const WorkerCounters*> Proxy::counters() const {
+  std::vector<const WorkerCounters*> counters;
   for (std::uint32_t i = 0; i < mailboxes_.size(); ++i) counters.push_back(&mailboxes_[i].counters);
   return counters;
 }

@@ -1,71 +1,100 @@
 // SPDX-License-Identifier: MIT
 //
-// The data plane as one thing: listeners, workers and the connection limit they share. Control thread only, but for the
-// numbers.
+// The data plane as one thing: listeners and the workers that serve them. Pools are made by others, and listeners lead
+// to them. Control thread only, but for the numbers.
 #pragma once
 
 #include "balance/quiescence.h"
 #include "base/inherited_descriptors.h"
 #include "base/result.h"
-#include "proxy/admission.h"
 #include "proxy/listener.h"
-#include "proxy/settings.h"
 #include "proxy/worker.h"
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace lemonade::proxy {
 
 class Proxy {
  public:
-  using Listeners = Listener::Listeners;
+  using Listeners = std::vector<std::shared_ptr<Listener>>;
 
-  /// quiescence becomes that of the workers; it and the pool must outlive the proxy.
-  Proxy(Quiescence& quiescence, Pool& pool, RelayKind relay, std::uint32_t max_connections);
+  /// quiescence becomes that of the workers; it must outlive the proxy.
+  Proxy(Quiescence& quiescence, RelayKind relay);
   /// Closes what is left and joins the workers.
   ~Proxy();
   Proxy(const Proxy&) = delete;
   Proxy& operator=(const Proxy&) = delete;
 
-  Settings& settings() noexcept { return settings_; }
-  const Admission& admission() const noexcept { return admission_; }
-  void setMaxConnections(std::uint32_t limit) { admission_.setLimit(limit); }
+  /// Wakes workers where a place at a backend of the pool becomes free. Once, before a listener leads to the pool,
+  /// which must live until isUnused().
+  void attach(Pool& pool);
+  /// True once no listener leads to the pool, no session has it and no worker can reach it, so that it may be
+  /// destroyed. For a pool to which no listener of the configuration leads any more, nor ever will. Where this is
+  /// false, the workers are to be woken, and this asked again after Quiescence::reclaim().
+  bool isUnused(Pool& pool);
 
-  /// Bound sockets for all addresses, or none: those that listen already, here or by inheritance under the name
-  /// "proxy", are taken over, the others are opened.
-  Result<Listeners> open(const std::vector<Address>& addresses, std::uint32_t backlog,
-                         InheritedDescriptors& inherited) const;
-  /// Listens there and nowhere else. Clients that wait at a listener that goes are taken in first.
-  void listen(Listeners listeners);
+  /// Listeners as a configuration has them, with their sockets.
+  struct Opened {
+    struct One {
+      ListenerSpec spec;
+      Listener::Sockets sockets;  ///< of spec.addresses, in their order
+    };
+    std::vector<One> listeners;
+
+    /// Those really bound, of all listeners.
+    std::vector<Address> addresses() const;
+  };
+
+  /// Bound sockets for all addresses of all listeners, or none: those that listen already, here for any listener or by
+  /// inheritance under the name "proxy", are taken over, the others are opened. Names and addresses occur once.
+  Result<Opened> open(std::vector<ListenerSpec> specs, InheritedDescriptors& inherited) const;
+  /// Has these listeners and no others. Those of a name that is there already change: their new sessions go to the new
+  /// pool, and their sockets are tuned. Sessions of listeners that are removed end in time. Clients that wait at a
+  /// socket that goes are taken in first. holdTo() counts for the new limits.
+  void listen(Opened opened, DrainTime time);
   const Listeners& listeners() const noexcept { return listeners_; }
-  /// Brings backlog and keep-alive of the sockets that listen up to the settings.
-  void tuneListeners(std::uint32_t backlog) const noexcept;
+  /// The sockets of all listeners.
+  Listener::Sockets sockets() const;
+
+  /// Lets in so many clients at most, over all listeners: each has its own max_connections where their sum is no more,
+  /// and a part of it in proportion otherwise, at least one.
+  void holdTo(std::uint32_t clients);
+  /// Lets in no more clients than each listener has, until holdTo() is called.
+  void holdToPresent();
 
   /// Makes so many workers and starts their threads, where there are less. They take no clients before start() or
-  /// setWorkers(); reap() ends those that come to nothing. The pool has room for them.
+  /// setWorkers(); reap() ends those that come to nothing. Each pool has room for them.
   Status prepareWorkers(std::uint32_t count);
   /// Has so many workers serve. Those that are too many take no more clients; their sessions end in time, and then
   /// reap() ends them.
   void setWorkers(std::uint32_t count, DrainTime time);
-  /// Ends workers that do not serve and have no sessions; returns how many are left to end.
+  /// Ends workers that do not serve and have no sessions, and frees listeners that were removed and have none; returns
+  /// how many of both are left. Where some are, the workers are to be woken, and this called again.
   std::size_t reap();
 
   /// Has the workers take clients.
   void start();
 
-  /// Ends the sessions of backends that left or are down, which no pick may give out any more, in time.
-  void drain(const std::vector<std::shared_ptr<Backend>>& backends, DrainTime time,
+  /// Ends the sessions of backends of a pool that left or are down, which no pick may give out any more, in time.
+  void drain(const Pool& pool, const std::vector<std::shared_ptr<Backend>>& backends, DrainTime time,
              Drain::Because because = Drain::Because::kLeft);
   /// Begins to drain as a whole: no new clients; those already connected are taken in; sessions end in time. Calls
-  /// empty on a worker's thread, or at once, when no session is left.
+  /// empty on a worker's thread, or at once, when no session is left; perhaps more than once.
   void drain(DrainTime time, std::function<void()> empty);
   /// Ends every session that is left, waits for it, and ends the workers. False where a worker hangs in a plugin and is
   /// left behind: the process must then end without destroying this.
   bool stop();
 
+  /// Has every worker look at each of its timeouts soon: settings of a pool or a listener have changed.
+  void lookAtTimeouts();
   /// Has every worker pass a quiescent point soon, also an idle one. Any thread.
   void wake() noexcept;
 
@@ -74,39 +103,58 @@ class Proxy {
   /// Tells of workers that have not answered the last call, and asks the others anew. One thread at a time, any.
   void look(std::uint64_t now, const Still& still);
 
-  /// Says that max_connections is no longer reached, once that is so for a while. To be called a few times a second.
-  void watchLimit(std::uint64_t now);
+  /// Says that max_connections of a listener is no longer reached, once that is so for a while. To be called a few
+  /// times a second.
+  void watchLimits(std::uint64_t now);
 
-  /// Sessions now. Any thread.
-  std::uint32_t sessions() const noexcept { return admission_.taken(); }
-  /// How many workers serve. Any thread.
+  // ---- any thread ----
+
+  /// Those of the configuration, then those that were removed and still have sessions.
+  std::vector<std::shared_ptr<const Listener>> allListeners() const;
+  /// Sessions now.
+  std::uint32_t sessions() const noexcept;
+  /// How many clients may come in, over all listeners.
+  std::uint32_t maxConnections() const noexcept;
+  /// How many workers serve.
   std::uint32_t serving() const noexcept { return serving_.load(); }
-  /// The counters of each worker that there ever was, those that serve first. Any thread.
-  std::vector<const ProxyCounters*> counters() const;
+  /// The counters of each worker that there ever was, those that serve first.
+  std::vector<const WorkerCounters*> counters() const;
 
  private:
+  using Socket = std::shared_ptr<const ListeningSocket>;
+  /// From where a worker accepts, and for which listener.
+  using Source = std::pair<std::shared_ptr<Listener>, Socket>;
+
+  std::shared_ptr<Listener> find(const std::string& name) const;
+  Result<Socket> openSocket(const ListenerSpec& spec, const Address& address, const Listener::Sockets& going,
+                            InheritedDescriptors& inherited) const;
+  std::shared_ptr<Listener> makeListener(const ListenerSpec& spec);
+  void remove(const Listeners& listeners, DrainTime time);
+  std::vector<Source> sources() const;
+  void shareLimit();
   /// Runs task on the workers from index `from` up to `to` that run; true when all have run it, false where one does
   /// not come to it within a few seconds. Copies of the task live until then.
   bool runOn(std::uint32_t from, std::uint32_t to, const std::function<void(Worker&)>& task);
-  void offerRoom() noexcept;
-  void offerPlace(std::uint64_t after) noexcept;
+  void noteEmpty() noexcept;
   std::uint32_t most() const noexcept { return static_cast<std::uint32_t>(workers_.size()); }
 
   Quiescence& quiescence_;
-  Pool& pool_;
   const RelayKind relay_;
-  Settings settings_;
-  Admission admission_;
-  Listeners listeners_;
   PerWorker<Mailbox> mailboxes_;
   Sharing sharing_{mailboxes_};
-  std::atomic<std::uint32_t> serving_{0};         // written by control
-  std::atomic<std::uint32_t> next_offered_{0};    // any worker
+  std::atomic<std::uint32_t> serving_{0};  // written by control
+  mutable std::mutex mutex_;               // guards both lists of listeners, which only control changes
+  Listeners listeners_;
+  Listeners removed_;                             // which still have sessions, or may be reached by a worker
   std::vector<std::unique_ptr<Worker>> workers_;  // null where one has ended; from serving_ on they take no clients
   std::function<void()> empty_;
-  std::uint64_t room_since_ns_ = 0;  // after max_connections was reached; 0: it still is, or never was
-  std::uint64_t waited_before_ = 0;  // clients, until it was reached
+  std::uint32_t hold_to_ = std::numeric_limits<std::uint32_t>::max();  // clients, over all listeners
+  bool hold_present_ = false;                                          // none but those that there are
   bool started_ = false;
 };
+
+/// How many clients each of several listeners may have where there may be `most` in all: the limits themselves where
+/// their sum is no more, and parts of them in proportion otherwise, at least 1.
+std::vector<std::uint32_t> shareLimits(const std::vector<std::uint32_t>& limits, std::uint32_t most);
 
 }  // namespace lemonade::proxy

@@ -55,6 +55,9 @@ struct Endpoint {
 };
 
 class Drain;
+class Listener;
+struct ListenerAtWorker;
+struct PoolSessions;
 
 /// Why a session ended; see closeReasonName.
 enum class CloseReason : std::uint8_t {
@@ -90,6 +93,13 @@ struct alignas(16) Session {
   Session* next = nullptr;
   Session* previous = nullptr;
   std::uint64_t listed_at = 0;
+
+  // Where it came in, and the pool that the listener led to then; with what its worker has of both. Constant once the
+  // session is added.
+  Listener* listener = nullptr;
+  Pool* pool = nullptr;
+  ListenerAtWorker* at_listener = nullptr;
+  PoolSessions* at_pool = nullptr;
 
   // The drain that ends it, once that has begun, and its place there; see drains.h.
   Drain* drain = nullptr;

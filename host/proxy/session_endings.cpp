@@ -31,9 +31,10 @@ std::uint64_t leftOf(const Relay& relay, const Endpoint& endpoint) noexcept {
 void SessionSet::handleEnding(Session& session, Ending ending) noexcept {
   switch (ending) {
     case Ending::kOpen:
-      relaying_.remove(session);
+      session.at_listener->relaying.remove(session);
       session.ending = true;
-      return ending_.insert(session, now_);
+      session.at_listener->ending.insert(session, now_);
+      return noteDue(dueOf(session, now_));
     case Ending::kDone:
       return close(session, CloseReason::kDone);
     case Ending::kGone:
@@ -55,7 +56,7 @@ void SessionSet::deliver(Session& session, CloseReason reason) noexcept {
   relay_->close(session, client_gone ? session.client : session.backend, false);
   session.progress_at = now_;
   session.left = 0;
-  enter(session, Session::State::kDelivering, delivering_);
+  enter(session, Session::State::kDelivering);
   relay_->deliver(session);
   finishDelivery(session, now_);
 }
@@ -84,63 +85,69 @@ void SessionSet::noteSent(Session& session) const noexcept {
   session.acknowledged_out = session.sent_out - std::min(session.sent_out, waiting);
 }
 
-void SessionSet::handleEnds(std::uint64_t now) noexcept {
-  const std::uint64_t idle_timeout = settings_.idle_timeout_ns.load(std::memory_order_relaxed);
-  while (Session* session = idle_timeout != 0 ? relaying_.front() : nullptr) {
+void SessionSet::handleEnds(ListenerAtWorker& at_listener, std::uint64_t now) noexcept {
+  const Listener& listener = *at_listener.listener;
+  const std::uint64_t idle_timeout = listener.settings().idle_timeout_ns.load(std::memory_order_relaxed);
+  while (Session* session = idle_timeout != 0 ? at_listener.relaying.front() : nullptr) {
     if (now - session->listed_at < idle_timeout + idle_timeout / 64) break;
     handleIdle(*session, now);
   }
-  while (Session* session = ending_.front()) {
-    if (now - session->listed_at < endingLook()) break;
+  while (Session* session = at_listener.ending.front()) {
+    if (now - session->listed_at < endingLook(listener.settings())) break;
     handleEndingIdle(*session, now);
   }
+  handleSilence(at_listener, listener, now);
+}
+
+void SessionSet::handleDeliveries(std::uint64_t now) noexcept {
   for (Session *session = delivering_.front(), *next = nullptr; session != nullptr; session = next) {
     next = session->next;
     finishDelivery(*session, now);
   }
-  handleSilence(now);
 }
 
 void SessionSet::handleIdle(Session& session, std::uint64_t now) noexcept {
-  const std::uint64_t idle_timeout = settings_.idle_timeout_ns.load(std::memory_order_relaxed);
-  if (now - session.active_at < idle_timeout) return relaying_.moveToBack(session, session.active_at);
+  SessionList& relaying = session.at_listener->relaying;
+  const std::uint64_t idle_timeout = session.listener->settings().idle_timeout_ns.load(std::memory_order_relaxed);
+  if (now - session.active_at < idle_timeout) return relaying.moveToBack(session, session.active_at);
   if (!hasProgressed(session)) return close(session, CloseReason::kIdleTimeout);
   session.active_at = now;
-  relaying_.moveToBack(session, now);
+  relaying.moveToBack(session, now);
 }
 
 // A backend that ended and whose bytes have all arrived is done; the client keeps it for half_close_timeout. As long as
 // bytes are under way to somebody, only idle_timeout counts, and where one side has failed, kStalled.
 void SessionSet::handleEndingIdle(Session& session, std::uint64_t now) noexcept {
+  const ListenerSettings& settings = session.listener->settings();
   if (hasProgressed(session)) session.active_at = now;
   const std::uint64_t silent = now - session.active_at;
   const auto isOver = [silent](std::uint64_t timeout) { return timeout != 0 && silent >= timeout; };
   const bool done = session.backend.ended && session.left == 0;
-  if (done && isOver(settings_.half_close_timeout_ns.load(std::memory_order_relaxed)))
+  if (done && isOver(settings.half_close_timeout_ns.load(std::memory_order_relaxed)))
     return close(session, CloseReason::kHalfCloseTimeout);
   if (session.client.failed && isOver(kStalled)) return close(session, CloseReason::kClientReset);
   if (session.backend.failed && isOver(kStalled)) return close(session, CloseReason::kBackendReset);
-  if (isOver(settings_.idle_timeout_ns.load(std::memory_order_relaxed)))
+  if (isOver(settings.idle_timeout_ns.load(std::memory_order_relaxed)))
     return close(session, CloseReason::kIdleTimeout);
-  ending_.moveToBack(session, now);
+  session.at_listener->ending.moveToBack(session, now);
 }
 
-/// How long after it was listed a session in ending_ is looked at.
-std::uint64_t SessionSet::endingLook() const noexcept {
+/// How long after it was listed a session that is ending is looked at.
+std::uint64_t SessionSet::endingLook(const ListenerSettings& settings) noexcept {
   std::uint64_t look = kStalled;
-  for (const auto* timeout : {&settings_.half_close_timeout_ns, &settings_.idle_timeout_ns})
+  for (const auto* timeout : {&settings.half_close_timeout_ns, &settings.idle_timeout_ns})
     if (const std::uint64_t ns = timeout->load(std::memory_order_relaxed); ns != 0) look = std::min(look, ns);
   return look;
 }
 
 // Keep-alive does not probe a peer to which bytes are under way: the kernel would send them again for a quarter of an
 // hour. A peer that has acknowledged nothing for as long as keep-alive gives it is gone, as if that had found out.
-void SessionSet::handleSilence(std::uint64_t now) noexcept {
-  const std::uint64_t silent_ns = settings_.keepalive().silenceNs();
-  if (silent_ns == 0 || now < next_look_) return;
-  next_look_ = now + std::clamp(silent_ns / 4, kShortestLook, kLongestLook);
+void SessionSet::handleSilence(ListenerAtWorker& at_listener, const Listener& listener, std::uint64_t now) noexcept {
+  const std::uint64_t silent_ns = listener.settings().keepalive().silenceNs();
+  if (silent_ns == 0 || now < at_listener.next_look) return;
+  at_listener.next_look = now + std::clamp(silent_ns / 4, kShortestLook, kLongestLook);
   const std::uint64_t quiet = silent_ns / 2;
-  for (auto* list : {&relaying_, &ending_})
+  for (auto* list : {&at_listener.relaying, &at_listener.ending})
     for (Session *session = list->front(), *next = nullptr; session != nullptr; session = next) {
       next = session->next;
       if (now - session->listed_at < quiet) break;
@@ -162,12 +169,9 @@ void SessionSet::judgeSilence(Session& session, std::uint32_t silent_ms) noexcep
   }
 }
 
-/// When handleEnds has to look although no timeout of a session is over; 0: it has not.
-std::uint64_t SessionSet::nextLook() const noexcept {
-  if (!delivering_.empty())
-    return now_ + (now_ - delivering_.back()->listed_at < kSecond ? kDeliveryCheck : kSlowDeliveryCheck);
-  const bool relays = !relaying_.empty() || !ending_.empty();
-  return relays && settings_.keepalive().silenceNs() != 0 ? next_look_ : 0;
+/// When deliveries, of which there are, are to be looked at next.
+std::uint64_t SessionSet::deliveryLook() const noexcept {
+  return now_ + (now_ - delivering_.back()->listed_at < kSecond ? kDeliveryCheck : kSlowDeliveryCheck);
 }
 
 }  // namespace lemonade::proxy

@@ -12,21 +12,17 @@ namespace lemonade::proxy {
 
 namespace {
 
-constexpr std::uint64_t kDescriptorRetry = 50'000'000;
-constexpr int kDescriptorRetries = 32;  // at a time: while there are none, each costs a search for one
 constexpr std::uint64_t kQueueLook = 100'000'000;
 
 }  // namespace
 
-SessionSet::SessionSet(std::uint32_t worker, RelayKind relay, Pool& pool, const Settings& settings,
-                       Admission& admission, Mailbox& mailbox)
-    : settings_(settings),
-      pool_(pool),
-      admission_(admission),
+SessionSet::SessionSet(std::uint32_t worker, RelayKind relay, const std::atomic<std::uint32_t>& serving,
+                       Mailbox& mailbox)
+    : worker_(worker),
       mailbox_(mailbox),
-      meter_(worker, pool, mailbox.counters),
+      meter_(worker),
       relay_(makeRelay(relay, *this, meter_)),
-      connector_(worker, pool, settings, meter_, *relay_) {}
+      connector_(worker, serving, meter_, *relay_) {}
 
 SessionSet::~SessionSet() { closeAll(CloseReason::kDrain); }
 
@@ -39,29 +35,60 @@ void SessionSet::detach() noexcept {
   freeClosed();
 }
 
-void SessionSet::add(Fd client, const Address& address, std::uint16_t local_port) noexcept {
-  auto* session = new (std::nothrow) Session;
-  if (session == nullptr) {
-    meter_.counters().no_memory.add();
-    admission_.leave();
-    return;
+void SessionSet::add(Fd client, const Address& address, std::uint16_t local_port, Listener& listener) noexcept {
+  std::unique_ptr<Session> made(new (std::nothrow) Session);
+  if (made == nullptr || !enlist(*made, listener)) {
+    listener.at(worker_).counters.no_memory.add();
+    return listener.admission().leave();
   }
+  Session& session = *made.release();
   now_ = nowNs();
-  session->client.fd = client.release();
-  session->client_address = address;
-  session->local_port = local_port;
-  session->accepted_at = session->active_at = now_;
-  ++size_;
-  meter_.counters().accepted.add();
-  meter_.counters().sessions.add();
-  connecting_.pushBack(*session, now_);
-  if (!relay_->watchClient(*session))
-    close(*session, CloseReason::kNoMemory);
-  else if (!queued_.empty() && pool_.eligibleCount() != 0)
-    queue(*session);
+  session.client.fd = client.release();
+  session.client_address = address;
+  session.local_port = local_port;
+  session.accepted_at = session.active_at = now_;
+  PoolSessions& at_pool = *session.at_pool;
+  at_pool.connecting.pushBack(session, now_);
+  if (!relay_->watchClient(session))
+    close(session, CloseReason::kNoMemory);
+  else if (!at_pool.queued.empty() && at_pool.pool.eligibleCount() != 0)
+    queue(session);
   else
-    proceed(*session, connector_.begin(*session, now_));
+    proceed(session, connector_.begin(session, now_));
   freeClosed();
+}
+
+// The session gets its listener and its pool, and is counted there. False where memory is out.
+bool SessionSet::enlist(Session& session, Listener& listener) noexcept {
+  Pool& pool = listener.pool();
+  PoolAtWorker& at = pool.at(worker_);
+  if (at.attached == nullptr) at.attached.reset(new (std::nothrow) PoolSessions(pool, at));
+  if (at.attached == nullptr) return false;
+  session.pool = &pool;
+  session.at_pool = static_cast<PoolSessions*>(at.attached.get());
+  session.listener = &listener;
+  session.at_listener = &listener.at(worker_);
+  session.at_listener->listener = &listener;
+  auto& of_listener = session.at_listener->counters;
+  if (at.counters.sessions.value() == 0) pools_.push_back(*session.at_pool);
+  if (of_listener.sessions.value() == 0) listeners_.push_back(*session.at_listener);
+  at.counters.sessions.add();
+  for (Counter* counter :
+       {&of_listener.accepted, &of_listener.sessions, &mailbox_.counters.accepted, &mailbox_.counters.sessions})
+    counter->add();
+  ++size_;
+  return true;
+}
+
+// The last that is done for a session: from here on its pool and its listener may come to an end.
+void SessionSet::delist(Session& session) noexcept {
+  auto& of_pool = session.at_pool->at.counters;
+  auto& of_listener = session.at_listener->counters;
+  for (Counter* counter : {&of_pool.sessions, &of_listener.sessions, &mailbox_.counters.sessions}) counter->subtract();
+  if (of_pool.sessions.value() == 0) pools_.erase(pools_.iterator_to(*session.at_pool));
+  if (of_listener.sessions.value() == 0) listeners_.erase(listeners_.iterator_to(*session.at_listener));
+  --size_;
+  session.listener->admission().leave();
 }
 
 bool SessionSet::handleReady() noexcept {
@@ -74,11 +101,11 @@ bool SessionSet::handleReady() noexcept {
 void SessionSet::proceed(Session& session, Connector::Outcome outcome) noexcept {
   switch (outcome) {
     case Connector::Outcome::kConnecting:
-      return enter(session, Session::State::kConnecting, connecting_);
+      return enter(session, Session::State::kConnecting);
     case Connector::Outcome::kConnected:
       return handleConnected(session);
     case Connector::Outcome::kNoDescriptor:
-      return enter(session, Session::State::kNoDescriptor, without_descriptor_);
+      return enter(session, Session::State::kNoDescriptor);
     case Connector::Outcome::kPause:
       return pause(session);
     case Connector::Outcome::kQueue:
@@ -91,36 +118,34 @@ void SessionSet::proceed(Session& session, Connector::Outcome outcome) noexcept 
 
 // Holds no place at a backend meanwhile. Where only its time in the queue lets it go on, that ends it.
 void SessionSet::pause(Session& session) noexcept {
-  const std::uint64_t queue_timeout = settings_.queue_timeout_ns.load(std::memory_order_relaxed);
+  const std::uint64_t queue_timeout = session.pool->settings().queue_timeout_ns.load(std::memory_order_relaxed);
   const bool until_it_leaves = !connector_.mayTryAgain(session, session.again_at);
-  enter(session, Session::State::kPausing, pausing_,
-        until_it_leaves ? session.queued_at + queue_timeout : session.again_at);
+  enter(session, Session::State::kPausing, until_it_leaves ? session.queued_at + queue_timeout : session.again_at);
 }
 
 void SessionSet::queue(Session& session) noexcept {
+  PoolSessions& at_pool = *session.at_pool;
   if (session.queued_at == 0) {
     session.queued_at = now_;
-    meter_.counters().queued_total.add();
+    at_pool.at.counters.queued_total.add();
   }
-  if (now_ - session.queued_at >= settings_.queue_timeout_ns.load(std::memory_order_relaxed))
-    return leaveQueue(session);
-  enter(session, Session::State::kQueued, queued_, session.queued_at);
-  if (session.again_at > now_ && (look_at_ == 0 || session.again_at < look_at_)) look_at_ = session.again_at;
-  meter_.counters().queued.add();
-  pool_.startQueueing();
+  if (now_ - session.queued_at >= session.pool->settings().queue_timeout_ns.load(std::memory_order_relaxed))
+    return close(session, CloseReason::kQueueTimeout);
+  enter(session, Session::State::kQueued, session.queued_at);
+  if (session.again_at > now_) {
+    if (at_pool.look_at == 0 || session.again_at < at_pool.look_at) at_pool.look_at = session.again_at;
+    noteDue(at_pool.look_at);
+  }
+  at_pool.at.counters.queued.add();
+  at_pool.pool.startQueueing();
   // A place that became free since the pick has told nobody.
-  (void)servePlaces();
-}
-
-void SessionSet::leaveQueue(Session& session) noexcept {
-  meter_.counters().queue_timeouts.add();
-  close(session, CloseReason::kQueueTimeout);
+  (void)servePlaces(at_pool);
 }
 
 // True where one of them took a place.
-bool SessionSet::servePlaces() noexcept {
+bool SessionSet::servePlaces(PoolSessions& at_pool) noexcept {
   bool served = false;
-  for (Session *session = queued_.front(), *next = nullptr; session != nullptr; session = next) {
+  for (Session *session = at_pool.queued.front(), *next = nullptr; session != nullptr; session = next) {
     next = session->next;
     const auto outcome = connector_.begin(*session, now_);
     if (outcome != Connector::Outcome::kQueue) {
@@ -135,14 +160,14 @@ bool SessionSet::servePlaces() noexcept {
 
 // Those in the queue whom a backend failed a while ago may have it again. What follows within kQueueLook is looked at
 // together.
-void SessionSet::lookAtQueue() noexcept {
-  look_at_ = 0;
-  for (Session *session = queued_.front(), *next = nullptr; session != nullptr; session = next) {
+void SessionSet::lookAtQueue(PoolSessions& at_pool) noexcept {
+  at_pool.look_at = 0;
+  for (Session *session = at_pool.queued.front(), *next = nullptr; session != nullptr; session = next) {
     next = session->next;
     if (session->tried.get().empty()) continue;
     if (session->again_at > now_) {
       const std::uint64_t at = std::max(session->again_at, now_ + kQueueLook);
-      if (look_at_ == 0 || at < look_at_) look_at_ = at;
+      if (at_pool.look_at == 0 || at < at_pool.look_at) at_pool.look_at = at;
     } else if (const auto outcome = connector_.begin(*session, now_); outcome != Connector::Outcome::kQueue) {
       proceed(*session, outcome);
     }
@@ -150,12 +175,19 @@ void SessionSet::lookAtQueue() noexcept {
 }
 
 void SessionSet::handlePlaces() noexcept {
-  const std::uint64_t offered = mailbox_.place_offered.exchange(0);
   now_ = nowNs();
-  const bool served = servePlaces();
+  mailbox_.offers.takeAll([this](PoolAtWorker& at, std::uint64_t offered) {
+    auto& at_pool = static_cast<PoolSessions&>(*at.attached);
+    const bool served = servePlaces(at_pool);
+    // The session may have left, have failed there before, or be kept for another backend by the strategy.
+    if (!served && at_pool.pool.hasPlace()) at_pool.pool.offerPlace(offered);
+  });
+  for (auto next = queueing_.begin(); next != queueing_.end();) {
+    PoolSessions& at_pool = *next++;  // which may leave the list
+    const std::uint64_t serial = at_pool.pool.serial();
+    if (std::exchange(at_pool.served_serial, serial) != serial) (void)servePlaces(at_pool);
+  }
   freeClosed();
-  // Whoever it was for may have left, have failed there before, or be kept for another backend by the strategy.
-  if (offered != 0 && !served && pool_.hasPlace()) pool_.passPlaceOn(offered);
 }
 
 void SessionSet::handleConnectFailed(Session& session, int error) noexcept {
@@ -164,13 +196,12 @@ void SessionSet::handleConnectFailed(Session& session, int error) noexcept {
 
 void SessionSet::handleConnected(Session& session) noexcept {
   meter_.connected(session, nowNs());
-  enter(session, Session::State::kRelaying, relaying_);
+  enter(session, Session::State::kRelaying);
   relay_->start(session);
 }
 
 void SessionSet::handleAbandoned(Session& session) noexcept {
   meter_.abandoned(session, now_);
-  meter_.counters().abandoned.add();
   close(session, CloseReason::kAbandoned);
 }
 
@@ -187,8 +218,8 @@ void SessionSet::close(Session& session, CloseReason reason) noexcept {
   const bool unserved = session.connected_at == 0 && session.backend.isOwed();
   relay_->close(session, session.client, broken_off || session.client.isOwed() || owed_answer || unserved);
   relay_->close(session, session.backend, broken_off || session.backend.isOwed());
-  if (session.target != nullptr) pool_.release(*std::exchange(session.target, nullptr));
-  enter(session, Session::State::kClosed, closed_);
+  if (session.target != nullptr) session.pool->release(*std::exchange(session.target, nullptr));
+  enter(session, Session::State::kClosed);
 }
 
 // Events of the same turn may still point at a closed session, so it is freed only after the turn.
@@ -197,25 +228,23 @@ void SessionSet::freeClosed() noexcept {
     next = session->next;
     if (!relay_->forget(*session)) continue;
     closed_.remove(*session);
+    delist(*session);
     delete session;
-    --size_;
-    meter_.counters().sessions.subtract();
-    admission_.leave();
   }
 }
 
 SessionList& SessionSet::listOf(const Session& session) noexcept {
   switch (session.state) {
     case Session::State::kConnecting:
-      return connecting_;
+      return session.at_pool->connecting;
     case Session::State::kNoDescriptor:
       return without_descriptor_;
     case Session::State::kPausing:
-      return pausing_;
+      return session.at_pool->pausing;
     case Session::State::kQueued:
-      return queued_;
+      return session.at_pool->queued;
     case Session::State::kRelaying:
-      return session.ending ? ending_ : relaying_;
+      return session.ending ? session.at_listener->ending : session.at_listener->relaying;
     case Session::State::kDelivering:
       return delivering_;
     case Session::State::kClosed:
@@ -224,20 +253,21 @@ SessionList& SessionSet::listOf(const Session& session) noexcept {
   return closed_;
 }
 
-void SessionSet::enter(Session& session, Session::State state, SessionList& list) noexcept {
-  enter(session, state, list, now_);
-}
-
-void SessionSet::enter(Session& session, Session::State state, SessionList& list, std::uint64_t since) noexcept {
-  listOf(session).remove(session);
+void SessionSet::enter(Session& session, Session::State state, std::uint64_t since) noexcept {
   const bool was_queued = session.state == Session::State::kQueued;
+  listOf(session).remove(session);
   session.state = state;
-  list.insert(session, since);
-  if (was_queued || state == Session::State::kQueued)
-    mailbox_.queued_since.store(queued_.empty() ? 0 : queued_.front()->queued_at);
+  listOf(session).insert(session, since);
+  noteDue(dueOf(session, since));
+  if (!was_queued && state != Session::State::kQueued) return;
+  PoolSessions& at_pool = *session.at_pool;
+  const bool queueing = !at_pool.queued.empty();
+  at_pool.at.queued_since.store(queueing ? at_pool.queued.front()->queued_at : 0);
+  if (queueing && !at_pool.queueing_hook.is_linked()) queueing_.push_back(at_pool);
+  if (!queueing && at_pool.queueing_hook.is_linked()) queueing_.erase(queueing_.iterator_to(at_pool));
   if (!was_queued) return;
-  meter_.counters().queued.subtract();
-  pool_.stopQueueing();
+  at_pool.at.counters.queued.subtract();
+  at_pool.pool.stopQueueing();
 }
 
 // A session is listed anew only a 64th of the timeout after it last was: that much later it may be closed, never
@@ -246,82 +276,17 @@ void SessionSet::handleActivity(Session& session) noexcept {
   session.active_at = now_;
   session.left = 0;
   session.acknowledged = false;
-  const std::uint64_t timeout =
-      session.ending ? endingLook() : settings_.idle_timeout_ns.load(std::memory_order_relaxed);
+  const std::uint64_t timeout = session.ending
+                                    ? endingLook(session.listener->settings())
+                                    : session.listener->settings().idle_timeout_ns.load(std::memory_order_relaxed);
   if (now_ - session.listed_at > timeout / 64) listOf(session).moveToBack(session, now_);
-}
-
-void SessionSet::handleDue(std::uint64_t now) noexcept {
-  now_ = now;
-  const std::uint64_t connect_timeout = settings_.connect_timeout_ns.load(std::memory_order_relaxed);
-  while (Session* session = connecting_.front()) {
-    if (now - session->listed_at < connect_timeout) break;
-    handleConnectFailed(*session, ETIMEDOUT);
-  }
-  while (Session* session = pausing_.front()) {
-    if (now < session->listed_at) break;
-    connector_.mayTryAgain(*session, now) ? proceed(*session, connector_.begin(*session, now)) : leaveQueue(*session);
-  }
-  handleShortage(now);
-  if (look_at_ != 0 && now >= look_at_) lookAtQueue();
-  const std::uint64_t queue_timeout = settings_.queue_timeout_ns.load(std::memory_order_relaxed);
-  while (Session* session = queued_.front()) {
-    if (now - session->listed_at < queue_timeout) break;
-    leaveQueue(*session);
-  }
-  handleEnds(now);
-  handleDrains(now);
-  freeClosed();
-}
-
-// Over io_uring it turns out only later that there is no source port: so many are tried, and the rest next time.
-void SessionSet::handleShortage(std::uint64_t now) noexcept {
-  if (now < shortage_until_) return;
-  bool lasts = false;
-  for (int n = 0; n < kDescriptorRetries && !lasts && !without_descriptor_.empty(); ++n) {
-    Session& session = *without_descriptor_.front();
-    if (now - session.listed_at < kDescriptorRetry) return;
-    const auto outcome = connector_.begin(session, now);
-    lasts = outcome == Connector::Outcome::kNoDescriptor;
-    proceed(session, outcome);
-  }
-  shortage_until_ = now + kDescriptorRetry;
-}
-
-void SessionSet::handleDrains(std::uint64_t now) noexcept {
-  while (Drain* drain = drains_.begin(now))
-    for (auto* list : {&connecting_, &without_descriptor_, &pausing_, &queued_, &relaying_, &ending_, &delivering_})
-      for (Session* session = list->front(); session != nullptr; session = session->next)
-        if (drain->concerns(*session)) drains_.join(*drain, *session);
-  while (Session* session = drains_.next(now)) close(*session, CloseReason::kDrain);
-}
-
-std::uint64_t SessionSet::nextDue() const noexcept {
-  std::uint64_t due = drains_.nextDue();
-  const auto consider = [&due](const SessionList& list, std::uint64_t after) {
-    if (list.empty()) return;
-    const std::uint64_t at = list.front()->listed_at + after;
-    if (due == 0 || at < due) due = at;
-  };
-  consider(connecting_, settings_.connect_timeout_ns.load(std::memory_order_relaxed));
-  if (!without_descriptor_.empty()) {
-    const std::uint64_t at = std::max(without_descriptor_.front()->listed_at + kDescriptorRetry, shortage_until_);
-    if (due == 0 || at < due) due = at;
-  }
-  consider(pausing_, 0);
-  if (look_at_ != 0 && (due == 0 || look_at_ < due)) due = look_at_;
-  consider(queued_, settings_.queue_timeout_ns.load(std::memory_order_relaxed));
-  if (const auto idle = settings_.idle_timeout_ns.load(std::memory_order_relaxed); idle != 0)
-    consider(relaying_, idle + idle / 64);
-  consider(ending_, endingLook());
-  if (const std::uint64_t at = nextLook(); at != 0 && (due == 0 || at < due)) due = at;
-  return due;
 }
 
 void SessionSet::closeAll(CloseReason reason) noexcept {
   now_ = nowNs();
-  for (auto* list : {&connecting_, &without_descriptor_, &pausing_, &queued_, &relaying_, &ending_, &delivering_})
-    while (Session* session = list->front()) close(*session, reason);
+  forEachList([this, reason](SessionList& list) {
+    while (Session* session = list.front()) close(*session, reason);
+  });
   freeClosed();
 }
 

@@ -9,19 +9,27 @@
 //
 // Life of a session: add -> connecting (-> without a descriptor, pausing, or queued) -> relaying -> closed, or ->
 // delivering -> closed. Each state is a list ordered by time, so a timeout is looked for at the front only; sessions
-// that relay have two, one for those that are ending. Worker thread only.
+// that relay have two, one for those that are ending. Lists whose timeout is a pool's belong to the pool, those whose
+// timeout is a listener's to the listener.
+//
+// A turn of the worker costs the same whatever the number of pools and listeners: the set remembers by when something
+// is due at the earliest, and looks at all lists only then. Between two looks that time only becomes earlier, so a
+// session that went on meanwhile costs one look that finds nothing. Worker thread only.
 #pragma once
 
 #include "base/fd.h"
-#include "proxy/admission.h"
 #include "proxy/connector.h"
 #include "proxy/drains.h"
+#include "proxy/listener.h"
 #include "proxy/mailbox.h"
 #include "proxy/meter.h"
+#include "proxy/pool_sessions.h"
 #include "proxy/relays.h"
 #include "proxy/session.h"
-#include "proxy/settings.h"
 
+#include <boost/intrusive/list.hpp>
+
+#include <atomic>
 #include <cstdint>
 #include <memory>
 
@@ -29,8 +37,8 @@ namespace lemonade::proxy {
 
 class SessionSet final : public Relay::Owner {
  public:
-  SessionSet(std::uint32_t worker, RelayKind relay, Pool& pool, const Settings& settings, Admission& admission,
-             Mailbox& mailbox);
+  /// serving is how many workers serve; it and the mailbox must outlive this.
+  SessionSet(std::uint32_t worker, RelayKind relay, const std::atomic<std::uint32_t>& serving, Mailbox& mailbox);
   /// Closes every session.
   ~SessionSet();
   SessionSet(const SessionSet&) = delete;
@@ -44,11 +52,15 @@ class SessionSet final : public Relay::Owner {
   /// From now on handleReady does not wait.
   void leave() noexcept { relay_->leave(); }
 
-  /// Takes over an accepted client, whose place in the admission is taken, and finds it a backend.
-  void add(Fd client, const Address& address, std::uint16_t local_port) noexcept;
+  /// Takes over an accepted client, whose place in the admission of the listener is taken, and finds it a backend of
+  /// the pool to which the listener leads now.
+  void add(Fd client, const Address& address, std::uint16_t local_port, Listener& listener) noexcept;
 
-  /// A place at a backend may have become free: those that wait for one look again, first come first served.
+  /// Places at backends may have become free: sessions that wait for one look again, first come first served. Of pools
+  /// of which no place was offered, and which have no newer view, nothing is looked at.
   void handlePlaces() noexcept;
+  /// A timeout may be shorter than it was: looks at every list soon.
+  void lookSoon() noexcept { noteDue(1); }
 
   /// A descriptor to wait for along with the sessions; without a guest to call, one of the reactor's.
   void addGuest(int fd, Guest* guest = nullptr) { relay_->addGuest(fd, guest); }
@@ -59,7 +71,8 @@ class SessionSet final : public Relay::Owner {
   bool handleReady() noexcept;
   /// Handles what is due.
   void handleDue(std::uint64_t now) noexcept;
-  /// When handleDue has something to do next, monotonic nanoseconds; 0 where nothing is under way.
+  /// By when handleDue is to be called, monotonic nanoseconds: not after something is due, though perhaps before. 0
+  /// where nothing is under way.
   std::uint64_t nextDue() const noexcept;
 
   /// Has sessions end in time, with reason kDrain.
@@ -79,12 +92,25 @@ class SessionSet final : public Relay::Owner {
   void handleDelivery(Session& session) noexcept override { finishDelivery(session, now_); }
 
  private:
+  using Pools = boost::intrusive::list<
+      PoolSessions,
+      boost::intrusive::member_hook<PoolSessions, boost::intrusive::list_member_hook<>, &PoolSessions::active_hook>>;
+  using Queueing = boost::intrusive::list<
+      PoolSessions,
+      boost::intrusive::member_hook<PoolSessions, boost::intrusive::list_member_hook<>, &PoolSessions::queueing_hook>>;
+  using Listeners =
+      boost::intrusive::list<ListenerAtWorker,
+                             boost::intrusive::member_hook<ListenerAtWorker, boost::intrusive::list_member_hook<>,
+                                                           &ListenerAtWorker::active_hook>>;
+
+  bool enlist(Session& session, Listener& listener) noexcept;
+  void delist(Session& session) noexcept;
   void proceed(Session& session, Connector::Outcome outcome) noexcept;
   void pause(Session& session) noexcept;
   void queue(Session& session) noexcept;
-  void leaveQueue(Session& session) noexcept;
-  bool servePlaces() noexcept;
-  void lookAtQueue() noexcept;
+  bool servePlaces(PoolSessions& at_pool) noexcept;
+  void lookAtQueue(PoolSessions& at_pool) noexcept;
+  void handleConnecting(PoolSessions& at_pool, std::uint64_t now) noexcept;
   void handleShortage(std::uint64_t now) noexcept;
   void close(Session& session, CloseReason reason) noexcept;
   void freeClosed() noexcept;
@@ -95,37 +121,51 @@ class SessionSet final : public Relay::Owner {
   void finishDelivery(Session& session, std::uint64_t now) noexcept;
   bool hasProgressed(Session& session) const noexcept;
   void noteSent(Session& session) const noexcept;
-  void handleEnds(std::uint64_t now) noexcept;
+  void handleEnds(ListenerAtWorker& at_listener, std::uint64_t now) noexcept;
+  void handleDeliveries(std::uint64_t now) noexcept;
   void handleIdle(Session& session, std::uint64_t now) noexcept;
   void handleEndingIdle(Session& session, std::uint64_t now) noexcept;
-  void handleSilence(std::uint64_t now) noexcept;
+  void handleSilence(ListenerAtWorker& at_listener, const Listener& listener, std::uint64_t now) noexcept;
   void judgeSilence(Session& session, std::uint32_t silent_ms) noexcept;
-  std::uint64_t endingLook() const noexcept;
-  std::uint64_t nextLook() const noexcept;
+  static std::uint64_t endingLook(const ListenerSettings& settings) noexcept;
+  std::uint64_t deliveryLook() const noexcept;
 
-  void enter(Session& session, Session::State state, SessionList& list) noexcept;
-  void enter(Session& session, Session::State state, SessionList& list, std::uint64_t since) noexcept;
+  // When things are due; see session_times.cpp
+  /// Something is due then; 0: nothing is.
+  void noteDue(std::uint64_t at) noexcept {
+    if (at != 0 && (due_ == 0 || at < due_)) due_ = at;
+  }
+  std::uint64_t dueOf(const Session& session, std::uint64_t since) const noexcept;
+  static std::uint64_t dueOfRelaying(const Session& session, std::uint64_t since) noexcept;
+  void noteAllDue() noexcept;
+
+  void enter(Session& session, Session::State state) noexcept { enter(session, state, now_); }
+  void enter(Session& session, Session::State state, std::uint64_t since) noexcept;
   SessionList& listOf(const Session& session) noexcept;
+  /// Visits every list but that of the closed.
+  template <class Visit>
+  void forEachList(Visit&& visit) noexcept {
+    for (auto& at_pool : pools_)
+      for (auto* list : {&at_pool.connecting, &at_pool.pausing, &at_pool.queued}) visit(*list);
+    for (auto& at_listener : listeners_)
+      for (auto* list : {&at_listener.relaying, &at_listener.ending}) visit(*list);
+    for (auto* list : {&without_descriptor_, &delivering_}) visit(*list);
+  }
 
-  const Settings& settings_;
-  Pool& pool_;
-  Admission& admission_;
+  const std::uint32_t worker_;
   Mailbox& mailbox_;
   Meter meter_;
   std::unique_ptr<Relay> relay_;
   Connector connector_;
   Drains drains_;
   std::uint64_t now_ = 0;             // of the turn
-  std::uint64_t next_look_ = 1;       // for peers that are silent
-  std::uint64_t look_at_ = 0;         // the queue, for those whom a backend failed; 0: nobody in it was failed
+  std::uint64_t due_ = 0;             // nothing but a drain is due before that; 0: nothing is under way
   std::uint64_t shortage_until_ = 0;  // till then nobody tries to get a descriptor again
 
-  SessionList connecting_;
+  Pools pools_;          // that have sessions here
+  Queueing queueing_;    // those of them of which one is queued
+  Listeners listeners_;  // that have sessions here
   SessionList without_descriptor_;
-  SessionList pausing_;  // until when they are listed
-  SessionList queued_;
-  SessionList relaying_;
-  SessionList ending_;  // relaying, too
   SessionList delivering_;
   SessionList closed_;
   std::size_t size_ = 0;

@@ -32,14 +32,14 @@ Worker::Reactor::Reactor(Quiescence& quiescence, std::uint32_t worker)
     : SocketReactor(Poco::Timespan(Poco::Timespan::DAYS)), quiescence_(quiescence), worker_(worker) {}
 
 Worker::Worker(std::uint32_t index, RelayKind relay, Mailbox& mailbox, Sharing& sharing, Quiescence& quiescence,
-               Pool& pool, const Settings& settings, Admission& admission)
+               const std::atomic<std::uint32_t>& serving)
     : index_(index),
       mailbox_(mailbox),
       quiescence_(quiescence),
       timer_fd_(ownedFd(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create")),
       reactor_(quiescence, index),
-      sessions_(index, relay, pool, settings, admission, mailbox),
-      acceptor_(sessions_, admission, sharing, mailbox),
+      sessions_(index, relay, serving, mailbox),
+      acceptor_(index, sessions_, sharing, mailbox),
       sessions_socket_(sessions_.fd()),
       timer_socket_(timer_fd_.get()),
       wake_socket_(mailbox.wake_fd.get()),

@@ -33,8 +33,8 @@ class Worker : public Poco::Runnable {
  public:
   /// The mailbox and the quiescence, which must outlive the worker, know it by its index: until the worker is destroyed
   /// no other may have that.
-  Worker(std::uint32_t index, RelayKind relay, Mailbox& mailbox, Sharing& sharing, Quiescence& quiescence, Pool& pool,
-         const Settings& settings, Admission& admission);
+  Worker(std::uint32_t index, RelayKind relay, Mailbox& mailbox, Sharing& sharing, Quiescence& quiescence,
+         const std::atomic<std::uint32_t>& serving);
   /// Stops and joins the thread; sessions that are left are closed.
   ~Worker() override;
 

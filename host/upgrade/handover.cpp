@@ -54,7 +54,8 @@ void describe(Archive& archive, health::Ejector::Standing& standing) {
 }
 
 template <class Archive, class Counters>
-requires std::same_as<Counters, BackendCounters> || std::same_as<Counters, ProxyCounters>
+requires std::same_as<Counters, BackendCounters> || std::same_as<Counters, ListenerCounters> ||
+    std::same_as<Counters, PoolCounters>
 void describe(Archive& archive, Counters& counters) {
   forEachTotal(&counters, [&](const char* name, auto total) { archive(name, counters.*total); });
 }
@@ -81,6 +82,12 @@ void describe(Archive& archive, BackendState& state) {
   archive("standing", state.standing);
   archive("ramp_began_ns", state.ramp_began_ns);
   archive("totals", *state.totals);
+}
+
+template <class Archive>
+void describe(Archive& archive, ProxyTotals& totals) {
+  describe(archive, totals.listeners);
+  describe(archive, totals.pools);
 }
 
 template <class Archive>

@@ -56,10 +56,15 @@ struct BackendState {
   std::unique_ptr<BackendCounters> totals = std::make_unique<BackendCounters>();
 };
 
-/// What is counted of the process as a whole, in this and in all processes before it. `sessions` and `queued` of proxy,
-/// which are no totals, stay 0.
+/// What all listeners and all pools have counted. `sessions` and `queued`, which are no totals, stay 0.
+struct ProxyTotals {
+  ListenerCounters listeners;
+  PoolCounters pools;
+};
+
+/// What is counted of the process as a whole, in this and in all processes before it.
 struct ProcessTotals {
-  ProxyCounters proxy;
+  ProxyTotals proxy;
   Counter checks;
   Counter check_failures;
   Counter checker_errors;

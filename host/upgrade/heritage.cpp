@@ -85,7 +85,8 @@ void Heritage::awaitLatest() const {
 }
 
 void Heritage::take(const Handover& handover) {
-  assignTotals(totals_.proxy, handover.totals.proxy);
+  assignTotals(totals_.proxy.listeners, handover.totals.proxy.listeners);
+  assignTotals(totals_.proxy.pools, handover.totals.proxy.pools);
   for (const auto& [name, total] : kProcessTotals) assign(totals_.*total, handover.totals.*total);
   totals_.upgrades.set(handover.totals.upgrades.value() + 1);
   for (const auto& total : handover.plugin_totals) cells_.inherit(total.plugin, total.name, total.value);

@@ -28,26 +28,31 @@ void forEachTotal(const BackendCounters*, Visit&& visit) {
   visit("duration", &BackendCounters::duration);
 }
 
-/// The same of a worker, without `sessions` and `queued`, which count what is now.
+/// The same of a listener, without `sessions`, which counts what is now.
 template <class Visit>
-void forEachTotal(const ProxyCounters*, Visit&& visit) {
-  visit("accepted", &ProxyCounters::accepted);
-  visit("waited", &ProxyCounters::waited);
-  visit("queued_total", &ProxyCounters::queued_total);
-  visit("queue_timeouts", &ProxyCounters::queue_timeouts);
-  visit("retries", &ProxyCounters::retries);
-  visit("no_backend", &ProxyCounters::no_backend);
-  visit("connect_failed", &ProxyCounters::connect_failed);
-  visit("strategy_rejected", &ProxyCounters::strategy_rejected);
-  visit("abandoned", &ProxyCounters::abandoned);
-  visit("client_resets", &ProxyCounters::client_resets);
-  visit("invalid_picks", &ProxyCounters::invalid_picks);
-  visit("slow_picks", &ProxyCounters::slow_picks);
-  visit("accept_errors", &ProxyCounters::accept_errors);
-  visit("descriptor_waits", &ProxyCounters::descriptor_waits);
-  visit("port_waits", &ProxyCounters::port_waits);
-  visit("no_memory", &ProxyCounters::no_memory);
-  visit("drain_closed", &ProxyCounters::drain_closed);
+void forEachTotal(const ListenerCounters*, Visit&& visit) {
+  visit("accepted", &ListenerCounters::accepted);
+  visit("waited", &ListenerCounters::waited);
+  visit("client_resets", &ListenerCounters::client_resets);
+  visit("accept_errors", &ListenerCounters::accept_errors);
+  visit("no_memory", &ListenerCounters::no_memory);
+  visit("drain_closed", &ListenerCounters::drain_closed);
+}
+
+/// The same of a pool, without `sessions` and `queued`, which count what is now.
+template <class Visit>
+void forEachTotal(const PoolCounters*, Visit&& visit) {
+  visit("queued_total", &PoolCounters::queued_total);
+  visit("queue_timeouts", &PoolCounters::queue_timeouts);
+  visit("retries", &PoolCounters::retries);
+  visit("no_backend", &PoolCounters::no_backend);
+  visit("connect_failed", &PoolCounters::connect_failed);
+  visit("strategy_rejected", &PoolCounters::strategy_rejected);
+  visit("abandoned", &PoolCounters::abandoned);
+  visit("invalid_picks", &PoolCounters::invalid_picks);
+  visit("slow_picks", &PoolCounters::slow_picks);
+  visit("descriptor_waits", &PoolCounters::descriptor_waits);
+  visit("port_waits", &PoolCounters::port_waits);
 }
 
 inline void add(Counter& sum, const Counter& more) noexcept { sum.add(more.value()); }

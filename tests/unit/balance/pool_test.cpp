@@ -208,7 +208,12 @@ TEST_CASE_METHOD(Fixture, "Pool::pick says where a backend is full that would do
 
 TEST_CASE_METHOD(Fixture, "Pool tells who waits when a place becomes free", "[balance]") {
   int told = 0;
-  pool.onPlace([&](std::uint64_t) { ++told; });
+  pool.onPlaceOffered([&](std::uint32_t worker, PoolAtWorker& at) {
+    CHECK(worker == 0);
+    CHECK(at.place_offered.exchange(0) == 5);
+    ++told;
+  });
+  pool.at(0).queued_since = 5;
   backends[0]->apply({"a", "a", "127.0.0.1", 1, 1, true});
   pool.publish();
   pool.release(*pick().backend);
@@ -222,20 +227,63 @@ TEST_CASE_METHOD(Fixture, "Pool tells who waits when a place becomes free", "[ba
   CHECK(told == 1);
 }
 
-TEST_CASE_METHOD(Fixture, "Pool passes a place on from whom it was offered to", "[balance]") {
-  std::vector<std::uint64_t> offers;
-  pool.onPlace([&](std::uint64_t after) { offers.push_back(after); });
+TEST_CASE_METHOD(Fixture, "Pool::hasPlace tells whether a backend with a limit is below it", "[balance]") {
   for (const auto& backend : backends) backend->apply({backend->id(), backend->id(), "127.0.0.1", 1, 1, true});
   pool.publish();
   CHECK(pool.hasPlace());
   const auto held = pick();
   for (std::size_t i = 1; i < backends.size(); ++i) (void)pick();
   CHECK_FALSE(pool.hasPlace());
-  pool.startQueueing();
   pool.release(*held.backend);
   CHECK(pool.hasPlace());
-  pool.passPlaceOn(7);
-  CHECK(offers == std::vector<std::uint64_t>{0, 7});
+}
+
+TEST_CASE_METHOD(Fixture, "Pool offers a place to the worker whose session waits longest, and on to those behind it",
+                 "[balance]") {
+  REQUIRE(pool.addWorkers(3));
+  std::vector<std::uint32_t> offered;
+  pool.onPlaceOffered([&](std::uint32_t worker, PoolAtWorker&) { offered.push_back(worker); });
+  pool.at(0).queued_since = 30;
+  pool.at(1).queued_since = 10;
+  pool.at(2).queued_since = 20;
+  pool.offerPlace(0);
+  pool.offerPlace(0);  // the first has not looked yet
+  pool.offerPlace(20);
+  CHECK(offered == std::vector<std::uint32_t>{1, 2, 0});
+  CHECK(pool.at(1).place_offered == 10);
+  pool.offerPlace(30);
+  CHECK(offered.size() == 3);
+}
+
+TEST_CASE_METHOD(Fixture, "Pool offers nothing to a worker that waits for another pool", "[balance]") {
+  Pool other_pool("other", quiescence, 1);
+  other_pool.onPlaceOffered([](std::uint32_t, PoolAtWorker&) { FAIL("nobody waits there"); });
+  pool.at(0).queued_since = 5;
+  other_pool.offerPlace(0);
+  CHECK(pool.at(0).place_offered == 0);
+}
+
+TEST_CASE_METHOD(Fixture, "A pool is unused once its last session has ended and each worker has moved on since",
+                 "[balance]") {
+  quiescence.setOnline(0);
+  pool.at(0).counters.sessions.add();
+  CHECK_FALSE(pool.isUnused());
+  pool.leave();
+  (void)quiescence.reclaim();
+  CHECK_FALSE(pool.isUnused());
+  const auto moveOn = [&] {
+    quiescence.announce(0);
+    (void)quiescence.reclaim();
+  };
+  moveOn();
+  CHECK_FALSE(pool.isUnused());  // there is a session
+  pool.at(0).counters.sessions.subtract();
+  pool.at(0).place_offered = 7;
+  CHECK_FALSE(pool.isUnused());  // the worker will look at the pool
+  pool.at(0).place_offered = 0;
+  CHECK_FALSE(pool.isUnused());  // it may still be in the turn in which the session ended
+  moveOn();
+  CHECK(pool.isUnused());
 }
 
 TEST_CASE_METHOD(Fixture, "Pool raises a suspicion once until control takes it", "[balance]") {
@@ -361,7 +409,7 @@ TEST_CASE_METHOD(Fixture, "Pool::addWorkers makes lanes and counters for the new
   CHECK(scripted.lanes == 3);
   CHECK(backends[0]->workers() == 3);
   CHECK(leaving->workers() == 3);
-  quiescence.setOnline(2);
+  CHECK(pool.counters().size() == 3);
   REQUIRE(pool.addWorkers(2));
   CHECK(pool.workers() == 3);
   pool.release(*picked.backend);

@@ -40,8 +40,9 @@ void use(Backend& backend) {
 
 /// Everything the host ever publishes, in one snapshot.
 std::shared_ptr<const metrics::Snapshot> fullSnapshot(const std::vector<std::shared_ptr<Backend>>& backends) {
-  ProxyCounters proxy;
-  proxy.accepted.add(11);
+  ListenerCounters listener;
+  listener.accepted.add(11);
+  const PoolCounters pool;
   plugin::MetricCells cells;
   lemonade_metric_cell_t* cell = nullptr;
   REQUIRE(cells.find("com.example.ewma", LEMONADE_METRIC_COUNTER, "resets_total", "Resets.", &cell) == LEMONADE_OK);
@@ -49,8 +50,9 @@ std::shared_ptr<const metrics::Snapshot> fullSnapshot(const std::vector<std::sha
   RecordingHost host;
   metrics::Publisher publisher({[](auto& builder) { addProcess(builder, {.version = "0.1.0", .abi = "1.0"}); },
                                 [&](auto& builder) {
-                                  const ProxyCounters* const workers[] = {&proxy, &proxy};
-                                  addProxy(builder, workers, 100);
+                                  const ListenerCounters* const listeners[] = {&listener, &listener};
+                                  const PoolCounters* const pools[] = {&pool, &pool};
+                                  addProxy(builder, listeners, pools, 100);
                                 },
                                 [&](auto& builder) { addBackends(builder, backends); },
                                 [&](auto& builder) { addPluginMetrics(builder, cells); }},

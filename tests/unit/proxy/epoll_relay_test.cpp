@@ -39,8 +39,7 @@ TEST_CASE("EpollRelay lets go of a session only when no event of the turn can be
   Backend backend({"a", "a", "127.0.0.1", 1, 0, true}, *Address::parse("127.0.0.1:80"), 80, 1);
   Quiescence quiescence{1};
   Pool pool{"default", quiescence, 1};
-  ProxyCounters counters;
-  Meter meter{0, pool, counters};
+  Meter meter{0};
   Deaf owner;
   EpollRelay relay{owner, meter};
   Session session;

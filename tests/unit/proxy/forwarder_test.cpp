@@ -23,6 +23,7 @@ struct Fixture {
     connect(session.backend, server);
     session.state = Session::State::kRelaying;
     session.target = &backend;
+    session.pool = &pool;
   }
 
   static void connect(Endpoint& endpoint, Fd& peer) {
@@ -64,9 +65,8 @@ struct Fixture {
   Backend backend{{"a", "a", "127.0.0.1", 1, 0, true}, *Address::parse("127.0.0.1:80"), 80, 1};
   Quiescence quiescence{1};
   Pool pool{"default", quiescence, 1};
-  ProxyCounters counters;
   Buffers buffers;
-  Meter meter{0, pool, counters};
+  Meter meter{0};
   Forwarder forwarder{buffers, meter};
   Forwarder::Outcome outcome = Forwarder::Outcome::kWait;
   Session session;

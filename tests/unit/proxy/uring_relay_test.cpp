@@ -41,10 +41,11 @@ struct Told final : Relay::Owner {
 
 /// A session that is relaying, and what is at its far ends.
 struct Line {
-  explicit Line(Backend& backend) {
+  Line(Backend& backend, Pool& pool) {
     join(session.client, client);
     join(session.backend, server);
     session.target = &backend;
+    session.pool = &pool;
     session.state = Session::State::kRelaying;
   }
 
@@ -94,11 +95,10 @@ struct Fixture {
   Backend backend{{"a", "a", "127.0.0.1", 1, 0, true}, *Address::parse("127.0.0.1:80"), 80, 1};
   Quiescence quiescence{1};
   Pool pool{"default", quiescence, 1};
-  ProxyCounters counters;
-  Meter meter{0, pool, counters};
+  Meter meter{0};
   Told owner;
   UringRelay relay{owner, meter};
-  Line line{backend};
+  Line line{backend, pool};
   Session& session = line.session;
   Fd& client = line.client;
   Fd& server = line.server;
@@ -229,7 +229,7 @@ TEST_CASE("UringRelay serves a session that found no buffer although others ask 
   Fixture f;
   std::vector<std::unique_ptr<Line>> others;
   for (int i = 0; i < 32; ++i) {  // as many as there are buffers on offer
-    others.push_back(std::make_unique<Line>(f.backend));
+    others.push_back(std::make_unique<Line>(f.backend, f.pool));
     f.relay.start(others.back()->session);
   }
   f.relay.start(f.session);

@@ -35,7 +35,8 @@ std::unique_ptr<Handover> example() {
         for (int i = 0; i < 3; ++i) (counters.*total).record(++next * 1'000'000);
     });
   };
-  fill(handover->totals.proxy);
+  fill(handover->totals.proxy.listeners);
+  fill(handover->totals.proxy.pools);
   handover->totals.checks.set(std::numeric_limits<std::uint64_t>::max());
   handover->totals.upgrades.set(4);
   handover->plugin_totals.push_back({"com.example.p", "served_total", -5});
@@ -76,16 +77,18 @@ std::shared_ptr<Backend> backend(const std::string& id) {
 TEST_CASE("Every counter but those that count what is now is a total", "[app]") {
   const BackendCounters backend;
   [[maybe_unused]] const auto& [b1, b2, b3, b4, b5, b6, b7, b8, b9, b10, b11, b12, b13] = backend;
-  const ProxyCounters proxy;
-  [[maybe_unused]] const auto& [p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15, p16, p17, p18, p19] =
-      proxy;
+  const ListenerCounters listener;
+  [[maybe_unused]] const auto& [l1, l2, l3, l4, l5, l6, l7] = listener;
+  const PoolCounters pool;
+  [[maybe_unused]] const auto& [p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13] = pool;
   const auto count = [](const auto& counters) {
     int totals = 0;
     forEachTotal(&counters, [&](const char*, auto) { ++totals; });
     return totals;
   };
   CHECK(count(backend) == 13);
-  CHECK(count(proxy) == 19 - 2);
+  CHECK(count(listener) == 7 - 1);
+  CHECK(count(pool) == 13 - 2);
 }
 
 TEST_CASE("A handover that is written and read is the same", "[app]") {
@@ -97,7 +100,8 @@ TEST_CASE("A handover that is written and read is the same", "[app]") {
   CHECK(encode(after) == text);
   CHECK_FALSE(after.accepting);
   CHECK(after.totals.checks.value() == std::numeric_limits<std::uint64_t>::max());
-  CHECK(after.totals.proxy.drain_closed.value() == before->totals.proxy.drain_closed.value());
+  CHECK(after.totals.proxy.listeners.drain_closed.value() == before->totals.proxy.listeners.drain_closed.value());
+  CHECK(after.totals.proxy.pools.port_waits.value() == before->totals.proxy.pools.port_waits.value());
   REQUIRE(after.sink_totals.size() == 1);
   CHECK(after.sink_totals[0].sink == "log");
   CHECK(after.sink_totals[0].losses.dropped_health_events == 12);
