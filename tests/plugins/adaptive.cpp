@@ -183,3 +183,114 @@ TEST_CASE("long sessions count as load and not as latency", "[traffic]") {
   strategy.stats(2).quiet = 103;
   CHECK(traffic.run(10 * kSecond, kMillisecond / 2)[2] == 0);
 }
+
+namespace {
+
+/// Backends of these zones with the latencies in milliseconds, measured just now.
+void measuredZones(StrategyFixture& strategy, const std::vector<std::string>& zones,
+                   const std::vector<std::uint64_t>& milliseconds) {
+  strategy.publish(zonedBackends(zones));
+  measuredAll(strategy, milliseconds);
+}
+
+}  // namespace
+
+TEST_CASE("without zone_aware zones change nothing", "[strategy][zones]") {
+  StrategyFixture plain(LEMONADE_PLUGIN, equalBackends(4));
+  StrategyFixture with_zones(LEMONADE_PLUGIN, equalBackends(4));
+  measuredAll(plain, {5, 3, 5, 4});
+  measuredZones(with_zones, {"here", "there", "here", "there"}, {5, 3, 5, 4});
+  for (int i = 0; i < 100; ++i) {
+    const auto index = plain.pick();
+    CHECK(with_zones.pick() == index);
+    plain.open(index);
+    with_zones.open(index);
+  }
+}
+
+TEST_CASE("equal zones leave every session in the own one however many there are", "[strategy][zones]") {
+  StrategyFixture strategy(LEMONADE_PLUGIN, equalBackends(4), {{"zone_aware", "true"}});
+  measuredZones(strategy, {"here", "there", "here", "there"}, {5, 5, 5, 5});
+  for (int i = 0; i < 1'000; ++i) strategy.open(strategy.pick());
+  CHECK(strategy.stats(0).active == 500);
+  CHECK(strategy.stats(2).active == 500);
+}
+
+TEST_CASE("the own zone is preferred up to zone_tolerance times the response time and spills beyond",
+          "[strategy][zones]") {
+  StrategyFixture strategy(LEMONADE_PLUGIN, equalBackends(2), {{"zone_aware", "true"}, {"zone_tolerance", "3"}});
+  measuredZones(strategy, {"here", "there"}, {14, 5});
+  CHECK(strategy.sequence(3) == "aaa");
+  measuredZones(strategy, {"here", "there"}, {16, 5});
+  CHECK(strategy.sequence(3) == "bbb");
+}
+
+TEST_CASE("a slower own zone hands over so much that the costs with the sessions of both are in balance",
+          "[strategy][zones]") {
+  StrategyFixture strategy(LEMONADE_PLUGIN, equalBackends(2), {{"zone_aware", "true"}, {"zone_tolerance", "2"}});
+  measuredZones(strategy, {"here", "there"}, {15, 5});
+  for (int i = 0; i < 900; ++i) strategy.open(strategy.pick());
+  // 15 n = 2 * 5 * (n + m): a third elsewhere.
+  CHECK(strategy.stats(0).active > 580);
+  CHECK(strategy.stats(0).active < 620);
+}
+
+TEST_CASE("the own zone spills while its backends hang or fail and where none of it is up", "[strategy][zones]") {
+  StrategyFixture strategy(LEMONADE_PLUGIN, equalBackends(2), {{"zone_aware", "true"}});
+  SECTION("hang") {
+    measuredZones(strategy, {"here", "there"}, {5, 5});
+    strategy.open(0);
+    strategy.ask(0);
+    strategy.advance(50 * kMillisecond);
+    CHECK(strategy.sequence(3) == "bbb");
+  }
+  SECTION("fail") {
+    measuredZones(strategy, {"here", "there"}, {5, 5});
+    for (int i = 0; i < 5; ++i) strategy.fail(0);
+    CHECK(strategy.sequence(3) == "bbb");
+  }
+  SECTION("down") {
+    auto backends = zonedBackends({"here", "there"});
+    backends[0].healthy = false;
+    strategy.publish(backends);
+    CHECK(strategy.sequence(3) == "bbb");
+  }
+}
+
+TEST_CASE("backends elsewhere are tried for curiosity once a minute at most", "[strategy][zones]") {
+  StrategyFixture strategy(LEMONADE_PLUGIN, equalBackends(2), {{"zone_aware", "true"}});
+  measuredZones(strategy, {"here", "there"}, {5, 5});
+  std::string picks;
+  for (int second = 0; second < 50; ++second) {
+    measured(strategy, 0, 5 * kMillisecond);
+    strategy.stats(0).picks += 1'000;
+    picks += strategy.sequence(1);
+    strategy.advance(kSecond);
+  }
+  CHECK(picks == std::string(50, 'a'));
+  for (int second = 0; second < 20; ++second) {
+    measured(strategy, 0, 5 * kMillisecond);
+    strategy.stats(0).picks += 1'000;
+    picks += strategy.sequence(1);
+    strategy.advance(kSecond);
+  }
+  CHECK(picks.back() == 'b');
+}
+
+TEST_CASE("an unknown backend elsewhere is tried and is taken for as slow as is usual until it answers",
+          "[strategy][zones]") {
+  StrategyFixture strategy(LEMONADE_PLUGIN, equalBackends(2), {{"zone_aware", "true"}});
+  strategy.publish(zonedBackends({"here", "there"}));
+  measured(strategy, 0, 5 * kMillisecond);
+  for (int i = 0; i < 30; ++i) strategy.open(strategy.pick());
+  CHECK(strategy.stats(1).active == 2);
+}
+
+TEST_CASE("a large pool prefers the own zone", "[strategy][zones]") {
+  std::vector<std::string> zones;
+  for (int i = 0; i < 60; ++i) zones.push_back(i % 3 == 0 ? "here" : "there");
+  StrategyFixture strategy(LEMONADE_PLUGIN, equalBackends(60), {{"zone_aware", "true"}});
+  measuredZones(strategy, zones, std::vector<std::uint64_t>(60, 5));
+  for (int i = 0; i < 600; ++i) strategy.open(strategy.pick());
+  for (std::uint32_t i = 0; i < 60; ++i) CHECK((strategy.stats(i).active == 0) == (i % 3 != 0));
+}

@@ -83,3 +83,90 @@ TEST_CASE("WeightedSampler draws by weight and never a zero", "[sdk]") {
   CHECK(drawn[3] == Approx(70'000).margin(500));
   CHECK(drawn[4] == 0);
 }
+
+namespace {
+
+StrategyFixture zoned(const std::vector<std::string>& zones, std::map<std::string, std::string> options = {}) {
+  options.emplace("zone_aware", "true");
+  return {LEMONADE_PLUGIN, zonedBackends(zones), options};
+}
+
+}  // namespace
+
+TEST_CASE("without zone_aware zones change nothing", "[strategy][zones]") {
+  StrategyFixture plain(LEMONADE_PLUGIN, equalBackends(4));
+  StrategyFixture with_zones(LEMONADE_PLUGIN, zonedBackends({"here", "there", "here", "there"}));
+  for (int i = 0; i < 100; ++i) {
+    const auto index = plain.pick();
+    CHECK(with_zones.pick() == index);
+    plain.open(index);
+    with_zones.open(index);
+  }
+}
+
+TEST_CASE("backends of the own zone take turns and the others get nothing", "[strategy][zones]") {
+  auto strategy = zoned({"here", "there", "here", "elsewhere", ""});
+  CHECK(strategy.sequence(6) == "acacac");
+  strategy.open(0, 3);
+  CHECK(strategy.sequence(3) == "ccc");
+}
+
+TEST_CASE("the own zone spills where it has more than zone_tolerance times the load of the best elsewhere",
+          "[strategy][zones]") {
+  auto strategy = zoned({"here", "there", "there"}, {{"zone_tolerance", "3"}});
+  strategy.open(0, 2);  // 3 against 1
+  CHECK(strategy.sequence(3) == "aaa");
+  strategy.open(0);  // 4 against 1: those elsewhere take turns
+  CHECK(strategy.sequence(4) == "bcbc");
+  strategy.open(1);
+  strategy.open(2);  // 4 against 2
+  CHECK(strategy.sequence(2) == "aa");
+}
+
+TEST_CASE("loads of zones are compared for each unit of weight", "[strategy][zones]") {
+  std::vector<BackendSpec> backends{{.weight = 10, .zone = "here"}, {.weight = 1, .zone = "there"}};
+  StrategyFixture strategy(LEMONADE_PLUGIN, backends, {{"zone_aware", "true"}, {"zone_tolerance", "2"}});
+  strategy.open(0, 19);  // 20 / 10 against 1
+  CHECK(strategy.sequence(2) == "aa");
+  strategy.open(0);
+  CHECK(strategy.sequence(2) == "bb");
+}
+
+TEST_CASE("the own zone spills where all of it is full or was tried or none of it is up", "[strategy][zones]") {
+  std::vector<BackendSpec> backends{{.max_connections = 1, .zone = "here"}, {.zone = "there"}, {.zone = "here"}};
+  StrategyFixture strategy(LEMONADE_PLUGIN, backends, {{"zone_aware", "true"}});
+  strategy.open(0);
+  CHECK(strategy.sequence(3) == "ccc");
+  CHECK(strategy.pick({2}) == 1);
+  CHECK(strategy.pick({1, 2}) == LEMONADE_PICK_NONE);
+  backends[2].healthy = false;
+  strategy.publish(backends);
+  CHECK(strategy.sequence(3) == "bbb");
+  backends[0].healthy = false;
+  strategy.publish(backends);
+  CHECK(strategy.sequence(3) == "bbb");
+}
+
+TEST_CASE("a balancer without a zone of its own prefers none", "[strategy][zones]") {
+  auto strategy = zoned({"", "there", ""});
+  strategy.setZone("");
+  strategy.publish(zonedBackends({"", "there", ""}));
+  CHECK(strategy.sequence(6) == "abcabc");
+}
+
+TEST_CASE("a zone of which all are in a slow start takes its share only", "[strategy][zones]") {
+  std::vector<BackendSpec> backends{{.effective_weight = 250, .zone = "here"}, {.zone = "there"}};
+  StrategyFixture strategy(LEMONADE_PLUGIN, backends, {{"zone_aware", "true"}});
+  const auto shares = strategy.shares(10'000);
+  CHECK(shares[0] > 2'200);
+  CHECK(shares[0] < 2'800);
+}
+
+TEST_CASE("a large pool prefers the own zone", "[strategy][zones]") {
+  std::vector<std::string> zones;
+  for (int i = 0; i < 90; ++i) zones.push_back(i % 3 == 0 ? "here" : "there");
+  auto strategy = zoned(zones);
+  for (int i = 0; i < 60; ++i) strategy.open(strategy.pick());
+  for (std::uint32_t i = 0; i < 90; ++i)
+    if (i % 3 != 0) CHECK(strategy.stats(i).active == 0);
+}

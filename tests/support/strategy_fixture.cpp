@@ -20,8 +20,9 @@ std::string text(lemonade_str_t value) { return {value.data, value.size}; }
 
 /// value must outlive the result.
 lemonade_option_value_t parse(const lemonade_option_t& row, const std::string& value) {
-  if (row.type == LEMONADE_OPTION_BOOLEAN || row.type == LEMONADE_OPTION_STRING)
+  if (row.type == LEMONADE_OPTION_STRING)
     throw std::runtime_error("the fixture knows no options of this type: " + text(row.key));
+  if (row.type == LEMONADE_OPTION_BOOLEAN) return {value == "true" ? 1 : 0, 0, {nullptr, 0}};
   if (row.type == LEMONADE_OPTION_CHOICE) return {0, 0, {value.data(), value.size()}};
   char* unit = nullptr;
   double number = std::strtod(value.c_str(), &unit);
@@ -47,6 +48,12 @@ std::vector<BackendSpec> equalBackends(std::size_t count) { return std::vector<B
 std::vector<BackendSpec> weightedBackends(const std::vector<std::uint32_t>& weights) {
   std::vector<BackendSpec> backends;
   for (const auto weight : weights) backends.push_back({weight});
+  return backends;
+}
+
+std::vector<BackendSpec> zonedBackends(const std::vector<std::string>& zones) {
+  std::vector<BackendSpec> backends(zones.size());
+  for (std::size_t i = 0; i < zones.size(); ++i) backends[i].zone = zones[i];
   return backends;
 }
 
@@ -106,6 +113,7 @@ void StrategyFixture::publish(std::vector<BackendSpec> backends) {
     row.flags = LEMONADE_BACKEND_ENABLED | (spec.healthy ? LEMONADE_BACKEND_HEALTHY : 0) |
                 (eligible ? LEMONADE_BACKEND_ELIGIBLE : 0);
     row.stats = &stats_[i].stats;
+    row.zone = {spec.zone.data(), spec.zone.size()};
     if (eligible) eligible_.push_back(i);
   }
   view_.struct_size = sizeof(view_);
@@ -114,6 +122,7 @@ void StrategyFixture::publish(std::vector<BackendSpec> backends) {
   view_.eligible_count = static_cast<std::uint32_t>(eligible_.size());
   view_.backends = backends_.data();
   view_.eligible = eligible_.data();
+  view_.zone = {zone_.data(), zone_.size()};
   ++view_.serial;
   prepareAgain();
 }

@@ -11,6 +11,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace lemonade::test {
@@ -21,12 +22,15 @@ struct BackendSpec {
   bool healthy = true;
   std::string id = {};                                 ///< empty: "web-" and its index
   std::optional<std::uint32_t> effective_weight = {};  ///< nothing: 1000 * weight
+  std::string zone = {};
 };
 
 /// `count` backends with weight 1.
 std::vector<BackendSpec> equalBackends(std::size_t count);
 /// One backend for each weight.
 std::vector<BackendSpec> weightedBackends(const std::vector<std::uint32_t>& weights);
+/// One backend with weight 1 for each zone.
+std::vector<BackendSpec> zonedBackends(const std::vector<std::string>& zones);
 
 class StrategyFixture {
  public:
@@ -38,6 +42,8 @@ class StrategyFixture {
   StrategyFixture(const StrategyFixture&) = delete;
   StrategyFixture& operator=(const StrategyFixture&) = delete;
 
+  /// The balancer's own zone, from the next view on; "here" at first.
+  void setZone(std::string zone) { zone_ = std::move(zone); }
   /// Publishes another view. Backends that were there keep their live numbers.
   void publish(std::vector<BackendSpec> backends);
   /// Has the current view prepared once more.
@@ -90,6 +96,7 @@ class StrategyFixture {
   std::vector<lemonade_backend_t> backends_;
   std::vector<std::uint32_t> eligible_;
   lemonade_view_t view_{};
+  std::string zone_ = "here";
   std::uint64_t now_ns_ = 1'000'000'000'000;
   std::uint64_t random_ = 1;
   std::optional<std::uint32_t> client_;

@@ -9,7 +9,8 @@
 // or be about to ask; any other is work for sure, and the longer it has been under way the more of it is done. Where
 // nobody answers exchanges, as with one-way protocols, work is sessions. What is believed of latency, and the handicap
 // of a backend that fails, is sdk/latency_book.hpp; why no backend is called overloaded here is
-// docs/decisions/0008-adaptive-multiplies.md.
+// docs/decisions/0008-adaptive-multiplies.md. When a backend of the balancer's own zone is worse than one elsewhere is
+// said there too, and why in docs/decisions/0073-own-zone-first.md.
 #include <lemonade/sdk/latency_strategy.hpp>
 
 namespace {
@@ -18,9 +19,18 @@ namespace sdk = lemonade::sdk;
 
 class Adaptive : public sdk::LatencyStrategy {
  public:
-  static constexpr lemonade_option_t kOptions[] = {kHalfLife};
+  static constexpr lemonade_option_t kOptions[] = {
+      kHalfLife,
+      sdk::kZoneAware,
+      sdk::option(
+          "zone_tolerance", LEMONADE_OPTION_NUMBER, "2",
+          "How many times the response time of the best backend elsewhere one of the balancer's own zone may have "
+          "and still be preferred.",
+          1, 1'000'000),
+  };
 
-  using LatencyStrategy::LatencyStrategy;
+  explicit Adaptive(const sdk::Options& options)
+      : LatencyStrategy(options, {options.boolean("zone_aware"), options.number("zone_tolerance")}) {}
 
   std::uint32_t pick(const sdk::Pick<sdk::LatencyBook>& pick) noexcept {
     const std::uint64_t now = pick.connection.now_ns;

@@ -2,24 +2,51 @@
 //
 // Weighted least connections: the backend that would have the fewest sessions for each unit of weight if this one came
 // too. Equals take turns by weight.
+//
+// With zone_aware the backends of the balancer's own zone go first, and of them the one with the fewest. Another one is
+// picked where none of the own zone takes the connection, or where that one has more than zone_tolerance times the
+// sessions, for its weight, of the best elsewhere; see docs/decisions/0073-own-zone-first.md.
 #include <lemonade/sdk/candidates.hpp>
+#include <lemonade/sdk/zones.hpp>
 
 namespace {
 
 namespace sdk = lemonade::sdk;
 
+/// The candidates of a view: those of the own zone, if there are such, and the others.
+struct Groups {
+  Groups(sdk::View view, const sdk::ZoneSplit& split)
+      : near(view, split.near()), far(view, split.far()), taken(split.taken()) {}
+
+  const sdk::Candidates near;
+  const sdk::Candidates far;
+  const std::uint32_t taken;  ///< see ZoneSplit
+};
+
 class LeastConnections : public sdk::Strategy {
  public:
-  using Prepared = sdk::Candidates;
+  using Prepared = Groups;
 
-  std::unique_ptr<sdk::Candidates> prepare(sdk::View view) { return std::make_unique<sdk::Candidates>(view); }
+  static constexpr lemonade_option_t kOptions[] = {
+      sdk::kZoneAware,
+      sdk::option(
+          "zone_tolerance", LEMONADE_OPTION_NUMBER, "4",
+          "How many times the sessions of the best backend elsewhere, for its weight, one of the balancer's own "
+          "zone may have and still be preferred.",
+          1, 1'000'000),
+  };
 
-  std::uint32_t pick(const sdk::Pick<sdk::Candidates>& pick) noexcept {
+  explicit LeastConnections(const sdk::Options& options)
+      : zones_{options.boolean("zone_aware"), options.number("zone_tolerance")} {}
+
+  std::unique_ptr<Groups> prepare(sdk::View view) {
+    return std::make_unique<Groups>(view, sdk::ZoneSplit(view, zones_.aware));
+  }
+
+  std::uint32_t pick(const sdk::Pick<Groups>& pick) noexcept {
     if (pick.prepared == nullptr) return sdk::anyAllowed(pick);
-    const auto& candidates = *pick.prepared;
-    return candidates.least(pick.connection, kRounding, turn_, [&](std::uint32_t position, std::uint32_t active) {
-      return candidates[position].load(active);
-    });
+    const std::uint32_t near = least(pick.prepared->near, pick.connection, turn_);
+    return pick.prepared->far.size() == 0 ? near : nearOrFar(pick, near);
   }
 
  private:
@@ -27,7 +54,35 @@ class LeastConnections : public sdk::Strategy {
   // long as there are fewer than millions of sessions.
   static constexpr double kRounding = 1 + 0x1p-48;
 
+  static std::uint32_t least(const sdk::Candidates& candidates, const lemonade_connection_t& connection,
+                             std::atomic<std::uint32_t>& turn) noexcept {
+    return candidates.least(connection, kRounding, turn, [&](std::uint32_t position, std::uint32_t active) {
+      return candidates[position].load(active);
+    });
+  }
+
+  static double load(const sdk::Candidates& candidates, std::uint32_t index) noexcept {
+    const sdk::Candidate& candidate = candidates[candidates.positionOf(index)];
+    return candidate.load(candidate.active());
+  }
+
+  /// What pick answers where the best of the own zone is `near`. Apart, so that picks without zones do not carry its
+  /// registers.
+  [[gnu::noinline]] std::uint32_t nearOrFar(const sdk::Pick<Groups>& pick, std::uint32_t near) noexcept {
+    const Groups& groups = *pick.prepared;
+    std::atomic<std::uint32_t> turn{far_turn_.load(std::memory_order_relaxed)};  // is taken where far is picked
+    const std::uint32_t far = least(groups.far, pick.connection, turn);
+    if (far == LEMONADE_PICK_NONE) return near;
+    const bool worse = near == LEMONADE_PICK_NONE || sdk::standsBack(groups.taken, pick.connection) ||
+                       load(groups.near, near) > zones_.tolerance * load(groups.far, far);
+    if (!worse) return near;
+    far_turn_.store(turn.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    return far;
+  }
+
+  const sdk::ZonePreference zones_;
   std::atomic<std::uint32_t> turn_{0};
+  std::atomic<std::uint32_t> far_turn_{0};
 };
 
 }  // namespace

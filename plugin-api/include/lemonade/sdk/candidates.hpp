@@ -61,17 +61,20 @@ class Shortlist {
   std::array<Entry, kCapacity> entries_;
 };
 
-/// The eligible backends of a view. Constant after construction, valid as long as the view.
+/// The eligible backends of a view, or some of them. Constant after construction, valid as long as the view.
 class Candidates {
  public:
   static constexpr std::uint32_t kSmall = 16;  ///< up to so many are all compared
 
   /// Allocates. [control]
-  explicit Candidates(View view) {
+  explicit Candidates(View view) : Candidates(view, view.eligible()) {}
+
+  /// Those of a view at `indices`, which are ascending. Allocates. [control]
+  Candidates(View view, std::span<const std::uint32_t> indices) {
     std::vector<std::uint32_t> weights;
-    all_.reserve(view.eligible().size());
-    weights.reserve(view.eligible().size());
-    for (const auto index : view.eligible()) {
+    all_.reserve(indices.size());
+    weights.reserve(indices.size());
+    for (const auto index : indices) {
       const auto& backend = view[index];
       if (backend.effective_weight == 0) continue;
       const auto limit =
@@ -93,6 +96,12 @@ class Candidates {
   bool small() const noexcept { return all_.size() <= kSmall; }
   std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(all_.size()); }
   const Candidate& operator[](std::uint32_t position) const noexcept { return all_[position]; }
+  /// The position of the candidate whose index in the view this is; there must be one. [worker]
+  std::uint32_t positionOf(std::uint32_t index) const noexcept {
+    const auto found = std::lower_bound(all_.begin(), all_.end(), index,
+                                        [](const Candidate& candidate, std::uint32_t at) { return candidate.index < at; });
+    return static_cast<std::uint32_t>(found - all_.begin());
+  }
 
   /// What pick answers: the candidate with the least score, of all or of those drawn. Those whose score is at most
   /// `tolerance` times the least are equals and take turns by weight; `turn` is where these have come to, kept by the

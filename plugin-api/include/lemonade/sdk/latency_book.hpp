@@ -13,10 +13,13 @@
 //     probed;
 //   - ignorance: a backend of which nothing, or nothing new, is known is tried at once, but with two sessions until it
 //     has shown itself.
+// Where backends of the balancer's own zone are preferred, the others are hardly used; what is known of them grows old
+// sixty times more slowly, or they would be tried for curiosity all the time.
 // The beliefs are renewed at most once a millisecond, by whichever worker comes first; picks read the result.
 #pragma once
 
 #include <lemonade/sdk/candidates.hpp>
+#include <lemonade/sdk/zones.hpp>
 
 #include <chrono>
 
@@ -57,31 +60,33 @@ class Memory {
 /// The candidates of a view and the beliefs about them. Valid as long as the view.
 class LatencyBook {
  public:
+  /// Whose turn it is among equals, of the own zone and elsewhere; kept by the strategy.
+  struct Turns {
+    std::atomic<std::uint32_t> near{0};
+    std::atomic<std::uint32_t> far{0};
+  };
+
   /// memory must outlive this. Allocates. [control]
-  LatencyBook(View view, Memory& memory) : candidates_(view), memory_(memory) {}
+  LatencyBook(View view, Memory& memory, const ZonePreference& zones = {})
+      : LatencyBook(view, memory, zones.tolerance, ZoneSplit(view, zones.aware)) {}
 
   /// What pick answers: the least latency times load, all that is held against a backend included. Near-equals, within
-  /// the factor `tolerance`, take turns by weight; `turn` is kept by the strategy. `sessions` says what counts as the
-  /// load before it is divided by weight, as double(const lemonade_backend_stats_t&, std::uint32_t active): 0 or more.
-  /// [worker]
+  /// the factor `tolerance`, take turns by weight. `sessions` says what counts as the load before it is divided by
+  /// weight, as double(const lemonade_backend_stats_t&, std::uint32_t active): 0 or more, with the connection that
+  /// comes.
+  /// Where zones are preferred it is the least of the own zone, unless that costs more than the tolerance of zones
+  /// times what the least elsewhere would cost with the sessions of both. [worker]
   template <class Sessions>
-  std::uint32_t least(const lemonade_connection_t& connection, double tolerance, std::atomic<std::uint32_t>& turn,
+  std::uint32_t least(const lemonade_connection_t& connection, double tolerance, Turns& turns,
                       Sessions&& sessions) const noexcept {
     // Signed: another worker's clock may be a little ahead.
     const auto age = static_cast<std::int64_t>(connection.now_ns - renewed_at_.load(std::memory_order_relaxed));
     if (age >= kFreshNs) [[unlikely]]
       renew(connection);
-    const auto scored = [&](const Opinion& opinion, std::uint32_t position, std::uint32_t active) {
-      return opinion.for_each * sessions(*candidates_[position].stats, active) + opinion.anyway;
-    };
-    return candidates_.least(
-        connection, tolerance, turn,
-        [&](std::uint32_t position, std::uint32_t active) {
-          return scored(beliefs_[isFamiliar(active)][position].load(), position, active);
-        },
-        [&](std::uint32_t position, std::uint32_t active) {
-          return scored(judge(candidates_[position], connection.now_ns).of(active), position, active);
-        });
+    const std::uint32_t near = least<&LatencyBook::near_>(connection, tolerance, turns.near, sessions);
+    if (far_.candidates.size() == 0) [[likely]]
+      return near;
+    return nearOrFar(near, connection, tolerance, turns.far, sessions);
   }
 
  private:
@@ -92,6 +97,7 @@ class LatencyBook {
   static constexpr double kLeastLatencyNs = 50'000;  // below, differences are the scheduler's
   static constexpr std::uint32_t kSample = 32;
   static constexpr std::uint32_t kProbes = 2;
+  static constexpr double kFarSlowness = 60;
 
   /// What makes a score of a number of sessions: latency * (sessions / weight + handicap).
   struct Opinion {
@@ -124,6 +130,87 @@ class LatencyBook {
     std::atomic<double> anyway_{0};
   };
 
+  /// Candidates that are compared with each other first: those of the own zone, or those elsewhere.
+  struct Group {
+    Group(View view, std::span<const std::uint32_t> indices, double slower)
+        : candidates(view, indices), slowness(slower) {}
+
+    const Candidates candidates;
+    const double slowness;  ///< so many times more slowly do samples of it grow old
+    // Of a small pool. A table, since which half is read is luck: no branch.
+    mutable std::array<std::array<Belief, Candidates::kSmall>, 2> beliefs;
+  };
+
+  LatencyBook(View view, Memory& memory, double zone_tolerance, const ZoneSplit& split)
+      : near_(view, split.near(), 1),
+        far_(view, split.far(), kFarSlowness),
+        taken_(split.taken()),
+        zone_tolerance_(zone_tolerance),
+        memory_(memory) {}
+
+  Opinion opinionOf(const Group& group, std::uint32_t position, std::uint32_t active,
+                    std::uint64_t now) const noexcept {
+    if (group.candidates.small()) return group.beliefs[isFamiliar(active)][position].load();
+    return judge(group, position, now).of(active);
+  }
+
+  /// The least of one group. A template of the group, so that the search is written out for each of its two places.
+  template <const Group LatencyBook::*group_of, class Sessions>
+  std::uint32_t least(const lemonade_connection_t& connection, double tolerance, std::atomic<std::uint32_t>& turn,
+                      Sessions& sessions) const noexcept {
+    const Group& group = this->*group_of;
+    const auto scored = [&](const Opinion& opinion, std::uint32_t position, std::uint32_t active) {
+      return opinion.for_each * sessions(*group.candidates[position].stats, active) + opinion.anyway;
+    };
+    return group.candidates.least(
+        connection, tolerance, turn,
+        [&](std::uint32_t position, std::uint32_t active) {
+          return scored(group.beliefs[isFamiliar(active)][position].load(), position, active);
+        },
+        [&](std::uint32_t position, std::uint32_t active) {
+          return scored(judge(group, position, connection.now_ns).of(active), position, active);
+        });
+  }
+
+  /// What pick answers where the least of the own zone is `near`. Apart, so that picks without zones do not carry its
+  /// registers.
+  template <class Sessions>
+  [[gnu::noinline]] std::uint32_t nearOrFar(std::uint32_t near, const lemonade_connection_t& connection,
+                                            double tolerance, std::atomic<std::uint32_t>& far_turn,
+                                            Sessions& sessions) const noexcept {
+    std::atomic<std::uint32_t> turn{far_turn.load(std::memory_order_relaxed)};  // is taken where far is picked
+    const std::uint32_t far = least<&LatencyBook::far_>(connection, tolerance, turn, sessions);
+    if (far == LEMONADE_PICK_NONE) return near;
+    const bool worse =
+        near == LEMONADE_PICK_NONE || standsBack(taken_, connection) || isWorse(near, far, connection.now_ns, sessions);
+    if (!worse) return near;
+    far_turn.store(turn.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    return far;
+  }
+
+  /// True where the one of the own zone costs more than is tolerated. What it has of sessions is no reason by itself,
+  /// or the idle elsewhere would always be better: the other one is imagined with them.
+  template <class Sessions>
+  bool isWorse(std::uint32_t near, std::uint32_t far, std::uint64_t now, Sessions& sessions) const noexcept {
+    const auto of = [&](const Group& group, std::uint32_t index) {
+      const std::uint32_t position = group.candidates.positionOf(index);
+      const Candidate& candidate = group.candidates[position];
+      const std::uint32_t active = candidate.active();
+      const Opinion opinion = opinionOf(group, position, active, now);
+      const double count = sessions(*candidate.stats, active);
+      return Cost{opinion.for_each * count + opinion.anyway, (count - 1) * candidate.load_per_session,
+                  opinion.for_each / candidate.load_per_session};
+    };
+    const Cost here = of(near_, near), there = of(far_, far);
+    return here.cost > zone_tolerance_ * (there.cost + there.for_each_load * here.load);
+  }
+
+  struct Cost {
+    double cost;           // what pick goes by
+    double load;           // without the connection that comes
+    double for_each_load;  // how much a unit of load adds to the cost
+  };
+
   /// By whichever worker comes first. Apart, so that the many picks in between do not carry its registers.
   [[gnu::noinline, gnu::cold]] void renew(const lemonade_connection_t& connection) const noexcept {
     auto last = renewed_at_.load(std::memory_order_relaxed);
@@ -131,12 +218,18 @@ class LatencyBook {
     if (!renewed_at_.compare_exchange_strong(last, connection.now_ns, std::memory_order_relaxed)) return;
     survey(connection);
     measurePace(connection.now_ns);
-    if (!candidates_.small()) return;
-    for (std::uint32_t i = 0; i < candidates_.size(); ++i) {
-      const Estimate estimate = judge(candidates_[i], connection.now_ns);
-      beliefs_[0][i].store(estimate.few);
-      beliefs_[1][i].store(estimate.more);
-    }
+    for (const Group* group : {&near_, &far_})
+      for (std::uint32_t i = 0; group->candidates.small() && i < group->candidates.size(); ++i) {
+        const Estimate estimate = judge(*group, i, connection.now_ns);
+        group->beliefs[0][i].store(estimate.few);
+        group->beliefs[1][i].store(estimate.more);
+      }
+  }
+
+  /// Those of both groups, one after the other.
+  std::uint32_t size() const noexcept { return near_.candidates.size() + far_.candidates.size(); }
+  const Candidate& candidate(std::uint32_t n) const noexcept {
+    return n < near_.candidates.size() ? near_.candidates[n] : far_.candidates[n - near_.candidates.size()];
   }
 
   /// Looks at the whole pool, or at 32 backends of a large one, for what is usual.
@@ -144,12 +237,12 @@ class LatencyBook {
     std::array<double, kSample> exchanges, connects;
     std::uint32_t exchange_count = 0, connect_count = 0;
     double sum = 0;
-    const std::uint32_t size = candidates_.size();
+    const std::uint32_t size = this->size();
     const std::uint32_t count = std::min(size, kSample);
     if (count == 0) return;
     auto at = static_cast<std::uint32_t>((connection.random >> 32) * size >> 32);
     for (std::uint32_t n = 0; n < count; ++n) {
-      const Candidate& candidate = candidates_[at];
+      const Candidate& candidate = this->candidate(at);
       sum += candidate.load(candidate.active());
       const double exchange = lemonade_load_f64(&candidate.stats->exchange_ewma_ns);
       const double connect = lemonade_load_f64(&candidate.stats->connect_ewma_ns);
@@ -169,15 +262,14 @@ class LatencyBook {
   /// Tells the memory, once a second, how many connections the pool is given; of a large one, what 32 suggest.
   void measurePace(std::uint64_t now) const noexcept {
     const std::uint64_t since = paced_at_.load(std::memory_order_relaxed);
-    const std::uint32_t count = std::min(candidates_.size(), kSample);
+    const std::uint32_t count = std::min(size(), kSample);
     if (now < since + kPaceNs || count == 0) return;
     std::uint32_t picks = 0;
-    for (std::uint32_t n = 0; n < count; ++n)
-      picks += lemonade_load_u32(&candidates_[n * (candidates_.size() / count)].stats->picks);
+    for (std::uint32_t n = 0; n < count; ++n) picks += lemonade_load_u32(&candidate(n * (size() / count)).stats->picks);
     const std::uint32_t before = picks_.exchange(picks, std::memory_order_relaxed);
     paced_at_.store(now, std::memory_order_relaxed);
     if (since == 0) return;
-    memory_.pace(static_cast<double>(picks - before) * candidates_.size() / count / static_cast<double>(now - since));
+    memory_.pace(static_cast<double>(picks - before) * size() / count / static_cast<double>(now - since));
   }
 
   /// The lower of two middle values: of two backends the faster sets the expectation.
@@ -202,13 +294,15 @@ class LatencyBook {
            remaining(failed_at, now, kFailureHalvingsPerNs);
   }
 
-  Estimate judge(const Candidate& candidate, std::uint64_t now) const noexcept {
+  Estimate judge(const Group& group, std::uint32_t position, std::uint64_t now) const noexcept {
+    const Candidate& candidate = group.candidates[position];
     const auto& stats = *candidate.stats;
     const bool by_exchange = by_exchange_.load(std::memory_order_relaxed);
     const double own = lemonade_load_f64(by_exchange ? &stats.exchange_ewma_ns : &stats.connect_ewma_ns);
     const std::uint32_t streak = lemonade_load_u32(&stats.fail_streak);
     const double median = median_.load(std::memory_order_relaxed);
-    double believed = own * remaining(lemonade_load_u64(&stats.sampled_at_ns), now, memory_.halvingsPerNs());
+    double believed =
+        own * remaining(lemonade_load_u64(&stats.sampled_at_ns), now, memory_.halvingsPerNs() / group.slowness);
     // Curiosity is for those that do not fail.
     if (streak != 0) believed = std::max(believed, median);
     const auto waited = static_cast<double>(lemonade_mean_wait_ns(&stats, now));
@@ -223,8 +317,11 @@ class LatencyBook {
     return {opinion(few, errors), opinion(std::max(few, sound ? own : median), sound ? errors : 1)};
   }
 
-  // Constant after construction.
-  const Candidates candidates_;
+  // Constant after construction, the beliefs of the groups apart.
+  const Group near_;  // all, where no zone is preferred
+  const Group far_;
+  const std::uint32_t taken_;  // see ZoneSplit
+  const double zone_tolerance_;
   Memory& memory_;
 
   // Any worker (atomic): a survey's results, each good without the others.
@@ -234,8 +331,6 @@ class LatencyBook {
   mutable std::atomic<double> mean_load_{1};
   mutable std::atomic<double> median_{kLeastLatencyNs};
   mutable std::atomic<bool> by_exchange_{false};
-  // Of a small pool. A table, since which half is read is luck: no branch.
-  mutable std::array<std::array<Belief, Candidates::kSmall>, 2> beliefs_;
 };
 
 }  // namespace lemonade::sdk

@@ -18,21 +18,23 @@ class LatencyStrategy : public Strategy {
              "After this long without a sample, and a hundred connections, what is known of a backend counts half.",
              100, 3'600'000);
 
-  explicit LatencyStrategy(const Options& options) : memory_(options.duration("half_life")) {}
+  explicit LatencyStrategy(const Options& options, const ZonePreference& zones = {})
+      : memory_(options.duration("half_life")), zones_(zones) {}
 
-  std::unique_ptr<LatencyBook> prepare(View view) { return std::make_unique<LatencyBook>(view, memory_); }
+  std::unique_ptr<LatencyBook> prepare(View view) { return std::make_unique<LatencyBook>(view, memory_, zones_); }
 
  protected:
   /// What pick answers: LatencyBook::least, or anyAllowed where there is no book. [worker]
   template <class Sessions>
   std::uint32_t least(const Pick<LatencyBook>& pick, double tolerance, Sessions&& sessions) noexcept {
     if (pick.prepared == nullptr) return anyAllowed(pick);
-    return pick.prepared->least(pick.connection, tolerance, turn_, sessions);
+    return pick.prepared->least(pick.connection, tolerance, turns_, sessions);
   }
 
  private:
   Memory memory_;
-  std::atomic<std::uint32_t> turn_{0};
+  const ZonePreference zones_;
+  LatencyBook::Turns turns_;
 };
 
 }  // namespace lemonade::sdk
