@@ -46,7 +46,7 @@ void Backend::apply(BackendSettings settings) {
     const std::lock_guard lock(text_mutex_);
     name_ = settings.name;
   }
-  settings_ = std::move(settings);
+  settings_ = std::make_shared<const BackendSettings>(std::move(settings));
 }
 
 bool Backend::setHealth(bool healthy, const std::string& reason) {

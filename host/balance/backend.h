@@ -12,11 +12,13 @@
 #include "balance/per_worker.h"
 #include "balance/slow_start.h"
 #include "balance/trial.h"
+#include "config/config.h"
 
 #include <lemonade/strategy.h>
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -32,6 +34,9 @@ struct BackendSettings {
   std::uint32_t max_connections = 0;  ///< 0: no limit
   bool enabled = true;
   std::uint32_t priority = 0;  ///< its tier; higher ones stand by
+  std::string zone = {};       ///< where it runs; empty: nobody said
+  std::map<std::string, std::string> labels = {};
+  config::OptionTable options = {};  ///< for the strategy, by the schema that it has for backends
 };
 
 class Backend {
@@ -54,7 +59,9 @@ class Backend {
 
   // Control thread only; the pool publishes a view afterwards.
   void apply(BackendSettings settings);
-  const BackendSettings& settings() const noexcept { return settings_; }
+  const BackendSettings& settings() const noexcept { return *settings_; }
+  /// The same, to keep: they stay as they are when others are applied.
+  const std::shared_ptr<const BackendSettings>& sharedSettings() const noexcept { return settings_; }
 
   // Observed health: written by the control thread, read by any.
   bool healthy() const noexcept { return healthy_.load(std::memory_order_relaxed); }
@@ -175,7 +182,7 @@ class Backend {
   std::unique_ptr<BackendCounters> own_inherited_;
   std::atomic<const BackendCounters*> inherited_{nullptr};
 
-  BackendSettings settings_;
+  std::shared_ptr<const BackendSettings> settings_;
   Ramp ramp_;
   std::shared_ptr<Trial> own_trial_;  // made when it is first suspected, for good
 

@@ -47,6 +47,7 @@ Pool::Pool(std::string name, Quiescence& quiescence, std::uint32_t workers)
     : name_(std::move(name)),
       quiescence_(quiescence),
       workers_(workers),
+      names_(std::make_shared<const ViewNames>(ViewNames{.pool = name_, .zone = {}})),
       backends_(std::make_shared<View::Backends>()) {
   at_workers_.grow(workers);
 }
@@ -93,7 +94,8 @@ bool Pool::publish(std::uint64_t now_ns) {
   for (std::size_t i = 0; i < backends->size(); ++i)
     (*backends)[i]->ramp().observe(let[i], serial_ == 0 || starting_, rules_.slow_start, now_ns);
   panic_ = eligible.panic;
-  auto view = std::make_shared<const View>(*backends, eligible, strategy_, rules_.slow_start, now_ns, ++serial_);
+  auto view =
+      std::make_shared<const View>(*backends, eligible, strategy_, rules_.slow_start, now_ns, ++serial_, names_);
   quiescence_.makeRoom();
   eligible_.store(view->eligibleCount(), std::memory_order_relaxed);
   current_.store(view.get(), std::memory_order_release);

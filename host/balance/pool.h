@@ -85,6 +85,10 @@ class Pool {
   /// Replaces the backends; publish() makes it visible. Those that leave drain and live on while they have sessions:
   /// they are returned. One that comes back before that drains no more.
   View::Backends setBackends(View::Backends backends);
+  /// The balancer's own zone, empty where nobody said; publish() tells the strategy.
+  void setZone(std::string zone) {
+    names_ = std::make_shared<const ViewNames>(ViewNames{.pool = name_, .zone = std::move(zone)});
+  }
   void setRules(const PoolRules& rules) noexcept { rules_ = rules; }
   const PoolRules& rules() const noexcept { return rules_; }
   /// Publishes the backends as they are now. Needs a strategy. True where a slow start makes the view old before long.
@@ -177,6 +181,7 @@ class Pool {
   std::shared_ptr<Strategy> strategy_;
   std::shared_ptr<const View> view_;
   std::uint64_t serial_ = 0;
+  std::shared_ptr<const ViewNames> names_;
   PoolRules rules_;
   bool panic_ = false;
   bool starting_ = false;

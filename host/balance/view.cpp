@@ -30,23 +30,27 @@ std::uint32_t effectiveWeight(std::uint32_t weight, double share) noexcept {
 }  // namespace
 
 View::View(const Backends& backends, const Eligible& eligible, std::shared_ptr<Strategy> strategy,
-           const SlowStart& slow_start, std::uint64_t now_ns, std::uint64_t serial)
-    : backends_(backends), strategy_(std::move(strategy)) {
+           const SlowStart& slow_start, std::uint64_t now_ns, std::uint64_t serial,
+           std::shared_ptr<const ViewNames> names)
+    : backends_(backends),
+      strategy_(std::move(strategy)),
+      names_(std::move(names)),
+      backend_options_(plugin::OptionSchema::ofBackends(strategy_->table(), strategy_->info().id)) {
   std::vector<lemonade_backend_t> rows;
   rows.reserve(backends_.size());
-  names_.reserve(backends_.size());
+  settings_.reserve(backends_.size());
   for (const auto& backend : backends_) rows.push_back(row(*backend, slow_start, now_ns));
   for (const auto& indices : eligible.tiers) addTier(rows, indices, serial);
   if (tiers_.empty()) addTier(rows, {}, serial);
 }
 
 lemonade_backend_t View::row(Backend& backend, const SlowStart& slow_start, std::uint64_t now_ns) {
-  names_.push_back(backend.name());
+  const BackendSettings& settings = *settings_.emplace_back(backend.sharedSettings());
   const double share = backend.ramp().share(slow_start, now_ns);
   ramping_ = ramping_ || (share < 1 && backend.ramp().taking());
   lemonade_backend_t row{};
   row.id = str(backend.id());
-  row.name = str(names_.back());
+  row.name = str(settings.name);
   row.address = str(backend.addressText());
   row.identity = backend.identity();
   row.weight = backend.weight();
@@ -55,7 +59,26 @@ lemonade_backend_t View::row(Backend& backend, const SlowStart& slow_start, std:
   row.flags = flagsOf(backend);
   row.priority = backend.priority();
   row.stats = &backend.stats();
+  row.zone = str(settings.zone);
+  if (!settings.labels.empty()) addLabels(settings, row);
+  if (backend_options_.count != 0) addOptions(settings, row);
   return row;
+}
+
+void View::addLabels(const BackendSettings& settings, lemonade_backend_t& row) {
+  auto& labels = labels_.emplace_back();
+  labels.reserve(settings.labels.size());
+  for (const auto& [name, value] : settings.labels) labels.push_back({str(name), str(value)});
+  row.labels = labels.data();
+  row.label_count = static_cast<std::uint32_t>(labels.size());
+}
+
+// What is wrong with them was found before the strategy and the backends came together; see checkBackendOptions.
+void View::addOptions(const BackendSettings& settings, lemonade_backend_t& row) {
+  std::vector<plugin::OptionProblem> problems;
+  option_sets_.push_back(plugin::OptionSet::build(backend_options_, settings.options, {}, problems));
+  options_.push_back(option_sets_.back().get());
+  row.options = &options_.back();
 }
 
 void View::addTier(const std::vector<lemonade_backend_t>& rows, std::vector<std::uint32_t> eligible,
@@ -71,6 +94,8 @@ void View::addTier(const std::vector<lemonade_backend_t>& rows, std::vector<std:
   tier.view_.backends = tier.rows_.data();
   tier.view_.eligible = tier.eligible_.data();
   tier.view_.serial = serial;
+  tier.view_.pool = str(names_->pool);
+  tier.view_.zone = str(names_->zone);
   eligible_count_ += tier.view_.eligible_count;
   prepare(tier);
 }

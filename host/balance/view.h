@@ -9,6 +9,7 @@
 #include "balance/backend.h"
 #include "balance/eligibility.h"
 #include "balance/strategy.h"
+#include "plugin/options.h"
 
 #include <lemonade/strategy.h>
 
@@ -19,6 +20,12 @@
 #include <vector>
 
 namespace lemonade {
+
+/// What a view tells the strategy of the pool that it is of and of the balancer.
+struct ViewNames {
+  std::string pool;
+  std::string zone;  ///< the balancer's own; empty: nobody said
+};
 
 class View {
  public:
@@ -42,7 +49,8 @@ class View {
   /// Copies what the backends are at this moment (now_ns, for slow starts) and has the strategy prepare. Control
   /// thread.
   View(const Backends& backends, const Eligible& eligible, std::shared_ptr<Strategy> strategy,
-       const SlowStart& slow_start, std::uint64_t now_ns, std::uint64_t serial);
+       const SlowStart& slow_start, std::uint64_t now_ns, std::uint64_t serial,
+       std::shared_ptr<const ViewNames> names = std::make_shared<const ViewNames>());
   /// Releases what was prepared. Control thread, after the last worker read it.
   ~View();
   View(const View&) = delete;
@@ -61,13 +69,21 @@ class View {
 
  private:
   lemonade_backend_t row(Backend& backend, const SlowStart& slow_start, std::uint64_t now_ns);
+  void addLabels(const BackendSettings& settings, lemonade_backend_t& row);
+  void addOptions(const BackendSettings& settings, lemonade_backend_t& row);
   void addTier(const std::vector<lemonade_backend_t>& rows, std::vector<std::uint32_t> eligible, std::uint64_t serial);
   void prepare(Tier& tier) const;
 
   const Backends backends_;
   const std::shared_ptr<Strategy> strategy_;
-  std::vector<std::string> names_;
-  std::deque<Tier> tiers_;  // which stay where they are: the strategy keeps pointers
+  const std::shared_ptr<const ViewNames> names_;
+  // What the rows point to stays where it is: the strategy keeps pointers.
+  std::vector<std::shared_ptr<const BackendSettings>> settings_;
+  std::deque<std::vector<lemonade_label_t>> labels_;
+  const plugin::OptionSchema backend_options_;
+  std::deque<plugin::OptionSet> option_sets_;
+  std::deque<lemonade_options_t> options_;
+  std::deque<Tier> tiers_;
   std::uint32_t eligible_count_ = 0;
   bool ramping_ = false;
 };

@@ -18,11 +18,6 @@ namespace {
 
 using Written = std::variant<bool, std::int64_t, double, std::string>;
 
-const lemonade_option_t& row(const lemonade_plugin_t& plugin, std::uint32_t index) {
-  const auto* rows = reinterpret_cast<const char*>(plugin.options);
-  return *reinterpret_cast<const lemonade_option_t*>(rows + std::size_t{index} * plugin.option_stride);
-}
-
 const char* typeName(std::uint32_t type) {
   switch (type) {
     case LEMONADE_OPTION_BOOLEAN:
@@ -132,13 +127,12 @@ const config::OptionValue* find(const config::OptionTable& table, std::string_vi
   return nullptr;
 }
 
-void checkKeys(const lemonade_plugin_t& plugin, const config::PluginChoice& choice,
-               std::vector<OptionProblem>& problems) {
+void checkKeys(const OptionSchema& schema, const config::OptionTable& options, std::vector<OptionProblem>& problems) {
   std::vector<std::string> known;
-  for (std::uint32_t i = 0; i < plugin.option_count; ++i) known.emplace_back(view(row(plugin, i).key));
-  for (const auto& option : choice.options) {
+  for (std::uint32_t i = 0; i < schema.count; ++i) known.emplace_back(view(schema.row(i).key));
+  for (const auto& option : options) {
     if (std::find(known.begin(), known.end(), option.key) != known.end()) continue;
-    std::string text = "plugin " + choice.id + " has no option \"" + option.key + "\"; ";
+    std::string text = "plugin " + schema.plugin + " has no option \"" + option.key + "\"" + schema.subject + "; ";
     text += known.empty() ? "it has none: remove the key" : config::suggestion(option.key, known);
     problems.push_back({option.source, std::move(text)});
   }
@@ -146,27 +140,49 @@ void checkKeys(const lemonade_plugin_t& plugin, const config::PluginChoice& choi
 
 }  // namespace
 
-OptionSet OptionSet::build(const lemonade_plugin_t& plugin, const config::PluginChoice& choice,
+OptionSchema OptionSchema::ofPlugin(const lemonade_plugin_t& plugin, std::string id) {
+  return {std::move(id), "", plugin.options, plugin.option_count, plugin.option_stride};
+}
+
+OptionSchema OptionSchema::ofBackends(const lemonade_strategy_t& strategy, std::string id) {
+  OptionSchema schema{std::move(id), " for backends"};
+  if (!LEMONADE_HAS(&strategy, lemonade_strategy_t, backend_option_stride)) return schema;
+  schema.rows = strategy.backend_options;
+  schema.count = strategy.backend_option_count;
+  schema.stride = strategy.backend_option_stride;
+  return schema;
+}
+
+const lemonade_option_t& OptionSchema::row(std::uint32_t index) const noexcept {
+  return *reinterpret_cast<const lemonade_option_t*>(reinterpret_cast<const char*>(rows) + std::size_t{index} * stride);
+}
+
+OptionSet OptionSet::build(const OptionSchema& schema, const config::OptionTable& options, const config::Source& source,
                            std::vector<OptionProblem>& problems) {
   OptionSet set;
-  checkKeys(plugin, choice, problems);
-  for (std::uint32_t i = 0; i < plugin.option_count; ++i) {
-    const auto& option = row(plugin, i);
+  checkKeys(schema, options, problems);
+  for (std::uint32_t i = 0; i < schema.count; ++i) {
+    const auto& option = schema.row(i);
     const std::string key(view(option.key));
-    const auto* given = find(choice.options, key);
+    const auto* given = find(options, key);
     lemonade_option_value_t value{};
     if (given == nullptr && (option.flags & LEMONADE_OPTION_REQUIRED) != 0)
-      problems.push_back({choice.source, "plugin " + choice.id + " needs the option \"" + key +
-                                             "\": " + std::string(view(option.doc))});
+      problems.push_back({source, "plugin " + schema.plugin + " needs the option \"" + key + "\"" + schema.subject +
+                                      ": " + std::string(view(option.doc))});
     else if (auto wrong = convert(option, given != nullptr ? given->value : fromDefault(option), value, set.texts_);
              !wrong.empty())
-      problems.push_back(given != nullptr ? OptionProblem{given->source, key + " " + wrong}
-                                          : OptionProblem{choice.source, "plugin " + choice.id +
-                                                                             " has a broken schema: the default of " +
-                                                                             key + " " + wrong});
+      problems.push_back(given != nullptr
+                             ? OptionProblem{given->source, key + " " + wrong}
+                             : OptionProblem{source, "plugin " + schema.plugin +
+                                                         " has a broken schema: the default of " + key + " " + wrong});
     set.values_.push_back(value);
   }
   return set;
+}
+
+OptionSet OptionSet::build(const lemonade_plugin_t& plugin, const config::PluginChoice& choice,
+                           std::vector<OptionProblem>& problems) {
+  return build(OptionSchema::ofPlugin(plugin, choice.id), choice.options, choice.source, problems);
 }
 
 lemonade_options_t OptionSet::get() const noexcept {

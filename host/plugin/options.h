@@ -7,7 +7,9 @@
 #include "config/config.h"
 
 #include <lemonade/plugin.h>
+#include <lemonade/strategy.h>
 
+#include <cstdint>
 #include <deque>
 #include <string>
 #include <vector>
@@ -20,10 +22,31 @@ struct OptionProblem {
   std::string text;  ///< what, and the mend
 };
 
+/// The rows that describe options: those of a plugin, or those that a strategy has for each backend. The image must
+/// outlive it.
+struct OptionSchema {
+  std::string plugin;        ///< its id, for messages
+  const char* subject = "";  ///< for messages, behind "option": whose options they are
+  const lemonade_option_t* rows = nullptr;
+  std::uint32_t count = 0;
+  std::uint32_t stride = 0;
+
+  /// The options of a plugin.
+  static OptionSchema ofPlugin(const lemonade_plugin_t& plugin, std::string id);
+  /// The options that a strategy has for backends; no rows where it was built with ABI 1.0 or declares none.
+  static OptionSchema ofBackends(const lemonade_strategy_t& strategy, std::string id);
+
+  const lemonade_option_t& row(std::uint32_t index) const noexcept;
+};
+
 /// Option values in the order of a schema, with the text they borrow. Move only; the image must outlive it.
 class OptionSet {
  public:
-  /// Checks options against a plugin's schema; problems get every finding, and the set is of no use where there is one.
+  /// Checks options against a schema; problems get every finding, and the set is of no use where there is one. `source`
+  /// is where they would have been said, for what is missing.
+  static OptionSet build(const OptionSchema& schema, const config::OptionTable& options, const config::Source& source,
+                         std::vector<OptionProblem>& problems);
+  /// The same of the options of a plugin.
   static OptionSet build(const lemonade_plugin_t& plugin, const config::PluginChoice& choice,
                          std::vector<OptionProblem>& problems);
 

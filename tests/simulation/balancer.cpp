@@ -18,7 +18,7 @@ constexpr std::uint32_t kDoubts = 3;
 constexpr std::uint64_t kBaseNs = 10'000'000'000;
 constexpr std::uint8_t kMappedIpv4[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
-/// As the configuration would have them: what reads as a number is one.
+/// As the configuration would have them: what reads as a number is one, and so are true and false.
 config::OptionTable optionTable(const std::map<std::string, std::string>& options) {
   config::OptionTable table;
   for (const auto& [key, value] : options) {
@@ -26,7 +26,9 @@ config::OptionTable optionTable(const std::map<std::string, std::string>& option
     option.key = key;
     char* end = nullptr;
     const double number = std::strtod(value.c_str(), &end);
-    if (*end != '\0' || value.empty())
+    if (value == "true" || value == "false")
+      option.value = value == "true";
+    else if (*end != '\0' || value.empty())
       option.value = value;
     else if (value.find('.') == std::string::npos)
       option.value = static_cast<std::int64_t>(number);
@@ -49,13 +51,15 @@ std::shared_ptr<Strategy> Strategies::make(const std::string& id, const std::map
   return strategy.value();
 }
 
-Balancer::Balancer(const Scenario& scenario, std::shared_ptr<Strategy> strategy, std::uint64_t now_ns) {
+Balancer::Balancer(const Scenario& scenario, std::uint32_t number, std::shared_ptr<Strategy> strategy,
+                   std::uint64_t now_ns) {
   for (std::uint32_t i = 0; i < scenario.servers; ++i) {
     const std::string id = "s" + std::to_string(i);
     BackendSettings settings;
     settings.id = settings.name = id;
     settings.host = "127.0.0.1";
     settings.weight = scenario.weights.empty() ? 1 : scenario.weights[i];
+    if (!scenario.zones.empty()) settings.zone = scenario.zones[i];
     backends_.push_back(std::make_shared<Backend>(settings, *Address::parse("127.0.0.1:80"), 80, 1));
     servers_[backends_.back().get()] = i;
     states_.emplace_back(kRise, kFall);
@@ -63,6 +67,7 @@ Balancer::Balancer(const Scenario& scenario, std::shared_ptr<Strategy> strategy,
   evidence_.resize(backends_.size());
   ejections_.resize(backends_.size());
   pool_.setStrategy(std::move(strategy));
+  if (!scenario.own_zones.empty()) pool_.setZone(scenario.own_zones[number]);
   pool_.setRules({0, {Duration(static_cast<std::int64_t>(scenario.slow_start * 1e9)), 1}});
   pool_.setBackends(backends_);
   publish(now_ns);

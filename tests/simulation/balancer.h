@@ -38,7 +38,8 @@ class Strategies {
 
 class Balancer {
  public:
-  Balancer(const Scenario& scenario, std::shared_ptr<Strategy> strategy, std::uint64_t now_ns);
+  /// number: which of the balancers of the scenario.
+  Balancer(const Scenario& scenario, std::uint32_t number, std::shared_ptr<Strategy> strategy, std::uint64_t now_ns);
   ~Balancer() { pool_.clear(); }
   Balancer(const Balancer&) = delete;
   Balancer& operator=(const Balancer&) = delete;

@@ -17,6 +17,7 @@ struct Result {
   std::vector<std::uint64_t> given;        ///< connects to each server
   std::vector<std::uint64_t> answered;     ///< requests each server answered
   std::vector<std::size_t> longest_queue;  ///< of each server
+  std::uint64_t elsewhere = 0;             ///< connects to a server of another zone than the balancer's
   std::uint64_t invalid_picks = 0;         ///< answers of the strategy that the host could not use
 
   /// The latency that a share q of all requests did not exceed, ms. One that failed took for ever: infinity.
@@ -32,6 +33,7 @@ struct Result {
   void add(const Result& other) {
     latencies_ms.insert(latencies_ms.end(), other.latencies_ms.begin(), other.latencies_ms.end());
     errors += other.errors;
+    elsewhere += other.elsewhere;
     invalid_picks += other.invalid_picks;
     given.resize(other.given.size());
     answered.resize(other.answered.size());
@@ -43,11 +45,20 @@ struct Result {
     }
   }
 
-  /// Share of all connects that a server was given.
-  double share(std::uint32_t server) const {
+  std::uint64_t allGiven() const {
     std::uint64_t all = 0;
     for (const auto count : given) all += count;
+    return all;
+  }
+  /// Share of all connects that a server was given.
+  double share(std::uint32_t server) const {
+    const auto all = allGiven();
     return all == 0 ? 0 : static_cast<double>(given[server]) / static_cast<double>(all);
+  }
+  /// Share of all connects that stayed in the balancer's own zone.
+  double nearShare() const {
+    const auto all = allGiven();
+    return all == 0 ? 0 : 1 - static_cast<double>(elsewhere) / static_cast<double>(all);
   }
 
   /// Connects to the server that got most, in multiples of the mean.

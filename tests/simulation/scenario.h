@@ -43,8 +43,10 @@ struct Scenario {
   bool checks = true;                  ///< the servers are checked every 2 s, fall 3, rise 2
   double slow_start = 10;              ///< seconds
   std::vector<std::uint32_t> weights;  ///< of the servers; empty: all 1
+  std::vector<std::string> zones;      ///< of the servers; empty: none is known
+  std::vector<std::string> own_zones;  ///< of the balancers; empty: none is known
   std::vector<Step> timetable;
-  std::map<std::string, std::string> options;  ///< of the strategy, numbers and strings
+  std::map<std::string, std::string> options;  ///< of the strategy: numbers, true and false, and strings
 };
 
 /// Scenarios a to h: one slow, hanging, resetting, recovering; unequal capacities; long sessions; flapping; a crowd.

@@ -32,7 +32,7 @@ World::World(const Scenario& scenario, Strategies& strategies, const std::string
       servers_(scenario.servers),
       ramp_planned_(scenario.balancers) {
   for (std::uint32_t i = 0; i < scenario.balancers; ++i)
-    balancers_.push_back(std::make_unique<Balancer>(scenario, strategies.make(strategy, scenario.options), start_));
+    balancers_.push_back(std::make_unique<Balancer>(scenario, i, strategies.make(strategy, scenario.options), start_));
   result_.given.resize(scenario.servers);
   result_.answered.resize(scenario.servers);
   timeline_.plan(start_, What::kArrival);
@@ -147,7 +147,11 @@ void World::connected(std::uint32_t id) {
   feedback::connected(*session.backend, now - session.attempted_at, now);
   session.connected_at = now;
   tell(session, LEMONADE_EVENT_CONNECTED, now - session.attempted_at);
-  if (counts(session)) ++result_.given[serverOf(session)];
+  if (counts(session)) {
+    ++result_.given[serverOf(session)];
+    if (!scenario_.zones.empty() && scenario_.zones[serverOf(session)] != scenario_.own_zones[session.balancer])
+      ++result_.elsewhere;
+  }
   // What the client sent meanwhile waits at the balancer; the latency of the first request counts from its arrival.
   const std::uint64_t due = session.due;
   ask(id);

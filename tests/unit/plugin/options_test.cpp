@@ -146,3 +146,35 @@ TEST_CASE_METHOD(Fixture, "OptionSet asks for a required option and says what it
   CHECK_THAT(problems[0].text, Catch::Contains("needs the option \"label\"") && Catch::Contains("who it is"));
   CHECK(problems[0].source.line == 1);
 }
+
+TEST_CASE("Options of backends are checked against what the strategy declares for them", "[plugin]") {
+  lemonade_strategy_t strategy{};
+  strategy.struct_size = sizeof(strategy);
+  strategy.backend_options = kRows;
+  strategy.backend_option_count = 5;
+  strategy.backend_option_stride = sizeof(lemonade_option_t);
+  const auto schema = OptionSchema::ofBackends(strategy, "p");
+  std::vector<OptionProblem> problems;
+  const auto set = OptionSet::build(
+      schema, {{"count", std::int64_t{99}, {"file.toml", 7, 3}}, {"coumt", std::int64_t{1}, {"file.toml", 8, 3}}},
+      {"file.toml", 6, 1}, problems);
+  REQUIRE(problems.size() == 2);
+  CHECK(problems[0].text == "plugin p has no option \"coumt\" for backends; did you mean count?");
+  CHECK(problems[0].source.text() == "file.toml:8:3");
+  CHECK(problems[1].text == "count must be from 1 to 10");
+}
+
+TEST_CASE("A strategy that declares no options of backends takes none", "[plugin]") {
+  lemonade_strategy_t strategy{};
+  strategy.struct_size = GENERATE(std::uint32_t{LEMONADE_SIZE_TO(lemonade_strategy_t, import_state)},
+                                  std::uint32_t{sizeof(lemonade_strategy_t)});
+  if (strategy.struct_size != sizeof(strategy)) {  // one of ABI 1.0: what lies behind it is not its own
+    strategy.backend_options = kRows;
+    strategy.backend_option_count = 5;
+  }
+  std::vector<OptionProblem> problems;
+  const auto schema = OptionSchema::ofBackends(strategy, "p");
+  (void)OptionSet::build(schema, {{"count", std::int64_t{1}, {"file.toml", 7, 3}}}, {}, problems);
+  REQUIRE(problems.size() == 1);
+  CHECK(problems[0].text == "plugin p has no option \"count\" for backends; it has none: remove the key");
+}
