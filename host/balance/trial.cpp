@@ -3,27 +3,26 @@
 
 namespace lemonade {
 
-// Takes a mailbox where there is none yet, else has the one there is wait anew.
-std::int8_t Trial::wait(std::int8_t mailbox, Arm arm, std::uint64_t now) noexcept {
+// Takes a slot where there is none yet, else has the one there is wait anew.
+std::int8_t Trial::wait(int slot, Arm arm, std::uint64_t now) noexcept {
   const std::uint64_t waits = (now & kSinceMask) | (arm == Arm::kElsewhere ? kElsewhereBit : 0);
-  if (mailbox != kNoMailbox) {
-    auto& mine = mailboxes_[static_cast<std::size_t>(mailbox)];
+  if (slot != kNoSlot) {
+    auto& mine = slots_[static_cast<std::size_t>(slot)];
     std::uint64_t before = mine.load(std::memory_order_relaxed);
     // One that was late has been counted.
     while ((before & kLateBit) == 0 && !mine.compare_exchange_weak(before, waits, std::memory_order_relaxed)) {
     }
-    return mailbox;
+    return static_cast<std::int8_t>(slot);
   }
-  for (std::int8_t i = 0; i < kMailboxes; ++i) {
+  for (std::int8_t i = 0; i < kSlots; ++i) {
     std::uint64_t none = 0;
-    if (mailboxes_[static_cast<std::size_t>(i)].compare_exchange_strong(none, waits, std::memory_order_relaxed))
-      return i;
+    if (slots_[static_cast<std::size_t>(i)].compare_exchange_strong(none, waits, std::memory_order_relaxed)) return i;
   }
-  return kNoMailbox;
+  return kNoSlot;
 }
 
-void Trial::leave(std::int8_t mailbox) noexcept {
-  auto& mine = mailboxes_[static_cast<std::size_t>(mailbox)];
+void Trial::leave(int slot) noexcept {
+  auto& mine = slots_[static_cast<std::size_t>(slot)];
   std::uint64_t before = mine.load(std::memory_order_relaxed);
   while (!mine.compare_exchange_weak(before, (before & kLateBit) != 0 ? 0 : before | kGoneBit,
                                      std::memory_order_relaxed)) {
@@ -38,11 +37,11 @@ void Trial::count(Arm arm, bool answered) noexcept {
 }
 
 Trial::Outcomes Trial::take(std::uint64_t late_since_ns) noexcept {
-  for (auto& mailbox : mailboxes_) {
-    std::uint64_t before = mailbox.load(std::memory_order_relaxed);
+  for (auto& slot : slots_) {
+    std::uint64_t before = slot.load(std::memory_order_relaxed);
     if (before == 0 || (before & kLateBit) != 0 || (before & kSinceMask) >= late_since_ns) continue;
     const std::uint64_t after = (before & kGoneBit) != 0 ? 0 : before | kLateBit;
-    if (mailbox.compare_exchange_strong(before, after, std::memory_order_relaxed))
+    if (slot.compare_exchange_strong(before, after, std::memory_order_relaxed))
       count((before & kElsewhereBit) != 0 ? Arm::kElsewhere : Arm::kHere, false);
   }
   const auto taken = [](std::atomic<std::uint32_t>& counter) { return counter.exchange(0, std::memory_order_relaxed); };

@@ -44,7 +44,7 @@ class Trial : public std::enable_shared_from_this<Trial> {
       dismiss();
       trial_ = std::move(other.trial_);
       arm_ = other.arm_;
-      mailbox_ = std::exchange(other.mailbox_, kNoMailbox);
+      slot_ = std::exchange(other.slot_, kNoSlot);
       return *this;
     }
     ~Part() { dismiss(); }
@@ -52,18 +52,18 @@ class Trial : public std::enable_shared_from_this<Trial> {
     explicit operator bool() const noexcept { return trial_ != nullptr; }
     /// The client asked, or said more: it waits since now, monotonic nanoseconds.
     void asked(std::uint64_t now) noexcept {
-      if (trial_ != nullptr) mailbox_ = trial_->wait(mailbox_, arm_, now);
+      if (trial_ != nullptr) slot_ = trial_->wait(slot_, arm_, now);
     }
     void answered() noexcept { conclude(true); }
     void failed() noexcept { conclude(false); }
     /// The client left. Where it had asked, it still shows when the answer would have been late.
     void left() noexcept {
-      if (trial_ != nullptr && mailbox_ != kNoMailbox) trial_->leave(std::exchange(mailbox_, kNoMailbox));
+      if (trial_ != nullptr && slot_ != kNoSlot) trial_->leave(std::exchange(slot_, kNoSlot));
       trial_.reset();
     }
     /// It says nothing.
     void dismiss() noexcept {
-      if (trial_ != nullptr && mailbox_ != kNoMailbox) trial_->free(std::exchange(mailbox_, kNoMailbox));
+      if (trial_ != nullptr && slot_ != kNoSlot) trial_->free(std::exchange(slot_, kNoSlot));
       trial_.reset();
     }
 
@@ -75,7 +75,7 @@ class Trial : public std::enable_shared_from_this<Trial> {
 
     std::shared_ptr<Trial> trial_;
     Arm arm_ = Arm::kHere;
-    std::int8_t mailbox_ = kNoMailbox;
+    std::int8_t slot_ = kNoSlot;
   };
 
   /// Takes what came since the last time. Those that wait since before late_since_ns (monotonic) are late, and count as
@@ -83,23 +83,21 @@ class Trial : public std::enable_shared_from_this<Trial> {
   Outcomes take(std::uint64_t late_since_ns) noexcept;
 
  private:
-  static constexpr std::int8_t kNoMailbox = -1;
-  static constexpr std::int8_t kMailboxes = 32;  // further ones are not seen to be late
+  static constexpr std::int8_t kNoSlot = -1;
+  static constexpr std::int8_t kSlots = 32;  // further ones are not seen to be late
 
-  // A mailbox is one number: since when its client waits, in steps of 8 ns, and below that these bits. 0: it is free.
+  // A slot is one number: since when its client waits, in steps of 8 ns, and below that these bits. 0: it is free.
   static constexpr std::uint64_t kElsewhereBit = 1;
   static constexpr std::uint64_t kLateBit = 2;  // and counted
   static constexpr std::uint64_t kGoneBit = 4;  // its session is over: control frees it
   static constexpr std::uint64_t kSinceMask = ~std::uint64_t{7};
 
-  std::int8_t wait(std::int8_t mailbox, Arm arm, std::uint64_t now) noexcept;
-  void leave(std::int8_t mailbox) noexcept;
-  void free(std::int8_t mailbox) noexcept {
-    mailboxes_[static_cast<std::size_t>(mailbox)].store(0, std::memory_order_relaxed);
-  }
+  std::int8_t wait(int slot, Arm arm, std::uint64_t now) noexcept;
+  void leave(int slot) noexcept;
+  void free(int slot) noexcept { slots_[static_cast<std::size_t>(slot)].store(0, std::memory_order_relaxed); }
   void count(Arm arm, bool answered) noexcept;
 
-  std::array<std::atomic<std::uint64_t>, kMailboxes> mailboxes_{};
+  std::array<std::atomic<std::uint64_t>, kSlots> slots_{};
   std::atomic<std::uint32_t> failed_here_{0};
   std::atomic<std::uint32_t> answered_here_{0};
   std::atomic<std::uint32_t> failed_elsewhere_{0};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What a demonstration backend is told: the table [worker] of a file, LEMONADE_WORKER_* variables and the command line, each winning
-// over the one before. Any thread.
+// What a demonstration backend is told: the table [worker] of a file, LEMONADE_WORKER_* variables and the command line,
+// each winning over the one before. Any thread.
 #pragma once
 
 #include "config/environment.h"

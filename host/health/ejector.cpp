@@ -61,14 +61,14 @@ std::uint64_t medianExchangeNs(const View::Backends& backends) {
   return *middle;
 }
 
-void logFlip(const Backend& backend, log::Level level, const char* message, const char* key, std::string value,
-             std::string reason) {
+void logFlip(const Backend& backend, log::Level level, const char* message, const char* key, const std::string& value,
+             const std::string& reason) {
   log::write(level, "health", message,
              {{"backend", backend.id()},
               {"name", backend.settings().name},
               {"address", backend.addressText()},
-              {"reason", std::move(reason)},
-              {key, std::move(value)}});
+              {"reason", reason},
+              {key, value}});
 }
 
 }  // namespace

@@ -18,8 +18,6 @@
 #include <cstring>
 #include <sstream>
 
-extern char** environ;
-
 namespace lemonade {
 
 namespace {

@@ -94,7 +94,7 @@ class StrategyTrial {
   }
 
   Status pickFrom(const char* which, const std::function<bool(std::size_t)>& up) {
-    const auto status = onControl(loop_, [&] {
+    auto status = onControl(loop_, [&] {
       on_stage_("preparing");
       auto backends = makeBackends(rehearsal_);
       for (std::size_t i = 0; i < backends.size(); ++i) (void)backends[i]->setHealth(up(i), "preflight");

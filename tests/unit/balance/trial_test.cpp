@@ -48,7 +48,7 @@ TEST_CASE("Trial counts a client that waits too long since its last byte once, a
   CHECK(outcomes.failed_here == 1);  // goes_on
 }
 
-TEST_CASE("Trial has mailboxes again when clients are done and outlives its backend", "[balance]") {
+TEST_CASE("Trial has slots again when clients are done and outlives its backend", "[balance]") {
   auto trial = std::make_shared<Trial>();
   for (int round = 0; round < 3; ++round) {
     std::vector<Trial::Part> parts;
