@@ -92,13 +92,13 @@ void Connection::onRead(std::size_t size) {
 }
 
 void Connection::proceed(std::string_view bytes) {
-  const auto state = reader_.take(bytes);
-  if (state == RequestReader::State::kRefused) return refuse(reader_.refusal());
+  const auto progress = reader_.take(bytes);
+  if (progress == RequestReader::Progress::kRefused) return refuse(reader_.refusal());
   if (phase_ == Phase::kIdle && reader_.begun()) enter(Phase::kReading, clients_.limits().request_time);
-  if (state == RequestReader::State::kHead) return read();
+  if (progress == RequestReader::Progress::kHead) return read();
   if (!std::exchange(judged_, true))
     if (auto refusal = clients_.refusal(reader_.head())) return refuse(std::move(*refusal));
-  if (state == RequestReader::State::kComplete) return answer();
+  if (progress == RequestReader::Progress::kComplete) return answer();
   reader_.asksToContinue() ? askForBody() : read();
 }
 

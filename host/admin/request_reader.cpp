@@ -82,26 +82,26 @@ RequestReader::RequestReader(std::size_t head_limit, std::size_t body_limit)
 
 RequestReader::~RequestReader() = default;
 
-bool RequestReader::begun() const noexcept { return !unread_.empty() || state_ != State::kHead; }
+bool RequestReader::begun() const noexcept { return !unread_.empty() || state_ != Progress::kHead; }
 
 bool RequestReader::asksToContinue() noexcept { return std::exchange(asks_to_continue_, false); }
 
 void RequestReader::next() {
-  state_ = State::kHead;
+  state_ = Progress::kHead;
   scanned_ = 0;
   parser_.reset();
   head_ = {};
   request_ = {};
 }
 
-RequestReader::State RequestReader::take(std::string_view bytes) {
+RequestReader::Progress RequestReader::take(std::string_view bytes) {
   unread_ += bytes;
-  if (state_ == State::kHead) state_ = readHead();
-  if (state_ == State::kBody) state_ = readBody();
+  if (state_ == Progress::kHead) state_ = readHead();
+  if (state_ == Progress::kBody) state_ = readBody();
   return state_;
 }
 
-RequestReader::State RequestReader::readHead() {
+RequestReader::Progress RequestReader::readHead() {
   // An empty line before a request is what some clients send behind a body (RFC 9112, 2.2).
   for (; unread_.starts_with("\r\n"); scanned_ = 0) unread_.erase(0, 2);
   for (; scanned_ < unread_.size(); ++scanned_) {
@@ -111,7 +111,7 @@ RequestReader::State RequestReader::readHead() {
     if (const std::string fault = lineFault(unread_, scanned_); !fault.empty()) return refuse(400, fault);
     if (std::string_view(unread_.data(), scanned_ + 1).ends_with("\r\n\r\n")) break;
   }
-  if (scanned_ == unread_.size()) return State::kHead;
+  if (scanned_ == unread_.size()) return Progress::kHead;
   parser_ = std::make_unique<Parser>();
   parser_->header_limit(static_cast<std::uint32_t>(head_limit_ + 1));
   parser_->body_limit(body_limit_);
@@ -124,7 +124,7 @@ RequestReader::State RequestReader::readHead() {
   return judge();
 }
 
-RequestReader::State RequestReader::judge() {
+RequestReader::Progress RequestReader::judge() {
   const auto& head = parser_->get();
   if (const std::string fault = framingFault(head); !fault.empty()) return refuse(400, fault);
   auto target = parseTarget({head.target().data(), head.target().size()});
@@ -143,14 +143,14 @@ RequestReader::State RequestReader::judge() {
   if (expected && !boost::beast::iequals(*expected, "100-continue"))
     return refuse(417, "what is expected is unknown here");
   asks_to_continue_ = expected && head.version() >= 11 && !parser_->is_done() && unread_.empty();
-  return State::kBody;
+  return Progress::kBody;
 }
 
-RequestReader::State RequestReader::readBody() {
+RequestReader::Progress RequestReader::readBody() {
   while (!parser_->is_done()) {
     // Beast (1.74) asserts that the last chunk, which it has seen begin as "0\r\n" without another before it, goes on
     // by two bytes at least.
-    if (unread_.empty() || unread_ == "0\r\n") return State::kBody;
+    if (unread_.empty() || unread_ == "0\r\n") return Progress::kBody;
     boost::system::error_code error;
     parser_->eager(true);
     const auto read =
@@ -161,19 +161,19 @@ RequestReader::State RequestReader::readBody() {
     if (error) return refuse(400, beastFault(error));
   }
   request_.body = std::move(parser_->get().body());
-  return State::kComplete;
+  return Progress::kComplete;
 }
 
 /// What Beast wants more of is a line that begins a chunk, or trailers: it sets no limit to them, and waits for a CR.
-RequestReader::State RequestReader::lineOfBody() {
+RequestReader::Progress RequestReader::lineOfBody() {
   for (std::size_t i = 0; i < unread_.size(); ++i)
     if (const std::string fault = endFault(unread_, i); !fault.empty()) return refuse(400, fault);
-  return unread_.size() >= head_limit_ ? refuse(400, "a line of the body is too long") : State::kBody;
+  return unread_.size() >= head_limit_ ? refuse(400, "a line of the body is too long") : Progress::kBody;
 }
 
-RequestReader::State RequestReader::refuse(int status, const std::string& message) {
+RequestReader::Progress RequestReader::refuse(int status, const std::string& message) {
   refusal_ = errorResponse(status, message);
-  return State::kRefused;
+  return Progress::kRefused;
 }
 
 }  // namespace lemonade::admin

@@ -19,7 +19,7 @@ namespace lemonade::admin {
 
 class RequestReader {
  public:
-  enum class State {
+  enum class Progress {
     kHead,      ///< the head is not complete
     kBody,      ///< it is, the body is not
     kComplete,  ///< head() and request() may be read; next() goes on
@@ -33,7 +33,7 @@ class RequestReader {
   RequestReader& operator=(const RequestReader&) = delete;
 
   /// Takes what has come, which may be nothing. Not when complete or refused.
-  State take(std::string_view bytes);
+  Progress take(std::string_view bytes);
   /// Forgets the complete request and reads the next one; what came behind it is still there.
   void next();
 
@@ -49,17 +49,17 @@ class RequestReader {
 
  private:
   class Parser;
-  State readHead();
-  State readBody();
-  State lineOfBody();
-  State judge();
-  State refuse(int status, const std::string& message);
+  Progress readHead();
+  Progress readBody();
+  Progress lineOfBody();
+  Progress judge();
+  Progress refuse(int status, const std::string& message);
 
   const std::size_t head_limit_;
   const std::size_t body_limit_;
   std::string unread_;
   std::size_t scanned_ = 0;  // of unread_, without a fault
-  State state_ = State::kHead;
+  Progress state_ = Progress::kHead;
   std::unique_ptr<Parser> parser_;
   bool asks_to_continue_ = false;
   RequestHead head_;

@@ -53,9 +53,9 @@ std::string localAddress(int fd) {
 }  // namespace
 
 /// Shared with the threads of the server, which may be left behind by stop().
-class Server::State {
+class Server::Impl {
  public:
-  explicit State(Limits chosen) : limits(chosen) {}
+  explicit Impl(Limits chosen) : limits(chosen) {}
 
   void start(const std::string& where, InheritedDescriptors& inherited);
   /// The server's thread, until close().
@@ -98,7 +98,7 @@ class Server::State {
   std::optional<Clients> clients_;
 };
 
-void Server::State::start(const std::string& where, InheritedDescriptors& inherited) {
+void Server::Impl::start(const std::string& where, InheritedDescriptors& inherited) {
   const Poco::Net::SocketAddress at(where);
   Fd listener = inherited.takeListener(at.addr(), "admin");
   if (!listener) listener = listenOn(at);
@@ -112,7 +112,7 @@ void Server::State::start(const std::string& where, InheritedDescriptors& inheri
   clients_->on_empty = [this] { noteQuiet(); };
 }
 
-void Server::State::run() {
+void Server::Impl::run() {
   (void)::pthread_setname_np(::pthread_self(), "admin");  // what top -H shows
   for (;;) try {
       clients_->listen();
@@ -128,7 +128,7 @@ void Server::State::run() {
   changed_.notify_all();
 }
 
-void Server::State::finish() {
+void Server::Impl::finish() {
   {
     const std::lock_guard lock(mutex_);
     finishing_ = true;
@@ -136,77 +136,77 @@ void Server::State::finish() {
   clients_->finish();
 }
 
-void Server::State::noteQuiet() {
+void Server::Impl::noteQuiet() {
   const std::lock_guard lock(mutex_);
   quiet_ = finishing_ && clients_->empty() && responder_->idle();
   changed_.notify_all();
 }
 
-void Server::State::close() {
+void Server::Impl::close() {
   work_.reset();
   io_->stop();
 }
 
-bool Server::State::awaitQuiet(std::chrono::steady_clock::time_point deadline) {
+bool Server::Impl::awaitQuiet(std::chrono::steady_clock::time_point deadline) {
   std::unique_lock lock(mutex_);
   return changed_.wait_until(lock, deadline, [this] { return quiet_; });
 }
 
-bool Server::State::awaitEnd(std::chrono::steady_clock::time_point deadline) {
+bool Server::Impl::awaitEnd(std::chrono::steady_clock::time_point deadline) {
   std::unique_lock lock(mutex_);
   return changed_.wait_until(lock, deadline, [this] { return ended_; });
 }
 
-Server::Server(Limits limits) : state_(std::make_shared<State>(limits)) {}
+Server::Server(Limits limits) : impl_(std::make_shared<Impl>(limits)) {}
 
 Server::~Server() { stop(Duration::zero()); }
 
 void Server::handle(std::string method, std::string path, Route route) {
-  state_->routes.add(std::move(method), std::move(path), std::move(route));
+  impl_->routes.add(std::move(method), std::move(path), std::move(route));
 }
 
 Status Server::start(const std::string& address, InheritedDescriptors& inherited) {
-  const auto& state = state_;
+  const auto& impl = impl_;
   try {
-    state->start(address, inherited);
-    state->thread = std::thread([raw = state.get()] { raw->run(); });
+    impl->start(address, inherited);
+    impl->thread = std::thread([raw = impl.get()] { raw->run(); });
   } catch (const Poco::Exception& e) {
     return Error{"cannot listen on " + address + ": " + e.displayText()};
   } catch (const std::exception& e) {
     return Error{"cannot listen on " + address + ": " + e.what()};
   }
-  log::info("admin", "listening", {{"address", state->address}});
+  log::info("admin", "listening", {{"address", impl->address}});
   return success();
 }
 
-void Server::allow(const std::vector<std::string>& names) { state_->clients().allow(Access(names)); }
+void Server::allow(const std::vector<std::string>& names) { impl_->clients().allow(Access(names)); }
 
-int Server::fd() const noexcept { return state_ ? state_->fd : -1; }
+int Server::fd() const noexcept { return impl_ ? impl_->fd : -1; }
 
 void Server::retire() {
-  state_->post([state = state_] { state->clients().retire(); });
+  impl_->post([impl = impl_] { impl->clients().retire(); });
 }
 
-std::string Server::address() const { return state_ ? state_->address : ""; }
+std::string Server::address() const { return impl_ ? impl_->address : ""; }
 
 bool Server::stop(Duration grace) {
-  const auto state = std::exchange(state_, nullptr);
-  if (!state || !state->thread.joinable()) return true;
+  const auto impl = std::exchange(impl_, nullptr);
+  if (!impl || !impl->thread.joinable()) return true;
   const auto deadline = after(grace);
-  state->post([state] { state->finish(); });
-  bool clean = state->awaitQuiet(deadline);
+  impl->post([impl] { impl->finish(); });
+  bool clean = impl->awaitQuiet(deadline);
   if (!clean) {
-    state->post([state] { state->clients().end(); });
-    clean = state->awaitQuiet(after(kMoment));
+    impl->post([impl] { impl->clients().end(); });
+    clean = impl->awaitQuiet(after(kMoment));
   }
-  state->close();
+  impl->close();
   // One that hangs in a handler cannot be joined.
-  const bool ended = state->awaitEnd(after(kMoment));
-  ended ? state->thread.join() : state->thread.detach();
+  const bool ended = impl->awaitEnd(after(kMoment));
+  ended ? impl->thread.join() : impl->thread.detach();
   if (ended && clean) return true;
-  log::warning("admin", "a request hangs and is left behind", {{"address", state->address}});
-  static auto& left_behind = *new std::vector<std::shared_ptr<State>>;  // never destroyed
-  left_behind.push_back(state);
+  log::warning("admin", "a request hangs and is left behind", {{"address", impl->address}});
+  static auto& left_behind = *new std::vector<std::shared_ptr<Impl>>;  // never destroyed
+  left_behind.push_back(impl);
   return false;
 }
 

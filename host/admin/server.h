@@ -56,8 +56,8 @@ class Server {
   bool stop(Duration grace);
 
  private:
-  class State;
-  std::shared_ptr<State> state_;  // none after stop()
+  class Impl;
+  std::shared_ptr<Impl> impl_;  // none after stop()
 };
 
 }  // namespace lemonade::admin

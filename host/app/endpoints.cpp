@@ -87,7 +87,7 @@ std::vector<Target> updated(const std::vector<Target>& known, std::vector<Target
 std::string textOf(const std::vector<Target>& targets) {
   Shortened text;
   for (const auto& target : targets) {
-    const auto addresses = textOf(target.addresses);
+    auto addresses = textOf(target.addresses);
     if (target.port == 0) return addresses;
     text.add(config::addressText(target.host, target.port) + " " + (addresses.empty() ? "unresolved" : addresses) +
                  " priority " + std::to_string(target.priority) + " weight " + std::to_string(target.weight),

@@ -69,7 +69,7 @@ LoadBalancer::LoadBalancer(Preparation preparation, config::Input input, Prepara
                                                                         [this](auto limit) { proxy_->holdTo(limit); },
                                                                         [this] { proxy_->holdToPresent(); }})),
       publisher_(std::make_unique<metrics::Publisher>(
-          std::vector<metrics::Source>{[this](auto& builder) { addFamilies(builder); }},
+          std::vector<metrics::Collector>{[this](auto& builder) { addFamilies(builder); }},
           [this](std::function<void()> task) { loop_.post(std::move(task)); }, started_ns)),
       rates_(std::make_unique<ExchangeRates>(preparation_->config.metrics.interval, started_ns)),
       facts_(std::make_shared<const ConfigurationFacts>()) {

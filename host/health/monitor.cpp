@@ -65,11 +65,11 @@ void logCheck(const Backend& backend, bool passed, const Probe& probe) {
 /// A backend with its schedule. It is doing one thing at a time: resting on its timer, queued in due_, or being checked
 /// with its timer as the timeout.
 struct Monitor::Watched {
-  Watched(std::shared_ptr<Backend> watched_backend, const Settings& settings)
-      : backend(std::move(watched_backend)), state(settings.rise, settings.fall, settings.initial) {}
+  Watched(std::shared_ptr<Backend> watched_backend, const CheckSettings& settings)
+      : backend(std::move(watched_backend)), rise_and_fall(settings.rise, settings.fall, settings.initial) {}
 
   const std::shared_ptr<Backend> backend;
-  State state;
+  RiseAndFall rise_and_fall;
   Probe probe;
   ControlLoop::TimerId timer = 0;
   bool queued = false;
@@ -98,9 +98,11 @@ void Monitor::setChecker(std::shared_ptr<const Checker> checker) {
   settleSoon();
 }
 
-void Monitor::configure(const Settings& settings) {
+void Monitor::configure(const CheckSettings& settings) {
   const bool other_counts = settings.rise != settings_.rise || settings.fall != settings_.fall;
-  const auto intervals = [](const Settings& s) { return std::tuple(s.interval, s.fast_interval, s.down_interval); };
+  const auto intervals = [](const CheckSettings& s) {
+    return std::tuple(s.interval, s.fast_interval, s.down_interval);
+  };
   const bool other_interval = intervals(settings) != intervals(settings_);
   const bool other_timeout = settings.timeout != settings_.timeout;
   const bool no_more_checks = settings_.checks && !settings.checks;
@@ -110,10 +112,10 @@ void Monitor::configure(const Settings& settings) {
     return settleSoon();
   }
   for (const auto& [backend, watched] : watched_) {
-    if (other_counts) watched->state.configure(settings.rise, settings.fall);
+    if (other_counts) watched->rise_and_fall.configure(settings.rise, settings.fall);
     if (other_timeout && watched->probe.running()) limit(*watched);
     const bool resting = watched->timer != 0 && !watched->probe.running();
-    if (other_interval && resting && watched->state.checked()) scheduleNext(*watched);
+    if (other_interval && resting && watched->rise_and_fall.checked()) scheduleNext(*watched);
   }
 }
 
@@ -129,7 +131,7 @@ void Monitor::setBackends(const std::vector<std::shared_ptr<Backend>>& backends)
       watched = std::make_unique<Watched>(backend, settings_);
       if (!settings_.checks)
         callUp(*watched);
-      else if (!watched->state.up())
+      else if (!watched->rise_and_fall.up())
         (void)backend->setHealth(false, "not checked yet");
       starting.push_back(watched.get());
     }
@@ -169,8 +171,8 @@ void Monitor::scheduleNext(Watched& watched) {
 }
 
 Duration Monitor::intervalOf(const Watched& watched) const noexcept {
-  if (watched.state.changing()) return fastInterval();
-  const bool slow = !watched.state.up() && settings_.down_interval != Duration();
+  if (watched.rise_and_fall.changing()) return fastInterval();
+  const bool slow = !watched.rise_and_fall.up() && settings_.down_interval != Duration();
   return slow ? settings_.down_interval : settings_.interval;
 }
 
@@ -299,8 +301,8 @@ void Monitor::conclude(Watched& watched, Probe::Outcome outcome) {
   if (!passed) counters_.failures.add();
   logCheck(*watched.backend, passed, watched.probe);
 
-  const bool first = !watched.state.checked();
-  const bool up = watched.state.observe(passed);
+  const bool first = !watched.rise_and_fall.checked();
+  const bool up = watched.rise_and_fall.observe(passed);
   if (up != watched.backend->healthy()) flipped_.push_back(watched.backend);
   if (watched.backend->setHealth(up, passed && !up && reason.empty() ? "recovering" : reason))
     logFlip(*watched.backend, up, reason);
@@ -341,7 +343,7 @@ void Monitor::blameChecker(Watched& watched) {
 
 // Of one that nobody checks any more, or has ever checked.
 void Monitor::callUp(Watched& watched) {
-  watched.state = State(settings_.rise, settings_.fall);
+  watched.rise_and_fall = RiseAndFall(settings_.rise, settings_.fall);
   (void)watched.backend->setDegraded(false);
   if (!watched.backend->setHealth(true, "not checked")) return;
   logFlip(*watched.backend, true, "not checked");
@@ -350,16 +352,17 @@ void Monitor::callUp(Watched& watched) {
 
 bool Monitor::checked(const Backend& backend) const {
   const auto found = watched_.find(&backend);
-  return settings_.checks && found != watched_.end() && found->second->state.checked();
+  return settings_.checks && found != watched_.end() && found->second->rise_and_fall.checked();
 }
 
 void Monitor::resume(const Backend& backend) {
   const auto found = watched_.find(&backend);
-  if (settings_.checks && found != watched_.end()) found->second->state.resume(backend.healthy());
+  if (settings_.checks && found != watched_.end()) found->second->rise_and_fall.resume(backend.healthy());
 }
 
 bool Monitor::allChecked() const {
-  return std::all_of(watched_.begin(), watched_.end(), [](const auto& one) { return one.second->state.checked(); });
+  return std::all_of(watched_.begin(), watched_.end(),
+                     [](const auto& one) { return one.second->rise_and_fall.checked(); });
 }
 
 }  // namespace lemonade::health

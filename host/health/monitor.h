@@ -12,7 +12,7 @@
 #include "balance/counters.h"
 #include "base/control_loop.h"
 #include "health/probe.h"
-#include "health/state.h"
+#include "health/rise_and_fall.h"
 
 #include <array>
 #include <deque>
@@ -24,7 +24,7 @@
 
 namespace lemonade::health {
 
-struct Settings {
+struct CheckSettings {
   Duration interval = std::chrono::seconds(5);  ///< from the begin of one check to that of the next, give or take 10 %
   Duration timeout = std::chrono::seconds(2);   ///< of a whole check; where it exceeds the interval, that waits for it
   std::uint32_t rise = 2;                       ///< checks in a row that take a backend up, at least 1
@@ -71,7 +71,7 @@ class Monitor {
   /// begin again on the new one; what earlier checks found stays. The old one is let go of before this returns.
   void setChecker(std::shared_ptr<const Checker> checker);
   /// Holds from the next check of each backend on, which comes no later than the new interval says.
-  void configure(const Settings& settings);
+  void configure(const CheckSettings& settings);
   /// The backends to watch, of which the unresolved ones are left alone. Those watched before go on undisturbed, those
   /// missing are let go of at once, and the first checks of new ones are spread over the next second, or interval.
   void setBackends(const std::vector<std::shared_ptr<Backend>>& backends);
@@ -132,7 +132,7 @@ class Monitor {
   const OnCheck on_check_;
   const Fd epoll_;
   std::shared_ptr<const Checker> checker_;
-  Settings settings_;
+  CheckSettings settings_;
   std::unordered_map<const Backend*, std::unique_ptr<Watched>> watched_;
   std::deque<Watched*> due_;  // wait for one of the running checks to end
   std::size_t running_ = 0;

@@ -13,14 +13,14 @@ namespace lemonade::metrics {
 
 namespace {
 
-/// Runs one source; what it throws costs its families, not the snapshot.
-void addFrom(const Source& source, SnapshotBuilder& builder) {
+/// Runs one collector; what it throws costs its families, not the snapshot.
+void addFrom(const Collector& collector, SnapshotBuilder& builder) {
   try {
-    source(builder);
+    collector(builder);
   } catch (const std::bad_alloc&) {
     throw;  // half of what there is would mislead
   } catch (const std::exception& e) {
-    log::error("metrics", "a source of metrics failed", {{"reason", e.what()}});
+    log::error("metrics", "a collector of metrics failed", {{"reason", e.what()}});
   }
 }
 
@@ -28,8 +28,8 @@ std::uint64_t after(Duration delay) noexcept { return nowNs() + static_cast<std:
 
 }  // namespace
 
-Publisher::Publisher(std::vector<Source> sources, Undertaker::Post to_control, std::uint64_t started_ns)
-    : sources_(std::move(sources)),
+Publisher::Publisher(std::vector<Collector> collectors, Undertaker::Post to_control, std::uint64_t started_ns)
+    : collectors_(std::move(collectors)),
       undertaker_(std::make_shared<Undertaker>(std::move(to_control))),
       started_ns_(started_ns) {}
 
@@ -119,7 +119,7 @@ std::vector<std::string> Publisher::readable() const {
 
 std::shared_ptr<const Snapshot> Publisher::snapshot() const {
   SnapshotBuilder builder;
-  for (const auto& source : sources_) addFrom(source, builder);
+  for (const auto& collector : collectors_) addFrom(collector, builder);
   addOwnFamilies(builder);
   return builder.build(unixNs(), nowNs() - started_ns_);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Feeds the metrics sinks: a snapshot of all sources every interval to those that push, one on demand from those that
-// are asked, and health events as they happen. A sink that is slow loses its own snapshots and nobody else's.
+// Feeds the metrics sinks: a snapshot of all collectors every interval to those that push, one on demand from those
+// that are asked, and health events as they happen. A sink that is slow loses its own snapshots and nobody else's.
 //
 // Belongs to the control thread; render() and snapshot() are for any thread. One thread makes the snapshots, and it
 // sleeps where no sink pushes. stop() comes before destruction.
@@ -19,9 +19,9 @@ namespace lemonade::metrics {
 
 class Publisher {
  public:
-  /// sources stay callable until stop() returned and no render() is under way. to_control runs a task soon on the
+  /// collectors stay callable until stop() returned and no render() is under way. to_control runs a task soon on the
   /// control thread (ControlLoop::post). started_ns: when the process began, on the monotonic clock.
-  Publisher(std::vector<Source> sources, Undertaker::Post to_control, std::uint64_t started_ns = nowNs());
+  Publisher(std::vector<Collector> collectors, Undertaker::Post to_control, std::uint64_t started_ns = nowNs());
   /// Stops at once where stop() was not called.
   ~Publisher();
   Publisher(const Publisher&) = delete;
@@ -48,7 +48,7 @@ class Publisher {
   std::optional<Result<Rendered>> render(std::string_view id, std::string_view accept);
   /// The ids of the sinks that answer readers, in order.
   std::vector<std::string> readable() const;
-  /// All sources, and what the sinks themselves lost, now.
+  /// All collectors, and what the sinks themselves lost, now.
   std::shared_ptr<const Snapshot> snapshot() const;
 
  private:
@@ -59,7 +59,7 @@ class Publisher {
   void addOwnFamilies(SnapshotBuilder& builder) const;
   SinkList sinks() const;
 
-  const std::vector<Source> sources_;
+  const std::vector<Collector> collectors_;
   const std::shared_ptr<Undertaker> undertaker_;
   const std::uint64_t started_ns_;
 

@@ -124,6 +124,6 @@ class SnapshotBuilder {
 };
 
 /// Adds its families to a snapshot. Runs on any thread, several at once, and never waits for the control thread.
-using Source = std::function<void(SnapshotBuilder&)>;
+using Collector = std::function<void(SnapshotBuilder&)>;
 
 }  // namespace lemonade::metrics

@@ -91,7 +91,7 @@ ino_t inodeOf(int fd) {
 
 }  // namespace
 
-struct ServiceManager::State {
+struct ServiceManager::Impl {
   const Duration watchdog = watchdogTime();
   // The service manager hears of us several times before its patience is over.
   const Duration between_looks = std::clamp<Duration>(watchdog / 4, kLeastBetweenLooks, kMostBetweenLooks);
@@ -127,20 +127,20 @@ struct ServiceManager::State {
 };
 
 // A message is lost where nobody takes it; the balancer serves on.
-void ServiceManager::State::send(const Message& message) noexcept {
+void ServiceManager::Impl::send(const Message& message) noexcept {
   const int fd = message.fd.get();
   const int sent = ::sd_pid_notify_with_fds(0, 0, message.text.c_str(), &fd, message.fd ? 1 : 0);
   if (sent > 0 || std::exchange(complained, sent < 0)) return;
   log::warning("app", "the service manager cannot be told, see NOTIFY_SOCKET", {{"error", ::strerror(-sent)}});
 }
 
-void ServiceManager::State::tell(std::string text, Fd fd) {
+void ServiceManager::Impl::tell(std::string text, Fd fd) {
   if (silent) return;
   messages.push_back({std::move(text), std::move(fd)});
   changed.notify_all();
 }
 
-void ServiceManager::State::tellAll(std::unique_lock<std::mutex>& lock) {
+void ServiceManager::Impl::tellAll(std::unique_lock<std::mutex>& lock) {
   while (!messages.empty()) {
     const Message message = std::move(messages.front());
     messages.pop_front();
@@ -153,7 +153,7 @@ void ServiceManager::State::tellAll(std::unique_lock<std::mutex>& lock) {
   changed.notify_all();
 }
 
-bool ServiceManager::State::everythingMoves() {
+bool ServiceManager::Impl::everythingMoves() {
   if (!questions.still) return true;
   const std::uint64_t now = nowNs();
   std::map<std::string, std::uint64_t> now_still;
@@ -167,7 +167,7 @@ bool ServiceManager::State::everythingMoves() {
   return still.empty();
 }
 
-void ServiceManager::State::look() {
+void ServiceManager::Impl::look() {
   {
     const std::lock_guard lock(asking);
     if (!everythingMoves()) return;
@@ -176,7 +176,7 @@ void ServiceManager::State::look() {
   tell("WATCHDOG=1");
 }
 
-void ServiceManager::State::tellState() {
+void ServiceManager::Impl::tellState() {
   const std::lock_guard asks(asking);
   if (!questions.state) return;
   std::string text = questions.state();
@@ -185,13 +185,13 @@ void ServiceManager::State::tellState() {
   if (text != std::exchange(told_state, text)) tell("STATUS=" + text);
 }
 
-Clock::time_point ServiceManager::State::nextDue() const {
+Clock::time_point ServiceManager::Impl::nextDue() const {
   auto due = Clock::time_point::max();
   if (watchdog != Duration::zero()) due = next_look;
   return std::min(due, state_changed ? std::min(next_state, earliest_state) : next_state);
 }
 
-void ServiceManager::State::run() {
+void ServiceManager::Impl::run() {
   std::unique_lock lock(mutex);
   for (;;) {
     tellAll(lock);
@@ -227,110 +227,110 @@ void ServiceManager::State::run() {
 ServiceManager::ServiceManager(std::map<std::string, ino_t> kept) {
   const char* socket = std::getenv("NOTIFY_SOCKET");
   if (socket == nullptr || *socket == '\0') return;
-  state_ = std::make_shared<State>();
-  state_->kept = std::move(kept);
+  impl_ = std::make_shared<Impl>();
+  impl_->kept = std::move(kept);
   try {
-    std::thread([state = state_] {
+    std::thread([impl = impl_] {
       (void)::pthread_setname_np(::pthread_self(), "service");
-      state->run();
+      impl->run();
     }).detach();
   } catch (const std::system_error& error) {
     log::warning("app", "the service manager is told nothing for want of a thread", {{"error", error.what()}});
-    state_.reset();
+    impl_.reset();
   }
 }
 
 // Where it does not take what is told, the thread is left behind.
 ServiceManager::~ServiceManager() {
-  if (state_ == nullptr) return;
+  if (impl_ == nullptr) return;
   stopAsking();
-  std::unique_lock lock(state_->mutex);
-  state_->over = true;
-  state_->changed.notify_all();
-  state_->changed.wait_for(lock, kLastWords, [&] { return state_->messages.empty() && !state_->telling; });
+  std::unique_lock lock(impl_->mutex);
+  impl_->over = true;
+  impl_->changed.notify_all();
+  impl_->changed.wait_for(lock, kLastWords, [&] { return impl_->messages.empty() && !impl_->telling; });
 }
 
 void ServiceManager::starting(Duration at_most) {
-  if (state_ == nullptr) return;
-  const std::lock_guard lock(state_->mutex);
-  if (!state_->ready)
-    state_->tell("EXTEND_TIMEOUT_USEC=" + micros(at_most) + "\nSTATUS=waiting for the first checks of the backends");
+  if (impl_ == nullptr) return;
+  const std::lock_guard lock(impl_->mutex);
+  if (!impl_->ready)
+    impl_->tell("EXTEND_TIMEOUT_USEC=" + micros(at_most) + "\nSTATUS=waiting for the first checks of the backends");
 }
 
 void ServiceManager::ready(Questions questions) {
-  if (state_ == nullptr) return;
+  if (impl_ == nullptr) return;
   const std::string state = line(questions.state());
-  const std::scoped_lock lock(state_->asking, state_->mutex);
-  state_->questions = std::move(questions);
-  state_->ready = true;
-  state_->tell("READY=1\nSTATUS=" + state);
+  const std::scoped_lock lock(impl_->asking, impl_->mutex);
+  impl_->questions = std::move(questions);
+  impl_->ready = true;
+  impl_->tell("READY=1\nSTATUS=" + state);
 }
 
 void ServiceManager::changed() {
-  if (state_ == nullptr) return;
-  const std::lock_guard lock(state_->mutex);
-  if (std::exchange(state_->state_changed, true)) return;
-  state_->changed.notify_all();
+  if (impl_ == nullptr) return;
+  const std::lock_guard lock(impl_->mutex);
+  if (std::exchange(impl_->state_changed, true)) return;
+  impl_->changed.notify_all();
 }
 
 void ServiceManager::reloading() {
-  if (state_ == nullptr) return;
-  const std::lock_guard lock(state_->mutex);
-  if (!state_->ready || state_->stopping) return;
-  state_->tell("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(nowNs() / 1000) + "\nSTATUS=reloading");
+  if (impl_ == nullptr) return;
+  const std::lock_guard lock(impl_->mutex);
+  if (!impl_->ready || impl_->stopping) return;
+  impl_->tell("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(nowNs() / 1000) + "\nSTATUS=reloading");
 }
 
 void ServiceManager::reloaded(const std::string& result) {
-  if (state_ == nullptr) return;
-  const std::lock_guard lock(state_->mutex);
-  state_->result = result;
-  state_->told_state.clear();
-  if (!state_->ready || state_->stopping) return;
-  state_->tell("READY=1\nSTATUS=" + line(result));
-  state_->state_changed = true;
+  if (impl_ == nullptr) return;
+  const std::lock_guard lock(impl_->mutex);
+  impl_->result = result;
+  impl_->told_state.clear();
+  if (!impl_->ready || impl_->stopping) return;
+  impl_->tell("READY=1\nSTATUS=" + line(result));
+  impl_->state_changed = true;
 }
 
 // Without memory the stop goes on unsaid.
 void ServiceManager::stopping(Duration at_most) try {
-  if (state_ == nullptr) return;
-  const std::lock_guard lock(state_->mutex);
-  state_->stopping = true;
-  state_->tell("STOPPING=1\nEXTEND_TIMEOUT_USEC=" + micros(at_most));
-  state_->state_changed = true;
+  if (impl_ == nullptr) return;
+  const std::lock_guard lock(impl_->mutex);
+  impl_->stopping = true;
+  impl_->tell("STOPPING=1\nEXTEND_TIMEOUT_USEC=" + micros(at_most));
+  impl_->state_changed = true;
 } catch (const std::bad_alloc&) {
 }
 
 void ServiceManager::keep(const std::vector<std::pair<std::string, int>>& listeners) {
-  if (state_ == nullptr) return;
+  if (impl_ == nullptr) return;
   std::map<std::string, std::pair<ino_t, int>> wanted;
   for (const auto& [purpose, fd] : listeners) wanted[keptName(purpose, fd)] = {inodeOf(fd), fd};
-  const std::lock_guard lock(state_->mutex);
-  std::erase_if(state_->kept, [&](const auto& kept) {
+  const std::lock_guard lock(impl_->mutex);
+  std::erase_if(impl_->kept, [&](const auto& kept) {
     const auto found = wanted.find(kept.first);
     if (found != wanted.end() && found->second.first == kept.second) return false;
-    state_->tell("FDSTOREREMOVE=1\nFDNAME=" + kept.first);
+    impl_->tell("FDSTOREREMOVE=1\nFDNAME=" + kept.first);
     return true;
   });
   for (const auto& [name, socket] : wanted) {
-    if (state_->kept.contains(name)) continue;
+    if (impl_->kept.contains(name)) continue;
     Fd copy(::fcntl(socket.second, F_DUPFD_CLOEXEC, 0));
     if (!copy) continue;  // the next reload tries again
-    state_->tell("FDSTORE=1\nFDNAME=" + name + "\nFDPOLL=0", std::move(copy));
-    state_->kept[name] = socket.first;
+    impl_->tell("FDSTORE=1\nFDNAME=" + name + "\nFDPOLL=0", std::move(copy));
+    impl_->kept[name] = socket.first;
   }
 }
 
 void ServiceManager::yieldToSuccessor() {
-  if (state_ == nullptr) return;
-  const std::lock_guard lock(state_->mutex);
-  state_->silent = true;
-  state_->messages.clear();
+  if (impl_ == nullptr) return;
+  const std::lock_guard lock(impl_->mutex);
+  impl_->silent = true;
+  impl_->messages.clear();
 }
 
 void ServiceManager::stopAsking() {
-  if (state_ == nullptr) return;
-  const std::scoped_lock lock(state_->asking, state_->mutex);
-  state_->questions = {};
+  if (impl_ == nullptr) return;
+  const std::scoped_lock lock(impl_->asking, impl_->mutex);
+  impl_->questions = {};
 }
 
 }  // namespace lemonade

@@ -69,8 +69,8 @@ class ServiceManager {
   void stopAsking();
 
  private:
-  struct State;
-  std::shared_ptr<State> state_;  // null where there is no service manager; shared with the thread
+  struct Impl;
+  std::shared_ptr<Impl> impl_;  // null where there is no service manager; shared with the thread
 };
 
 }  // namespace lemonade

@@ -58,11 +58,11 @@ void startThread(const char* name, Run run) {
 
 }  // namespace
 
-struct Watchdog::State {
+struct Watchdog::Impl {
   enum class Phase { kEarly, kServing, kEnding, kLeaving };
   enum class Words : int { kNone, kEarly, kForced };
 
-  explicit State(Plan chosen) : plan(std::move(chosen)), bound_ns(plan.bound.count()), code(plan.early_code) {}
+  explicit Impl(Plan chosen) : plan(std::move(chosen)), bound_ns(plan.bound.count()), code(plan.early_code) {}
 
   // Constant after construction.
   const Plan plan;
@@ -98,12 +98,12 @@ struct Watchdog::State {
   void sayLastWords(Words which);
 };
 
-void Watchdog::State::bringForward(Duration time) noexcept {
+void Watchdog::Impl::bringForward(Duration time) noexcept {
   const std::uint64_t due = later(nowNs(), time);
   if (deadline_ns == 0 || due < deadline_ns) deadline_ns = due;
 }
 
-void Watchdog::State::handle(int signal) noexcept {
+void Watchdog::Impl::handle(int signal) noexcept {
   const auto meaning = meaningOf(signal);
   const bool stops = meaning == Meaning::kStop || (meaning == Meaning::kReload && !plan.reloads);
   if (!stops) return note(signal);
@@ -119,7 +119,7 @@ void Watchdog::State::handle(int signal) noexcept {
   }
 }
 
-void Watchdog::State::watch() noexcept {
+void Watchdog::Impl::watch() noexcept {
   for (;;) {
     waitFor({signals.fd(), told.get()}, deadline_ns);
     eventfd_t ignored;
@@ -130,7 +130,7 @@ void Watchdog::State::watch() noexcept {
   }
 }
 
-void Watchdog::State::endProcess() noexcept {
+void Watchdog::Impl::endProcess() noexcept {
   const auto now = phase.load();
   if (now != Phase::kLeaving) {
     words.store(now == Phase::kEarly ? Words::kEarly : Words::kForced);
@@ -140,17 +140,17 @@ void Watchdog::State::endProcess() noexcept {
   ::_exit(code.load());
 }
 
-void Watchdog::State::note(int signal) noexcept {
+void Watchdog::Impl::note(int signal) noexcept {
   noted.fetch_or(std::uint64_t{1} << (signal - 1));
   wakeSpeaker();
 }
 
-void Watchdog::State::wakeSpeaker() noexcept {
+void Watchdog::Impl::wakeSpeaker() noexcept {
   came.fetch_add(1);
   came.notify_one();
 }
 
-void Watchdog::State::speak() {
+void Watchdog::Impl::speak() {
   for (std::uint32_t seen = 0;; came.wait(seen)) {
     seen = came.load();
     // Before there is anybody to reload a SIGHUP waits; serve() looks again.
@@ -167,7 +167,7 @@ void Watchdog::State::speak() {
 }
 
 // Where there is no memory to hand a signal on it is tried again; the watchdog bounds how long that matters.
-void Watchdog::State::answer(int signal) noexcept try {
+void Watchdog::Impl::answer(int signal) noexcept try {
   if (phase.load() == Phase::kLeaving) return;
   if (meaningOf(signal) == Meaning::kNothing) {
     if (plan.reloads && signal == SIGUSR2)
@@ -189,7 +189,7 @@ void Watchdog::State::answer(int signal) noexcept try {
   wakeSpeaker();
 }
 
-void Watchdog::State::sayLastWords(Words which) {
+void Watchdog::Impl::sayLastWords(Words which) {
   if (which == Words::kEarly)
     log::warning("app", "stopped before it was ready");
   else
@@ -204,40 +204,40 @@ void Watchdog::State::sayLastWords(Words which) {
 }
 
 Watchdog& Watchdog::start(Plan plan) {
-  static auto& state = *new State(std::move(plan));
-  static Watchdog watchdog(state);
-  startThread("watchdog", [] { state.watch(); });
-  startThread("signals", [] { state.speak(); });
+  static auto& impl = *new Impl(std::move(plan));
+  static Watchdog watchdog(impl);
+  startThread("watchdog", [] { impl.watch(); });
+  startThread("signals", [] { impl.speak(); });
   return watchdog;
 }
 
 void Watchdog::serve(OnSignal on_signal) {
   {
-    const std::lock_guard lock(state_.mutex);
-    state_.on_signal = std::move(on_signal);
+    const std::lock_guard lock(impl_.mutex);
+    impl_.on_signal = std::move(on_signal);
   }
   waitingFor("the end of the sessions");
-  state_.code.store(0);
-  state_.phase.store(State::Phase::kServing);
-  state_.wakeSpeaker();
+  impl_.code.store(0);
+  impl_.phase.store(Impl::Phase::kServing);
+  impl_.wakeSpeaker();
 }
 
-void Watchdog::setBound(Duration bound) noexcept { state_.bound_ns.store(bound.count()); }
+void Watchdog::setBound(Duration bound) noexcept { impl_.bound_ns.store(bound.count()); }
 
-void Watchdog::waitingFor(const char* what) noexcept { state_.waiting_for.store(what); }
+void Watchdog::waitingFor(const char* what) noexcept { impl_.waiting_for.store(what); }
 
 void Watchdog::end(int code) {
-  state_.code.store(code);
-  state_.phase.store(State::Phase::kEnding);
-  state_.wakeWatchdog();
-  const std::lock_guard lock(state_.mutex);
-  state_.on_signal = nullptr;
+  impl_.code.store(code);
+  impl_.phase.store(Impl::Phase::kEnding);
+  impl_.wakeWatchdog();
+  const std::lock_guard lock(impl_.mutex);
+  impl_.on_signal = nullptr;
 }
 
 int Watchdog::leave(int code) {
-  state_.code.store(code);
-  state_.phase.store(State::Phase::kLeaving);
-  state_.wakeWatchdog();
+  impl_.code.store(code);
+  impl_.phase.store(Impl::Phase::kLeaving);
+  impl_.wakeWatchdog();
   return code;
 }
 

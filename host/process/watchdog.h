@@ -51,9 +51,9 @@ class Watchdog {
   Watchdog& operator=(const Watchdog&) = delete;
 
  private:
-  struct State;
-  explicit Watchdog(State& state) : state_(state) {}
-  State& state_;
+  struct Impl;
+  explicit Watchdog(Impl& impl) : impl_(impl) {}
+  Impl& impl_;
 };
 
 }  // namespace lemonade

@@ -23,46 +23,46 @@ struct Progress {
 
 bool Looker::look(Look look, Duration limit) {
   const auto progress = std::make_shared<Progress>();
-  std::unique_lock lock(state_->mutex);
-  if (state_->stopping || state_->hanging >= kMostHanging) return false;
+  std::unique_lock lock(shared_->mutex);
+  if (shared_->stopping || shared_->hanging >= kMostHanging) return false;
   try {
-    std::thread([state = state_, progress, look = std::move(look)] {
+    std::thread([shared = shared_, progress, look = std::move(look)] {
       try {
         look();
       } catch (...) {
         // For want of memory: then there was nothing to see.
       }
-      const std::lock_guard ended(state->mutex);
+      const std::lock_guard ended(shared->mutex);
       progress->ended = true;
-      if (progress->abandoned) --state->hanging;
-      state->changed.notify_all();
+      if (progress->abandoned) --shared->hanging;
+      shared->changed.notify_all();
     }).detach();
   } catch (const std::system_error&) {
     throw std::runtime_error(
         "no thread can be made to look at files; raise what limits memory and threads (ulimit -a)");
   }
-  const auto& state = *state_;
-  (void)state_->changed.wait_for(lock, limit, [&] { return progress->ended || state.stopping; });
+  const auto& shared = *shared_;
+  (void)shared_->changed.wait_for(lock, limit, [&] { return progress->ended || shared.stopping; });
   if (progress->ended) {
     rest_until_ns_ = 0;
     return true;
   }
   progress->abandoned = true;
-  ++state_->hanging;
-  const auto rest = limit * (1U << std::min(state_->hanging, kMostDoublings));
+  ++shared_->hanging;
+  const auto rest = limit * (1U << std::min(shared_->hanging, kMostDoublings));
   rest_until_ns_ = nowNs() + static_cast<std::uint64_t>(rest.count());
   return false;
 }
 
 bool Looker::resting() const {
-  const std::lock_guard lock(state_->mutex);
-  return state_->hanging != 0 && nowNs() < rest_until_ns_;
+  const std::lock_guard lock(shared_->mutex);
+  return shared_->hanging != 0 && nowNs() < rest_until_ns_;
 }
 
 void Looker::stop() {
-  const std::lock_guard lock(state_->mutex);
-  state_->stopping = true;
-  state_->changed.notify_all();
+  const std::lock_guard lock(shared_->mutex);
+  shared_->stopping = true;
+  shared_->changed.notify_all();
 }
 
 }  // namespace lemonade

@@ -23,7 +23,7 @@ class Looker {
   /// What a look is: it owns all that it touches, since it may outlive whoever asked.
   using Look = std::function<void()>;
 
-  Looker() : state_(std::make_shared<State>()) {}
+  Looker() : shared_(std::make_shared<Shared>()) {}
   Looker(const Looker&) = delete;
   Looker& operator=(const Looker&) = delete;
 
@@ -36,14 +36,14 @@ class Looker {
   void stop();
 
  private:
-  struct State {
+  struct Shared {
     mutable std::mutex mutex;  // guards what follows
     std::condition_variable changed;
     unsigned hanging = 0;
     bool stopping = false;
   };
 
-  const std::shared_ptr<State> state_;  // which threads that hang keep, too
+  const std::shared_ptr<Shared> shared_;  // which threads that hang keep, too
   std::uint64_t rest_until_ns_ = 0;
 };
 

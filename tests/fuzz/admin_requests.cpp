@@ -10,7 +10,7 @@
 
 namespace admin = lemonade::admin;
 using lemonade::fuzz::require;
-using State = admin::RequestReader::State;
+using State = admin::RequestReader::Progress;
 
 namespace {
 

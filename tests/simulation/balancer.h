@@ -9,7 +9,7 @@
 #include "balance/pool.h"
 #include "base/control_loop.h"
 #include "health/evidence.h"
-#include "health/state.h"
+#include "health/rise_and_fall.h"
 #include "plugin/loader.h"
 #include "simulation/scenario.h"
 
@@ -67,7 +67,7 @@ class Balancer {
   Pool pool_{"default", quiescence_, 1};
   View::Backends backends_;
   std::unordered_map<const Backend*, std::uint32_t> servers_;
-  std::vector<health::State> states_;
+  std::vector<health::RiseAndFall> states_;
   std::vector<health::Evidence> evidence_;  // against each, if it is on trial
   std::vector<std::uint32_t> ejections_;    // of each
   bool ramping_ = false;

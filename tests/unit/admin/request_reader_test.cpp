@@ -8,7 +8,7 @@
 #include <vector>
 
 using namespace lemonade::admin;
-using State = RequestReader::State;
+using Progress = RequestReader::Progress;
 
 namespace {
 
@@ -22,16 +22,16 @@ std::string read(std::string_view bytes, std::size_t piece) {
                 (request.query.empty() ? "" : "?" + request.query) +
                 (request.body.empty() ? "" : " [" + request.body + "]");
   };
-  auto state = State::kHead;
+  auto state = Progress::kHead;
   do {
     state = reader.take(bytes.substr(0, piece));
     bytes.remove_prefix(std::min(piece, bytes.size()));
-    for (; state == State::kComplete; state = reader.take({})) {
+    for (; state == Progress::kComplete; state = reader.take({})) {
       note();
       reader.next();
     }
-  } while (state != State::kRefused && !bytes.empty());
-  if (state == State::kRefused)
+  } while (state != Progress::kRefused && !bytes.empty());
+  if (state == Progress::kRefused)
     return requests + (requests.empty() ? "" : ", ") + "refused " + std::to_string(reader.refusal().status);
   return reader.begun() ? requests + (requests.empty() ? "" : ", ") + "incomplete" : requests;
 }
@@ -127,7 +127,7 @@ TEST_CASE("RequestReader takes the host of an absolute target for that of the re
   check("GET http://y:1/a?b HTTP/1.1\r\nHost: x\r\n\r\n", "GET /a?b");
   check("GET HTTP://y HTTP/1.1\r\nHost: x\r\n\r\n", "GET /");
   RequestReader reader(1'024, 64);
-  REQUIRE(reader.take("GET http://evil.example:1/a HTTP/1.1\r\nHost: localhost\r\n\r\n") == State::kComplete);
+  REQUIRE(reader.take("GET http://evil.example:1/a HTTP/1.1\r\nHost: localhost\r\n\r\n") == Progress::kComplete);
   CHECK(reader.head().host == "evil.example:1");
 }
 
@@ -153,12 +153,12 @@ TEST_CASE("RequestReader bounds heads and bodies and lines of bodies", "[admin]"
 TEST_CASE("RequestReader says once that a client waits to be asked for the body", "[admin]") {
   const std::string head = kPost + "Content-Length: 2\r\nExpect: 100-Continue\r\n\r\n";
   RequestReader reader(1'024, 64);
-  CHECK(reader.take(head) == State::kBody);
+  CHECK(reader.take(head) == Progress::kBody);
   CHECK(reader.asksToContinue());
   CHECK_FALSE(reader.asksToContinue());
-  CHECK(reader.take("hi") == State::kComplete);
+  CHECK(reader.take("hi") == Progress::kComplete);
   RequestReader whole(1'024, 64);
-  CHECK(whole.take(head + "hi") == State::kComplete);
+  CHECK(whole.take(head + "hi") == Progress::kComplete);
   CHECK_FALSE(whole.asksToContinue());
   check(kPost + "Expect: a miracle\r\n\r\n", "refused 417");
 }
@@ -166,7 +166,7 @@ TEST_CASE("RequestReader says once that a client waits to be asked for the body"
 TEST_CASE("RequestReader says whether another request may follow", "[admin]") {
   const auto kept = [](const std::string& head) {
     RequestReader reader(1'024, 64);
-    REQUIRE(reader.take(head) == State::kComplete);
+    REQUIRE(reader.take(head) == Progress::kComplete);
     return reader.head().keep_alive;
   };
   CHECK(kept(kGet + "\r\n"));

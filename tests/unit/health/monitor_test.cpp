@@ -16,8 +16,8 @@
 
 using namespace std::chrono_literals;
 using namespace lemonade;
+using health::CheckSettings;
 using health::Monitor;
-using health::Settings;
 using test::Port;
 using test::ScriptedChecker;
 
@@ -36,7 +36,7 @@ class Bench {
     std::uint64_t after_checks;
   };
 
-  explicit Bench(const Settings& settings = {.interval = 10ms, .timeout = 2s, .rise = 2, .fall = 3}) {
+  explicit Bench(const CheckSettings& settings = {.interval = 10ms, .timeout = 2s, .rise = 2, .fall = 3}) {
     monitor.configure(settings);
     loop.start();
   }
@@ -308,14 +308,14 @@ TEST_CASE("Monitor has an interval for each of up and down and changing and take
           "[health][monitor]") {
   const Port port(Port::Kind::kListening);
   const auto settings = [](Duration interval, Duration fast, Duration down) {
-    return Settings{interval, 2s, 2, 3, fast, down};
+    return CheckSettings{interval, 2s, 2, 3, fast, down};
   };
   Bench b(settings(1h, 1h, 5ms));
   const auto stopsAt = [&](std::uint64_t checks) {
     return b.eventually([&] { return b.checks() == checks; }) &&
            !b.eventually([&] { return b.checks() > checks; }, 50ms);
   };
-  const auto configure = [&](const Settings& now) { b.loop.run([&] { b.monitor.configure(now); }); };
+  const auto configure = [&](const CheckSettings& now) { b.loop.run([&] { b.monitor.configure(now); }); };
   b.script.on_event = verdicts("FPPFFFF");
   b.watch({port.backend()});
   CHECK(stopsAt(2));  // down was short, on the way up is long
@@ -416,7 +416,7 @@ TEST_CASE("Monitor keeps what it found where the checker itself fails and counts
 TEST_CASE("Monitor gives a new backend no clients before its first check where it is told so", "[health][monitor]") {
   const Port a(Port::Kind::kListening), b(Port::Kind::kListening);
   const auto old = a.backend("old"), young = b.backend("young");
-  Settings settings{.interval = 10ms, .timeout = 2s, .rise = 2, .fall = 3};
+  CheckSettings settings{.interval = 10ms, .timeout = 2s, .rise = 2, .fall = 3};
   Bench bench(settings);
   bench.watch({old});
   REQUIRE(bench.eventually([&] { return bench.checks() > 0; }));
@@ -437,7 +437,7 @@ TEST_CASE("Monitor gives a new backend no clients before its first check where i
 TEST_CASE("Monitor calls everybody up where nothing is checked any more", "[health][monitor]") {
   const Port a(Port::Kind::kRefusing), b(Port::Kind::kListening);
   const auto dead = a.backend("dead"), added = b.backend("added");
-  Settings settings{.interval = 10ms, .timeout = 2s, .rise = 2, .fall = 3};
+  CheckSettings settings{.interval = 10ms, .timeout = 2s, .rise = 2, .fall = 3};
   Bench bench(settings);
   bench.watch({dead});
   REQUIRE(bench.eventually([&] { return !dead->healthy(); }));

@@ -146,8 +146,8 @@ constexpr Duration kNever = std::chrono::hours(1);
 
 void oneGauge(SnapshotBuilder& builder) { builder.gauge("one", "One.").add(1); }
 
-/// A snapshot of a source with this many series, on top of the publisher's own.
-Source series(int count) {
+/// A snapshot of a collector with this many series, on top of the publisher's own.
+Collector series(int count) {
   return [count](SnapshotBuilder& builder) {
     auto family = builder.gauge("many", "Many.");
     for (int i = 0; i < count; ++i) family.add(builder.labels({{"i", std::to_string(i)}}), i);

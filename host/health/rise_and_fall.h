@@ -15,10 +15,10 @@
 
 namespace lemonade::health {
 
-class State {
+class RiseAndFall {
  public:
   /// rise and fall count checks in a row, each at least 1.
-  State(std::uint32_t rise, std::uint32_t fall, config::Initial initial = config::Initial::kUp) noexcept
+  RiseAndFall(std::uint32_t rise, std::uint32_t fall, config::Initial initial = config::Initial::kUp) noexcept
       : rise_(rise),
         top_(rise + fall - 1),
         level_(initial == config::Initial::kUp ? top_ : 0),
