@@ -89,8 +89,8 @@ typedef struct lemonade_health_checker {
   /* Takes one event and fills *verdict. After PASS, FAIL or DEGRADED there are no more events, only probe_end. After
    * EOF, ERROR and TIMEOUT, WAIT and SEND count as FAIL, and so does a verdict that there is not.
    * The event is valid during the call, what *verdict points to as it says. Forbidden: blocking. [probe] */
-  void (*probe_event)(void* self, void* probe, const lemonade_probe_event_t* event,
-                      lemonade_probe_verdict_t* verdict) LEMONADE_NOEXCEPT;
+  void (*probe_event)(void* self, void* probe, const lemonade_probe_event_t* event, lemonade_probe_verdict_t* verdict)
+      LEMONADE_NOEXCEPT;
 
   /* Ends a probe, exactly once for each that began, also when it is cancelled half way. Forbidden: blocking. [probe] */
   void (*probe_end)(void* self, void* probe) LEMONADE_NOEXCEPT;

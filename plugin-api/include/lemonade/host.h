@@ -77,7 +77,7 @@ typedef struct lemonade_host {
   /* Gives a service that is newer than this header, or optional in the host, by its id.
    * Returns NULL where this host has none of that id.
    * The table is the host's and lives until the process ends. Forbidden: in pick and event of a strategy. [any] */
-  const void* (*get_extension)(void* context, lemonade_str_t id) LEMONADE_NOEXCEPT;
+  const void* (*get_extension)(void* context, lemonade_str_t id)LEMONADE_NOEXCEPT;
 } lemonade_host_t;
 
 /* Adds to a metric cell: one atomic add, allowed also in pick and event. cell may be NULL and is then ignored. [any] */

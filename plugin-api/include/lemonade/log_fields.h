@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * An extension of the host: lines of the log with fields, which JSON logs show as members and numbers as numbers. A host
- * that has it gives a lemonade_log_fields_t for LEMONADE_LOG_FIELDS_EXTENSION through lemonade_host_t.get_extension; with
- * one that has not, a plugin puts the same into the text of lemonade_host_t.log. */
+ * An extension of the host: lines of the log with fields, which JSON logs show as members and numbers as numbers. A
+ * host that has it gives a lemonade_log_fields_t for LEMONADE_LOG_FIELDS_EXTENSION through
+ * lemonade_host_t.get_extension; with one that has not, a plugin puts the same into the text of lemonade_host_t.log. */
 #ifndef LEMONADE_LOG_FIELDS_H
 #define LEMONADE_LOG_FIELDS_H
 

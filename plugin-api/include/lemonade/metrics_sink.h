@@ -27,21 +27,21 @@ typedef struct lemonade_bucket {
 typedef struct lemonade_series {
   const lemonade_label_t* labels;   /* NULL where label_count is 0 */
   const lemonade_bucket_t* buckets; /* of a histogram, else NULL */
-  uint32_t label_count;  /* labels behind `labels` */
-  uint32_t bucket_count; /* buckets behind `buckets` */
-  uint64_t id;    /* stable for this name and these labels while the process lives */
-  double value;   /* of counters and gauges; of a histogram the sum of all samples */
-  uint64_t count; /* of a histogram: the samples, else 0 */
+  uint32_t label_count;             /* labels behind `labels` */
+  uint32_t bucket_count;            /* buckets behind `buckets` */
+  uint64_t id;                      /* stable for this name and these labels while the process lives */
+  double value;                     /* of counters and gauges; of a histogram the sum of all samples */
+  uint64_t count;                   /* of a histogram: the samples, else 0 */
 } lemonade_series_t;
 
 /* All series of one name, owned as their snapshot. Grows by the snapshot's family_stride. */
 typedef struct lemonade_family {
-  lemonade_str_t name; /* "lemonade_sessions_total": Prometheus' conventions, base units, seconds and bytes */
-  lemonade_str_t help; /* one sentence */
-  uint32_t type;       /* LEMONADE_METRIC_* */
+  lemonade_str_t name;   /* "lemonade_sessions_total": Prometheus' conventions, base units, seconds and bytes */
+  lemonade_str_t help;   /* one sentence */
+  uint32_t type;         /* LEMONADE_METRIC_* */
   uint32_t series_count; /* series behind `series` */
   const lemonade_series_t* series; /* NULL where series_count is 0 */
-  uint32_t series_stride; /* sizeof(lemonade_series_t) of the host; use lemonade_family_series to index */
+  uint32_t series_stride;          /* sizeof(lemonade_series_t) of the host; use lemonade_family_series to index */
   uint32_t reserved;
 } lemonade_family_t;
 
@@ -49,9 +49,9 @@ typedef struct lemonade_family {
  * during the call. */
 typedef struct lemonade_snapshot {
   uint32_t struct_size;
-  uint32_t family_count; /* families behind `families` */
+  uint32_t family_count;             /* families behind `families` */
   const lemonade_family_t* families; /* NULL where family_count is 0 */
-  uint32_t family_stride; /* sizeof(lemonade_family_t) of the host; use lemonade_snapshot_family to index */
+  uint32_t family_stride;            /* sizeof(lemonade_family_t) of the host; use lemonade_snapshot_family to index */
   uint32_t reserved;
   uint64_t unix_ns;   /* wall clock, since 1970 */
   uint64_t uptime_ns; /* of the process */
@@ -65,7 +65,7 @@ typedef struct lemonade_snapshot {
 /* A backend changed its observed health. Owned by the host; it and its texts are valid during the call. */
 typedef struct lemonade_health_event {
   uint32_t struct_size;
-  uint32_t state; /* LEMONADE_HEALTH_*: what it is from now on */
+  uint32_t state;         /* LEMONADE_HEALTH_*: what it is from now on */
   uint64_t unix_ns;       /* wall clock, since 1970 */
   uint64_t identity;      /* hash of id and address of the backend */
   lemonade_str_t id;      /* as configured, as text */
@@ -122,8 +122,7 @@ static inline const lemonade_family_t* lemonade_snapshot_family(const lemonade_s
 
 /* Gives the series at an index below series_count. Valid as long as the snapshot. [any] */
 static inline const lemonade_series_t* lemonade_family_series(const lemonade_family_t* family, uint32_t index) {
-  return (const lemonade_series_t*)(const void*)((const char*)family->series +
-                                                 (uint64_t)index * family->series_stride);
+  return (const lemonade_series_t*)(const void*)((const char*)family->series + (uint64_t)index * family->series_stride);
 }
 
 #ifdef __cplusplus

@@ -177,10 +177,10 @@ typedef struct lemonade_writer {
 /* The pointer-free head of the entry symbol and part of it, read from the file before the file is loaded. Never grows:
  * what is new in it takes reserved bytes. */
 typedef struct lemonade_plugin_tag {
-  char magic[8];        /* LEMONADE_MAGIC, not terminated */
-  uint16_t abi_major;   /* LEMONADE_ABI_MAJOR at build */
-  uint16_t abi_minor;   /* LEMONADE_ABI_MINOR at build */
-  uint16_t need_minor;  /* the oldest host minor that can run this plugin; 0 where it asks LEMONADE_HAS */
+  char magic[8];       /* LEMONADE_MAGIC, not terminated */
+  uint16_t abi_major;  /* LEMONADE_ABI_MAJOR at build */
+  uint16_t abi_minor;  /* LEMONADE_ABI_MINOR at build */
+  uint16_t need_minor; /* the oldest host minor that can run this plugin; 0 where it asks LEMONADE_HAS */
   uint16_t reserved0;
   uint32_t kinds;       /* mask of LEMONADE_KIND_* */
   uint32_t flags;       /* mask of LEMONADE_FLAG_* */
@@ -200,16 +200,16 @@ typedef struct lemonade_plugin {
   uint32_t option_stride; /* sizeof(lemonade_option_t) at build */
   uint32_t reserved;
   const lemonade_option_t* options; /* the schema; NULL where option_count is 0 */
-  lemonade_str_t name;    /* for people */
-  lemonade_str_t vendor;  /* who made it */
-  lemonade_str_t license; /* SPDX expression */
-  lemonade_str_t doc;     /* one paragraph for people */
+  lemonade_str_t name;              /* for people */
+  lemonade_str_t vendor;            /* who made it */
+  lemonade_str_t license;           /* SPDX expression */
+  lemonade_str_t doc;               /* one paragraph for people */
 
   /* Gives the function table of one kind, for example get_interface("lemonade.strategy/1").
    * Returns NULL where the plugin has no interface of that id; must answer for every kind of tag.kinds.
    * The table is the plugin's, constant, and there as long as the image. id is valid during the call. Never forbidden.
    * [any] */
-  const void* (*get_interface)(lemonade_str_t id) LEMONADE_NOEXCEPT;
+  const void* (*get_interface)(lemonade_str_t id)LEMONADE_NOEXCEPT;
 } lemonade_plugin_t;
 
 /* The name of the entry symbol. */

@@ -28,17 +28,17 @@ extern "C" {
  * lemonade_load_u32, lemonade_load_u64, lemonade_load_f64 or lemonade_load_f32; fields are not consistent with each
  * other. They survive reloads, membership changes and plugin swaps. Never grows. */
 typedef struct lemonade_backend_stats {
-  uint32_t active;             /* sessions now, those still connecting included */
-  uint32_t waiting;            /* exchanges whose answer has not begun */
+  uint32_t active;               /* sessions now, those still connecting included */
+  uint32_t waiting;              /* exchanges whose answer has not begun */
   uint64_t waiting_since_sum_us; /* sum of their start times, modulo 2^64: see lemonade_mean_wait_ns */
-  double connect_ewma_ns;      /* peak-sensitive average of the time to connect; 0: no sample yet */
-  double exchange_ewma_ns;     /* the same, of the time from request to first byte of the answer; 0: no sample yet */
-  uint64_t sampled_at_ns;      /* when the newest successful sample was taken; 0: never */
-  uint64_t failed_at_ns;       /* when the newest failure was seen; 0: never */
-  uint32_t fail_streak;        /* failures since the last success */
-  float error_rate;            /* 0 to 1: share of sessions that failed, averaged over the last 32 or so */
-  uint32_t picks;              /* sessions ever given to it, modulo 2^32 */
-  uint32_t quiet;              /* of the active: those that were answered and have asked nothing since */
+  double connect_ewma_ns;        /* peak-sensitive average of the time to connect; 0: no sample yet */
+  double exchange_ewma_ns;       /* the same, of the time from request to first byte of the answer; 0: no sample yet */
+  uint64_t sampled_at_ns;        /* when the newest successful sample was taken; 0: never */
+  uint64_t failed_at_ns;         /* when the newest failure was seen; 0: never */
+  uint32_t fail_streak;          /* failures since the last success */
+  float error_rate;              /* 0 to 1: share of sessions that failed, averaged over the last 32 or so */
+  uint32_t picks;                /* sessions ever given to it, modulo 2^32 */
+  uint32_t quiet;                /* of the active: those that were answered and have asked nothing since */
 } lemonade_backend_stats_t;
 
 /* Flags of a backend. A pick needs to look at none of them: it walks `eligible`. */
@@ -70,16 +70,16 @@ typedef struct lemonade_backend {
   uint32_t reserved1;                /* 0 */
 } lemonade_backend_t;
 
-/* An immutable set of backends, owned by the host. A new one is published for every change of membership, weight or health, and there is
- * one for each tier of priority that has eligible backends: `eligible` lists those of that tier, and a pick is asked
- * for from a later tier only when the earlier ones had no backend for the connection. The view and everything it points
- * to (the numbers behind stats apart) stay unchanged while a call that received it runs, and until release() for a view
- * that prepare() received. */
+/* An immutable set of backends, owned by the host. A new one is published for every change of membership, weight or
+ * health, and there is one for each tier of priority that has eligible backends: `eligible` lists those of that tier,
+ * and a pick is asked for from a later tier only when the earlier ones had no backend for the connection. The view and
+ * everything it points to (the numbers behind stats apart) stay unchanged while a call that received it runs, and until
+ * release() for a view that prepare() received. */
 typedef struct lemonade_view {
   uint32_t struct_size;
-  uint32_t backend_stride; /* sizeof(lemonade_backend_t) of the host; use lemonade_view_backend to index */
-  uint32_t backend_count;  /* backends behind `backends`: all of them, eligible or not */
-  uint32_t eligible_count; /* indices behind `eligible` */
+  uint32_t backend_stride;            /* sizeof(lemonade_backend_t) of the host; use lemonade_view_backend to index */
+  uint32_t backend_count;             /* backends behind `backends`: all of them, eligible or not */
+  uint32_t eligible_count;            /* indices behind `eligible` */
   const lemonade_backend_t* backends; /* in the order of the configuration */
   const uint32_t* eligible;           /* indices into backends, ascending */
   uint64_t serial;                    /* counts what was published, from 1; tiers published together share it */
@@ -97,16 +97,16 @@ typedef struct lemonade_view {
 /* Everything known about the connection to place. Owned by the host, valid during pick. */
 typedef struct lemonade_connection {
   uint32_t struct_size;
-  uint32_t attempt;        /* 0 for the first pick of a connection, then how many backends failed it */
-  uint64_t now_ns;         /* the monotonic clock, as it was when the worker woke up */
-  uint64_t random;         /* uniform over 64 bits, fresh for each pick */
+  uint32_t attempt;           /* 0 for the first pick of a connection, then how many backends failed it */
+  uint64_t now_ns;            /* the monotonic clock, as it was when the worker woke up */
+  uint64_t random;            /* uniform over 64 bits, fresh for each pick */
   uint8_t client_address[16]; /* network order; IPv4 as ::ffff:a.b.c.d */
-  uint32_t client_family;  /* LEMONADE_FAMILY_* */
-  uint16_t client_port;    /* host order */
-  uint16_t local_port;     /* the listener's, host order */
-  const uint32_t* tried;   /* indices this connection must not be given: failed before, or at their limit */
-  uint32_t tried_count;    /* indices behind `tried` */
-  uint32_t worker;         /* index of the calling worker */
+  uint32_t client_family;     /* LEMONADE_FAMILY_* */
+  uint16_t client_port;       /* host order */
+  uint16_t local_port;        /* the listener's, host order */
+  const uint32_t* tried;      /* indices this connection must not be given: failed before, or at their limit */
+  uint32_t tried_count;       /* indices behind `tried` */
+  uint32_t worker;            /* index of the calling worker */
   lemonade_str_t server_name; /* SNI where known, else empty; always empty in a 1.0 host */
 
   /* Since 1.1: ask LEMONADE_HAS first. */
@@ -127,12 +127,12 @@ typedef struct lemonade_connection {
  * A pick is followed by one of CONNECTED, CONNECT_FAILED and ABANDONED; CONNECTED by any number of EXCHANGE, at most
  * one ERROR, and one CLOSED, all on the worker that picked. A pick of a backend that was at its limit is followed by
  * none: pick is asked again, with that backend in `tried`. */
-#define LEMONADE_EVENT_CONNECTED UINT32_C(1)       /* value_ns: time to connect */
-#define LEMONADE_EVENT_CONNECT_FAILED UINT32_C(2)  /* error: errno; value_ns: time until it failed */
-#define LEMONADE_EVENT_EXCHANGE UINT32_C(4)        /* value_ns: request to first byte of the answer */
-#define LEMONADE_EVENT_CLOSED UINT32_C(8)          /* value_ns: duration; bytes_in, bytes_out, exchanges */
-#define LEMONADE_EVENT_ERROR UINT32_C(16)          /* the connected backend failed it; error: errno */
-#define LEMONADE_EVENT_ABANDONED UINT32_C(32)      /* given up before it was connected, by no fault of the backend */
+#define LEMONADE_EVENT_CONNECTED UINT32_C(1)      /* value_ns: time to connect */
+#define LEMONADE_EVENT_CONNECT_FAILED UINT32_C(2) /* error: errno; value_ns: time until it failed */
+#define LEMONADE_EVENT_EXCHANGE UINT32_C(4)       /* value_ns: request to first byte of the answer */
+#define LEMONADE_EVENT_CLOSED UINT32_C(8)         /* value_ns: duration; bytes_in, bytes_out, exchanges */
+#define LEMONADE_EVENT_ERROR UINT32_C(16)         /* the connected backend failed it; error: errno */
+#define LEMONADE_EVENT_ABANDONED UINT32_C(32)     /* given up before it was connected, by no fault of the backend */
 
 /* What became of a pick. Owned by the host, valid during the call. */
 typedef struct lemonade_strategy_event {
@@ -142,10 +142,10 @@ typedef struct lemonade_strategy_event {
   uint64_t cookie;           /* as pick left it */
   uint64_t now_ns;           /* the monotonic clock */
   uint64_t value_ns;         /* a duration: which one is said at the type; else 0 */
-  uint64_t bytes_in;  /* of CLOSED: client to backend */
-  uint64_t bytes_out; /* of CLOSED: backend to client */
-  uint64_t exchanges; /* of CLOSED: how many there were */
-  int32_t error;    /* errno, or 0 */
+  uint64_t bytes_in;         /* of CLOSED: client to backend */
+  uint64_t bytes_out;        /* of CLOSED: backend to client */
+  uint64_t exchanges;        /* of CLOSED: how many there were */
+  int32_t error;             /* errno, or 0 */
   uint32_t foreign; /* 1: picked by an earlier generation, or by the host in this one's place: cookie is not yours */
 } lemonade_strategy_event_t;
 
@@ -262,8 +262,7 @@ static inline float lemonade_load_f32(const float* field) {
 
 /* The backend at an index of the view, which must be below backend_count. Valid as long as the view. [any] */
 static inline const lemonade_backend_t* lemonade_view_backend(const lemonade_view_t* view, uint32_t index) {
-  return (const lemonade_backend_t*)(const void*)((const char*)view->backends +
-                                                  (uint64_t)index * view->backend_stride);
+  return (const lemonade_backend_t*)(const void*)((const char*)view->backends + (uint64_t)index * view->backend_stride);
 }
 
 /* The value of a label of the backend at an index below backend_count. Empty where it has no label of that name, or the

@@ -98,8 +98,9 @@ class Candidates {
   const Candidate& operator[](std::uint32_t position) const noexcept { return all_[position]; }
   /// The position of the candidate whose index in the view this is; there must be one. [worker]
   std::uint32_t positionOf(std::uint32_t index) const noexcept {
-    const auto found = std::lower_bound(all_.begin(), all_.end(), index,
-                                        [](const Candidate& candidate, std::uint32_t at) { return candidate.index < at; });
+    const auto found =
+        std::lower_bound(all_.begin(), all_.end(), index,
+                         [](const Candidate& candidate, std::uint32_t at) { return candidate.index < at; });
     return static_cast<std::uint32_t>(found - all_.begin());
   }
 

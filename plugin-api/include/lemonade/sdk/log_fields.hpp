@@ -20,10 +20,8 @@ inline lemonade_log_field_t field(std::string_view name, std::string_view text) 
   return {str(name), str(text), 0, 0, LEMONADE_FIELD_TEXT, 0};
 }
 template <std::integral T>
-  requires(!std::same_as<T, bool>)
-lemonade_log_field_t field(std::string_view name, T number) noexcept {
-  return {str(name), {}, static_cast<std::int64_t>(number), 0, LEMONADE_FIELD_INTEGER, 0};
-}
+requires(!std::same_as<T, bool>) lemonade_log_field_t field(std::string_view name, T number)
+noexcept { return {str(name), {}, static_cast<std::int64_t>(number), 0, LEMONADE_FIELD_INTEGER, 0}; }
 inline lemonade_log_field_t field(std::string_view name, std::same_as<bool> auto truth) noexcept {
   return {str(name), {}, truth ? 1 : 0, 0, LEMONADE_FIELD_BOOLEAN, 0};
 }
@@ -45,8 +43,8 @@ class FieldLog {
   /// Writes one line. level is LEMONADE_LOG_*. May throw std::bad_alloc with a host that has no fields. [any]
   void write(std::uint32_t level, std::string_view message, std::span<const lemonade_log_field_t> fields) const {
     if (fields_ == nullptr) return host_.log(level, text(message, fields));
-    fields_->write(host_.table().context, level, str(message), fields.data(),
-                   static_cast<std::uint32_t>(fields.size()), sizeof(lemonade_log_field_t));
+    fields_->write(host_.table().context, level, str(message), fields.data(), static_cast<std::uint32_t>(fields.size()),
+                   sizeof(lemonade_log_field_t));
   }
   void write(std::uint32_t level, std::string_view message, std::initializer_list<lemonade_log_field_t> fields) const {
     write(level, message, std::span(fields.begin(), fields.size()));

@@ -93,7 +93,8 @@ struct MetricsSinkKind {
   }
   static constexpr lemonade_metrics_sink_t kTable = table();
   // Asked of the class, not of kTable: with -fsanitize=undefined gcc 12 takes no function's address for a constant.
-  static_assert(requires { &S::flush; } || requires { &S::render; }, "a sink needs flush() or render()");
+  static_assert(
+      requires { &S::flush; } || requires { &S::render; }, "a sink needs flush() or render()");
 };
 
 }  // namespace detail

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// C++ face of the plugin ABI: text, options, errors and the entry symbol. Header only; a plugin that includes it imports
-// nothing from the host. What a plugin throws is caught here and turned into an ABI error, wherever the ABI has
+// C++ face of the plugin ABI: text, options, errors and the entry symbol. Header only; a plugin that includes it
+// imports nothing from the host. What a plugin throws is caught here and turned into an ABI error, wherever the ABI has
 // one to return.
 #pragma once
 
@@ -22,7 +22,9 @@
 namespace lemonade::sdk {
 
 /// Borrowed ABI text as a string_view, and back. Neither copies. [any]
-constexpr std::string_view view(lemonade_str_t text) noexcept { return {text.data, static_cast<std::size_t>(text.size)}; }
+constexpr std::string_view view(lemonade_str_t text) noexcept {
+  return {text.data, static_cast<std::size_t>(text.size)};
+}
 constexpr lemonade_str_t str(std::string_view text) noexcept { return {text.data(), text.size()}; }
 
 /// Thrown by a constructor that cannot use an option's value although it is of the right type and in range.
@@ -132,8 +134,8 @@ class Host {
   }
   std::uint64_t nowNs() const noexcept { return table_->now_ns(table_->context); }
 
-  /// A number of the plugin's own in the host's metrics; null where the host refuses. type is LEMONADE_METRIC_COUNTER or
-  /// LEMONADE_METRIC_GAUGE. [control]
+  /// A number of the plugin's own in the host's metrics; null where the host refuses. type is LEMONADE_METRIC_COUNTER
+  /// or LEMONADE_METRIC_GAUGE. [control]
   lemonade_metric_cell_t* metric(std::uint32_t type, std::string_view name, std::string_view help) const noexcept {
     lemonade_metric_cell_t* cell = nullptr;
     const auto status = table_->register_metric(table_->context, type, str(name), str(help), &cell);
@@ -238,8 +240,9 @@ consteval lemonade_plugin_t describe(const Info& info) {
 }  // namespace detail
 }  // namespace lemonade::sdk
 
-/// Defines the entry symbol; the kinds' headers wrap it. constinit makes a dynamic initialisation, which would leave the
-/// file without its tag, a compile error. The first declaration decides the visibility, the definition that it is kept.
+/// Defines the entry symbol; the kinds' headers wrap it. constinit makes a dynamic initialisation, which would leave
+/// the file without its tag, a compile error. The first declaration decides the visibility, the definition that it is
+/// kept.
 #define LEMONADE_SDK_ENTRY(Kind, Plugin, ...)                                               \
   extern "C" {                                                                              \
   __attribute__((visibility("default"))) extern const lemonade_plugin_t lemonade_plugin_v1; \

@@ -24,8 +24,8 @@
 // pick and onEvent run on all workers at once; the rest runs on the control thread.
 #pragma once
 
-#include <lemonade/sdk/plugin.hpp>
 #include <lemonade/strategy.h>
+#include <lemonade/sdk/plugin.hpp>
 
 #include <memory>
 #include <optional>

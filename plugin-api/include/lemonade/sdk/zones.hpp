@@ -35,8 +35,7 @@ class ZoneSplit {
     if (near_.empty()) near_.swap(far_);
     double most = 0;  // of its weight that any of them has
     for (const auto index : near_)
-      if (view[index].weight != 0)
-        most = std::max(most, view[index].effective_weight / (1000.0 * view[index].weight));
+      if (view[index].weight != 0) most = std::max(most, view[index].effective_weight / (1000.0 * view[index].weight));
     if (most < 1) taken_ = static_cast<std::uint32_t>(most * 0x1p32);
   }
 
