@@ -24,6 +24,14 @@ using namespace std::chrono_literals;
 constexpr auto kResolveWait = 300ms;
 constexpr std::uint64_t kDescriptorsToRead = 3;
 
+/// What this program cannot serve.
+void refuseSeveral(const config::Config& config, config::Findings& findings) {
+  if (config.pools.size() > 1)
+    findings.error(config.pools.back().source, "only one pool is supported; remove the others");
+  if (config.listeners.size() > 1)
+    findings.error(config.listeners.back().source, "only one listener is supported; remove the others");
+}
+
 /// The names of backends that nothing runs with yet.
 std::set<std::string> newNames(const std::vector<config::Backend>& backends, const Running* running) {
   std::set<std::string> names;
@@ -279,6 +287,7 @@ Preparation prepare(const config::Input& input, const FileContent& file, Prepara
   preparation.config = std::move(loaded.config);
   preparation.seen.plugins = lookAtPlugins(pluginSearchPath(preparation.config));
   findings.add(std::move(loaded.findings));
+  refuseSeveral(preparation.config, findings);
   if (running != nullptr && !file.again) findings.warning({*input.file, 0, 0}, kReadOnce);
   checkDescriptors(context, preparation, findings);
   // Plugins and names are looked at even where something else is wrong: the operator wants to hear of it all.

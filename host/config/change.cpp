@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "config/change.h"
 
+#include "config/duration.h"
+
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <utility>
 
 namespace lemonade::config {
 namespace {
@@ -64,11 +67,34 @@ std::string show(const log::Levels& levels) {
   return text;
 }
 
-std::string show(log::Format format) { return format == log::Format::kJson ? "json" : "text"; }
+std::string show(const Ready& ready) {
+  return ready.pools == Ready::Pools::kNamed ? show(ready.names) : wordOf(ready.pools);
+}
 
-std::string show(Supervisor supervisor) { return supervisorText(supervisor); }
-std::string show(Relay relay) { return relayText(relay); }
-std::string show(Initial initial) { return initialText(initial); }
+std::string show(const OptionTable& options) {
+  std::vector<std::string> names;
+  for (const auto& option : options) names.push_back(option.key);
+  return show(names);
+}
+
+std::string written(bool value) { return show(value); }
+
+std::string written(std::uint32_t value) { return show(value); }
+
+std::string written(double value) {
+  const auto text = show(value);
+  return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
+}
+
+std::string written(Duration value) { return written(durationText(value)); }
+
+std::string written(const std::string& value) { return "\"" + value + "\""; }
+
+std::string written(const std::vector<std::string>& values) {
+  std::string text;
+  for (const auto& value : values) text += (text.empty() ? "" : ", ") + written(value);
+  return "[" + text + "]";
+}
 
 bool sameChoice(const PluginChoice& a, const PluginChoice& b) {
   return a.id == b.id && sameOptions(a.options, b.options);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "config/check.h"
 
+#include "config/duration.h"
 #include "config/host_port.h"
 #include "config/nearest.h"
 
@@ -10,41 +11,60 @@
 namespace lemonade::config {
 namespace {
 
-/// Where a key was set; where it was not, the file as a whole.
-Source whereSaid(const Draft& draft, const std::string& path) {
-  const auto found = draft.said.find(path);
-  if (found != draft.said.end()) return found->second;
-  return draft.config.file.empty() ? Source{"environment", 0, 0} : Source{draft.config.file, 1, 1};
+/// Where what the keys of a pool say begins in a file: "" for the default pool.
+std::string pathOf(const Pool& pool) { return pool.name == kDefaultName ? "" : "pools." + pool.name + "."; }
+
+/// Where a key of a pool was set; where it was not, the pool.
+Source whereSaidOrPool(const Draft& draft, const Pool& pool, const std::string& path) {
+  return draft.said.contains(path) || pool.name == kDefaultName ? draft.whereSaid(path) : pool.source;
 }
 
-void checkBackends(Draft& draft, Findings& findings) {
-  auto& backends = draft.config.pools.front().backends;
-  if (backends.empty()) {
-    findings.error(whereSaid(draft, "backends"),
-                   "there are no backends; add [[backends]] with an address, or set LEMONADE_LB_BACKEND_ADDRESSES");
-  }
+std::vector<std::string> namesOf(const std::vector<Pool>& pools) {
+  std::vector<std::string> names;
+  for (const auto& pool : pools) names.push_back(pool.name);
+  return names;
+}
+
+bool contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+void checkThatBackendsExist(const Draft& draft, const Pool& pool, Findings& findings) {
+  if (!pool.backends.empty()) return;
+  if (pool.name == kDefaultName)
+    return findings.error(draft.whereSaid("backends"),
+                          "there are no backends; add [[backends]] with an address, or set "
+                          "LEMONADE_LB_BACKEND_ADDRESSES");
+  findings.error(pool.source,
+                 "pool " + pool.name + " has no backends; add [[pools." + pool.name + ".backends]] with an address");
+}
+
+void completeName(Backend& backend) {
+  if (backend.id.empty()) backend.id = backend.name;
+  if (backend.id.empty() && !backend.host.empty()) backend.id = addressText(backend.host, backend.port);
+  if (backend.name.empty()) backend.name = backend.id;
+}
+
+void checkBackends(const Draft& draft, Pool& pool, Findings& findings) {
+  checkThatBackendsExist(draft, pool, findings);
   std::map<std::string, Source> ids;
   std::map<std::pair<std::string, std::uint16_t>, const Backend*> addresses;
-  for (auto& backend : backends) {
-    const bool has_address = !backend.host.empty();
-    const auto address = addressText(backend.host, backend.port);
-    if (backend.id.empty()) backend.id = backend.name;
-    if (backend.id.empty() && has_address) backend.id = address;
-    if (backend.name.empty()) backend.name = backend.id;
+  for (auto& backend : pool.backends) {
+    completeName(backend);
     const auto [id, is_new] = ids.emplace(backend.id, backend.source);
     if (!is_new && !backend.id.empty()) {
       findings.error(backend.source, "backend id \"" + backend.id + "\" is taken by the one at " + id->second.text() +
                                          "; give each backend an id of its own");
     }
-    if (!has_address) continue;
+    if (backend.host.empty()) continue;
     const auto [twin, unique] = addresses.emplace(std::pair(backend.host, backend.port), &backend);
     if (!unique) {
       findings.warning(backend.address_source, "backend \"" + backend.id + "\" has the address of backend \"" +
                                                    twin->second->id + "\"; give one of them more weight instead");
     }
   }
-  // Reported already: whoever checks further, names above all, should find nothing more to say of them.
-  std::erase_if(backends, [](const Backend& backend) { return backend.host.empty(); });
+  // What has no address has been reported: later checks, of names above all, should find nothing more to say of it.
+  std::erase_if(pool.backends, [](const Backend& backend) { return backend.host.empty(); });
 }
 
 /// A listener on all addresses of a family has those of the others, too; IPv6 listeners are no IPv4 ones.
@@ -58,16 +78,17 @@ bool overlap(const std::string& one, const std::string& other) {
 }
 
 /// It may be meant, for an upgrade say; but a balancer for nobody is worth a word.
-void checkWhoIsPicked(const Draft& draft, Findings& findings) {
-  const auto& backends = draft.config.pools.front().backends;
-  const bool any = std::any_of(backends.begin(), backends.end(),
+void checkWhoIsPicked(const Draft& draft, const Pool& pool, Findings& findings) {
+  const bool any = std::any_of(pool.backends.begin(), pool.backends.end(),
                                [](const Backend& backend) { return backend.enabled && backend.weight > 0; });
-  if (!backends.empty() && !any)
-    findings.warning(whereSaid(draft, "backends"),
-                     "no backend can be picked, all are disabled or have weight 0; set enabled = true and a weight");
+  if (pool.backends.empty() || any) return;
+  const auto of_pool = pool.name == kDefaultName ? "" : " of pool " + pool.name;
+  findings.warning(
+      draft.whereSaid(pathOf(pool) + "backends"),
+      "no backend" + of_pool + " can be picked, all are disabled or have weight 0; set enabled = true and a weight");
 }
 
-void checkListeners(const Draft& draft, Findings& findings) {
+void checkAddresses(const Draft& draft, Findings& findings) {
   std::vector<Listen> taken;
   const auto check = [&](const Listen& listen) {
     const auto other = std::find_if(taken.begin(), taken.end(),
@@ -77,8 +98,37 @@ void checkListeners(const Draft& draft, Findings& findings) {
                                       (other->address == listen.address ? " says" : " says with " + other->address) +
                                       "; choose another address");
   };
-  for (const auto& listen : draft.config.listeners.front().addresses) check(listen);
+  for (const auto& listener : draft.config.listeners)
+    for (const auto& listen : listener.addresses) check(listen);
   if (draft.config.admin) check(*draft.config.admin);
+}
+
+/// Each listener leads to a pool that there is, and each pool is led to.
+void checkPools(const Draft& draft, Findings& findings) {
+  const auto& config = draft.config;
+  const auto names = namesOf(config.pools);
+  std::vector<std::string> used;
+  for (const auto& listener : config.listeners) {
+    used.push_back(listener.pool);
+    if (contains(names, listener.pool)) continue;
+    const bool is_default = listener.name == kDefaultName;
+    const auto path = is_default ? std::string("proxy.pool") : "listeners." + listener.name + ".pool";
+    const auto where = draft.said.contains(path) || is_default ? draft.whereSaid(path) : listener.source;
+    findings.error(where, "listener " + listener.name + " leads to pool " + listener.pool +
+                              ", which does not exist; give " + (is_default ? "proxy.pool" : "pool") + ": " +
+                              suggestion(listener.pool, names));
+  }
+  for (const auto& pool : config.pools)
+    if (!contains(used, pool.name) && config.pools.size() > 1)
+      findings.warning(pool.name == kDefaultName ? draft.whereSaid("backends") : pool.source,
+                       "no listener leads to pool " + pool.name +
+                           ", so that it has no clients; add [[listeners]] with "
+                           "pool = \"" +
+                           pool.name + "\", or remove it");
+  for (const auto& name : config.ready.names)
+    if (!contains(names, name))
+      findings.error(draft.whereSaid("admin.ready"),
+                     "admin.ready names pool " + name + ", which does not exist; " + suggestion(name, names));
 }
 
 void checkTimes(const Draft& draft, Findings& findings) {
@@ -87,7 +137,7 @@ void checkTimes(const Draft& draft, Findings& findings) {
     std::string key = "runtime.grace_millis";
     for (const char* other : {"runtime.drain_timeout_millis", "runtime.accept_timeout_millis"})
       if (draft.said.contains(other)) key = other;
-    findings.warning(whereSaid(draft, key),
+    findings.warning(draft.whereSaid(key),
                      "runtime.accept_timeout_millis (" + durationText(runtime.accept_timeout) +
                          ") bounds the whole stop and cuts runtime.drain_timeout_millis (" +
                          durationText(runtime.drain_timeout) + ") short; make it longer than " +
@@ -97,37 +147,40 @@ void checkTimes(const Draft& draft, Findings& findings) {
   }
 }
 
-void checkEjection(const Draft& draft, Findings& findings) {
-  const auto& ejection = draft.config.pools.front().ejection;
+void checkEjection(const Draft& draft, const Pool& pool, Findings& findings) {
+  const auto& ejection = pool.ejection;
   if (ejection.max_time >= ejection.base_time) return;
-  const bool said = draft.said.contains("ejection.max_time");
-  findings.error(whereSaid(draft, said ? "ejection.max_time" : "ejection.base_time"),
-                 "ejection.max_time (" + durationText(ejection.max_time) + ") is shorter than ejection.base_time (" +
+  const auto path = pathOf(pool) + "ejection.";
+  const bool said = draft.said.contains(path + "max_time");
+  findings.error(said ? draft.whereSaid(path + "max_time") : whereSaidOrPool(draft, pool, path + "base_time"),
+                 path + "max_time (" + durationText(ejection.max_time) + ") is shorter than " + path + "base_time (" +
                      durationText(ejection.base_time) + "); make it at least as long");
 }
 
-void checkHealth(const Draft& draft, Findings& findings) {
-  const auto& health = draft.config.pools.front().health;
+void checkHealth(const Draft& draft, const Pool& pool, Findings& findings) {
+  const auto& health = pool.health;
   if (health.hasChecker()) return;
+  const auto path = pathOf(pool) + "health.";
   if (health.initial != Initial::kUp)
-    findings.error(whereSaid(draft, "health.initial"),
-                   std::string("health.initial is \"") + initialText(health.initial) +
-                       "\" and health.checker is \"none\", so that no backend would ever be up; choose a checker, or "
-                       "\"up\"");
+    findings.error(whereSaidOrPool(draft, pool, path + "initial"),
+                   path + "initial is \"" + wordOf(health.initial) + "\" and " + path +
+                       "checker is \"none\", so that no backend would ever be up; choose a checker, or \"up\"");
   for (const auto& option : health.checker.options)
-    findings.error(option.source, "health.options." + option.key +
-                                      ": there is no checker to take it; remove it, or name one as health.checker");
+    findings.error(option.source, path + "options." + option.key +
+                                      ": there is no checker to take it; remove it, or name one as " + path +
+                                      "checker");
 }
 
 void completeSinks(Draft& draft, Findings& findings) {
+  auto& metrics = draft.config.metrics;
   std::vector<std::string> ids;
-  for (auto& sink : draft.config.metrics.sinks) {
+  for (auto& sink : metrics.sinks) {
     ids.push_back(sink.id);
-    const auto options = draft.sink_options.find(sink.id);
-    if (options != draft.sink_options.end()) sink.options = options->second.options;
+    const auto options = metrics.options.find(sink.id);
+    if (options != metrics.options.end()) sink.options = options->second.options;
   }
-  for (const auto& [id, options] : draft.sink_options) {
-    if (std::find(ids.begin(), ids.end(), id) != ids.end()) continue;
+  for (const auto& [id, options] : metrics.options) {
+    if (contains(ids, id)) continue;
     findings.warning(options.source, "options for a sink that metrics.sinks does not name: " + id +
                                          (ids.empty() ? "" : "; " + suggestion(id, ids)));
   }
@@ -135,13 +188,22 @@ void completeSinks(Draft& draft, Findings& findings) {
 
 }  // namespace
 
+Source Draft::whereSaid(const std::string& path) const {
+  const auto found = said.find(path);
+  if (found != said.end()) return found->second;
+  return config.file.empty() ? Source{"environment", 0, 0} : Source{config.file, 1, 1};
+}
+
 void completeAndCheck(Draft& draft, Findings& findings) {
-  checkBackends(draft, findings);
-  checkWhoIsPicked(draft, findings);
-  checkListeners(draft, findings);
+  for (auto& pool : draft.config.pools) {
+    checkBackends(draft, pool, findings);
+    checkWhoIsPicked(draft, pool, findings);
+    checkEjection(draft, pool, findings);
+    checkHealth(draft, pool, findings);
+  }
+  checkAddresses(draft, findings);
+  checkPools(draft, findings);
   checkTimes(draft, findings);
-  checkEjection(draft, findings);
-  checkHealth(draft, findings);
   completeSinks(draft, findings);
 }
 

@@ -3,7 +3,8 @@
 // What no single key can tell: whether the whole makes sense. Control plane; any thread.
 #pragma once
 
-#include "config/keys.h"
+#include "config/draft.h"
+#include "config/finding.h"
 
 namespace lemonade::config {
 

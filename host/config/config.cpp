@@ -8,42 +8,6 @@ std::string Source::text() const {
   return file + ":" + std::to_string(line) + ":" + std::to_string(column);
 }
 
-const char* supervisorText(Supervisor supervisor) noexcept {
-  switch (supervisor) {
-    case Supervisor::kAuto:
-      return "auto";
-    case Supervisor::kOn:
-      return "on";
-    case Supervisor::kOff:
-      return "off";
-  }
-  return "auto";
-}
-
-const char* relayText(Relay relay) noexcept {
-  switch (relay) {
-    case Relay::kAuto:
-      return "auto";
-    case Relay::kEpoll:
-      return "epoll";
-    case Relay::kUring:
-      return "io_uring";
-  }
-  return "auto";
-}
-
-const char* initialText(Initial initial) noexcept {
-  switch (initial) {
-    case Initial::kUp:
-      return "up";
-    case Initial::kDown:
-      return "down";
-    case Initial::kCheck:
-      return "check";
-  }
-  return "up";
-}
-
 Config defaultConfig() {
   const Source source{"default", 0, 0};
   Config config;

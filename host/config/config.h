@@ -6,8 +6,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "config/words.h"
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <variant>
@@ -46,8 +48,8 @@ struct PluginChoice {
 /// Whether a supervisor runs the balancer; auto: unless a service manager has handed over the sockets.
 enum class Supervisor { kAuto, kOn, kOff };
 
-/// As in the file: "auto", "on", "off".
-const char* supervisorText(Supervisor supervisor) noexcept;
+template <>
+inline constexpr std::array kWords<Supervisor> = {"auto", "on", "off"};
 
 struct Runtime {
   std::uint32_t workers = 0;                  ///< 0: one for each core
@@ -64,8 +66,8 @@ struct Runtime {
 /// How bytes are moved; auto: over io_uring where the kernel offers it.
 enum class Relay { kAuto, kEpoll, kUring };
 
-/// As in the file: "auto", "epoll", "io_uring".
-const char* relayText(Relay relay) noexcept;
+template <>
+inline constexpr std::array kWords<Relay> = {"auto", "epoll", "io_uring"};
 
 struct Backend {
   std::string id;          ///< integers are kept as text
@@ -87,8 +89,8 @@ enum class Initial {
   kCheck,  ///< takes no clients until its first check, which decides alone
 };
 
-/// "up", "down", "check".
-const char* initialText(Initial initial) noexcept;
+template <>
+inline constexpr std::array kWords<Initial> = {"up", "down", "check"};
 
 struct Health {
   /// The id in place of a plugin's that has no backend checked.
@@ -142,6 +144,9 @@ struct Listener {
   Source source;                   ///< of its table
 };
 
+/// The name of the listener and of the pool that the tables of no other name speak of.
+inline constexpr const char* kDefaultName = "default";
+
 /// Backends that stand for each other, and how one of them is chosen, reached and watched.
 struct Pool {
   std::string name = "default";
@@ -159,16 +164,34 @@ struct Pool {
 struct Metrics {
   Duration interval = 10s;
   std::vector<PluginChoice> sinks;
+  /// [metrics.options.*] by sink, also of sinks that are not in use, with the place of each table.
+  std::map<std::string, PluginChoice> options;
 };
+
+/// Which pools must be ready, which means that they have a backend that may be picked, for the process to be ready.
+struct Ready {
+  enum class Pools { kAny, kAll, kNamed };
+  Pools pools = Pools::kAny;
+  std::vector<std::string> names;  ///< of kNamed, all of which must be ready; not empty there
+
+  bool operator==(const Ready&) const = default;
+};
+
+template <>
+inline constexpr std::array kWords<Ready::Pools> = {"any", "all", "named"};
+
+template <>
+inline constexpr std::array kWords<log::Format> = {"text", "json"};
 
 struct Config {
   Runtime runtime;
   Relay relay = Relay::kAuto;                                  ///< of the process; chosen at start
-  std::vector<Listener> listeners = std::vector<Listener>(1);  ///< at least one; the default one is the first
-  std::vector<Pool> pools = std::vector<Pool>(1);              ///< at least one; the default one is the first
+  std::vector<Listener> listeners = std::vector<Listener>(1);  ///< at least one; the default one, if any, is the first
+  std::vector<Pool> pools = std::vector<Pool>(1);              ///< at least one; the default one, if any, is the first
   Metrics metrics;
   std::optional<Listen> admin;                  ///< none: off
   std::vector<std::string> admin_hosts;         ///< names it is asked by, as "name" or "name:port"
+  Ready ready;                                  ///< when /readyz answers 200
   std::vector<std::string> plugin_directories;  ///< in the order of search, without the installed ones
   std::string plugin_cache_directory;           ///< of the private copies of plugins; "": chosen by the host
   log::Levels log_levels;

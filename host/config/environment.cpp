@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "config/environment.h"
 
+#include "config/keys.h"
 #include "config/tree.h"
 
 #include <unistd.h>
+
+#include <algorithm>
+#include <iterator>
 
 namespace lemonade::config {
 namespace {
@@ -15,48 +19,26 @@ constexpr const char* kPluginDirs = "LEMONADE_LB_PLUGIN_DIRS";
 constexpr const char* kLog = "LEMONADE_LOG";
 constexpr const char* kRustLog = "RUST_LOG";
 
-/// A variable that stands for the key of a table.
-struct Variable {
-  const char* name;
-  const char* path;
-  Form form;
+/// The variables that stand for no key, or for one that another variable stands for.
+const Variable kOthers[] = {
+    {kBackendAddresses, "replaces all backends of the pool default; separated by commas, ids are 0, 1, 2 and so on"},
+    {kPluginDirs, "searched before `plugins.directories`; separated by colons"},
+    {kRustLog, "`log.level`, where `LEMONADE_LOG` is unset; what cannot be read in it is passed over with a warning"},
 };
 
-constexpr Variable kVariables[] = {
-    {"LEMONADE_LB_LISTEN_ADDRESS", "proxy.listen_address", Form::kList},
-    {"LEMONADE_LB_STRATEGY", "strategy.algorithm", Form::kText},
-    {"LEMONADE_LB_MAX_CONNECTIONS", "proxy.max_connections", Form::kNumber},
-    {"LEMONADE_LB_SUPERVISOR", "runtime.supervisor", Form::kText},
-    {"LEMONADE_LB_RELAY", "proxy.relay", Form::kText},
-    {"LEMONADE_LB_METRICS_CAP", "runtime.metrics_cap", Form::kNumber},
-    {"LEMONADE_LB_HEALTH_CAP", "runtime.health_cap", Form::kNumber},
-    {"LEMONADE_LB_GRACE_MS", "runtime.grace_millis", Form::kNumber},
-    {"LEMONADE_LB_DRAIN_TIMEOUT_MS", "runtime.drain_timeout_millis", Form::kNumber},
-    {"LEMONADE_LB_BACKGROUND_TIMEOUT_MS", "runtime.background_timeout_millis", Form::kNumber},
-    {"LEMONADE_LB_ACCEPT_TIMEOUT_MS", "runtime.accept_timeout_millis", Form::kNumber},
-    {"LEMONADE_LB_HEALTH_INTERVAL_MS", "health.interval", Form::kNumber},
-    {"LEMONADE_LB_HEALTH_TIMEOUT_MS", "health.timeout", Form::kNumber},
-    {"LEMONADE_LB_METRICS_INTERVAL_MS", "metrics.interval", Form::kNumber},
-    {"LEMONADE_LB_CONFIG_WATCH_INTERVAL_MS", "runtime.config_watch_interval_millis", Form::kNumber},
-    {kAdminAddress, "admin.listen_address", Form::kText},
-    {"LEMONADE_LB_ADMIN_HOSTS", "admin.hosts", Form::kList},
-    {kLog, "log.level", Form::kText},
-    {"LEMONADE_LOG_FORMAT", "log.format", Form::kText},
-};
-
-void readVariable(const Variable& variable, const std::string& text, Draft& draft, Findings& findings) {
-  const Source source{variable.name, 0, 0};
-  readText(configKey(variable.path), variable.form, text, source, draft, findings);
-  draft.said[variable.path] = source;
+void readVariable(const Key<Config>& key, const std::string& text, Draft& draft, Findings& findings) {
+  const Source source{key.facts.variable, 0, 0};
+  readText(key, key.path(), text, source, draft.config, findings);
+  draft.said[key.path()] = source;
 }
 
 /// Options in the file are those of the algorithm in the file.
-void readStrategy(const Variable& variable, const std::string& text, Draft& draft, Findings& findings) {
+void readStrategy(const Key<Config>& key, const std::string& text, Draft& draft, Findings& findings) {
   auto& strategy = draft.config.pools.front().strategy;
   const auto before = strategy.id;
-  readVariable(variable, text, draft, findings);
+  readVariable(key, text, draft, findings);
   if (strategy.id == before || strategy.options.empty()) return;
-  findings.warning({variable.name, 0, 0},
+  findings.warning({key.facts.variable, 0, 0},
                    "strategy.options are those of " + before + " and go unused with " + strategy.id);
   strategy.options.clear();
 }
@@ -68,9 +50,8 @@ void readBackends(const std::string& text, Draft& draft, Findings& findings) {
     Backend backend;
     backend.id = backend.name = std::to_string(backends.size());
     backend.source = source;
-    for (const auto& key : backendKeys()) {
-      if (key.name == "address") readText(key, Form::kText, address, source, backend, findings);
-    }
+    for (const auto& key : backendKeys())
+      if (key.name == "address") readText(key, "backends.address", address, source, backend, findings);
     backends.push_back(std::move(backend));
   }
   draft.config.pools.front().backends = std::move(backends);
@@ -109,9 +90,21 @@ Environment processEnvironment() {
   return environment;
 }
 
+std::vector<Variable> variables() {
+  std::vector<Variable> all;
+  for (const auto& key : configKeys()) {
+    const auto& facts = key.facts;
+    if (facts.variable.empty()) continue;
+    all.push_back(
+        {facts.variable, "`" + key.path() + "`" + (facts.of_variable.empty() ? "" : "; " + facts.of_variable)});
+  }
+  all.insert(all.end(), std::begin(kOthers), std::end(kOthers));
+  return all;
+}
+
 std::vector<std::string> knownVariables() {
-  std::vector<std::string> names{kBackendAddresses, kPluginDirs, kRustLog};
-  for (const auto& variable : kVariables) names.emplace_back(variable.name);
+  std::vector<std::string> names;
+  for (const auto& variable : variables()) names.push_back(variable.name);
   return names;
 }
 
@@ -120,11 +113,11 @@ void readEnvironment(const Environment& environment, Draft& draft, Findings& fin
     const auto found = environment.find(name);
     return found != environment.end() && (!found->second.empty() || name == kAdminAddress) ? &found->second : nullptr;
   };
-  for (const auto& variable : kVariables) {
-    const auto* text = get(variable.name);
+  for (const auto& key : configKeys()) {
+    if (key.facts.variable.empty()) continue;
+    const auto* text = get(key.facts.variable);
     if (text == nullptr) continue;
-    const bool strategy = std::string_view(variable.path) == "strategy.algorithm";
-    (strategy ? readStrategy : readVariable)(variable, *text, draft, findings);
+    (key.path() == "strategy.algorithm" ? readStrategy : readVariable)(key, *text, draft, findings);
   }
   if (const auto* text = get(kBackendAddresses)) readBackends(*text, draft, findings);
   if (const auto* text = get(kPluginDirs)) {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// The variables of the environment that configure the balancer. Each stands for one key, is checked like it, and wins
-// over the file.
+// The variables of the environment that configure the balancer. Each stands for one key, which names it, is checked
+// like it, and wins over the file. Keys of listeners and pools are those of the default ones.
 #pragma once
 
-#include "config/keys.h"
+#include "config/draft.h"
+#include "config/finding.h"
 
 #include <map>
 #include <string>
@@ -17,6 +18,15 @@ using Environment = std::map<std::string, std::string, std::less<>>;
 
 /// A copy of the process's environment.
 Environment processEnvironment();
+
+/// A variable and what it does, in Markdown.
+struct Variable {
+  std::string name;
+  std::string effect;
+};
+
+/// All that readEnvironment() knows: those of keys in the order of the keys, then the others.
+std::vector<Variable> variables();
 
 /// Every LEMONADE_LB_* variable, LEMONADE_LOG, LEMONADE_LOG_FORMAT and RUST_LOG.
 std::vector<std::string> knownVariables();

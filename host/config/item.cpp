@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "config/item.h"
 
+#include "config/duration.h"
+#include "config/tree.h"
+
+#include <toml++/toml.h>
+
 #include <algorithm>
 #include <sstream>
+#include <utility>
 
 namespace lemonade::config {
 namespace {
@@ -26,15 +32,38 @@ std::string shown(const toml::node& node) {
   return node.is_table() ? "a table" : "a date or time";
 }
 
-}  // namespace
-
-Source sourceOf(const std::string& file, const toml::source_region& region) {
-  return {file, region.begin.line, region.begin.column};
+/// Where a node stands; what a variable says has no place of its own.
+Source placeOf(const toml::node& node, const Source& otherwise) {
+  return node.source().begin.line > 0 ? sourceOf(otherwise.file, node.source()) : otherwise;
 }
 
-Item Item::element(const toml::node& child) const {
-  const bool placed = child.source().begin.line > 0;
-  return {path, child, placed ? sourceOf(source.file, child.source()) : source, findings};
+}  // namespace
+
+std::optional<bool> Item::boolean() const { return node.value_exact<bool>(); }
+std::optional<std::int64_t> Item::integer() const { return node.value_exact<std::int64_t>(); }
+std::optional<double> Item::number() const { return node.value_exact<double>(); }
+std::optional<std::string> Item::text() const { return node.value_exact<std::string>(); }
+
+bool Item::isTable() const { return node.is_table(); }
+
+bool Item::isEmptyList() const {
+  const auto* list = node.as_array();
+  return list != nullptr && list->empty();
+}
+
+void Item::eachElement(const std::function<void(const Item&)>& visit) const {
+  const auto* list = node.as_array();
+  if (list == nullptr) return visit(*this);
+  for (const auto& child : *list) visit({path, child, placeOf(child, source), findings});
+}
+
+void Item::eachEntry(const std::function<void(const std::string& name, const Item&)>& visit) const {
+  const auto* table = node.as_table();
+  if (table == nullptr) return;
+  for (const auto& [key, child] : *table) {
+    const std::string name(key.str());
+    visit(name, {path + "." + name, child, placeOf(child, source), findings});
+  }
 }
 
 void Item::refuse(const std::string& mend) const { findings.error(source, path + " is " + shown(node) + "; " + mend); }
@@ -53,6 +82,13 @@ std::optional<Duration> durationOf(const Item& item, Duration minimum, Duration 
   if (value && *value >= minimum && *value <= maximum) return value;
   item.refuse("give \"10s\", \"500ms\", \"2m\" or integer milliseconds, from " + durationText(minimum) + " to " +
               durationText(maximum));
+  return std::nullopt;
+}
+
+std::optional<Duration> secondsOf(const Item& item, Duration minimum, Duration maximum) {
+  const auto value = durationOf(item, minimum, maximum);
+  if (!value || *value % std::chrono::seconds(1) == Duration::zero()) return value;
+  item.refuse("give whole seconds");
   return std::nullopt;
 }
 
@@ -78,6 +114,20 @@ std::optional<std::string> textOf(const Item& item, const std::string& mend) {
   if (usable) return value;
   item.refuse(mend);
   return std::nullopt;
+}
+
+OptionTable optionsOf(const Item& item) {
+  OptionTable options;
+  if (!item.isTable()) item.refuse("give a table of options: [" + item.path + "]");
+  item.eachEntry([&options](const std::string& name, const Item& option) {
+    const auto add = [&](auto value) { options.push_back({name, std::move(value), option.source}); };
+    if (const auto boolean = option.boolean()) return add(*boolean);
+    if (const auto integer = option.integer()) return add(*integer);
+    if (const auto number = option.number()) return add(*number);
+    if (auto text = option.text()) return add(std::move(*text));
+    option.refuse("give a string, a number, true or false");
+  });
+  return options;
 }
 
 }  // namespace lemonade::config

@@ -1,43 +1,39 @@
 // SPDX-License-Identifier: MIT
 //
-// Every key of the configuration, one line each: where it stands, what it takes, in which range, where it goes, and
-// with that how it changes.
+// Every key of the configuration, each said once; see Key. The vectors are made at first use and live as long as the
+// process; any thread.
 #pragma once
 
-#include "config/item.h"
+#include "config/key.h"
 
-#include <filesystem>
-#include <map>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace lemonade::config {
 
-/// The configuration while it is being read.
-struct Draft {
-  struct SinkOptions {
-    Source source;
-    OptionTable options;
-  };
+/// The keys of a listener: those of [[listeners]] but for its name.
+const std::vector<Key<Listener>>& listenerKeys();
+/// The keys of a pool: its own, and those of its sections "strategy", "health" and "ejection".
+const std::vector<Key<Pool>>& poolKeys();
+/// The keys of a backend.
+const std::vector<Key<Backend>>& backendKeys();
+/// The keys that are neither of a listener nor of a pool, with their sections.
+const std::vector<Key<Config>>& processKeys();
 
-  Config config = defaultConfig();
-  std::filesystem::path directory;                  ///< that of the file; relative directories start here
-  std::map<std::string, Source> said;               ///< where each key was last set, by its path
-  std::map<std::string, SinkOptions> sink_options;  ///< [metrics.options.*] by sink
-};
+/// The keys of the tables at the top of a file, in the order in which documentation lists them: those of the process,
+/// and those of the default listener and the default pool, which stand in [proxy], [strategy], [health] and
+/// [ejection]. Functions of such a key take a Config whose first listener or pool is the default one.
+const std::vector<Key<Config>>& configKeys();
 
-using ConfigKey = Key<Draft, Config>;
-using BackendKey = Key<Backend>;
+/// The key of configKeys() with this path; it exists.
+const Key<Config>& configKey(std::string_view path);
 
-/// The keys of the tables, in the order in which documentation lists them. Live as long as the process; any thread.
-const std::vector<ConfigKey>& configKeys();
-/// The keys of each [[backends]].
-const std::vector<BackendKey>& backendKeys();
-
-/// The key of this path; it exists.
-const ConfigKey& configKey(std::string_view path);
-
-/// Every key by its path, those of the backends included: "proxy.backlog", "backends.weight".
+/// The path of each of configKeys() and backendKeys(): "proxy.backlog", "backends.weight".
 std::vector<std::string> knownPaths();
+
+/// An address to listen on; where it is none, nothing, and that has been reported.
+std::optional<std::string> listenAddressOf(const Item& item);
 
 }  // namespace lemonade::config

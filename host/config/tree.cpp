@@ -39,6 +39,10 @@ std::optional<toml::table> parseTree(std::string_view text, const std::string& f
   }
 }
 
+Source sourceOf(const std::string& file, const toml::source_region& region) {
+  return {file, region.begin.line, region.begin.column};
+}
+
 std::unique_ptr<toml::node> nodeOf(Form form, const std::string& text) {
   if (form == Form::kList) {
     auto list = std::make_unique<toml::array>();
@@ -51,6 +55,13 @@ std::unique_ptr<toml::node> nodeOf(Form form, const std::string& text) {
   const bool is_number = form == Form::kNumber && error == std::errc() && stop == end;
   if (is_number) return std::make_unique<toml::value<std::int64_t>>(number);
   return std::make_unique<toml::value<std::string>>(text);
+}
+
+void Table::refuse(const toml::key& name, const std::vector<std::string>& known) const {
+  const auto source = sourceOf(file, name.source());
+  if (!findings.wants(source)) return findings.skip();
+  const std::string unknown(name.str());
+  findings.error(source, "unknown key " + path + "." + unknown + "; " + suggestion(unknown, known));
 }
 
 std::vector<std::string> splitList(const std::string& text, const char* separator) {

@@ -4,8 +4,10 @@
 // force. Also the values of variables and of the command line, spelled as the file would have. Any thread.
 #pragma once
 
-#include "config/item.h"
+#include "config/key.h"
 #include "config/nearest.h"
+
+#include <toml++/toml.h>
 
 #include <algorithm>
 #include <memory>
@@ -19,46 +21,61 @@ namespace lemonade::config {
 /// The tree of a text; nothing, and it has been reported, where the text is no TOML.
 std::optional<toml::table> parseTree(std::string_view text, const std::string& filename, Findings& findings);
 
-/// What a text stands for that comes from a variable or the command line: itself, a number where it is one, or a list
-/// with commas between its elements.
-enum class Form { kText, kNumber, kList };
+/// Where a region of a file begins.
+Source sourceOf(const std::string& file, const toml::source_region& region);
+
+/// What a text stands for that comes from a variable or the command line.
 std::unique_ptr<toml::node> nodeOf(Form form, const std::string& text);
 
 /// The parts of text between separators, trimmed, without those that are empty.
 std::vector<std::string> splitList(const std::string& text, const char* separator);
 
-/// Reads text as the value of key.
-template <class Target, class Whole>
-void readText(const Key<Target, Whole>& key, Form form, const std::string& text, const Source& source, Target& target,
-              Findings& findings) {
-  const auto node = nodeOf(form, text);
-  key.field.read({key.path(), *node, source, findings}, target);
+/// Reads text as the value of key, which findings call path.
+template <class Target>
+void readText(const Key<Target>& key, const std::string& path, const std::string& text, const Source& source,
+              Target& target, Findings& findings) {
+  const auto node = nodeOf(key.facts.form, text);
+  key.read({path, *node, source, findings}, target);
 }
 
-/// Calls visit(key, value) for each key of the table that is one of `keys` in this section, and reports the others.
-template <class AnyKey, class Visit>
-void eachKnownKey(const std::string& file, const std::string& section, const toml::table& table,
-                  const std::vector<AnyKey>& keys, Findings& findings, Visit visit) {
-  for (const auto& [name, node] : table) {
-    const auto key = std::find_if(keys.begin(), keys.end(), [&, text = name.str()](const AnyKey& candidate) {
+/// A table of a file and what is known of it.
+struct Table {
+  const std::string& file;
+  std::string path;  ///< "proxy", "pools.web.health"
+  const toml::table& entries;
+  Findings& findings;
+
+  /// Reports an entry that is none of the known ones.
+  void refuse(const toml::key& name, const std::vector<std::string>& known) const;
+};
+
+/// Calls visit(key, path, item) for each entry of the table that is one of `keys` in this section. Other entries go to
+/// other(name, node), which returns false for one that nobody knows; it is reported then, and `others` are suggested
+/// besides the keys.
+template <class Target, class Visit, class Other>
+void eachKey(const Table& table, const std::vector<Key<Target>>& keys, const std::string& section,
+             const std::vector<std::string>& others, Visit visit, Other other) {
+  for (const auto& [name, node] : table.entries) {
+    const auto key = std::find_if(keys.begin(), keys.end(), [&, text = name.str()](const Key<Target>& candidate) {
       return candidate.section == section && candidate.name == text;
     });
     if (key != keys.end()) {
-      visit(*key, node);
+      visit(*key, Item{table.path + "." + key->name, node, sourceOf(table.file, node.source()), table.findings});
       continue;
     }
-    const auto source = sourceOf(file, name.source());
-    if (!findings.wants(source)) {
-      findings.skip();
-      continue;
-    }
-    std::vector<std::string> names;
-    for (const auto& candidate : keys) {
-      if (candidate.section == section) names.push_back(candidate.name);
-    }
-    const std::string unknown(name.str());
-    findings.error(source, "unknown key " + section + "." + unknown + "; " + suggestion(unknown, names));
+    if (other(name.str(), node)) continue;
+    std::vector<std::string> known;
+    for (const auto& candidate : keys)
+      if (candidate.section == section) known.push_back(candidate.name);
+    known.insert(known.end(), others.begin(), others.end());
+    table.refuse(name, known);
   }
+}
+
+/// The same for a table that has nothing but keys.
+template <class Target, class Visit>
+void eachKey(const Table& table, const std::vector<Key<Target>>& keys, const std::string& section, Visit visit) {
+  eachKey(table, keys, section, {}, visit, [](std::string_view, const toml::node&) { return false; });
 }
 
 }  // namespace lemonade::config

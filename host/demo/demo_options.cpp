@@ -4,6 +4,12 @@
 #include "config/file.h"
 #include "config/host_port.h"
 #include "config/tree.h"
+#include "config/values.h"
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace lemonade::demo {
 namespace {
@@ -13,13 +19,15 @@ using config::Form;
 using config::Item;
 using config::Key;
 
-/// One setting and its three names.
+constexpr const char* kTable = "worker";
+
+/// A key, which names its variable, and the option of the command line for it.
 struct Setting {
   Key<DemoOptions> key;
-  const char* variable;
   const char* flag;
   std::optional<std::string> DemoInput::*spoken;
-  Form form;
+
+  std::string path() const { return std::string(kTable) + "." + key.name; }
 };
 
 void readAddress(const Item& item, DemoOptions& options) {
@@ -36,22 +44,22 @@ void readName(const Item& item, DemoOptions& options) {
 
 std::vector<Setting> settings() {
   using std::chrono::hours;
+  using K = Key<DemoOptions>;
   return {
-      {{"worker", "listen_address", config::field<DemoOptions>(&DemoOptions::listen_address, readAddress)},
-       "LEMONADE_WORKER_LISTEN_ADDRESS",
-       "--address",
-       &DemoInput::address,
-       Form::kText},
-      {{"worker", "service_name", config::field<DemoOptions>(&DemoOptions::name, readName)},
-       "LEMONADE_WORKER_SERVICE_NAME",
-       "--name",
-       &DemoInput::name,
-       Form::kText},
-      {{"worker", "work_delay_ms", config::duration(&DemoOptions::delay, Duration::zero(), hours(1))},
-       "LEMONADE_WORKER_WORK_DELAY_MS",
-       "--delay",
-       &DemoInput::delay,
-       Form::kNumber},
+      {K("listen_address",
+         config::valueOf<DemoOptions>("string", "numeric address and port", Form::kText, &DemoOptions::listen_address,
+                                      readAddress),
+         "where it answers", "where it answers")
+           .variable("LEMONADE_WORKER_LISTEN_ADDRESS"),
+       "--address", &DemoInput::address},
+      {K("service_name", config::valueOf<DemoOptions>("string", "not empty", Form::kText, &DemoOptions::name, readName),
+         "the name in its answers", "the name in its answers")
+           .variable("LEMONADE_WORKER_SERVICE_NAME"),
+       "--name", &DemoInput::name},
+      {K("work_delay_ms", config::duration(&DemoOptions::delay, Duration::zero(), hours(1)),
+         "how long an answer to GET /work takes", "how long an answer to `GET /work` takes")
+           .variable("LEMONADE_WORKER_WORK_DELAY_MS"),
+       "--delay", &DemoInput::delay},
   };
 }
 
@@ -63,14 +71,13 @@ void readFile(const std::string& file, const std::vector<Key<DemoOptions>>& keys
   if (!root) return;
   for (const auto& [name, node] : *root) {
     const auto* table = node.as_table();
-    if (name.str() != "worker" || table == nullptr) {
+    if (name.str() != kTable || table == nullptr) {
       findings.error(config::sourceOf(file, name.source()),
                      std::string(name.str()) + " is not for a worker; write its keys under [worker]");
       continue;
     }
-    config::eachKnownKey(file, "worker", *table, keys, findings, [&](const auto& key, const auto& value) {
-      key.field.read({key.path(), value, config::sourceOf(file, value.source()), findings}, options);
-    });
+    config::eachKey(config::Table{file, kTable, *table, findings}, keys, "",
+                    [&options](const auto& key, const Item& item) { key.read(item, options); });
   }
 }
 
@@ -86,13 +93,13 @@ LoadedDemo loadDemoOptions(const DemoInput& input) {
     readFile(*input.file, keys, options, findings);
   }
   for (const auto& setting : all) {
-    const auto variable = input.environment.find(setting.variable);
-    if (variable != input.environment.end() && !variable->second.empty()) {
-      config::readText(setting.key, setting.form, variable->second, {setting.variable, 0, 0}, options, findings);
-    }
-    if (const auto& spoken = input.*setting.spoken) {
-      config::readText(setting.key, setting.form, *spoken, {setting.flag, 0, 0}, options, findings);
-    }
+    const auto read = [&](const std::string& text, const std::string& where) {
+      config::readText(setting.key, setting.path(), text, {where, 0, 0}, options, findings);
+    };
+    const auto& name = setting.key.facts.variable;
+    const auto variable = input.environment.find(name);
+    if (variable != input.environment.end() && !variable->second.empty()) read(variable->second, name);
+    if (const auto& spoken = input.*setting.spoken) read(*spoken, setting.flag);
   }
   return {std::move(options), std::move(findings).take()};
 }

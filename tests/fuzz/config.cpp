@@ -3,6 +3,7 @@
 // A configuration: the file and, behind a line of "--- environment ---", variables, one NAME=VALUE a line.
 #include "target.h"
 
+#include "config/host_port.h"
 #include "config/loader.h"
 
 namespace config = lemonade::config;
@@ -31,9 +32,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto loaded = config::parse(file, "/nowhere/lemonade.toml", input);
   for (const auto& finding : loaded.findings) require(!finding.text.empty(), "a finding says what is wrong");
   if (!loaded.ok()) return 0;
-  require(!loaded.config.pools.front().backends.empty(), "what is accepted has a backend");
-  for (const auto& backend : loaded.config.pools.front().backends)
-    require(!backend.host.empty() && backend.port != 0, "a backend that is accepted has an address");
-  require(!loaded.config.listeners.front().addresses.empty(), "what is accepted listens somewhere");
+  for (const auto& pool : loaded.config.pools) {
+    require(!pool.backends.empty(), "a pool that is accepted has a backend");
+    for (const auto& backend : pool.backends)
+      require(!backend.host.empty() && (backend.port != 0 || config::isService(backend.host)),
+              "a backend that is accepted has an address");
+  }
+  for (const auto& listener : loaded.config.listeners)
+    require(!listener.addresses.empty(), "what is accepted listens somewhere");
   return 0;
 }

@@ -50,6 +50,7 @@ struct Case {
   const char* path;
   const char* value;
   Lines lines;
+  const char* more = "";  ///< of the file, where the key alone makes no valid one
 };
 
 const std::vector<Case> kCases = {
@@ -65,6 +66,10 @@ const std::vector<Case> kCases = {
     {"proxy.listen_address",
      "[\"0.0.0.0:8080\", \"[::1]:81\"]",
      {"proxy.listen_address [0.0.0.0:8080] -> [0.0.0.0:8080, [::1]:81]"}},
+    {"proxy.pool",
+     "\"web\"",
+     {"proxy.pool default -> web", "pool web added"},
+     "[pools.web]\nbackends = \"10.0.0.9:80\"\n"},
     {"proxy.backlog", "9", {"proxy.backlog 4096 -> 9"}},
     {"proxy.max_connections", "9", {"proxy.max_connections 10000 -> 9"}},
     {"proxy.connect_timeout", "\"250ms\"", {"proxy.connect_timeout 5s -> 250ms"}},
@@ -104,6 +109,7 @@ const std::vector<Case> kCases = {
     {"metrics.options", "{prometheus = {token = \"secret\"}}", {"sink prometheus: options changed"}},
     {"admin.listen_address", "\"\"", {"admin.listen_address 127.0.0.1:9090 -> \"\""}},
     {"admin.hosts", "[\"lb.example\"]", {"admin.hosts [] -> [lb.example]"}},
+    {"admin.ready", "\"all\"", {"admin.ready any -> all"}},
     {"plugins.directories", "[\"/p\", \"/q\"]", {"plugins.directories [] -> [/p, /q]"}},
     {"plugins.cache_directory", "\"/c\"", {"plugins.cache_directory \"\" -> /c"}},
     {"log.level", "\"warn,health=debug\"", {"log.level info -> warn,health=debug"}},
@@ -118,7 +124,7 @@ const std::vector<Case> kCases = {
 };
 
 /// What a file comes to that sets one key and has one backend besides; "" sets none.
-config::Config fileWith(const std::string& path, const std::string& value) {
+config::Config fileWith(const std::string& path, const std::string& value, const std::string& more = "") {
   std::map<std::string, std::string> backend{{"backends.id", "\"a\""}, {"backends.address", "\"10.0.0.1:80\""}};
   const bool of_backend = path.starts_with("backends.");
   if (of_backend) backend[path] = value;
@@ -127,7 +133,7 @@ config::Config fileWith(const std::string& path, const std::string& value) {
   for (const auto& [key, said] : backend) text += name(key) + " = " + said + "\n";
   if (!of_backend && !path.empty())
     text += "[" + path.substr(0, path.find('.')) + "]\n" + name(path) + " = " + value + "\n";
-  auto loaded = config::parse(text, "test.toml", {});
+  auto loaded = config::parse(text + more, "test.toml", {});
   for (const auto& finding : loaded.findings) INFO(finding.line());
   REQUIRE(loaded.ok());
   return loaded.config;
@@ -152,7 +158,7 @@ TEST_CASE("A reload is told of each key that there is, by its name with both val
     INFO("a new key needs a case here: " + path);
     const auto found = std::find_if(kCases.begin(), kCases.end(), [&](const Case& one) { return one.path == path; });
     REQUIRE(found != kCases.end());
-    const auto with = fileWith(path, found->value);
+    const auto with = fileWith(path, found->value, found->more);
     CHECK(differences(without, with) == found->lines);
     CHECK_FALSE(differences(with, without).empty());
     CHECK(differences(with, with).empty());
@@ -215,4 +221,29 @@ TEST_CASE("The order of options makes no difference and their type does", "[app]
   CHECK(config::sameChoice({"x", {}, {one, two}}, {"x", {}, {two, one}}));
   CHECK_FALSE(config::sameChoice({"x", {}, {one}}, {"x", {}, {real}}));
   CHECK_FALSE(config::sameChoice({"x", {}, {one}}, {"y", {}, {one}}));
+}
+
+TEST_CASE("Differences name pools and listeners", "[app]") {
+  const auto with = [](const std::string& text) {
+    auto loaded = config::parse(text, "test.toml", {});
+    for (const auto& finding : loaded.findings) INFO(finding.line());
+    REQUIRE(loaded.ok());
+    return loaded.config;
+  };
+  const std::string web = "[[listeners]]\nname = \"web\"\naddress = \":1\"\npool = \"web\"\n";
+  const std::string pool = "[pools.web]\nbackends = [{ id = \"a\", address = \"10.0.0.1:1\" }]\n";
+  const auto before = with(web + pool);
+  CHECK(differences(before, with(web + "backlog = 9\n" + pool)) == Lines{"listeners.web.backlog 4096 -> 9"});
+  CHECK(differences(before, with(web + pool + "health.interval = \"2s\"\nstrategy = \"random_two\"\nretries = 1\n")) ==
+        Lines{"pools.web.retries 2 -> 1", "pools.web.strategy adaptive -> random_two",
+              "pools.web.health.interval 5s -> 2s"});
+  CHECK(differences(before, with(web + pool + "strategy = { options = { x = 1 } }\n")) ==
+        Lines{"pools.web.strategy adaptive: options changed"});
+  CHECK(differences(before, with(web + "[pools.web]\nbackends = [{ id = \"a\", address = \"10.0.0.1:1\", weight = 2 }, "
+                                       "\"10.0.0.2:1\"]\n")) ==
+        Lines{"pool web: backend a: weight 1 -> 2", "pool web: backend 10.0.0.2:1: added"});
+  const auto more = with(web + pool + "[[listeners]]\nname = \"pg\"\naddress = \":2\"\npool = \"db\"\n" +
+                         "[pools.db]\nbackends = \"10.0.0.3:1\"\n");
+  CHECK(differences(before, more) == Lines{"listener pg added", "pool db added"});
+  CHECK(differences(more, before) == Lines{"listener pg removed", "pool db removed"});
 }

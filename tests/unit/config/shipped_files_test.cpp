@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
 // The files under config/ and the page that documents them say what the code does.
+#include "config/environment.h"
 #include "config/keys.h"
 #include "support.h"
 
+#include <toml++/toml.h>
 #include <catch2/catch.hpp>
 
 #include <algorithm>
