@@ -110,23 +110,43 @@ Result<Proxy::Opened> Proxy::open(std::vector<ListenerSpec> specs, InheritedDesc
       return std::find(spec.addresses.begin(), spec.addresses.end(), socket->requested()) != spec.addresses.end();
     });
   });
+  // A listener keeps its own sockets before another one gets them: several may have asked for port 0 of an address.
+  std::vector<Listener::Sockets> sockets(specs.size());
+  Listener::Sockets unclaimed = this->sockets();
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    const auto listener = find(specs[i].name);
+    for (const auto& address : specs[i].addresses)
+      sockets[i].push_back(listener != nullptr ? claim(unclaimed, address, &listener->sockets()) : nullptr);
+  }
   Opened opened;
-  for (auto& spec : specs) {
-    Listener::Sockets sockets;
-    for (const auto& address : spec.addresses) {
-      auto socket = openSocket(spec, address, going, inherited);
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    for (std::size_t n = 0; n < sockets[i].size(); ++n) {
+      if (sockets[i][n] != nullptr) continue;
+      auto socket = openSocket(specs[i], specs[i].addresses[n], unclaimed, going, inherited);
       if (!socket) return std::move(socket).error();
-      sockets.push_back(std::move(socket).value());
+      sockets[i][n] = std::move(socket).value();
     }
-    opened.listeners.push_back({std::move(spec), std::move(sockets)});
+    opened.listeners.push_back({std::move(specs[i]), std::move(sockets[i])});
   }
   return opened;
 }
 
-Result<Proxy::Socket> Proxy::openSocket(const ListenerSpec& spec, const Address& address,
-                                        const Listener::Sockets& going, InheritedDescriptors& inherited) const {
-  for (const auto& known : sockets())
-    if (known->requested() == address) return known;
+/// Takes the first out of `sockets` for which this address was asked; where `among` is given, of those. Null where
+/// there is none.
+Proxy::Socket Proxy::claim(Listener::Sockets& sockets, const Address& address, const Listener::Sockets* among) {
+  const auto found = std::find_if(sockets.begin(), sockets.end(), [&](const Socket& socket) {
+    if (socket->requested() != address) return false;
+    return among == nullptr || std::find(among->begin(), among->end(), socket) != among->end();
+  });
+  if (found == sockets.end()) return nullptr;
+  Socket claimed = std::move(*found);
+  sockets.erase(found);
+  return claimed;
+}
+
+Result<Proxy::Socket> Proxy::openSocket(const ListenerSpec& spec, const Address& address, Listener::Sockets& unclaimed,
+                                        const Listener::Sockets& going, InheritedDescriptors& inherited) {
+  if (auto socket = claim(unclaimed, address, nullptr); socket != nullptr) return socket;
   Fd socket = inherited.takeListener(address.get(), "proxy");
   return socket ? ListeningSocket::adopt(std::move(socket), address, spec.backlog, spec.keepalive)
                 : ListeningSocket::open(address, spec.backlog, spec.keepalive, going);
@@ -295,13 +315,14 @@ std::size_t Proxy::reap() {
     if (workers_[i] != nullptr) ++left;
   }
   const std::lock_guard lock(mutex_);
+  left += removed_.size();  // also those that are retired here: they are not freed yet
   std::erase_if(removed_, [this](auto& listener) {
     if (listener->admission().taken() != 0 || listener.use_count() != 1) return false;
     quiescence_.makeRoom();
     quiescence_.retire(std::move(listener));
     return true;
   });
-  return left + removed_.size();
+  return left;
 }
 
 void Proxy::start() {

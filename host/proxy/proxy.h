@@ -54,7 +54,8 @@ class Proxy {
   };
 
   /// Bound sockets for all addresses of all listeners, or none: those that listen already, here for any listener or by
-  /// inheritance under the name "proxy", are taken over, the others are opened. Names and addresses occur once.
+  /// inheritance under the name "proxy", are taken over, the others are opened. Names occur once, and so do addresses
+  /// whose port is not 0.
   Result<Opened> open(std::vector<ListenerSpec> specs, InheritedDescriptors& inherited) const;
   /// Has these listeners and no others. Those of a name that is there already change: their new sessions go to the new
   /// pool, and their sockets are tuned. Sessions of listeners that are removed end in time. Clients that wait at a
@@ -126,8 +127,9 @@ class Proxy {
   using Source = std::pair<std::shared_ptr<Listener>, Socket>;
 
   std::shared_ptr<Listener> find(const std::string& name) const;
-  Result<Socket> openSocket(const ListenerSpec& spec, const Address& address, const Listener::Sockets& going,
-                            InheritedDescriptors& inherited) const;
+  static Socket claim(Listener::Sockets& sockets, const Address& address, const Listener::Sockets* among);
+  static Result<Socket> openSocket(const ListenerSpec& spec, const Address& address, Listener::Sockets& unclaimed,
+                                   const Listener::Sockets& going, InheritedDescriptors& inherited);
   std::shared_ptr<Listener> makeListener(const ListenerSpec& spec);
   void remove(const Listeners& listeners, DrainTime time);
   std::vector<Source> sources() const;
