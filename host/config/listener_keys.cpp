@@ -42,12 +42,19 @@ void readPool(const Item& item, Listener& listener) {
   if (auto pool = textOf(item, "give the name of a pool")) listener.pool = std::move(*pool);
 }
 
+Value<Listener> addresses() {
+  auto value = valueOf<Listener>("string or list", "numeric address and port", Form::kList, addressesOf, readAddresses);
+  value.written = [](const Listener& listener) {
+    const auto all = addressesOf(listener);
+    return all.size() == 1 ? written(all.front()) : written(all);
+  };
+  return value;
+}
+
 std::vector<Key<Listener>> makeListenerKeys() {
   using K = Key<Listener>;
   return {
-      K("address",
-        valueOf<Listener>("string or list", "numeric address and port", Form::kList, addressesOf, readAddresses),
-        R"(or a list: ["0.0.0.0:8080", "[::]:8080"])",
+      K("address", addresses(), R"(or a list: ["0.0.0.0:8080", "[::]:8080"])",
         R"(where clients connect: `"10.0.1.1:80"`, `"[::]:80"`; `"*:80"` and `":80"` mean all of IPv4, )"
         R"(`"localhost:80"` means 127.0.0.1; port 0 lets the system choose)")
           .variable("LEMONADE_LB_LISTEN_ADDRESS", "several are separated by commas"),

@@ -3,12 +3,15 @@
 // The files under config/ and the page that documents them say what the code does.
 #include "config/environment.h"
 #include "config/keys.h"
+#include "reference.h"
 #include "support.h"
 
 #include <toml++/toml.h>
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <cstdlib>
+#include <fstream>
 #include <regex>
 
 using namespace lemonade;
@@ -19,8 +22,6 @@ using Catch::Contains;
 namespace {
 
 Loaded loadShipped(const std::string& name) { return load({.file = (kSource / "config" / name).string()}); }
-
-bool same(const PluginChoice& a, const PluginChoice& b) { return a.id == b.id && a.options.size() == b.options.size(); }
 
 }  // namespace
 
@@ -60,68 +61,53 @@ TEST_CASE("quickstart.toml has three workers and stays on this machine", "[confi
 TEST_CASE("lemonade.toml shows the defaults", "[config]") {
   const auto loaded = loadShipped("lemonade.toml");
   REQUIRE(findingsOf(loaded) == "");
-  const auto& shown = loaded.config;
   const auto real = defaultConfig();
-  const auto& shown_pool = shown.pools.front();
-  const auto& shown_listener = shown.listeners.front();
-  const auto& real_pool = real.pools.front();
-  const auto& real_listener = real.listeners.front();
-  CHECK(shown.runtime.workers == real.runtime.workers);
-  CHECK(shown.runtime.metrics_cap == real.runtime.metrics_cap);
-  CHECK(shown.runtime.health_cap == real.runtime.health_cap);
-  CHECK(shown.runtime.grace == real.runtime.grace);
-  CHECK(shown.runtime.drain_timeout == real.runtime.drain_timeout);
-  CHECK(shown.runtime.background_timeout == real.runtime.background_timeout);
-  CHECK(shown.runtime.accept_timeout == real.runtime.accept_timeout);
-  CHECK(shown.runtime.config_watch_interval == real.runtime.config_watch_interval);
-  REQUIRE(shown_listener.addresses.size() == real_listener.addresses.size());
-  CHECK(shown_listener.addresses[0].address == real_listener.addresses[0].address);
-  CHECK(shown_listener.backlog == real_listener.backlog);
-  CHECK(shown_listener.max_connections == real_listener.max_connections);
-  CHECK(shown_pool.connect_timeout == real_pool.connect_timeout);
-  CHECK(shown_listener.idle_timeout == real_listener.idle_timeout);
-  CHECK(shown_listener.half_close_timeout == real_listener.half_close_timeout);
-  CHECK(shown_listener.tcp_keepalive == real_listener.tcp_keepalive);
-  CHECK(shown_listener.tcp_keepalive_interval == real_listener.tcp_keepalive_interval);
-  CHECK(shown_listener.tcp_keepalive_count == real_listener.tcp_keepalive_count);
-  CHECK(shown_listener.tcp_user_timeout == real_listener.tcp_user_timeout);
-  CHECK(shown_pool.retries == real_pool.retries);
-  CHECK(shown_pool.resolve_interval == real_pool.resolve_interval);
-  CHECK(shown_pool.queue_timeout == real_pool.queue_timeout);
-  CHECK(same(shown_pool.strategy, real_pool.strategy));
-  CHECK(same(shown_pool.health.checker, real_pool.health.checker));
-  CHECK(shown_pool.health.interval == real_pool.health.interval);
-  CHECK(shown_pool.health.fast_interval == real_pool.health.fast_interval);
-  CHECK(shown_pool.health.down_interval == real_pool.health.down_interval);
-  CHECK(shown_pool.health.timeout == real_pool.health.timeout);
-  CHECK(shown_pool.health.rise == real_pool.health.rise);
-  CHECK(shown_pool.health.fall == real_pool.health.fall);
-  CHECK(shown_pool.health.slow_start == real_pool.health.slow_start);
-  CHECK(shown_pool.health.slow_start_aggression == real_pool.health.slow_start_aggression);
-  CHECK(shown_pool.health.panic_threshold == real_pool.health.panic_threshold);
-  CHECK(shown_pool.health.close_sessions_when_down == real_pool.health.close_sessions_when_down);
-  CHECK(shown_pool.ejection.enabled == real_pool.ejection.enabled);
-  CHECK(shown_pool.ejection.consecutive_failures == real_pool.ejection.consecutive_failures);
-  CHECK(shown_pool.ejection.base_time == real_pool.ejection.base_time);
-  CHECK(shown_pool.ejection.max_time == real_pool.ejection.max_time);
-  CHECK(shown_pool.ejection.max_share == real_pool.ejection.max_share);
-  CHECK(shown_pool.ejection.unanswered_timeout == real_pool.ejection.unanswered_timeout);
-  CHECK(shown.metrics.interval == real.metrics.interval);
-  REQUIRE(shown.metrics.sinks.size() == real.metrics.sinks.size());
-  CHECK(same(shown.metrics.sinks[0], real.metrics.sinks[0]));
-  CHECK(shown.admin->address == real.admin->address);
-  CHECK(shown.admin_hosts == real.admin_hosts);
-  CHECK(shown.plugin_directories == real.plugin_directories);
-  CHECK(shown.plugin_cache_directory == real.plugin_cache_directory);
-  CHECK(shown.log_levels.all == real.log_levels.all);
-  CHECK(shown.log_levels.components == real.log_levels.components);
-  CHECK(shown.log_format == real.log_format);
-  REQUIRE(shown_pool.backends.size() == 1);
-  const Backend backend;
-  CHECK(shown_pool.backends[0].weight == backend.weight);
-  CHECK(shown_pool.backends[0].max_connections == backend.max_connections);
-  CHECK(shown_pool.backends[0].enabled == backend.enabled);
-  CHECK(shown_pool.backends[0].priority == backend.priority);
+  for (const auto& key : configKeys()) {
+    INFO(key.path());
+    CHECK(key.same(loaded.config, real));
+  }
+  REQUIRE(loaded.config.pools.front().backends.size() == 1);
+  for (const auto& key : backendKeys()) {
+    INFO(key.name);
+    CHECK((!key.facts.example.empty() || key.same(loaded.config.pools.front().backends[0], Backend{})));
+  }
+}
+
+TEST_CASE("The pools and listeners that lemonade.toml shows in comments are valid", "[config]") {
+  const auto file = contentOf(kSource / "config/lemonade.toml");
+  const auto begin = file.find("# [[listeners]]");
+  REQUIRE(begin != std::string::npos);
+  const auto example = std::regex_replace(file.substr(begin), std::regex("(^|\n)# "), "$1");
+  const auto loaded = parsed(kBackend + "[proxy]\nlisten_address = \"127.0.0.1:8080\"\n" + example);
+  CHECK(findingsOf(loaded) == "");
+  CHECK(loaded.config.listeners.size() == 2);
+  CHECK(loaded.config.pools.size() == 2);
+}
+
+TEST_CASE("lemonade.toml and docs/configuration.md say of each key what the key says of itself", "[config]") {
+  INFO("LEMONADE_WRITE_REFERENCE=1 unit_config '[config]' writes both anew");
+  const bool write = std::getenv("LEMONADE_WRITE_REFERENCE") != nullptr;
+  const auto hold = [write](const char* path, const auto& anew) {
+    const auto before = contentOf(kSource / path);
+    const auto after = anew(before);
+    if (write) std::ofstream(kSource / path) << after;
+    CHECK((before == after || write));
+  };
+  hold("config/lemonade.toml", withLines);
+  hold("docs/configuration.md", withTables);
+}
+
+TEST_CASE("A key says what it takes and what it is for", "[config]") {
+  const auto check = [](const auto& keys) {
+    for (const auto& key : keys) {
+      INFO(key.path());
+      CHECK(key.facts.type != "");
+      CHECK(key.facts.effect != "");
+      CHECK((key.facts.brief != "" || key.facts.type.starts_with("table")));
+    }
+  };
+  check(configKeys());
+  check(backendKeys());
 }
 
 TEST_CASE("lemonade.toml shows every key", "[config]") {
@@ -134,12 +120,14 @@ TEST_CASE("lemonade.toml shows every key", "[config]") {
   }
 }
 
-TEST_CASE("docs/configuration.md documents every key and every variable", "[config]") {
+TEST_CASE("docs/configuration.md has a table for every section, every variable and every row of these", "[config]") {
   const auto page = contentOf(kSource / "docs/configuration.md");
   for (const auto& key : configKeys()) {
     CHECK_THAT(page, Contains("\n### [" + key.section + "]\n"));
     CHECK_THAT(page, Contains("\n| `" + key.name + "` |"));
   }
+  for (const auto* heading : {"### [[backends]]", "### [[listeners]]", "### [pools.NAME]"})
+    CHECK_THAT(page, Contains("\n" + std::string(heading) + "\n"));
   for (const auto& key : backendKeys()) CHECK_THAT(page, Contains("\n| `" + key.name + "` |"));
   for (const auto& variable : knownVariables()) CHECK_THAT(page, Contains("\n| `" + variable + "` |"));
 }
