@@ -60,7 +60,7 @@ LoadBalancer::LoadBalancer(Preparation preparation, config::Input input, Prepara
       started_unix_ns_(unixNs() - (nowNs() - started_ns)),
       heritage_(std::make_unique<Heritage>(context.cells)),
       quiescence_(std::make_unique<Quiescence>(workerCount(preparation_->config))),
-      pool_(std::make_unique<ManagedPool>("default", *quiescence_, workerCount(preparation_->config), context,
+      pool_(std::make_unique<ManagedPool>(Backend::kDefaultPool, *quiescence_, workerCount(preparation_->config), context,
                                           static_cast<PoolHost&>(*this), *heritage_)),
       proxy_(std::make_unique<proxy::Proxy>(*quiescence_, proxy::chooseRelay(preparation_->config.relay))),
       descriptors_(

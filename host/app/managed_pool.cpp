@@ -33,11 +33,12 @@ constexpr Duration kPublishAgain = 20ms;
 
 ManagedPool::ManagedPool(std::string name, Quiescence& quiescence, std::uint32_t workers, PreparationContext& context,
                          PoolHost& host, Heritage& heritage)
-    : loop_(context.loop),
+    : name_(std::move(name)),
+      loop_(context.loop),
       context_(context),
       host_(host),
       heritage_(heritage),
-      pool_(std::make_unique<Pool>(std::move(name), quiescence, workers)),
+      pool_(std::make_unique<Pool>(name_, quiescence, workers)),
       monitor_(std::make_unique<health::Monitor>(
           loop_, [this](const auto& backend) { onChecked(backend); },
           [this](const auto& check) { onCheck(check.backend, check.passed, check.began_ns); })),
@@ -69,7 +70,7 @@ Result<std::shared_ptr<Strategy>> ManagedPool::withHandedState(std::shared_ptr<S
   const auto imported = made->importState(*state);
   if (imported) return made;
   log::warning("app", "the strategy starts without the state of the process before",
-               {{"reason", imported.error().message}});
+               {{"reason", imported.error().message}, {"pool", name_}});
   const auto file = context_.loader->read(choice, plugin::kKindOf<lemonade_strategy_t>);
   if (!file) return file.error();
   std::vector<plugin::OptionProblem> problems;
@@ -133,7 +134,7 @@ void ManagedPool::markLoops(const Backends& backends) const {
     const bool loops = own.reachedBy(backend->address());
     if (loops && !backend->loops())
       log::warning("app", "a backend is one of our own listeners, no client is sent there",
-                   {{"backend", backend->id()}, {"address", backend->addressText()}});
+                   {{"backend", backend->id()}, {"address", backend->addressText()}, {"pool", name_}});
     backend->setLoops(loops);
   }
 }
@@ -144,14 +145,18 @@ void ManagedPool::onBackends(const Backends& backends) {
   monitor_->setBackends(backends);
   ejector_->setBackends(backends);
   if (const auto adopted = heritage_.adopt(backends, *monitor_, *ejector_); adopted != 0)
-    log::info("app", "took over what the process before knew of its backends", {{"backends", adopted}});
+    log::info("app", "took over what the process before knew of its backends",
+              {{"backends", adopted}, {"pool", name_}});
   publish();
   // After the view without them: no worker picks them any more.
   if (!left.empty()) host_.drainBackends(*pool_, left);
   for (const auto& backend : left)
     if (backend->active() != 0)
       log::info("app", "a backend drains",
-                {{"backend", backend->id()}, {"address", backend->addressText()}, {"sessions", backend->active()}});
+                {{"backend", backend->id()},
+                 {"address", backend->addressText()},
+                 {"sessions", backend->active()},
+                 {"pool", name_}});
 }
 
 void ManagedPool::onChecked(const std::shared_ptr<Backend>& backend) {
@@ -216,8 +221,9 @@ void ManagedPool::publishNow() {
 
 void ManagedPool::logPanic() {
   if (std::exchange(panicking_, pool_->panic()) == pool_->panic()) return;
-  panicking_ ? log::warning("balance", "too few backends are fit: all are used, see health.panic_threshold")
-             : log::info("balance", "enough backends are fit again: only these are used");
+  panicking_
+      ? log::warning("balance", "too few backends are fit: all are used, see health.panic_threshold", {{"pool", name_}})
+      : log::info("balance", "enough backends are fit again: only these are used", {{"pool", name_}});
 }
 
 void ManagedPool::logWhetherStranded() {
@@ -225,9 +231,11 @@ void ManagedPool::logWhetherStranded() {
   if (stranded == (stranded_ns_ != 0)) return;
   const std::uint64_t since = std::exchange(stranded_ns_, stranded ? nowNs() : 0);
   if (stranded)
-    log::error("balance", "no backend is left, clients are turned away", {{"backends", pool_->backends()->size()}});
+    log::error("balance", "no backend is left, clients are turned away",
+               {{"backends", pool_->backends()->size()}, {"pool", name_}});
   else
-    log::info("balance", "a backend is back, clients are served again", {{"after", secondsText(nowNs() - since)}});
+    log::info("balance", "a backend is back, clients are served again",
+              {{"after", secondsText(nowNs() - since)}, {"pool", name_}});
 }
 
 // ---- stopping ------------------------------------------------------------------------------------------------------

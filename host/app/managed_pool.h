@@ -57,6 +57,7 @@ class ManagedPool {
   ManagedPool(const ManagedPool&) = delete;
   ManagedPool& operator=(const ManagedPool&) = delete;
 
+  const std::string& name() const noexcept { return name_; }
   /// What workers pick from. Any thread.
   Pool& pool() noexcept { return *pool_; }
   const Pool& pool() const noexcept { return *pool_; }
@@ -126,6 +127,7 @@ class ManagedPool {
   void logWhetherStranded();
   Result<std::shared_ptr<Strategy>> withHandedState(std::shared_ptr<Strategy> made, const config::PluginChoice& choice);
 
+  const std::string name_;
   ControlLoop& loop_;
   PreparationContext& context_;
   PoolHost& host_;

@@ -95,13 +95,13 @@ void Membership::append(View::Backends& backends, const std::map<Key, std::share
   const auto settings = settingsOf(endpoint.configured);
   const auto port = endpoint.configured.port;
   const bool resolved = endpoint.address.family() != AF_UNSPEC;
-  if (const auto old = known.find({Backend::identityOf(settings, endpoint.address, port), resolved});
+  if (const auto old = known.find({Backend::identityOf(settings, endpoint.address, port, pool_.name()), resolved});
       old != known.end()) {
     old->second->apply(settings);
     backends.push_back(old->second);
     return;
   }
-  backends.push_back(std::make_shared<Backend>(settings, endpoint.address, port, pool_.workers()));
+  backends.push_back(std::make_shared<Backend>(settings, endpoint.address, port, pool_.workers(), pool_.name()));
   if (!resolved) (void)backends.back()->setHealth(false, "name does not resolve");
 }
 

@@ -27,8 +27,8 @@ class Membership {
  public:
   using OnChange = std::function<void(const View::Backends&)>;
 
-  /// on_change gets the whole set whenever it differs; a backend that comes back while it drains is the same object
-  /// again. All references must outlive this.
+  /// on_change gets the whole set whenever it differs; a backend that comes back while it
+  /// drains is the same object again. All references must outlive this.
   Membership(ControlLoop& loop, Resolver& resolver, const Pool& pool, OnChange on_change);
   ~Membership() { stop(); }
 
@@ -70,7 +70,7 @@ class Membership {
 
   ControlLoop& loop_;
   Resolver& resolver_;
-  const Pool& pool_;  // how many workers a backend counts for
+  const Pool& pool_;  // its name, and how many workers a backend counts for
   const OnChange on_change_;
   std::vector<config::Backend> configured_;
   std::map<std::string, Name> names_;  // of configured_, those that are numbers included

@@ -12,29 +12,36 @@ std::string addressTextOf(const BackendSettings& settings, const Address& addres
   return address.family() != AF_UNSPEC ? address.text() : config::addressText(settings.host, port);
 }
 
-/// FNV-1a (Fowler, Noll, Vo; 64 bit) of id and address, apart by a byte that neither has.
-std::uint64_t hashOf(std::string_view id, std::string_view address) {
+/// FNV-1a (Fowler, Noll, Vo; 64 bit) of id, address and pool, apart by a byte that none of them has. The default pool
+/// adds nothing: its backends are known to processes that have no other pool.
+std::uint64_t hashOf(std::string_view id, std::string_view address, std::string_view pool) {
   std::uint64_t hash = 0xcbf29ce484222325;
   const auto mix = [&hash](unsigned char byte) { hash = (hash ^ byte) * 0x100000001b3; };
   for (const char c : id) mix(static_cast<unsigned char>(c));
   mix(0);
   for (const char c : address) mix(static_cast<unsigned char>(c));
+  if (pool == Backend::kDefaultPool) return hash;
+  mix(0);
+  for (const char c : pool) mix(static_cast<unsigned char>(c));
   return hash;
 }
 
 }  // namespace
 
-Backend::Backend(BackendSettings settings, const Address& address, std::uint16_t port, std::uint32_t workers)
-    : id_(settings.id),
+Backend::Backend(BackendSettings settings, const Address& address, std::uint16_t port, std::uint32_t workers,
+                 std::string pool)
+    : pool_(std::move(pool)),
+      id_(settings.id),
       address_(address),
       address_text_(addressTextOf(settings, address, port)),
-      identity_(hashOf(id_, address_text_)) {
+      identity_(hashOf(id_, address_text_, pool_)) {
   counters_.grow(workers);
   apply(std::move(settings));
 }
 
-std::uint64_t Backend::identityOf(const BackendSettings& settings, const Address& address, std::uint16_t port) {
-  return hashOf(settings.id, addressTextOf(settings, address, port));
+std::uint64_t Backend::identityOf(const BackendSettings& settings, const Address& address, std::uint16_t port,
+                                  const std::string& pool) {
+  return hashOf(settings.id, addressTextOf(settings, address, port), pool);
 }
 
 void Backend::apply(BackendSettings settings) {

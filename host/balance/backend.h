@@ -3,8 +3,9 @@
 // A backend as the balancer knows it while it runs: its identity, its live numbers and its observed health. What the
 // operator configured (weight, limit, enabled) is copied here at each reload; what was observed survives it.
 //
-// Identity is the configured id together with the resolved address. A backend lives until it left the pool and its last
-// session ended; sessions hold plain pointers, counted by stats().active.
+// Identity is the pool together with the configured id and the resolved address: two pools may have a backend of the
+// same id and address, and these are two backends. A backend lives until it left the pool and its last session ended;
+// sessions hold plain pointers, counted by stats().active.
 #pragma once
 
 #include "balance/address.h"
@@ -41,18 +42,23 @@ struct BackendSettings {
 
 class Backend {
  public:
-  /// address has family AF_UNSPEC where the name does not resolve: such a backend is never eligible.
-  Backend(BackendSettings settings, const Address& address, std::uint16_t port, std::uint32_t workers);
+  /// address has family AF_UNSPEC where the name does not resolve: such a backend is never eligible. pool is the name
+  /// of its pool.
+  Backend(BackendSettings settings, const Address& address, std::uint16_t port, std::uint32_t workers,
+          std::string pool = kDefaultPool);
+  static constexpr const char* kDefaultPool = "default";
 
   // Constant after construction.
   const std::string& id() const noexcept { return id_; }
+  const std::string& pool() const noexcept { return pool_; }
   const Address& address() const noexcept { return address_; }
   bool resolved() const noexcept { return address_.family() != AF_UNSPEC; }
   /// "10.0.1.10:8080"; while unresolved "name:port", or "srv:_http._tcp.name".
   const std::string& addressText() const noexcept { return address_text_; }
   std::uint64_t identity() const noexcept { return identity_; }
   /// That of a backend that is made from the same.
-  static std::uint64_t identityOf(const BackendSettings& settings, const Address& address, std::uint16_t port);
+  static std::uint64_t identityOf(const BackendSettings& settings, const Address& address, std::uint16_t port,
+                                  const std::string& pool = kDefaultPool);
 
   /// Makes counters for so many workers, where it has fewer. Control thread, before any of them picks.
   void addWorkers(std::uint32_t workers) { counters_.grow(workers); }
@@ -174,6 +180,7 @@ class Backend {
   std::atomic<Failure> last_failure_{Failure::kNone};
   std::atomic<bool> suspected_{false};
 
+  const std::string pool_;
   const std::string id_;
   const Address address_;
   const std::string address_text_;

@@ -68,7 +68,8 @@ void logFlip(const Backend& backend, log::Level level, const char* message, cons
               {"name", backend.settings().name},
               {"address", backend.addressText()},
               {"reason", reason},
-              {key, value}});
+              {key, value},
+              {"pool", backend.pool()}});
 }
 
 }  // namespace

@@ -35,8 +35,9 @@ void logFlip(const Backend& backend, bool up, const std::string& reason) {
   const log::Field id{"backend", backend.id()};
   const log::Field name{"name", backend.settings().name};
   const log::Field address{"address", backend.addressText()};
-  if (reason.empty()) return log::write(level, "health", message, {id, name, address});
-  log::write(level, "health", message, {id, name, address, {"reason", reason}});
+  const log::Field pool{"pool", backend.pool()};
+  if (reason.empty()) return log::write(level, "health", message, {id, name, address, pool});
+  log::write(level, "health", message, {id, name, address, {"reason", reason}, pool});
 }
 
 void logDegraded(const Backend& backend, const std::string& reason) {
@@ -45,10 +46,14 @@ void logDegraded(const Backend& backend, const std::string& reason) {
                  {{"backend", backend.id()},
                   {"name", backend.settings().name},
                   {"address", backend.addressText()},
-                  {"reason", reason}});
+                  {"reason", reason},
+                  {"pool", backend.pool()}});
   else if (backend.healthy())
     log::info("health", "backend is degraded no more",
-              {{"backend", backend.id()}, {"name", backend.settings().name}, {"address", backend.addressText()}});
+              {{"backend", backend.id()},
+               {"name", backend.settings().name},
+               {"address", backend.addressText()},
+               {"pool", backend.pool()}});
 }
 
 void logCheck(const Backend& backend, bool passed, const Probe& probe) {
@@ -57,7 +62,8 @@ void logCheck(const Backend& backend, bool passed, const Probe& probe) {
              {{"backend", backend.id()},
               {"address", backend.addressText()},
               {"took_us", (nowNs() - probe.startedNs()) / 1'000},
-              {"reason", probe.reason()}});
+              {"reason", probe.reason()},
+              {"pool", backend.pool()}});
 }
 
 }  // namespace
@@ -325,7 +331,10 @@ void Monitor::putOff(Watched& watched) {
   schedule(watched, jittered(std::min(settings_.interval, kPutOff)));
   if (const auto checks = put_off_.happened(); checks != 0)
     log::warning("health", "checks are put off, this host lacks what they need",
-                 {{"reason", watched.probe.reason()}, {"checks", checks}, {"backend", watched.backend->id()}});
+                 {{"reason", watched.probe.reason()},
+                  {"checks", checks},
+                  {"backend", watched.backend->id()},
+                  {"pool", watched.backend->pool()}});
 }
 
 // What was found before stays.
@@ -338,7 +347,8 @@ void Monitor::blameChecker(Watched& watched) {
                 {"version", checker_->info().version},
                 {"reason", watched.probe.reason()},
                 {"checks", checks},
-                {"backend", watched.backend->id()}});
+                {"backend", watched.backend->id()},
+                {"pool", watched.backend->pool()}});
 }
 
 // Of one that nobody checks any more, or has ever checked.

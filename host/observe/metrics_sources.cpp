@@ -28,8 +28,10 @@ class BackendFamilies {
   explicit BackendFamilies(SnapshotBuilder& builder) : builder_(builder) {}
 
   void add(const Backend& backend) {
-    const auto labels =
-        builder_.labels({{"backend", backend.id()}, {"name", backend.name()}, {"address", backend.addressText()}});
+    const auto labels = builder_.labels({{"pool", backend.pool()},
+                                         {"backend", backend.id()},
+                                         {"name", backend.name()},
+                                         {"address", backend.addressText()}});
     addState(backend, labels);
     addCounts(backend, labels);
     addTimes(backend, labels);

@@ -97,6 +97,7 @@ void setTotals(Json& json, const BackendStatus& backend) {
 
 void add(Json& json, const BackendStatus& backend) {
   json.object([&] {
+    setText(json, "pool", backend.pool);
     setText(json, "id", backend.id);
     setText(json, "name", backend.name);
     setText(json, "address", backend.address);
@@ -192,6 +193,7 @@ void setSupervisor(Json& json, const std::optional<SupervisorStatus>& supervisor
 
 BackendStatus collect(const Backend& backend) {
   BackendStatus status;
+  status.pool = backend.pool();
   status.id = backend.id();
   status.name = backend.name();
   status.address = backend.addressText();

@@ -30,6 +30,7 @@ struct Percentiles {
 };
 
 struct BackendStatus {
+  std::string pool;
   std::string id;
   std::string name;
   std::string address;

@@ -75,7 +75,7 @@ TEST_CASE("A text log has the lines of the log sink as they always were", "[log]
   CHECK_THAT(balancer.process().waitForLog("INFO log: total backends=1 up=1 active=1 sessions="),
              Catch::Contains(" errors=0"));
   CHECK_THAT(
-      balancer.process().waitForLog("INFO log: backend=7 address=" + server.address() + " state=up active=1 sessions="),
+      balancer.process().waitForLog("INFO log: pool=default backend=7 address=" + server.address() + " state=up active=1 sessions="),
       Catch::Contains(" exchanges_per_second="));
 }
 

@@ -6,6 +6,7 @@
 //
 // It keeps what the counters said at the last flush, by series id, so every number is a difference; percentiles come
 // from the differences of histogram buckets and are those of the interval alone.
+#include <array>
 #include <cmath>
 #include <lemonade/sdk/log_fields.hpp>
 #include <lemonade/sdk/metrics_sink.hpp>
@@ -41,6 +42,7 @@ struct Samples {
 };
 
 struct Row {
+  std::string pool;  ///< "" where the host does not say
   std::string backend;
   std::string address;
   bool up = true;
@@ -84,24 +86,26 @@ class Log : public lemonade::sdk::MetricsSink {
 
   /// The backends of a snapshot, the busiest first; remembers the snapshot for the next time.
   std::vector<Row> read(const lemonade::sdk::Snapshot& snapshot, const OldValues& values, const OldBuckets& buckets) {
-    std::map<std::pair<std::string_view, std::string_view>, Row> rows;
+    std::map<std::array<std::string_view, 3>, Row> rows;  // by pool, backend and address
     turned_away_ = 0;
     for (std::uint32_t f = 0; f < snapshot.size(); ++f) {
       const auto family = snapshot[f];
       for (std::uint32_t i = 0; i < family.size(); ++i) {
         if (family.name() == "lemonade_proxy_unserved_total") readUnserved(family[i], values);
-        std::string_view backend, address;
+        std::string_view pool, backend, address;
         for (const auto& label : lemonade::sdk::labels(family[i])) {
+          if (view(label.name) == "pool") pool = view(label.value);
           if (view(label.name) == "backend") backend = view(label.value);
           if (view(label.name) == "address") address = view(label.value);
         }
-        if (!backend.empty()) readSeries(family, family[i], rows[{backend, address}], values, buckets);
+        if (!backend.empty()) readSeries(family, family[i], rows[{pool, backend, address}], values, buckets);
       }
     }
     std::vector<Row> sorted;
     for (auto& [key, row] : rows) {
-      row.backend = key.first;
-      row.address = key.second;
+      row.pool = key[0];
+      row.backend = key[1];
+      row.address = key[2];
       sorted.push_back(std::move(row));
     }
     std::ranges::stable_sort(sorted, std::ranges::greater{},
@@ -174,6 +178,7 @@ class Log : public lemonade::sdk::MetricsSink {
   void writeRow(const Row& row, double seconds) const {
     Fields fields = {field("backend", row.backend), field("address", row.address),
                      field("state", std::string_view(row.up ? "up" : "down"))};
+    if (!row.pool.empty()) fields.insert(fields.begin(), field("pool", row.pool));
     addTraffic(fields, row, seconds);
     if (row.exchange_time.total > 0) {
       fields.push_back(field("exchange_p50_ms", row.exchange_time.quantile(0.5) * 1e3, 2));

@@ -58,6 +58,21 @@ TEST_CASE("log writes what happened since the last flush", "[metrics]") {
         "backend=web-1 address=10.0.0.1:80 state=up active=3 sessions=10 exchanges_per_second=5.0 errors=3");
 }
 
+TEST_CASE("log tells backends of the same id and address in two pools apart", "[metrics]") {
+  RecordingHost host;
+  const auto sink = loadSink("log", host);
+  SnapshotBuilder builder;
+  for (const auto* pool : {"web", "database"})
+    builder.counter("lemonade_backend_sessions_total", "")
+        .add(builder.labels({{"pool", pool}, {"backend", "a"}, {"address", "10.0.0.1:80"}}), 2);
+  flush(sink, *builder.build(0, 10'000'000'000));
+  REQUIRE(host.lines.size() == 3);
+  CHECK_THAT(host.lines[0], Catch::StartsWith("total backends=2 "));
+  CHECK_THAT(host.lines[1],
+             Catch::StartsWith("pool=database backend=a address=10.0.0.1:80 state=up active=0 sessions=2 "));
+  CHECK_THAT(host.lines[2], Catch::StartsWith("pool=web backend=a "));
+}
+
 TEST_CASE("log counts clients that were turned away as errors, and not those that left", "[metrics]") {
   RecordingHost host;
   const auto sink = loadSink("log", host);

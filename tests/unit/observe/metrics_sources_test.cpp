@@ -81,7 +81,7 @@ TEST_CASE("Families of backends add up the workers", "[app]") {
   backend->setHealth(false, "refused");
   RecordingHost host;
   auto lines = linesOf(rendered(loadSink("prometheus", host), *fullSnapshot({backend})));
-  const std::string labels = "{backend=\"1\",name=\"web\",address=\"10.0.0.1:80\"";
+  const std::string labels = "{pool=\"default\",backend=\"1\",name=\"web\",address=\"10.0.0.1:80\"";
   const auto value = [&](const std::string& name, const std::string& more = "") {
     return lines["lemonade_backend_" + name + labels + more + "}"];
   };
@@ -115,7 +115,7 @@ TEST_CASE("A backend that does not resolve is not up and one without samples has
   const auto backend = makeBackend("1", "web", "no address");
   RecordingHost host;
   const auto text = rendered(loadSink("prometheus", host), *fullSnapshot({backend}));
-  CHECK_THAT(text, Catch::Contains("lemonade_backend_up{backend=\"1\",name=\"web\",address=\"host:80\"} 0\n"));
+  CHECK_THAT(text, Catch::Contains("lemonade_backend_up{pool=\"default\",backend=\"1\",name=\"web\",address=\"host:80\"} 0\n"));
   CHECK_THAT(text, !Catch::Contains("_seconds_bucket"));
 }
 
