@@ -6,6 +6,7 @@
 #include "app/load_balancer.h"
 #include "app/managed_pool.h"
 #include "app/parent.h"
+#include "app/pool_set.h"
 #include "app/preparation.h"
 #include "balance/pool.h"
 #include "metrics/publisher.h"
@@ -19,8 +20,11 @@
 #include <lemonade/plugin.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
+#include <map>
 #include <new>
+#include <set>
 
 namespace lemonade::app {
 
@@ -32,6 +36,12 @@ const std::string kAbi = std::to_string(LEMONADE_ABI_MAJOR) + "." + std::to_stri
 constexpr auto kReloadWait = 30s;
 
 admin::Response text(int status, const std::string& line) { return {status, "text/plain", line + "\n", {}}; }
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const auto& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
 
 }  // namespace
 
@@ -65,17 +75,49 @@ const char* LoadBalancer::stageText() const noexcept {
   return "draining";
 }
 
+std::vector<std::string> LoadBalancer::poolsWithoutBackend() const {
+  std::vector<std::string> names;
+  for (const auto& pool : *pools_->configured())
+    if (pool->pool().eligibleCount() == 0) names.push_back(pool->name());
+  return names;
+}
+
 admin::Response LoadBalancer::readiness() const {
   if (stopping()) return text(503, stageText());
-  return pool_->pool().eligibleCount() == 0 ? text(503, "no backend is eligible") : text(200, "ready");
+  const auto down = poolsWithoutBackend();
+  if (down.empty()) return text(200, "ready");
+  const std::size_t pools = pools_->configured()->size();
+  if (pools == 1) return text(503, "no backend is eligible");
+  const std::string which = "no backend is eligible in pool " + joined(down);
+  return isReady(down, pools) ? text(200, "ready, but " + which) : text(503, which);
+}
+
+bool LoadBalancer::isReady(const std::vector<std::string>& down, std::size_t pools) const {
+  config::Ready ready;
+  {
+    const std::lock_guard lock(facts_mutex_);
+    ready = facts_->ready;
+  }
+  if (ready.pools == config::Ready::Pools::kAny) return down.size() < pools;
+  if (ready.pools == config::Ready::Pools::kAll) return down.empty();
+  return std::none_of(down.begin(), down.end(), [&](const auto& name) {
+    return std::find(ready.names.begin(), ready.names.end(), name) != ready.names.end();
+  });
 }
 
 std::string LoadBalancer::summary() const {
   const std::string sessions = std::to_string(proxy_->sessions()) + " sessions";
   if (stage_.load() == Stage::kGrace) return "stopping, clients are still accepted, " + sessions;
   if (stage_.load() == Stage::kDraining) return "stopping, " + sessions + " left";
-  return std::to_string(pool_->pool().eligibleCount()) + " of " + std::to_string(pool_->pool().backends()->size()) +
-         " backends eligible, " + sessions;
+  std::size_t backends = 0, eligible = 0;
+  for (const auto& pool : *pools_->configured()) {
+    backends += pool->pool().backends()->size();
+    eligible += pool->pool().eligibleCount();
+  }
+  std::string line = std::to_string(eligible) + " of " + std::to_string(backends) + " backends eligible, " + sessions;
+  const auto down = poolsWithoutBackend();
+  if (!down.empty() && pools_->configured()->size() > 1) line += ", no backend in pool " + joined(down);
+  return line;
 }
 
 std::vector<ServiceManager::StillThread> LoadBalancer::stillThreads(std::uint64_t now_ns) {
@@ -96,6 +138,44 @@ std::vector<ServiceManager::StillThread> LoadBalancer::stillThreads(std::uint64_
   return still;
 }
 
+void LoadBalancer::addListeners(StatusInput& input, const ConfigurationFacts& facts) const {
+  ProcessTotals totals;
+  collectListeners(totals.listeners, heritage_->totals()->listeners);
+  for (const auto& listener : proxy_->allListeners()) {
+    const auto addresses = facts.addresses.find(listener->name());
+    if (listener->isRemoved() || addresses == facts.addresses.end()) continue;
+    const auto& counters = totalsOf(totals.listeners, listener->name()).counters;
+    input.listeners.push_back({listener->name(), listener->pool().name(), addresses->second,
+                               listener->admission().limit(), counters.sessions.value(), counters.accepted.value()});
+  }
+}
+
+void LoadBalancer::addPools(StatusInput& input, const ConfigurationFacts& facts) const {
+  for (const auto& pool : *pools_->configured()) {
+    PoolTotals totals;
+    pool->collect(totals);
+    const auto pluginOf = [&](const plugin::Kind& kind) {
+      const auto found = std::find_if(facts.plugins.begin(), facts.plugins.end(), [&](const auto& plugin) {
+        return plugin.pool == pool->name() && plugin.kind == kind.name;
+      });
+      return found == facts.plugins.end() ? "" : found->info.id;
+    };
+    const std::uint64_t eligible = pool->pool().eligibleCount();
+    input.pools.push_back({pool->name(), eligible != 0, pluginOf(plugin::kKindOf<lemonade_strategy_t>),
+                           pluginOf(plugin::kKindOf<lemonade_health_checker_t>), pool->pool().backends()->size(),
+                           eligible, totals.counters.sessions.value(), totals.counters.queued.value()});
+  }
+}
+
+std::vector<std::shared_ptr<Backend>> LoadBalancer::backends() const {
+  std::vector<std::shared_ptr<Backend>> backends;
+  for (const auto& pool : pools_->all()) {
+    const auto of_pool = pool->backends();
+    backends.insert(backends.end(), of_pool.begin(), of_pool.end());
+  }
+  return backends;
+}
+
 admin::Response LoadBalancer::status() {
   heritage_->awaitLatest();
   StatusInput input;
@@ -114,12 +194,13 @@ admin::Response LoadBalancer::status() {
   input.config_generation = facts->generation;
   input.config_file = facts->config_file;
   input.max_connections = proxy_->maxConnections();
-  input.listeners = facts->listeners;
+  addListeners(input, *facts);
+  addPools(input, *facts);
   for (const auto* counters : proxy_->counters())
     if (input.workers.size() < proxy_->serving() || counters->sessions.value() != 0)
       input.workers.push_back({counters->sessions.value(), counters->accepted.value()});
   input.plugins = facts->plugins;
-  input.backends = collectBackends(pool_->backends(), *rates_, nowNs());
+  input.backends = collectBackends(backends(), *rates_, nowNs());
   return {200, "application/json", statusJson(input), {}};
 }
 
@@ -140,6 +221,26 @@ admin::Response LoadBalancer::metrics(const std::string& id, const std::string& 
                                                 : "no sink \"" + id + "\" answers here");
   if (!*rendered) return admin::errorResponse(500, rendered->error().message);
   return {200, std::move(rendered->value().content_type), std::move(rendered->value().body), {}};
+}
+
+void LoadBalancer::addListeners(metrics::SnapshotBuilder& builder, const ProcessTotals& totals) const {
+  std::map<std::string, std::uint32_t> limits;
+  for (const auto& listener : proxy_->allListeners())
+    if (!listener->isRemoved()) limits[listener->name()] = listener->admission().limit();
+  std::vector<ListenerFacts> listeners;
+  for (const auto& total : totals.listeners) listeners.push_back({total.name, total.counters, limits[total.name]});
+  lemonade::addListeners(builder, listeners);
+}
+
+void LoadBalancer::addPools(metrics::SnapshotBuilder& builder, const ProcessTotals& totals) const {
+  std::set<std::string> checked;
+  for (const auto& pool : pools_->all())
+    if (pool->checks()) checked.insert(pool->name());
+  std::vector<PoolFacts> pools;
+  for (const auto& total : totals.pools)
+    pools.push_back({total.name, total.counters, checked.contains(total.name), total.checks.value(),
+                     total.check_failures.value(), total.checker_errors.value(), total.ejections.value()});
+  lemonade::addPools(builder, pools);
 }
 
 void LoadBalancer::addFamilies(metrics::SnapshotBuilder& builder) const {
@@ -167,20 +268,10 @@ void LoadBalancer::addFamilies(metrics::SnapshotBuilder& builder) const {
   facts.draining_sessions = heritage_->sessions();
   facts.mapped_generations = plugin::Image::mapped();
   facts.log_dropped = totals.log_dropped.value();
-  facts.health_checks = totals.checks.value();
-  facts.health_failures = totals.check_failures.value();
-  facts.checker_errors = totals.checker_errors.value();
-  facts.checks = pool_->checks();
-  facts.ejections = totals.ejections.value();
   addProcess(builder, facts);
-  std::vector<const ListenerCounters*> of_listeners{&heritage_->totals().proxy.listeners};
-  const auto listeners = proxy_->allListeners();
-  for (const auto& listener : listeners)
-    for (const auto* counters : listener->counters()) of_listeners.push_back(counters);
-  std::vector<const PoolCounters*> of_pools = pool_->pool().counters();
-  of_pools.push_back(&heritage_->totals().proxy.pools);
-  addProxy(builder, of_listeners, of_pools, proxy_->maxConnections());
-  addBackends(builder, pool_->backends());
+  addListeners(builder, totals);
+  addPools(builder, totals);
+  addBackends(builder, backends());
   addPluginMetrics(builder, context_.cells);
 }
 

@@ -7,6 +7,7 @@
 #include "observe/status.h"
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -14,8 +15,9 @@ namespace lemonade::app {
 
 struct LoadBalancer::ConfigurationFacts {
   std::string config_file;
+  config::Ready ready;
   std::vector<PluginStatus> plugins;
-  std::vector<std::string> listeners;
+  std::map<std::string, std::vector<std::string>> addresses;  ///< those really bound, by listener
   std::uint64_t generation = 0;
 };
 

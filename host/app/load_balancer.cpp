@@ -9,6 +9,7 @@
 #include "app/configuration_facts.h"
 #include "app/managed_pool.h"
 #include "app/parent.h"
+#include "app/pool_set.h"
 #include "app/preparation.h"
 #include "balance/pool.h"
 #include "balance/quiescence.h"
@@ -60,8 +61,7 @@ LoadBalancer::LoadBalancer(Preparation preparation, config::Input input, Prepara
       started_unix_ns_(unixNs() - (nowNs() - started_ns)),
       heritage_(std::make_unique<Heritage>(context.cells)),
       quiescence_(std::make_unique<Quiescence>(workerCount(preparation_->config))),
-      pool_(std::make_unique<ManagedPool>(Backend::kDefaultPool, *quiescence_, workerCount(preparation_->config), context,
-                                          static_cast<PoolHost&>(*this), *heritage_)),
+      pools_(std::make_unique<PoolSet>([this](const auto& name, auto workers) { return makePool(name, workers); })),
       proxy_(std::make_unique<proxy::Proxy>(*quiescence_, proxy::chooseRelay(preparation_->config.relay))),
       descriptors_(
           std::make_unique<DescriptorKeeper>(loop_, context.open_at_start,
@@ -73,7 +73,9 @@ LoadBalancer::LoadBalancer(Preparation preparation, config::Input input, Prepara
           [this](std::function<void()> task) { loop_.post(std::move(task)); }, started_ns)),
       rates_(std::make_unique<ExchangeRates>(preparation_->config.metrics.interval, started_ns)),
       facts_(std::make_shared<const ConfigurationFacts>()) {
-  proxy_->attach(pool_->pool());
+  // Nothing runs yet.
+  config_.pools.clear();
+  config_.listeners.clear();
 }
 
 LoadBalancer::~LoadBalancer() {
@@ -115,35 +117,52 @@ Status LoadBalancer::start() {
 // Where the first checks decide who takes clients, these wait for them in the kernel's queue rather than being told
 // that there is nobody. A backend that does not answer its check holds all up for no longer than that may take.
 void LoadBalancer::awaitFirstChecks() {
-  if (!pool_->awaitsFirstChecks()) return serve();
-  pool_->setStarting();
-  service_manager_.starting(config_.pools.front().health.timeout + kStartMargin);
-  awaiting_ = loop_.after(config_.pools.front().health.timeout, [this] { serve(); });
+  const auto pools = pools_->configured();
+  if (std::none_of(pools->begin(), pools->end(), [](const auto& pool) { return pool->awaitsFirstChecks(); }))
+    return serve();
+  Duration at_most{};
+  for (const auto& pool : config_.pools)
+    if (pool.health.initial == config::Initial::kCheck) at_most = std::max(at_most, pool.health.timeout);
+  for (const auto& pool : *pools) pool->setStarting();
+  service_manager_.starting(at_most + kStartMargin);
+  awaiting_ = loop_.after(at_most, [this] { serve(); });
 }
 
 void LoadBalancer::serve() {
   if (stopping() || std::exchange(serving_, true)) return;
   loop_.cancel(std::exchange(awaiting_, 0));
-  pool_->serve();
+  std::size_t backends = 0, eligible = 0;
+  for (const auto& pool : *pools_->configured()) {
+    pool->serve();
+    backends += pool->pool().backends()->size();
+    eligible += pool->pool().eligibleCount();
+  }
   proxy_->start();
   parent_.supervisor.ready();
   log::info("app", "ready",
-            {{"backends", pool_->pool().backends()->size()},
-             {"eligible", pool_->pool().eligibleCount()},
+            {{"backends", backends},
+             {"eligible", eligible},
              {"strategy", config_.pools.front().strategy.id},
              {"workers", proxy_->serving()},
+             {"pools", config_.pools.size()},
              {"pid", ::getpid()}});
   control_pulse_.begin();
   service_manager_.ready({[this] { return summary(); }, [this](auto now_ns) { return stillThreads(now_ns); }});
 }
 
-// ---- what the pool asks for ---------------------------------------------------------------------------------------
+// ---- what pools ask for --------------------------------------------------------------------------------------------
 
-std::vector<Address> LoadBalancer::listeningAddresses() const {
-  std::vector<Address> addresses;
-  for (const auto& socket : proxy_->sockets()) addresses.push_back(socket->address());
-  return addresses;
+std::shared_ptr<ManagedPool> LoadBalancer::makePool(const std::string& name, std::uint32_t workers) {
+  auto pool =
+      std::make_shared<ManagedPool>(name, *quiescence_, workers, context_, static_cast<PoolHost&>(*this), *heritage_);
+  if (auto handed = handed_states_.extract(name); !handed.empty()) pool->inherit(std::move(handed.mapped()));
+  proxy_->attach(pool->pool());
+  return pool;
 }
+
+bool LoadBalancer::isUnused(Pool& pool) { return proxy_->isUnused(pool); }
+
+std::vector<Address> LoadBalancer::listeningAddresses() const { return own_addresses_; }
 
 void LoadBalancer::drainBackends(const Pool& pool, const std::vector<std::shared_ptr<Backend>>& left) {
   proxy_->drain(pool, left, proxy::drainTime(config_.runtime.drain_timeout));
@@ -161,8 +180,10 @@ void LoadBalancer::viewPublished() {
   reclaimSoon(kReclaimAfter);
 }
 
-void LoadBalancer::checkEnded(const ManagedPool& pool) {
-  if (awaiting_ != 0 && !pool.awaitsFirstChecks()) serve();
+void LoadBalancer::checkEnded() {
+  if (awaiting_ == 0) return;
+  const auto pools = pools_->configured();
+  if (std::none_of(pools->begin(), pools->end(), [](const auto& pool) { return pool->awaitsFirstChecks(); })) serve();
 }
 
 // Idle workers announce themselves when woken; sessions of backends and workers that left have till their drain ends.
@@ -170,7 +191,7 @@ void LoadBalancer::reclaimSoon(Duration delay) {
   loop_.cancel(reclaiming_);
   reclaiming_ = loop_.after(delay, [this, delay] {
     reclaiming_ = 0;
-    const std::size_t left = quiescence_->reclaim() + pool_->reclaim() + proxy_->reap();
+    const std::size_t left = quiescence_->reclaim() + pools_->reclaim() + proxy_->reap();
     if (left == 0) return;
     proxy_->wake();
     reclaimSoon(std::min<Duration>(2 * delay, 1s));
@@ -188,18 +209,19 @@ bool LoadBalancer::stop() {
   watchdog_.waitingFor("workers, checks, sinks and the admin listener");
   bool clean = false;  // also where it cannot be told for want of memory
   loop_.run([&] {
-    pool_->stopResolving();
+    pools_->stopResolving();
     descriptors_->stop();
     if (!proxy_->stop()) return;
     tellSuccessor();  // for the last time
     forgetSuccessor();
     const std::uint64_t background = nowNs() + ns(config_.runtime.background_timeout);
     const std::uint64_t deadline = stop_deadline_ns_ != 0 ? std::min(stop_deadline_ns_, background) : background;
-    pool_->stopChecking();
+    pools_->stopChecking();
     const bool answered = admin_ == nullptr || admin_->stop(until(deadline));
     sinks_.clear();
     const bool pushed = publisher_->stop(until(deadline));
-    pool_->clear();
+    pools_->clear();
+    (void)quiescence_->reclaim();
     clean = answered && pushed;
   });
   log::info("app", "stopped", {{"pid", ::getpid()}});

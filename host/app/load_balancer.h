@@ -6,6 +6,7 @@
 
 #include "admin/message.h"
 #include "app/pool_host.h"
+#include "balance/strategy.h"
 #include "base/control_loop.h"
 #include "base/fd.h"
 #include "base/pulse.h"
@@ -16,6 +17,7 @@
 #include <atomic>
 #include <cstdint>
 #include <future>
+#include <list>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -33,9 +35,12 @@ class Watchdog;
 class Watcher;
 struct FileContent;
 struct Handover;
+struct ListenerTotals;
+struct PoolTotals;
 struct ProcessTotals;
 struct Reloaded;
 struct ReloadStatus;
+struct StatusInput;
 }  // namespace lemonade
 
 namespace lemonade::admin {
@@ -58,6 +63,7 @@ class Proxy;
 namespace lemonade::app {
 
 class ManagedPool;
+class PoolSet;
 struct Parent;
 struct Preparation;
 struct PreparationContext;
@@ -94,6 +100,8 @@ class LoadBalancer : private PoolHost {
   Reloaded reloadOrSay(const std::string& reason, const FileContent& file);
   Reloaded reloadAndRemember(const std::string& reason, const FileContent& file);
   Running running() const;
+  Status startAdmin(const config::Config& config, std::shared_ptr<admin::Server>& admin);
+  void replaceAdmin(std::shared_ptr<admin::Server> admin, const config::Config& config);
   void applySettings(const config::Config& config);
   void applySinks(Preparation& preparation);
   void show();
@@ -103,13 +111,15 @@ class LoadBalancer : private PoolHost {
   void serve();
   void reclaimSoon(Duration delay);
 
-  // What the pool asks for; control thread
+  // Pools, and what they ask for; control thread
+  std::shared_ptr<ManagedPool> makePool(const std::string& name, std::uint32_t workers);
+  bool isUnused(Pool& pool) override;
   std::vector<Address> listeningAddresses() const override;
   void drainBackends(const Pool& pool, const std::vector<std::shared_ptr<Backend>>& left) override;
   void endSessionsAt(const Pool& pool, const std::shared_ptr<Backend>& backend) override;
   void healthChanged(const metrics::HealthEvent& event) override;
   void viewPublished() override;
-  void checkEnded(const ManagedPool& pool) override;
+  void checkEnded() override;
 
   // With a supervisor, see upgrading.cpp; control thread
   void holdSockets();
@@ -129,6 +139,8 @@ class LoadBalancer : private PoolHost {
   void forgetSuccessor();
   /// Of this process and those before it. Any thread.
   void collect(ProcessTotals& totals) const;
+  void collectListeners(std::list<ListenerTotals>& totals, const std::list<ListenerTotals>& inherited) const;
+  void collectPools(std::list<PoolTotals>& totals, const std::list<PoolTotals>& inherited) const;
   /// Of the configuration; any thread.
   std::uint64_t generation() const noexcept;
 
@@ -149,7 +161,10 @@ class LoadBalancer : private PoolHost {
   // Answering, see answering.cpp; any thread
   std::shared_ptr<admin::Server> makeAdmin(const config::Config& config);
   const char* stageText() const noexcept;
+  std::vector<std::string> poolsWithoutBackend() const;
   admin::Response readiness() const;
+  /// Where the pools of these names have no eligible backend, and there are so many pools.
+  bool isReady(const std::vector<std::string>& down, std::size_t pools) const;
   admin::Response status();
   /// The state in one line.
   std::string summary() const;
@@ -158,12 +173,18 @@ class LoadBalancer : private PoolHost {
   void requestReload(const admin::Answer& answer);
   admin::Response metrics(const std::string& id, const std::string& accept);
   void addFamilies(metrics::SnapshotBuilder& builder) const;
+  void addListeners(metrics::SnapshotBuilder& builder, const ProcessTotals& totals) const;
+  void addPools(metrics::SnapshotBuilder& builder, const ProcessTotals& totals) const;
+  /// Of all pools.
+  std::vector<std::shared_ptr<Backend>> backends() const;
 
   /// How far it is: stopping, but with clients still accepted; closed to new ones.
   enum class Stage { kRunning, kGrace, kDraining };
 
   /// What status shows of the configuration that runs; immutable, replaced as a whole.
   struct ConfigurationFacts;
+  void addListeners(StatusInput& input, const ConfigurationFacts& facts) const;
+  void addPools(StatusInput& input, const ConfigurationFacts& facts) const;
 
   config::Config config_;                     // control thread only
   std::unique_ptr<Preparation> preparation_;  // until start
@@ -178,10 +199,12 @@ class LoadBalancer : private PoolHost {
 
   const std::unique_ptr<Heritage> heritage_;
   const std::unique_ptr<Quiescence> quiescence_;  // of the workers
-  const std::unique_ptr<ManagedPool> pool_;
+  const std::unique_ptr<PoolSet> pools_;
   const std::unique_ptr<proxy::Proxy> proxy_;
   const std::unique_ptr<DescriptorKeeper> descriptors_;
-  Fd predecessor_;  // control thread, as the next two
+  std::map<std::string, Strategy::State> handed_states_;  // by pool, until the first strategies are made
+  std::vector<Address> own_addresses_;                    // where clients are accepted; control thread
+  Fd predecessor_;                                        // control thread, as the next two
   Fd successor_;
   ControlLoop::TimerId telling_ = 0;  // the successor what is counted
   const std::unique_ptr<metrics::Publisher> publisher_;

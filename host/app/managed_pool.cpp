@@ -12,6 +12,7 @@
 #include "health/ejector.h"
 #include "health/monitor.h"
 #include "upgrade/heritage.h"
+#include "upgrade/totals.h"
 
 #include <lemonade/metrics_sink.h>
 
@@ -82,6 +83,7 @@ Result<std::shared_ptr<Strategy>> ManagedPool::withHandedState(std::shared_ptr<S
 void ManagedPool::configure(const config::Pool& config, const Resolutions& resolutions,
                             std::shared_ptr<Strategy> strategy, std::optional<Checker> checker) {
   health_ = config.health;
+  if (std::exchange(retired_, false)) pool_->comeBack();
   pool_->setRules({health_.panic_threshold, {health_.slow_start, health_.slow_start_aggression}});
   pool_->setStrategy(std::move(strategy));
   auto& settings = pool_->settings();
@@ -105,12 +107,16 @@ void ManagedPool::configure(const config::Pool& config, const Resolutions& resol
   }
 }
 
-void ManagedPool::describe(Running& running) const {
-  running.strategy_hash = strategyInfo().hash;
+RunningPool ManagedPool::describe() const {
+  RunningPool running;
+  if (pool_->strategy() == nullptr) return running;
+  running.strategy_hash = pool_->strategy()->info().hash;
   if (checker_ != nullptr) running.checker_hash = checker_->info().hash;
   running.export_state = [this] { return pool_->strategy()->exportState(); };
-  running.names = membership_->names();
+  return running;
 }
+
+void ManagedPool::addNames(KnownNames& names) const { names.merge(membership_->names()); }
 
 // ---- serving -------------------------------------------------------------------------------------------------------
 
@@ -166,7 +172,7 @@ void ManagedPool::onChecked(const std::shared_ptr<Backend>& backend) {
 
 void ManagedPool::onCheck(const std::shared_ptr<Backend>& backend, bool passed, std::uint64_t began_ns) {
   ejector_->heardCheck(*backend, passed, began_ns);
-  host_.checkEnded(*this);
+  host_.checkEnded();
 }
 
 void ManagedPool::onFlip(const std::shared_ptr<Backend>& backend) {
@@ -206,7 +212,7 @@ void ManagedPool::publish() try { publishNow(); } catch (const std::bad_alloc&) 
 void ManagedPool::publishNow() {
   if (pool_->strategy() == nullptr) return;  // cleared meanwhile
   loop_.cancel(std::exchange(republish_, 0));
-  if (cleared_) return;
+  if (hasEnded()) return;
   const std::uint64_t began_ns = nowNs();
   if (pool_->publish(began_ns)) {
     // A large pool takes a while to prepare for: most of the time is left for other things.
@@ -227,7 +233,7 @@ void ManagedPool::logPanic() {
 }
 
 void ManagedPool::logWhetherStranded() {
-  const bool stranded = pool_->eligibleCount() == 0;
+  const bool stranded = pool_->eligibleCount() == 0 && !retired_;
   if (stranded == (stranded_ns_ != 0)) return;
   const std::uint64_t since = std::exchange(stranded_ns_, stranded ? nowNs() : 0);
   if (stranded)
@@ -240,6 +246,13 @@ void ManagedPool::logWhetherStranded() {
 
 // ---- stopping ------------------------------------------------------------------------------------------------------
 
+void ManagedPool::retire() {
+  if (std::exchange(retired_, true)) return;
+  membership_->configure({}, {}, Duration::max());
+}
+
+bool ManagedPool::isUnused() { return retired_ && pool_->leaving().empty() && host_.isUnused(*pool_); }
+
 void ManagedPool::stopResolving() { membership_->stop(); }
 
 void ManagedPool::stopChecking() {
@@ -248,11 +261,13 @@ void ManagedPool::stopChecking() {
   checker_.reset();
 }
 
-void ManagedPool::clear() {
+void ManagedPool::end() {
+  if (ended_.exchange(true)) return;
+  stopResolving();
+  stopChecking();
   *self_ = nullptr;
   loop_.cancel(std::exchange(republish_, 0));
   pool_->clear();
-  cleared_ = true;
 }
 
 std::size_t ManagedPool::reclaim() { return pool_->reclaim(); }
@@ -263,8 +278,10 @@ void ManagedPool::tell(Handover& handover, bool with_strategy) const {
   for (const auto& backend : *pool_->backends()) handover.backends.push_back(stateOf(*backend, *monitor_, *ejector_));
   if (!with_strategy || pool_->strategy() == nullptr) return;
   for (auto& [name, targets] : membership_->names()) handover.names.push_back({name, targets});
-  handover.strategy = strategyInfo().id;
-  handover.strategy_state = pool_->strategy()->exportState();
+  handover.strategies.push_back({name_, strategyInfo().id, pool_->strategy()->exportState()});
+  if (name_ != Backend::kDefaultPool) return;
+  handover.strategy = handover.strategies.back().strategy;
+  handover.strategy_state = handover.strategies.back().state;
 }
 
 const plugin::InstanceInfo& ManagedPool::strategyInfo() const { return pool_->strategy()->info(); }
@@ -277,7 +294,12 @@ ManagedPool::Backends ManagedPool::backends() const {
   return backends;
 }
 
-void ManagedPool::collect(ProcessTotals& totals) const {
+void ManagedPool::collect(PoolTotals& totals) const {
+  for (const auto* counters : pool_->counters()) {
+    addTotals(totals.counters, *counters);
+    totals.counters.sessions.add(counters->sessions.value());
+    totals.counters.queued.add(counters->queued.value());
+  }
   totals.checks.add(monitor_->counters().checks.value());
   totals.check_failures.add(monitor_->counters().failures.value());
   totals.checker_errors.add(monitor_->counters().broken.value());

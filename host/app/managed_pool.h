@@ -28,7 +28,7 @@ class Heritage;
 class Pool;
 class Quiescence;
 struct Handover;
-struct ProcessTotals;
+struct PoolTotals;
 }  // namespace lemonade
 
 namespace lemonade::health {
@@ -41,7 +41,7 @@ namespace lemonade::app {
 class Membership;
 class PoolHost;
 struct PreparationContext;
-struct Running;
+struct RunningPool;
 
 class ManagedPool {
  public:
@@ -52,7 +52,7 @@ class ManagedPool {
   /// heritage must outlive this. Throws std::system_error without descriptors.
   ManagedPool(std::string name, Quiescence& quiescence, std::uint32_t workers, PreparationContext& context,
               PoolHost& host, Heritage& heritage);
-  /// After clear().
+  /// After end().
   ~ManagedPool();
   ManagedPool(const ManagedPool&) = delete;
   ManagedPool& operator=(const ManagedPool&) = delete;
@@ -74,8 +74,10 @@ class ManagedPool {
   /// publishes a view before it returns. The listeners of the configuration are in use already.
   void configure(const config::Pool& config, const std::map<std::string, Resolution>& resolutions,
                  std::shared_ptr<Strategy> strategy, std::optional<Checker> checker);
-  /// Writes what runs here into running.
-  void describe(Running& running) const;
+  /// What runs here, for the preparation of a reload.
+  RunningPool describe() const;
+  /// Adds what each name of its backends leads to.
+  void addNames(std::map<std::string, std::vector<Target>>& names) const;
 
   // ---- serving ----
 
@@ -86,20 +88,28 @@ class ManagedPool {
   /// Clients are about to be served: publishes what is not published yet.
   void serve();
 
-  // ---- stopping ----
+  // ---- going and stopping ----
 
+  /// The configuration has the pool no more, and no listener leads to it: its backends leave, and their sessions drain.
+  /// A configure() that follows takes it back.
+  void retire();
+  /// True where it has retired, and no session is left and no worker can reach it. After Quiescence::reclaim().
+  bool isUnused();
   /// Asks for no more names.
   void stopResolving();
   /// Ends all checks and ejections, and lets go of the checker.
   void stopChecking();
-  /// Lets go of the strategy and of all views. After the last worker has ended.
-  void clear();
+  /// Ends all of that, and lets go of the strategy and of all views. After the last worker has ended, or where the pool
+  /// is unused.
+  void end();
+  /// Any thread.
+  bool hasEnded() const noexcept { return ended_.load(std::memory_order_relaxed); }
   /// Frees what no worker reads any more; returns how much is left.
   std::size_t reclaim();
 
   // ---- for the process that follows ----
 
-  /// Adds the state of the backends; where with_strategy, also names and the state of the strategy.
+  /// Adds the states of the backends; where with_strategy, also names and the state of the strategy.
   void tell(Handover& handover, bool with_strategy) const;
 
   // ---- reading ----
@@ -112,7 +122,7 @@ class ManagedPool {
   /// True where backends are checked. Any thread.
   bool checks() const noexcept { return checks_.load(std::memory_order_relaxed); }
   /// Adds what this pool has counted since it was made. Any thread.
-  void collect(ProcessTotals& totals) const;
+  void collect(PoolTotals& totals) const;
 
  private:
   void markLoops(const Backends& backends) const;
@@ -143,7 +153,8 @@ class ManagedPool {
 
   config::Health health_;
   bool publishing_ = false;             // a publish is posted
-  bool cleared_ = false;                // the pool has no strategy any more
+  bool retired_ = false;                // no listener leads here
+  std::atomic<bool> ended_{false};      // the pool has no strategy any more
   bool panicking_ = false;              // the view published last uses all backends
   std::uint64_t stranded_ns_ = 0;       // since when no backend is eligible; 0: one is
   ControlLoop::TimerId republish_ = 0;  // the next step of a slow start, or another try for want of memory

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What a managed pool asks of the balancer that it is part of. Control thread only.
+// What a ManagedPool asks of the balancer that it is part of. Control thread only.
 #pragma once
 
 #include "balance/address.h"
@@ -16,12 +16,13 @@ class Pool;
 
 namespace lemonade::app {
 
-class ManagedPool;
-
 class PoolHost {
  public:
   virtual ~PoolHost() = default;
 
+  /// True where no listener leads to a pool that has retired, no session has it and no worker can reach it. To be asked
+  /// until it is so.
+  virtual bool isUnused(Pool& pool) = 0;
   /// Every address that this process accepts clients at, of all listeners.
   virtual std::vector<Address> listeningAddresses() const = 0;
   /// Ends the sessions at backends that left their pool, within the drain timeout. No view holds these backends.
@@ -32,8 +33,8 @@ class PoolHost {
   virtual void healthChanged(const metrics::HealthEvent& event) = 0;
   /// A pool has published a view.
   virtual void viewPublished() = 0;
-  /// A check of a backend of this pool ended.
-  virtual void checkEnded(const ManagedPool& pool) = 0;
+  /// A check of a backend ended.
+  virtual void checkEnded() = 0;
 };
 
 }  // namespace lemonade::app

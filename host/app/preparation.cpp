@@ -24,20 +24,24 @@ using namespace std::chrono_literals;
 constexpr auto kResolveWait = 300ms;
 constexpr std::uint64_t kDescriptorsToRead = 3;
 
-/// What this program cannot serve.
-void refuseSeveral(const config::Config& config, config::Findings& findings) {
-  if (config.pools.size() > 1)
-    findings.error(config.pools.back().source, "only one pool is supported; remove the others");
-  if (config.listeners.size() > 1)
-    findings.error(config.listeners.back().source, "only one listener is supported; remove the others");
+/// The names of backends that nothing runs with yet.
+std::set<std::string> newNames(const config::Config& config, const Running* running) {
+  std::set<std::string> names;
+  for (const auto& pool : config.pools)
+    for (const auto& backend : pool.backends)
+      if (running == nullptr || !running->names.contains(backend.host)) names.insert(backend.host);
+  return names;
 }
 
-/// The names of backends that nothing runs with yet.
-std::set<std::string> newNames(const std::vector<config::Backend>& backends, const Running* running) {
-  std::set<std::string> names;
-  for (const auto& backend : backends)
-    if (running == nullptr || !running->names.contains(backend.host)) names.insert(backend.host);
-  return names;
+/// A pool may get a name that another pool runs with already.
+void addKnownNames(Preparation& preparation, const Running& running) {
+  for (const auto& pool : preparation.config.pools)
+    for (const auto& backend : pool.backends) {
+      const auto known = running.names.find(backend.host);
+      if (known != running.names.end() && !known->second.empty())
+        preparation.resolutions.try_emplace(backend.host,
+                                            Resolution{Resolution::Outcome::kFound, known->second, {}, {}});
+    }
 }
 
 /// Asks for all names at once and waits for the answers; without those that have none by then.
@@ -62,25 +66,27 @@ Resolutions resolveAll(const std::set<std::string>& names, ControlLoop& loop, Re
   return answers->resolutions;
 }
 
-/// What the operator should know of the names that were asked for.
-void addNames(const Preparation& preparation, const std::set<std::string>& asked, config::Findings& findings) {
-  for (const auto& backend : preparation.config.pools.front().backends) {
-    if (!asked.contains(backend.host)) continue;
-    const auto found = preparation.resolutions.find(backend.host);
-    const bool in_time = found != preparation.resolutions.end();
-    if (in_time && found->second.ok()) {
-      if (!found->second.left_out.empty())
-        findings.warning(backend.address_source,
-                         "name \"" + backend.host + "\": not used are " + found->second.left_out);
-      continue;
-    }
-    findings.warning(backend.address_source,
-                     (in_time ? found->second.error
-                              : "name \"" + backend.host + "\" has not resolved within " +
-                                    std::to_string(std::chrono::milliseconds(kResolveWait).count()) +
-                                    " ms: no name server has answered yet") +
-                         "; backend " + backend.id + " is down until it resolves, and its name is tried again");
+/// What the operator should know of the name of a backend, which was asked for.
+void addName(const Preparation& preparation, const config::Backend& backend, config::Findings& findings) {
+  const auto found = preparation.resolutions.find(backend.host);
+  const bool in_time = found != preparation.resolutions.end();
+  if (in_time && found->second.ok()) {
+    if (!found->second.left_out.empty())
+      findings.warning(backend.address_source, "name \"" + backend.host + "\": not used are " + found->second.left_out);
+    return;
   }
+  findings.warning(backend.address_source,
+                   (in_time ? found->second.error
+                            : "name \"" + backend.host + "\" has not resolved within " +
+                                  std::to_string(std::chrono::milliseconds(kResolveWait).count()) +
+                                  " ms: no name server has answered yet") +
+                       "; backend " + backend.id + " is down until it resolves, and its name is tried again");
+}
+
+void addNames(const Preparation& preparation, const std::set<std::string>& asked, config::Findings& findings) {
+  for (const auto& pool : preparation.config.pools)
+    for (const auto& backend : pool.backends)
+      if (asked.contains(backend.host)) addName(preparation, backend, findings);
 }
 
 /// False, and says so, where there are not so many descriptors: what goes on without would take that for a fault of a
@@ -101,15 +107,29 @@ bool runsAlready(const config::PluginChoice& chosen, const config::PluginChoice&
   return found != catalog.plugins.end() && found->second.hash == hash && config::sameChoice(chosen, running);
 }
 
-bool strategyRuns(const config::Config& config, const Running* running, const plugin::Catalog& catalog) {
-  return running != nullptr && runsAlready(config.pools.front().strategy, running->config.pools.front().strategy,
-                                           running->strategy_hash, catalog);
+const config::Pool* findPool(const config::Config& config, const std::string& name) {
+  const auto found =
+      std::find_if(config.pools.begin(), config.pools.end(), [&](const auto& pool) { return pool.name == name; });
+  return found == config.pools.end() ? nullptr : &*found;
 }
 
-bool checkerRuns(const config::Config& config, const Running* running, const plugin::Catalog& catalog) {
-  return running != nullptr &&
-         runsAlready(config.pools.front().health.checker, running->config.pools.front().health.checker,
-                     running->checker_hash, catalog);
+/// What runs in the pool of this name, and how it is configured; nulls where there is no such pool.
+std::pair<const RunningPool*, const config::Pool*> runningPool(const Running* running, const std::string& name) {
+  if (running == nullptr) return {};
+  const auto found = running->pools.find(name);
+  const auto* config = findPool(running->config, name);
+  return found == running->pools.end() || config == nullptr ? std::pair<const RunningPool*, const config::Pool*>{}
+                                                            : std::pair{&found->second, config};
+}
+
+bool strategyRuns(const config::Pool& pool, const Running* running, const plugin::Catalog& catalog) {
+  const auto [runs, before] = runningPool(running, pool.name);
+  return runs != nullptr && runsAlready(pool.strategy, before->strategy, runs->strategy_hash, catalog);
+}
+
+bool checkerRuns(const config::Pool& pool, const Running* running, const plugin::Catalog& catalog) {
+  const auto [runs, before] = runningPool(running, pool.name);
+  return runs != nullptr && runsAlready(pool.health.checker, before->health.checker, runs->checker_hash, catalog);
 }
 
 bool sinkRuns(const config::PluginChoice& chosen, const Running* running, const plugin::Catalog& catalog) {
@@ -133,9 +153,13 @@ class PluginCreation {
   void run() {
     const auto& config = preparation_.config;
     const auto& catalog = loader().catalog();
-    if (!strategyRuns(config, running_, catalog)) create(config.pools.front().strategy, preparation_.strategy);
-    if (config.pools.front().health.hasChecker() && !checkerRuns(config, running_, catalog))
-      create(config.pools.front().health.checker, preparation_.checker);
+    for (const auto& pool : config.pools) {
+      pool_ = &pool;
+      auto& prepared = preparation_.pools[pool.name];
+      if (!strategyRuns(pool, running_, catalog)) create(pool.strategy, prepared.strategy);
+      if (pool.health.hasChecker() && !checkerRuns(pool, running_, catalog))
+        create(pool.health.checker, prepared.checker);
+    }
     for (const auto& choice : config.metrics.sinks) {
       if (sinkRuns(choice, running_, catalog)) continue;
       std::optional<plugin::SinkInstance> sink;
@@ -181,13 +205,14 @@ class PluginCreation {
     rehearsal.choice = choice;
     rehearsal.file = file.path;
     rehearsal.workers = workerCount(preparation_.config);
-    rehearsal.panic_threshold = preparation_.config.pools.front().health.panic_threshold;
     if (kind.bit == LEMONADE_KIND_METRICS_SINK) return rehearsal;
-    for (const auto& backend : preparation_.config.pools.front().backends)
+    rehearsal.panic_threshold = pool_->health.panic_threshold;
+    for (const auto& backend : pool_->backends)
       for (const auto& endpoint : endpoints(backend, targetsOf(backend.host)))
         rehearsal.backends.push_back({endpoint.configured, endpoint.address.text()});
-    if (kind.bit == LEMONADE_KIND_STRATEGY && running_ != nullptr)
-      context_.loop.run([&] { rehearsal.state = running_->export_state(); });
+    const auto [runs, before] = runningPool(running_, pool_->name);
+    if (kind.bit == LEMONADE_KIND_STRATEGY && runs != nullptr && runs->export_state)
+      context_.loop.run([&] { rehearsal.state = runs->export_state(); });
     return rehearsal;
   }
 
@@ -205,6 +230,7 @@ class PluginCreation {
   const Running* running_;
   Preparation& preparation_;
   config::Findings& findings_;
+  const config::Pool* pool_ = nullptr;  // whose strategy or checker is created
 };
 
 /// How long a preflight may take; nothing for none.
@@ -233,33 +259,39 @@ void checkDescriptors(PreparationContext& context, Preparation& preparation, con
   const auto share = [&](std::uint64_t limit) { return shareOut(preparation.config, context.open_at_start, limit); };
   const auto budget = share(raiseDescriptorLimit(share(descriptorLimit()).wanted));
   if (budget.suffices()) return;
-  const auto max_connections = preparation.config.listeners.front().max_connections;
+  std::uint64_t max_connections = 0;
+  for (const auto& listener : preparation.config.listeners) max_connections += listener.max_connections;
   const std::string text = budget.text(max_connections);
   findings.warning({"proxy.max_connections", 0, 0}, text);
   const std::pair<std::uint64_t, std::uint64_t> which{budget.limit, max_connections};
   if (std::exchange(context.said_of_descriptors, which) == which) preparation.repeated.insert(text);
 }
 
-/// Whoever is reached by a client only to be a client again.
+/// A backend that is one of our own listeners is reached by a client only to be a client again.
+void warnOfLoop(const Preparation& preparation, const config::Backend& backend, const OwnListeners& own,
+                config::Findings& findings) {
+  const auto found = preparation.resolutions.find(backend.host);
+  const auto targets =
+      found == preparation.resolutions.end() ? std::vector<Target>() : updated({}, found->second.targets);
+  for (const auto& endpoint : endpoints(backend, targets)) {
+    if (!own.reachedBy(endpoint.address)) continue;
+    findings.warning(backend.address_source, "backend \"" + backend.id + "\" is one of our own listeners, " +
+                                                 endpoint.address.text() +
+                                                 "; no client is sent there: give the address of the server");
+    return;
+  }
+}
+
 void warnOfLoops(const Preparation& preparation, config::Findings& findings) {
   std::vector<Address> listeners;
-  for (const auto& listen : preparation.config.listeners.front().addresses)
-    if (const auto address = Address::parse(listen.address)) listeners.push_back(*address);
+  for (const auto& listener : preparation.config.listeners)
+    for (const auto& listen : listener.addresses)
+      if (const auto address = Address::parse(listen.address)) listeners.push_back(*address);
   if (preparation.config.admin)
     if (const auto address = Address::parse(preparation.config.admin->address)) listeners.push_back(*address);
   const OwnListeners own(std::move(listeners));
-  for (const auto& backend : preparation.config.pools.front().backends) {
-    const auto found = preparation.resolutions.find(backend.host);
-    const auto targets =
-        found == preparation.resolutions.end() ? std::vector<Target>() : updated({}, found->second.targets);
-    for (const auto& endpoint : endpoints(backend, targets)) {
-      if (!own.reachedBy(endpoint.address)) continue;
-      findings.warning(backend.address_source, "backend \"" + backend.id + "\" is one of our own listeners, " +
-                                                   endpoint.address.text() +
-                                                   "; no client is sent there: give the address of the server");
-      break;
-    }
-  }
+  for (const auto& pool : preparation.config.pools)
+    for (const auto& backend : pool.backends) warnOfLoop(preparation, backend, own, findings);
 }
 
 }  // namespace
@@ -287,7 +319,6 @@ Preparation prepare(const config::Input& input, const FileContent& file, Prepara
   preparation.config = std::move(loaded.config);
   preparation.seen.plugins = lookAtPlugins(pluginSearchPath(preparation.config));
   findings.add(std::move(loaded.findings));
-  refuseSeveral(preparation.config, findings);
   if (running != nullptr && !file.again) findings.warning({*input.file, 0, 0}, kReadOnce);
   checkDescriptors(context, preparation, findings);
   // Plugins and names are looked at even where something else is wrong: the operator wants to hear of it all.
@@ -300,8 +331,9 @@ Preparation prepare(const config::Input& input, const FileContent& file, Prepara
     context.loader->scan(pluginSearchPath(preparation.config));
   });
   addRemarks(context, preparation, findings);
-  const auto names = newNames(preparation.config.pools.front().backends, running);
+  const auto names = newNames(preparation.config, running);
   preparation.resolutions = resolveAll(names, context.loop, context.resolver);
+  if (running != nullptr) addKnownNames(preparation, *running);
   const auto limit = limitOf(input, context, running, findings);
   PluginCreation(context, limit, running, preparation, findings).run();
   addNames(preparation, names, findings);
@@ -316,8 +348,7 @@ Preparation prepare(const config::Input& input, const FileContent& file, Prepara
 
 void discard(Preparation& preparation, ControlLoop& loop) {
   loop.run([&] {
-    preparation.strategy.reset();
-    preparation.checker.reset();
+    preparation.pools.clear();
     preparation.sinks.clear();
   });
 }

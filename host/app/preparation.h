@@ -29,14 +29,25 @@ using Resolutions = std::map<std::string, Resolution>;
 /// What names lead to, by name: nothing where one never resolved.
 using KnownNames = std::map<std::string, std::vector<Target>>;
 
+/// What runs now in one pool.
+struct RunningPool {
+  std::string strategy_hash;  ///< of the plugin file's content, as the next
+  std::string checker_hash;
+  std::function<std::optional<Strategy::State>()> export_state;  ///< of the strategy; control thread
+};
+
 /// What runs now, for a reload: a plugin whose choice and content stay is not created again.
 struct Running {
   config::Config config;
-  std::string strategy_hash;  ///< of the plugin file's content, as the next two
-  std::string checker_hash;
-  std::map<std::string, std::string> sink_hashes;                ///< by id
-  std::function<std::optional<Strategy::State>()> export_state;  ///< of the strategy; control thread
-  KnownNames names;                                              ///< all that are configured
+  std::map<std::string, RunningPool> pools;        ///< by name, those of config
+  std::map<std::string, std::string> sink_hashes;  ///< of the plugin file's content, by id
+  KnownNames names;                                ///< all that are configured
+};
+
+/// The plugins of one pool that were created for a configuration.
+struct PreparedPool {
+  std::optional<plugin::StrategyInstance> strategy;  ///< nothing: the running one stays
+  std::optional<plugin::CheckerInstance> checker;    ///< the same
 };
 
 /// A configuration with its plugins created. For use only where ok(); otherwise findings say what to mend. Plugins are
@@ -46,9 +57,8 @@ struct Preparation {
   Fingerprint seen;                       ///< of what it was made from
   std::vector<config::Finding> findings;  ///< errors and warnings, in the order of the file
   std::set<std::string> repeated;  ///< texts of those that the preparation before had, too, of files that are unchanged
-  std::optional<plugin::StrategyInstance> strategy;  ///< nothing: the running one stays
-  std::optional<plugin::CheckerInstance> checker;    ///< the same
-  std::vector<plugin::SinkInstance> sinks;           ///< without those that stay
+  std::map<std::string, PreparedPool> pools;  ///< by name, those of config
+  std::vector<plugin::SinkInstance> sinks;    ///< without those that stay
   Resolutions resolutions;  ///< of names that nothing runs with yet; without those that have not answered in time
 
   bool ok() const noexcept;

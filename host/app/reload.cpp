@@ -8,6 +8,7 @@
 #include "app/load_balancer.h"
 #include "app/managed_pool.h"
 #include "app/parent.h"
+#include "app/pool_set.h"
 #include "app/preparation.h"
 #include "balance/pool.h"
 #include "base/log.h"
@@ -58,6 +59,17 @@ Result<proxy::ListenerSpec> specOf(const config::Listener& listener, Pool& pool)
   return spec;
 }
 
+Result<std::vector<proxy::ListenerSpec>> specsOf(const std::vector<config::Listener>& listeners,
+                                                 const PoolSet::Staged& pools) {
+  std::vector<proxy::ListenerSpec> specs;
+  for (const auto& listener : listeners) {
+    auto spec = specOf(listener, pools[listener.pool].pool());
+    if (!spec) return std::move(spec).error();
+    specs.push_back(std::move(spec).value());
+  }
+  return specs;
+}
+
 // Of what was said before, an operator wants to hear again only where it may be why a reload is refused.
 void logFindings(const Preparation& preparation) {
   for (const auto& finding : preparation.findings) {
@@ -80,16 +92,28 @@ std::vector<std::string> withRemarks(std::vector<std::string> lines, const FileC
 
 std::string addressOf(const config::Config& config) { return config.admin ? config.admin->address : ""; }
 
+/// "" for the default pool, whose keys stand in no table of its own; else "pool web: ".
+std::string prefixOf(const config::Pool& pool) {
+  return pool.name == Backend::kDefaultPool ? "" : "pool " + pool.name + ": ";
+}
+
+/// Plugins of a pool that stay as they are chosen and have new code.
+void addNewCode(std::vector<std::string>& lines, const config::Pool& before, const config::Pool& now,
+                const PreparedPool& prepared) {
+  if (prepared.strategy && config::sameChoice(before.strategy, now.strategy))
+    lines.push_back(prefixOf(now) + "strategy " + now.strategy.id + ": new code, version " +
+                    prepared.strategy->info().version);
+  if (prepared.checker && config::sameChoice(before.health.checker, now.health.checker))
+    lines.push_back(prefixOf(now) + "health.checker " + now.health.checker.id + ": new code, version " +
+                    prepared.checker->info().version);
+}
+
 /// What a reload changes, also where only the code of a plugin did.
 std::vector<std::string> changes(const Running& running, const Preparation& preparation) {
   auto lines = differences(running.config, preparation.config);
-  const auto& old = running.config.pools.front();
-  const auto& now = preparation.config.pools.front();
-  if (preparation.strategy && config::sameChoice(old.strategy, now.strategy))
-    lines.push_back("strategy " + now.strategy.id + ": new code, version " + preparation.strategy->info().version);
-  if (preparation.checker && config::sameChoice(old.health.checker, now.health.checker))
-    lines.push_back("health.checker " + now.health.checker.id + ": new code, version " +
-                    preparation.checker->info().version);
+  for (const auto& now : preparation.config.pools)
+    for (const auto& before : running.config.pools)
+      if (before.name == now.name) addNewCode(lines, before, now, preparation.pools.at(now.name));
   for (const auto& sink : preparation.sinks)
     if (running.sink_hashes.count(sink.info().id) != 0 && running.sink_hashes.at(sink.info().id) != sink.info().hash)
       lines.push_back("sink " + sink.info().id + ": new code, version " + sink.info().version);
@@ -171,7 +195,10 @@ Reloaded LoadBalancer::reloadAndRemember(const std::string& reason, const FileCo
 Running LoadBalancer::running() const {
   Running running;
   running.config = config_;
-  pool_->describe(running);
+  for (const auto& pool : *pools_->configured()) {
+    running.pools.emplace(pool->name(), pool->describe());
+    pool->addNames(running.names);
+  }
   for (const auto& [id, sink] : sinks_) running.sink_hashes[id] = sink->info().hash;
   return running;
 }
@@ -194,42 +221,51 @@ Status LoadBalancer::commitOrSay(Preparation& preparation) {
 // Control thread. Everything that can fail comes before the line; nothing has changed until then.
 Status LoadBalancer::commit(Preparation& preparation) {
   const auto& config = preparation.config;
-  const auto& pool = config.pools.front();
+  const auto drain = proxy::drainTime(config.runtime.drain_timeout);
   const std::uint32_t workers = workerCount(config);
-  if (auto added = pool_->pool().addWorkers(workers); !added) return added;
+  auto pools = pools_->stage(preparation, workers);
+  if (!pools) return std::move(pools).error();
   if (auto prepared = proxy_->prepareWorkers(workers); !prepared) return prepared;
-  auto strategy = pool_->makeStrategy(std::move(preparation.strategy), pool.strategy);
-  if (!strategy) return std::move(strategy).error();
-  auto spec = specOf(config.listeners.front(), pool_->pool());
-  if (!spec) return std::move(spec).error();
-  auto listeners = proxy_->open({std::move(spec).value()}, parent_.inherited);
+  auto specs = specsOf(config.listeners, pools.value());
+  if (!specs) return std::move(specs).error();
+  auto listeners = proxy_->open(std::move(specs).value(), parent_.inherited);
   if (!listeners) return std::move(listeners).error();
   auto admin = admin_;
-  if (addressOf(config) != addressOf(config_)) {
-    admin = config.admin ? makeAdmin(config) : nullptr;
-    if (admin != nullptr)
-      if (auto started = admin->start(config.admin->address, parent_.inherited); !started) return started;
-  }
+  if (auto started = startAdmin(config, admin); !started) return started;
   // ---- from here on nothing fails, unless memory is out ----
   config_ = config;
   applySettings(config);
-  // Before the backends, of which none may be one of the listeners.
-  proxy_->listen(std::move(listeners).value(), proxy::drainTime(config.runtime.drain_timeout));
-  pool_->configure(pool, preparation.resolutions, std::move(strategy).value(), std::move(preparation.checker));
-  // New workers find the newest view only, whose strategy has lanes for them.
-  proxy_->setWorkers(workers, proxy::drainTime(config.runtime.drain_timeout));
+  // Before the pools, of which no backend may be one of the listeners.
+  own_addresses_ = listeners.value().addresses();
+  // A pool has a view before the first listener leads to it, and loses its backends after the last one has.
+  pools_->use(std::move(pools).value(), preparation);
+  proxy_->listen(std::move(listeners).value(), drain);
+  pools_->retireRest();
+  // New workers find the newest views only, whose strategies have lanes for them.
+  proxy_->setWorkers(workers, drain);
   proxy_->lookAtTimeouts();
   applySinks(preparation);
+  replaceAdmin(std::move(admin), config);
+  holdSockets();
+  show();
+  watcher_->configure(config_.runtime.config_watch_interval, pluginSearchPath(config_));
+  return success();
+}
+
+/// Makes and starts an admin listener where the configuration has another address for it.
+Status LoadBalancer::startAdmin(const config::Config& config, std::shared_ptr<admin::Server>& admin) {
+  if (addressOf(config) == addressOf(config_)) return success();
+  admin = config.admin ? makeAdmin(config) : nullptr;
+  return admin == nullptr ? success() : admin->start(config.admin->address, parent_.inherited);
+}
+
+void LoadBalancer::replaceAdmin(std::shared_ptr<admin::Server> admin, const config::Config& config) {
   if (admin != admin_) {
     // The request that asked for this reload may still be answered by the old one.
     if (admin_ != nullptr) loop_.post([old = admin_] { (void)old->stop(kOldAdminGrace); });
     admin_ = std::move(admin);
   }
   if (admin_ != nullptr) admin_->allow(config.admin_hosts);
-  holdSockets();
-  show();
-  watcher_->configure(config_.runtime.config_watch_interval, pluginSearchPath(config_));
-  return success();
 }
 
 void LoadBalancer::applySettings(const config::Config& config) {
@@ -261,15 +297,21 @@ void LoadBalancer::applySinks(Preparation& preparation) {
 void LoadBalancer::show() {
   auto facts = std::make_shared<ConfigurationFacts>();
   facts->config_file = config_.file;
-  facts->plugins.push_back({plugin::kKindOf<lemonade_strategy_t>.name, pool_->strategyInfo()});
+  facts->ready = config_.ready;
   plugin::InstanceInfo no_checker;
   no_checker.id = config::Health::kNone;
-  const auto* checker = pool_->checker();
-  facts->plugins.push_back(
-      {plugin::kKindOf<lemonade_health_checker_t>.name, checker != nullptr ? checker->info() : no_checker});
+  for (const auto& pool : *pools_->configured()) {
+    const auto* checker = pool->checker();
+    facts->plugins.push_back({plugin::kKindOf<lemonade_strategy_t>.name, pool->strategyInfo(), pool->name()});
+    facts->plugins.push_back({plugin::kKindOf<lemonade_health_checker_t>.name,
+                              checker != nullptr ? checker->info() : no_checker, pool->name()});
+  }
   for (const auto& choice : config_.metrics.sinks)
-    facts->plugins.push_back({plugin::kKindOf<lemonade_metrics_sink_t>.name, sinks_.at(choice.id)->info()});
-  for (const auto& socket : proxy_->sockets()) facts->listeners.push_back(socket->address().text());
+    facts->plugins.push_back({plugin::kKindOf<lemonade_metrics_sink_t>.name, sinks_.at(choice.id)->info(), ""});
+  for (const auto& listener : proxy_->listeners()) {
+    auto& addresses = facts->addresses[listener->name()];
+    for (const auto& socket : listener->sockets()) addresses.push_back(socket->address().text());
+  }
   generation_.fetch_add(1);
   facts->generation = generation();
   const std::lock_guard lock(facts_mutex_);

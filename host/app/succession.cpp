@@ -6,6 +6,7 @@
 #include "app/load_balancer.h"
 #include "app/managed_pool.h"
 #include "app/parent.h"
+#include "app/pool_set.h"
 #include "app/preparation.h"
 #include "balance/pool.h"
 #include "base/log.h"
@@ -46,7 +47,8 @@ void LoadBalancer::takePlace() {
   if (handover != nullptr) useKnownNames(*handover);
   loop_.run([&] {
     if (handover != nullptr) {
-      pool_->inherit(std::move(handover->strategy_state));
+      for (auto& strategy : handover->strategies)
+        if (strategy.state) handed_states_.insert_or_assign(strategy.pool, std::move(*strategy.state));
       inheritLosses(*handover);
     }
     heritage_->begin(std::move(handover));
@@ -79,7 +81,12 @@ void LoadBalancer::hearPredecessor() {
       case supervisor::Received::kMessage:
         if (const auto handover = handoverIn(message)) {
           inheritLosses(*handover.value());
-          heritage_->update(*handover.value(), *pool_->pool().backends());
+          View::Backends backends;
+          for (const auto& pool : *pools_->configured()) {
+            const auto of_pool = pool->pool().backends();
+            backends.insert(backends.end(), of_pool->begin(), of_pool->end());
+          }
+          heritage_->update(*handover.value(), backends);
         }
     }
 }
@@ -122,7 +129,7 @@ void LoadBalancer::tellSuccessor() {
       handover.plugin_totals.push_back({metric.plugin, metric.name, metric.value()});
   });
   for (const auto& [sink, losses] : publisher_->losses()) handover.sink_totals.push_back({sink, losses});
-  pool_->tell(handover, !gave_way_);
+  for (const auto& pool : *pools_->configured()) pool->tell(handover, !gave_way_);
   (void)tellHandover(successor_.get(), handover);
 }
 
@@ -132,29 +139,48 @@ void LoadBalancer::forgetSuccessor() {
   successor_.reset();
 }
 
-std::uint64_t LoadBalancer::generation() const noexcept {
-  return heritage_->totals().generations.value() + generation_.load();
-}
+std::uint64_t LoadBalancer::generation() const noexcept { return heritage_->generations() + generation_.load(); }
 
 void LoadBalancer::collect(ProcessTotals& totals) const {
-  const auto& inherited = heritage_->totals();
-  assignTotals(totals.proxy.listeners, inherited.proxy.listeners);
-  assignTotals(totals.proxy.pools, inherited.proxy.pools);
-  for (const auto& listener : proxy_->allListeners())
-    for (const auto* counters : listener->counters()) addTotals(totals.proxy.listeners, *counters);
-  for (const auto* counters : pool_->pool().counters()) addTotals(totals.proxy.pools, *counters);
-  set(totals.checks, inherited.checks, 0);
-  set(totals.check_failures, inherited.check_failures, 0);
-  set(totals.checker_errors, inherited.checker_errors, 0);
-  set(totals.ejections, inherited.ejections, 0);
-  pool_->collect(totals);
-  set(totals.log_dropped, inherited.log_dropped, log::dropped());
-  set(totals.reloads_applied, inherited.reloads_applied, reloads_applied_.load());
-  set(totals.reloads_failed, inherited.reloads_failed, reloads_failed_.load());
-  set(totals.generations, inherited.generations, generation_.load());
-  set(totals.upgrades, inherited.upgrades, 0);
+  const auto inherited = heritage_->totals();
+  collectListeners(totals.listeners, inherited->listeners);
+  collectPools(totals.pools, inherited->pools);
+  addUp(totals);
+  set(totals.log_dropped, inherited->log_dropped, log::dropped());
+  set(totals.reloads_applied, inherited->reloads_applied, reloads_applied_.load());
+  set(totals.reloads_failed, inherited->reloads_failed, reloads_failed_.load());
+  set(totals.generations, inherited->generations, generation_.load());
+  set(totals.upgrades, inherited->upgrades, 0);
   const std::lock_guard lock(facts_mutex_);
-  set(totals.upgrades_failed, inherited.upgrades_failed, failed_upgrades_);
+  set(totals.upgrades_failed, inherited->upgrades_failed, failed_upgrades_);
+}
+
+// A listener that was removed and has sessions counts for the one that has its name now.
+void LoadBalancer::collectListeners(std::list<ListenerTotals>& totals,
+                                    const std::list<ListenerTotals>& inherited) const {
+  for (const auto& listener : proxy_->allListeners()) {
+    auto& to = totalsOf(totals, listener->name()).counters;
+    for (const auto* counters : listener->counters()) {
+      addTotals(to, *counters);
+      to.sessions.add(counters->sessions.value());
+    }
+  }
+  for (auto& to : totals)
+    if (const auto* before = findTotals(inherited, to.name); before != nullptr)
+      addTotals(to.counters, before->counters);
+}
+
+void LoadBalancer::collectPools(std::list<PoolTotals>& totals, const std::list<PoolTotals>& inherited) const {
+  for (const auto& pool : pools_->all()) pool->collect(totalsOf(totals, pool->name()));
+  for (auto& to : totals) {
+    const auto* before = findTotals(inherited, to.name);
+    if (before == nullptr) continue;
+    addTotals(to.counters, before->counters);
+    add(to.checks, before->checks);
+    add(to.check_failures, before->check_failures);
+    add(to.checker_errors, before->checker_errors);
+    add(to.ejections, before->ejections);
+  }
 }
 
 }  // namespace lemonade::app

@@ -120,6 +120,11 @@ void Pool::leave() {
   end_ = End::kLeft;
 }
 
+void Pool::comeBack() noexcept {
+  reached_.reset();
+  end_ = End::kUsed;
+}
+
 // First every worker passes a point at which it has read nothing that leads here: from then on no session begins. When
 // the last one has ended, its worker may still be about to touch the pool, until it passes such a point once more.
 bool Pool::isUnused() {

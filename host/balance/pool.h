@@ -102,6 +102,8 @@ class Pool {
   /// Nothing leads here any more. From now on isUnused() finds out when the pool may be destroyed.
   void leave();
   bool hasLeft() const noexcept { return end_ != End::kUsed; }
+  /// A listener is about to lead here again.
+  void comeBack() noexcept;
   /// True once no session has this pool and no worker can reach it, so that it may be destroyed. To be asked now and
   /// then after leave(), and after Quiescence::reclaim().
   bool isUnused();

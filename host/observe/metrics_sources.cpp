@@ -4,7 +4,6 @@
 #include "observe/metrics_sources.h"
 
 #include <string_view>
-#include <type_traits>
 
 namespace lemonade {
 
@@ -14,13 +13,6 @@ using metrics::FamilyBuilder;
 using metrics::SnapshotBuilder;
 
 double real(std::uint64_t number) noexcept { return static_cast<double>(number); }
-
-template <class Numbers>
-double total(std::span<const Numbers* const> workers, Counter Numbers::*counter) noexcept {
-  std::uint64_t sum = 0;
-  for (const auto* worker : workers) sum += (worker->*counter).value();
-  return real(sum);
-}
 
 /// The families of backends: made once, then filled backend by backend, so that each sum is taken in one walk.
 class BackendFamilies {
@@ -154,56 +146,82 @@ void addProcess(SnapshotBuilder& builder, const ProcessFacts& facts) {
       .counter("lemonade_log_lines_dropped_total",
                "Log lines dropped because the log could not keep up or memory was out.")
       .add(real(facts.log_dropped));
-  builder.counter("lemonade_health_checks_total", "Health checks that ended.").add(real(facts.health_checks));
-  builder.counter("lemonade_health_check_failures_total", "Health checks that failed.")
-      .add(real(facts.health_failures));
-  builder
-      .counter("lemonade_health_checker_errors_total",
-               "Health checks that came to nothing because the checker itself failed.")
-      .add(real(facts.checker_errors));
-  builder.gauge("lemonade_health_checks_enabled", "1 where backends are checked, 0 where health.checker is \"none\".")
-      .add(facts.checks ? 1 : 0);
-  builder.counter("lemonade_health_ejections_total", "Backends taken out for a while because their sessions failed.")
-      .add(real(facts.ejections));
 }
 
-void addProxy(SnapshotBuilder& builder, std::span<const ListenerCounters* const> listeners,
-              std::span<const PoolCounters* const> pools, std::uint32_t max_connections) {
-  const auto count = [&](std::string_view name, std::string_view help, auto counter) {
-    if constexpr (std::is_same_v<decltype(counter), Counter ListenerCounters::*>)
-      builder.counter(name, help).add(total(listeners, counter));
-    else
-      builder.counter(name, help).add(total(pools, counter));
+void addListeners(SnapshotBuilder& builder, std::span<const ListenerFacts> listeners) {
+  for (const auto& listener : listeners) {
+    const auto labels = builder.labels({{"listener", listener.name}});
+    const auto count = [&](std::string_view name, std::string_view help, Counter ListenerCounters::*counter) {
+      builder.counter(name, help).add(labels, real((listener.counters.*counter).value()));
+    };
+    builder.gauge("lemonade_proxy_sessions", "Client connections now.")
+        .add(labels, real(listener.counters.sessions.value()));
+    builder.gauge("lemonade_proxy_max_connections", "Limit of client connections.")
+        .add(labels, listener.max_connections);
+    count("lemonade_proxy_waited_total", "Client connections that had to wait because max_connections was reached.",
+          &ListenerCounters::waited);
+    count("lemonade_proxy_accepted_total", "Client connections accepted.", &ListenerCounters::accepted);
+    count("lemonade_proxy_client_resets_total", "Sessions that the client reset.", &ListenerCounters::client_resets);
+    count("lemonade_proxy_accept_errors_total", "Accepts that failed.", &ListenerCounters::accept_errors);
+    count("lemonade_proxy_no_memory_total", "Client connections that ended for want of memory.",
+          &ListenerCounters::no_memory);
+    count("lemonade_proxy_drain_closed_total", "Sessions closed because the drain timeout was over.",
+          &ListenerCounters::drain_closed);
+  }
+}
+
+namespace {
+
+void addTraffic(SnapshotBuilder& builder, const PoolFacts& pool, const metrics::LabelSet& labels) {
+  const auto value = [&](Counter PoolCounters::*counter) { return real((pool.counters.*counter).value()); };
+  const auto count = [&](std::string_view name, std::string_view help, Counter PoolCounters::*counter) {
+    builder.counter(name, help).add(labels, value(counter));
   };
-  builder.gauge("lemonade_proxy_sessions", "Client connections now.")
-      .add(total(listeners, &ListenerCounters::sessions));
-  builder.gauge("lemonade_proxy_max_connections", "Configured limit of client connections.").add(max_connections);
-  count("lemonade_proxy_waited_total", "Client connections that had to wait because max_connections was reached.",
-        &ListenerCounters::waited);
   builder.gauge("lemonade_proxy_queued_sessions", "Client connections that wait for a place at a backend.")
-      .add(total(pools, &PoolCounters::queued));
+      .add(labels, value(&PoolCounters::queued));
   count("lemonade_proxy_queued_total", "Client connections that had to wait for a place at a backend.",
         &PoolCounters::queued_total);
-  count("lemonade_proxy_accepted_total", "Client connections accepted.", &ListenerCounters::accepted);
-  builder.counter("lemonade_proxy_unserved_total", "Client connections that ended without a backend, by reason.")
-      .add(builder.labels({{"reason", "no_backend"}}), total(pools, &PoolCounters::no_backend))
-      .add(builder.labels({{"reason", "connect_failed"}}), total(pools, &PoolCounters::connect_failed))
-      .add(builder.labels({{"reason", "queue_timeout"}}), total(pools, &PoolCounters::queue_timeouts))
-      .add(builder.labels({{"reason", "rejected"}}), total(pools, &PoolCounters::strategy_rejected))
-      .add(builder.labels({{"reason", "abandoned"}}), total(pools, &PoolCounters::abandoned));
+  auto unserved =
+      builder.counter("lemonade_proxy_unserved_total", "Client connections that ended without a backend, by reason.");
+  const auto because = [&](std::string_view reason, Counter PoolCounters::*counter) {
+    unserved.add(builder.labels(labels, {{"reason", reason}}), value(counter));
+  };
+  because("no_backend", &PoolCounters::no_backend);
+  because("connect_failed", &PoolCounters::connect_failed);
+  because("queue_timeout", &PoolCounters::queue_timeouts);
+  because("rejected", &PoolCounters::strategy_rejected);
+  because("abandoned", &PoolCounters::abandoned);
   count("lemonade_proxy_retries_total", "Connects that followed one that failed.", &PoolCounters::retries);
-  count("lemonade_proxy_client_resets_total", "Sessions that the client reset.", &ListenerCounters::client_resets);
   count("lemonade_proxy_invalid_picks_total", "Answers of the strategy that the host could not use.",
         &PoolCounters::invalid_picks);
   count("lemonade_proxy_slow_picks_total", "Picks of the strategy that took over 100 ms.", &PoolCounters::slow_picks);
-  count("lemonade_proxy_accept_errors_total", "Accepts that failed.", &ListenerCounters::accept_errors);
   count("lemonade_proxy_descriptor_waits_total", "Connects put off for want of descriptors.",
         &PoolCounters::descriptor_waits);
   count("lemonade_proxy_port_waits_total", "Connects put off for want of source ports.", &PoolCounters::port_waits);
-  count("lemonade_proxy_no_memory_total", "Client connections that ended for want of memory.",
-        &ListenerCounters::no_memory);
-  count("lemonade_proxy_drain_closed_total", "Sessions closed because the drain timeout was over.",
-        &ListenerCounters::drain_closed);
+}
+
+void addHealth(SnapshotBuilder& builder, const PoolFacts& pool, const metrics::LabelSet& labels) {
+  builder.counter("lemonade_health_checks_total", "Health checks that ended.").add(labels, real(pool.health_checks));
+  builder.counter("lemonade_health_check_failures_total", "Health checks that failed.")
+      .add(labels, real(pool.health_failures));
+  builder
+      .counter("lemonade_health_checker_errors_total",
+               "Health checks that came to nothing because the checker itself failed.")
+      .add(labels, real(pool.checker_errors));
+  builder.gauge("lemonade_health_checks_enabled", "1 where backends are checked, 0 where health.checker is \"none\".")
+      .add(labels, pool.checks ? 1 : 0);
+  builder.counter("lemonade_health_ejections_total", "Backends taken out for a while because their sessions failed.")
+      .add(labels, real(pool.ejections));
+}
+
+}  // namespace
+
+void addPools(SnapshotBuilder& builder, std::span<const PoolFacts> pools) {
+  for (const auto& pool : pools) {
+    const auto labels = builder.labels({{"pool", pool.name}});
+    addTraffic(builder, pool, labels);
+    addHealth(builder, pool, labels);
+  }
 }
 
 void addBackends(SnapshotBuilder& builder, std::span<const std::shared_ptr<Backend>> backends) {

@@ -10,6 +10,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "balance/backend.h"
 #include "balance/counters.h"
@@ -36,18 +37,31 @@ struct ProcessFacts {
   std::uint32_t draining_processes = 0;  ///< before this one
   std::uint64_t draining_sessions = 0;   ///< which these have
   std::uint64_t log_dropped = 0;         ///< log::dropped()
-  std::uint64_t health_checks = 0;       ///< checks that ended
-  std::uint64_t health_failures = 0;     ///< of these, how many failed
-  std::uint64_t checker_errors = 0;      ///< checks that came to nothing because the checker itself failed
-  bool checks = true;                    ///< backends are checked
-  std::uint64_t ejections = 0;           ///< backends taken out because their sessions failed
+};
+
+/// A pool, at one moment. What it refers to must outlive the call that it is given to.
+struct PoolFacts {
+  std::string_view name;
+  const PoolCounters& counters;       ///< of all workers
+  bool checks = true;                 ///< its backends are checked
+  std::uint64_t health_checks = 0;    ///< checks that ended
+  std::uint64_t health_failures = 0;  ///< of these, how many failed
+  std::uint64_t checker_errors = 0;   ///< checks that came to nothing because the checker itself failed
+  std::uint64_t ejections = 0;        ///< backends taken out because their sessions failed
+};
+
+/// A listener, at one moment; as above.
+struct ListenerFacts {
+  std::string_view name;
+  const ListenerCounters& counters;  ///< of all workers
+  std::uint32_t max_connections = 0;
 };
 
 void addProcess(metrics::SnapshotBuilder& builder, const ProcessFacts& facts);
 
-/// The sums of what is counted of listeners and of pools; max_connections is the limit of all listeners together.
-void addProxy(metrics::SnapshotBuilder& builder, std::span<const ListenerCounters* const> listeners,
-              std::span<const PoolCounters* const> pools, std::uint32_t max_connections);
+/// One series of each family for each of them. Names are unique.
+void addListeners(metrics::SnapshotBuilder& builder, std::span<const ListenerFacts> listeners);
+void addPools(metrics::SnapshotBuilder& builder, std::span<const PoolFacts> pools);
 
 /// Histograms without a sample are left out: most of the backends of a large, quiet pool have none.
 void addBackends(metrics::SnapshotBuilder& builder, std::span<const std::shared_ptr<Backend>> backends);

@@ -120,10 +120,35 @@ void add(Json& json, const BackendStatus& backend) {
 void add(Json& json, const PluginStatus& plugin) {
   json.object([&] {
     setText(json, "kind", plugin.kind);
+    if (!plugin.pool.empty()) setText(json, "pool", plugin.pool);
     setText(json, "id", plugin.info.id);
     setText(json, "version", plugin.info.version);
     setText(json, "file", log::validUtf8(plugin.info.file));
     json.set("generation", std::uint64_t{plugin.info.number});
+  });
+}
+
+void add(Json& json, const ListenerStatus& listener) {
+  json.object([&] {
+    setText(json, "name", listener.name);
+    setText(json, "pool", listener.pool);
+    json.array("addresses", listener.addresses, [&](const std::string& address) { json.add(address); });
+    json.set("max_connections", listener.max_connections);
+    json.set("sessions", listener.sessions);
+    json.set("accepted", listener.accepted);
+  });
+}
+
+void add(Json& json, const PoolStatus& pool) {
+  json.object([&] {
+    setText(json, "name", pool.name);
+    json.set("ready", pool.ready);
+    setText(json, "strategy", pool.strategy);
+    setText(json, "checker", pool.checker);
+    json.set("backends", pool.backends);
+    json.set("eligible", pool.eligible);
+    json.set("sessions", pool.sessions);
+    json.set("queued", pool.queued);
   });
 }
 
@@ -228,7 +253,8 @@ std::string statusJson(const StatusInput& status) {
     json.set("config_generation", status.config_generation);
     setReload(json, status.last_reload);
     json.set("max_connections", status.max_connections);
-    json.array("listeners", status.listeners, [&](const std::string& listener) { json.add(listener); });
+    json.array("listeners", status.listeners, [&](const auto& listener) { add(json, listener); });
+    json.array("pools", status.pools, [&](const auto& pool) { add(json, pool); });
     json.array("workers", status.workers, [&](const auto& worker) { add(json, worker); });
     json.array("plugins", status.plugins, [&](const auto& plugin) { add(json, plugin); });
     json.array("backends", status.backends, [&](const auto& backend) { add(json, backend); });

@@ -65,6 +65,27 @@ struct WorkerStatus {
 struct PluginStatus {
   std::string kind;  ///< the name of its row in plugin/kind.h: "metrics_sink"
   plugin::InstanceInfo info;
+  std::string pool{};  ///< "" where it belongs to none
+};
+
+struct PoolStatus {
+  std::string name;
+  bool ready = false;  ///< it has an eligible backend
+  std::string strategy;
+  std::string checker;  ///< "none" where its backends are not checked
+  std::uint64_t backends = 0;
+  std::uint64_t eligible = 0;
+  std::uint64_t sessions = 0;  ///< now
+  std::uint64_t queued = 0;    ///< of these, those that wait for a place at a backend
+};
+
+struct ListenerStatus {
+  std::string name;
+  std::string pool;
+  std::vector<std::string> addresses;  ///< those really bound
+  std::uint32_t max_connections = 0;
+  std::uint64_t sessions = 0;  ///< now
+  std::uint64_t accepted = 0;  ///< ever
 };
 
 struct ReloadStatus {
@@ -94,7 +115,8 @@ struct StatusInput {
   std::string config_file;                  ///< "" where the environment alone configures
   std::optional<ReloadStatus> last_reload;  ///< none yet: null
   std::uint32_t max_connections = 0;
-  std::vector<std::string> listeners;
+  std::vector<ListenerStatus> listeners;
+  std::vector<PoolStatus> pools;
   std::vector<WorkerStatus> workers;
   std::vector<PluginStatus> plugins;
   std::vector<BackendStatus> backends;

@@ -24,6 +24,7 @@ namespace {
 constexpr std::uint64_t kWithoutProc = 24;  // open where nobody can count
 constexpr std::uint64_t kOnceServing = 10;  // the folder of copies, the watcher, the admin listener
 constexpr std::uint64_t kEachWorker = 5;
+constexpr std::uint64_t kEachPool = 2;  // of its checks and its ejections
 constexpr std::uint64_t kAdminClients = admin::Limits{}.connections;
 constexpr std::uint64_t kReload = 32;       // a preflight, a copy, new listeners, names
 constexpr std::uint64_t kMostChecks = 256;  // at once
@@ -31,7 +32,7 @@ constexpr std::uint64_t kSpare = 24;
 
 }  // namespace
 
-std::string DescriptorBudget::text(std::uint32_t max_connections) const {
+std::string DescriptorBudget::text(std::uint64_t max_connections) const {
   return std::to_string(max_connections) + " clients at once need a limit of " + std::to_string(wanted) +
          " descriptors, which is " + std::to_string(limit) +
          " here and may not be raised: " + std::to_string(sessions) + " are let in at once, the others wait, and " +
@@ -40,12 +41,17 @@ std::string DescriptorBudget::text(std::uint32_t max_connections) const {
 }
 
 DescriptorBudget shareOut(const config::Config& config, std::uint64_t open, std::uint64_t limit) {
-  const auto& listener = config.listeners.front();
-  const std::uint64_t own =
-      open + kOnceServing + kEachWorker * workerCount(config) + listener.addresses.size() + config.metrics.sinks.size();
-  const std::uint64_t others =
-      kAdminClients + kReload + std::min<std::uint64_t>(config.pools.front().backends.size(), kMostChecks);
-  const std::uint64_t for_all = 2 * std::uint64_t{listener.max_connections};
+  std::uint64_t addresses = 0, max_connections = 0, checks = 0;
+  for (const auto& listener : config.listeners) {
+    addresses += listener.addresses.size();
+    max_connections += listener.max_connections;
+  }
+  for (const auto& pool : config.pools) checks += std::min<std::uint64_t>(pool.backends.size(), kMostChecks);
+  // The first pool is among those that are open once the balancer serves.
+  const std::uint64_t own = open + kOnceServing + kEachWorker * workerCount(config) + addresses +
+                            config.metrics.sinks.size() + kEachPool * (config.pools.size() - 1);
+  const std::uint64_t others = kAdminClients + kReload + checks;
+  const std::uint64_t for_all = 2 * max_connections;
   DescriptorBudget budget;
   budget.limit = limit;
   budget.wanted = for_all + own + others + kSpare;
@@ -55,7 +61,8 @@ DescriptorBudget shareOut(const config::Config& config, std::uint64_t open, std:
   budget.admin = budget.suffices() ? kAdminClients : std::min(kAdminClients, share / 2);
   budget.reserve = own + share + budget.spare;
   const std::uint64_t left = limit > budget.reserve ? limit - budget.reserve : 0;
-  budget.sessions = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(left / 2, 1, listener.max_connections));
+  budget.sessions =
+      static_cast<std::uint32_t>(std::clamp<std::uint64_t>(left / 2, 1, std::max<std::uint64_t>(max_connections, 1)));
   // Nothing is held back from what it is for.
   budget.spare = std::min(budget.spare, left);
   return budget;

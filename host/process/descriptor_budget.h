@@ -22,7 +22,7 @@ struct DescriptorBudget {
 
   bool suffices() const noexcept { return limit >= wanted; }
   /// A sentence that says what the limit allows, and the mend.
-  std::string text(std::uint32_t max_connections) const;
+  std::string text(std::uint64_t max_connections) const;
 };
 
 /// Shares limit out. open: what a process without workers and listeners has open.

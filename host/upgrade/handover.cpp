@@ -11,6 +11,7 @@
 #include <Poco/StreamCopier.h>
 #include <rapidjson/error/en.h>
 
+#include <algorithm>
 #include <cmath>
 #include <concepts>
 #include <sstream>
@@ -91,7 +92,25 @@ void describe(Archive& archive, ProxyTotals& totals) {
 }
 
 template <class Archive>
+void describe(Archive& archive, ListenerTotals& totals) {
+  archive("name", totals.name);
+  archive("counters", totals.counters);
+}
+
+template <class Archive>
+void describe(Archive& archive, PoolTotals& totals) {
+  archive("name", totals.name);
+  archive("counters", totals.counters);
+  archive("checks", totals.checks);
+  archive("check_failures", totals.check_failures);
+  archive("checker_errors", totals.checker_errors);
+  archive("ejections", totals.ejections);
+}
+
+template <class Archive>
 void describe(Archive& archive, ProcessTotals& totals) {
+  archive("listeners", totals.listeners);
+  archive("pools", totals.pools);
   archive("proxy", totals.proxy);
   for (const auto& [name, total] : kProcessTotals) archive(name, totals.*total);
 }
@@ -138,6 +157,13 @@ void describe(Archive& archive, Strategy::State& state) {
 }
 
 template <class Archive>
+void describe(Archive& archive, StrategyState& state) {
+  archive("pool", state.pool);
+  archive("strategy", state.strategy);
+  archive("state", state.state);
+}
+
+template <class Archive>
 void describe(Archive& archive, Handover& handover) {
   archive("accepting", handover.accepting);
   archive("processes", handover.processes);
@@ -147,6 +173,7 @@ void describe(Archive& archive, Handover& handover) {
   archive("sink_totals", handover.sink_totals);
   archive("backends", handover.backends);
   archive("names", handover.names);
+  archive("strategies", handover.strategies);
   archive("strategy", handover.strategy);
   archive("strategy_state", handover.strategy_state);
 }
@@ -197,6 +224,12 @@ class Saving {
       out_.Uint64(i);
       out_.Uint64(value.bucket(i));
     }
+    out_.EndArray();
+  }
+  template <class T>
+  void save(std::list<T>& values) {
+    out_.StartArray();
+    for (auto& value : values) save(value);
     out_.EndArray();
   }
   template <class T>
@@ -295,6 +328,11 @@ class Loading {
     }
   }
   template <class T>
+  static void load(const char* name, const JsonValue& json, std::list<T>& values) {
+    require(json.IsArray(), name);
+    for (const auto& one : json.GetArray()) load(name, one, values.emplace_back());
+  }
+  template <class T>
   static void load(const char* name, const JsonValue& json, std::vector<T>& values) {
     require(json.IsArray(), name);
     for (const auto& one : json.GetArray()) load(name, one, values.emplace_back());
@@ -313,6 +351,26 @@ class Loading {
   const JsonValue& object_;
 };
 
+template <class Totals>
+auto findByName(auto& all, const std::string& name) {
+  return std::find_if(all.begin(), all.end(), [&](const Totals& one) { return one.name == name; });
+}
+
+/// Version 0.2.0 has one listener and one pool, which are called "default" since.
+void nameTheOnly(Handover& handover) {
+  auto& totals = handover.totals;
+  if (!totals.listeners.empty() || !totals.pools.empty()) return;
+  const std::string name = Backend::kDefaultPool;
+  assignTotals(totalsOf(totals.listeners, name).counters, totals.proxy.listeners);
+  auto& pool = totalsOf(totals.pools, name);
+  assignTotals(pool.counters, totals.proxy.pools);
+  pool.checks.set(totals.checks.value());
+  pool.check_failures.set(totals.check_failures.value());
+  pool.checker_errors.set(totals.checker_errors.value());
+  pool.ejections.set(totals.ejections.value());
+  if (handover.strategy_state) handover.strategies.push_back({name, handover.strategy, handover.strategy_state});
+}
+
 void requireFormat(const JsonDocument& document) {
   const auto format = document.IsObject() ? document.FindMember("format") : JsonValue::ConstMemberIterator();
   if (!document.IsObject() || format == document.MemberEnd() || !format->value.IsString())
@@ -322,6 +380,39 @@ void requireFormat(const JsonDocument& document) {
 }
 
 }  // namespace
+
+ListenerTotals& totalsOf(std::list<ListenerTotals>& listeners, const std::string& name) {
+  if (const auto found = findByName<ListenerTotals>(listeners, name); found != listeners.end()) return *found;
+  listeners.emplace_back().name = name;
+  return listeners.back();
+}
+
+PoolTotals& totalsOf(std::list<PoolTotals>& pools, const std::string& name) {
+  if (const auto found = findByName<PoolTotals>(pools, name); found != pools.end()) return *found;
+  pools.emplace_back().name = name;
+  return pools.back();
+}
+
+const ListenerTotals* findTotals(const std::list<ListenerTotals>& listeners, const std::string& name) {
+  const auto found = findByName<ListenerTotals>(listeners, name);
+  return found == listeners.end() ? nullptr : &*found;
+}
+
+const PoolTotals* findTotals(const std::list<PoolTotals>& pools, const std::string& name) {
+  const auto found = findByName<PoolTotals>(pools, name);
+  return found == pools.end() ? nullptr : &*found;
+}
+
+void addUp(ProcessTotals& totals) {
+  for (const auto& listener : totals.listeners) addTotals(totals.proxy.listeners, listener.counters);
+  for (const auto& pool : totals.pools) {
+    addTotals(totals.proxy.pools, pool.counters);
+    totals.checks.add(pool.checks.value());
+    totals.check_failures.add(pool.check_failures.value());
+    totals.checker_errors.add(pool.checker_errors.value());
+    totals.ejections.add(pool.ejections.value());
+  }
+}
 
 std::string encode(Handover& handover) {
   Text text;
@@ -342,6 +433,7 @@ Result<std::unique_ptr<Handover>> decode(std::string_view text) try {
   auto handover = std::make_unique<Handover>();
   Loading loading(document, "document");
   describe(loading, *handover);
+  nameTheOnly(*handover);
   return handover;
 } catch (const std::bad_alloc&) {
   return Error{"there is no memory to read it"};

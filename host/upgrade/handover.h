@@ -17,6 +17,7 @@
 #include "metrics/sink.h"
 
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -56,19 +57,41 @@ struct BackendState {
   std::unique_ptr<BackendCounters> totals = std::make_unique<BackendCounters>();
 };
 
-/// What all listeners and all pools have counted. `sessions` and `queued`, which are no totals, stay 0.
+/// What one listener has counted, in all workers.
+struct ListenerTotals {
+  std::string name{};
+  ListenerCounters counters{};
+};
+
+/// What one pool has counted, in all workers, and of the checks of its backends.
+struct PoolTotals {
+  std::string name{};
+  PoolCounters counters{};
+  Counter checks{};
+  Counter check_failures{};
+  Counter checker_errors{};
+  Counter ejections{};
+};
+
+/// What all listeners and all pools have counted.
 struct ProxyTotals {
   ListenerCounters listeners;
   PoolCounters pools;
 };
 
-/// What is counted of the process as a whole, in this and in all processes before it.
+/// What is counted in this process and in all processes before it. `sessions` and `queued`, which are no totals, are of
+/// this process.
 struct ProcessTotals {
+  std::list<ListenerTotals> listeners;
+  std::list<PoolTotals> pools;
+
+  // The sums of these, which a process of version 0.2.0 hands over and reads in their place.
   ProxyTotals proxy;
   Counter checks;
   Counter check_failures;
   Counter checker_errors;
   Counter ejections;
+
   Counter log_dropped;
   Counter reloads_applied;
   Counter reloads_failed;
@@ -77,7 +100,16 @@ struct ProcessTotals {
   Counter upgrades_failed;
 };
 
-/// All of them but those of the proxy, with their names.
+/// The one of this name, which is added where there is none.
+ListenerTotals& totalsOf(std::list<ListenerTotals>& listeners, const std::string& name);
+PoolTotals& totalsOf(std::list<PoolTotals>& pools, const std::string& name);
+/// Null where there is none.
+const ListenerTotals* findTotals(const std::list<ListenerTotals>& listeners, const std::string& name);
+const PoolTotals* findTotals(const std::list<PoolTotals>& pools, const std::string& name);
+/// Makes the sums of totals those of its listeners and pools.
+void addUp(ProcessTotals& totals);
+
+/// The names of all that are one number.
 constexpr std::pair<const char*, Counter ProcessTotals::*> kProcessTotals[] = {
     {"checks", &ProcessTotals::checks},
     {"check_failures", &ProcessTotals::check_failures},
@@ -110,6 +142,13 @@ struct KnownName {
   std::vector<Target> targets{};
 };
 
+/// What the strategy of a pool hands over.
+struct StrategyState {
+  std::string pool{};
+  std::string strategy{};  ///< its id
+  std::optional<Strategy::State> state{};
+};
+
 struct Handover {
   /// Clients and requests may still come to the one that hands over.
   bool accepting = true;
@@ -120,6 +159,9 @@ struct Handover {
   std::vector<SinkTotal> sink_totals{};
   std::vector<BackendState> backends{};
   std::vector<KnownName> names{};
+  std::vector<StrategyState> strategies{};  ///< of each pool
+
+  // That of the default pool, which a process of version 0.2.0 hands over and reads in their place.
   std::string strategy{};  ///< its id
   std::optional<Strategy::State> strategy_state{};
 };

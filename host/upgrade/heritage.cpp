@@ -36,8 +36,9 @@ void adoptStatistics(Backend& backend, const BackendState& state) {
 void Heritage::begin(std::unique_ptr<Handover> handover) {
   settles_ns_.store(nowNs() + static_cast<std::uint64_t>(kSettle.count()));
   if (handover == nullptr) {
-    totals_.upgrades.set(1);
-    return;
+    auto totals = std::make_shared<ProcessTotals>();
+    totals->upgrades.set(1);
+    return setTotals(std::move(totals));
   }
   take(*handover);
   for (auto& state : handover->backends) states_.insert_or_assign(state.identity, std::move(state));
@@ -84,11 +85,32 @@ void Heritage::awaitLatest() const {
   if (until > now) (void)is_settled_.wait_for(Duration(static_cast<Duration::rep>(until - now)));
 }
 
+std::shared_ptr<const ProcessTotals> Heritage::totals() const {
+  const std::lock_guard lock(mutex_);
+  return totals_;
+}
+
+void Heritage::setTotals(std::shared_ptr<const ProcessTotals> totals) {
+  generations_.store(totals->generations.value(), std::memory_order_relaxed);
+  const std::lock_guard lock(mutex_);
+  totals_ = std::move(totals);
+}
+
 void Heritage::take(const Handover& handover) {
-  assignTotals(totals_.proxy.listeners, handover.totals.proxy.listeners);
-  assignTotals(totals_.proxy.pools, handover.totals.proxy.pools);
-  for (const auto& [name, total] : kProcessTotals) assign(totals_.*total, handover.totals.*total);
-  totals_.upgrades.set(handover.totals.upgrades.value() + 1);
+  auto totals = std::make_shared<ProcessTotals>();
+  for (const auto& listener : handover.totals.listeners)
+    assignTotals(totalsOf(totals->listeners, listener.name).counters, listener.counters);
+  for (const auto& pool : handover.totals.pools) {
+    auto& to = totalsOf(totals->pools, pool.name);
+    assignTotals(to.counters, pool.counters);
+    assign(to.checks, pool.checks);
+    assign(to.check_failures, pool.check_failures);
+    assign(to.checker_errors, pool.checker_errors);
+    assign(to.ejections, pool.ejections);
+  }
+  for (const auto& [name, total] : kProcessTotals) assign((*totals).*total, handover.totals.*total);
+  totals->upgrades.add(1);
+  setTotals(std::move(totals));
   for (const auto& total : handover.plugin_totals) cells_.inherit(total.plugin, total.name, total.value);
   processes_.store(handover.processes, std::memory_order_relaxed);
   sessions_.store(handover.sessions, std::memory_order_relaxed);

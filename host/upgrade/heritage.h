@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <future>
 #include <memory>
+#include <mutex>
 #include <unordered_map>
 
 namespace lemonade {
@@ -42,18 +43,23 @@ class Heritage {
   /// Waits until the process before answers no requests any more, a few seconds at most: what it told last would be
   /// more than is known here. Any thread.
   void awaitLatest() const;
-  /// Of all processes before this one. Any thread.
-  const ProcessTotals& totals() const noexcept { return totals_; }
+  /// Of all processes before this one; does not change. Any thread.
+  std::shared_ptr<const ProcessTotals> totals() const;
+  /// How many configurations these processes had. Any thread.
+  std::uint64_t generations() const noexcept { return generations_.load(std::memory_order_relaxed); }
   /// How many processes before this one still drain, and the sessions that they have. Any thread.
   std::uint32_t processes() const noexcept { return processes_.load(std::memory_order_relaxed); }
   std::uint64_t sessions() const noexcept { return sessions_.load(std::memory_order_relaxed); }
 
  private:
   void take(const Handover& handover);
+  void setTotals(std::shared_ptr<const ProcessTotals> totals);
   void settle();
 
   plugin::MetricCells& cells_;
-  ProcessTotals totals_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<const ProcessTotals> totals_ = std::make_shared<const ProcessTotals>();  // guarded by mutex_
+  std::atomic<std::uint64_t> generations_{0};
   std::atomic<std::uint32_t> processes_{0};
   std::atomic<std::uint64_t> sessions_{0};
   std::unordered_map<std::uint64_t, BackendState> states_;  // by identity, those that nobody has taken over yet

@@ -74,9 +74,9 @@ TEST_CASE("A text log has the lines of the log sink as they always were", "[log]
   CHECK(client.receive(3) == "ask");
   CHECK_THAT(balancer.process().waitForLog("INFO log: total backends=1 up=1 active=1 sessions="),
              Catch::Contains(" errors=0"));
-  CHECK_THAT(
-      balancer.process().waitForLog("INFO log: pool=default backend=7 address=" + server.address() + " state=up active=1 sessions="),
-      Catch::Contains(" exchanges_per_second="));
+  CHECK_THAT(balancer.process().waitForLog("INFO log: pool=default backend=7 address=" + server.address() +
+                                           " state=up active=1 sessions="),
+             Catch::Contains(" exchanges_per_second="));
 }
 
 TEST_CASE("The log sink counts clients that no backend took as errors", "[log]") {

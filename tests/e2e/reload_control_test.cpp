@@ -109,15 +109,15 @@ TEST_CASE("A reload changes sinks and their options and how often they are fed",
   Socket at_a = balancer.connect(), at_b = balancer.connect();
   reload(balancer, with("[\"log\"]", "50ms", 2));
   CHECK(balancer.admin("/metrics").status == 404);
-  CHECK(eventually([&] { return process.countLog("log: backend=b") >= 3; }));
+  CHECK(eventually([&] { return process.countLog("log: pool=default backend=b") >= 3; }));
 
   reload(balancer, with("[\"log\"]", "50ms", 0));
   const auto seen = process.logSize();
   process.waitForLog("log: total", 10s, seen);
   process.waitForLog("log: total", 10s, process.logSize());
-  const auto shown = process.countLog("log: backend=b");
+  const auto shown = process.countLog("log: pool=default backend=b");
   process.waitForLog("log: total", 10s, process.logSize());
-  CHECK(process.countLog("log: backend=b") == shown);
+  CHECK(process.countLog("log: pool=default backend=b") == shown);
 
   reload(balancer, with("[\"log\", \"prometheus\"]", "1h", 0));
   CHECK(balancer.admin("/metrics").status == 200);

@@ -42,7 +42,8 @@ TEST_CASE("A reload moves the listener and sessions of the old one go on", "[rel
   Socket live = balancer.connect();
   const std::string moved = freeAddress();
   CHECK(contains(reload(balancer, config.set("proxy.listen_address", moved)), "-> [" + moved + "]"));
-  CHECK(balancer.status()->getArray("listeners")->getElement<std::string>(0) == moved);
+  CHECK(balancer.status()->getArray("listeners")->getObject(0)->getArray("addresses")->getElement<std::string>(0) ==
+        moved);
   CHECK(refuses(old));
   Socket fresh = Socket::connect(moved);
   for (Socket* client : {&live, &fresh}) {

@@ -41,8 +41,9 @@ void use(Backend& backend) {
 /// Everything the host ever publishes, in one snapshot.
 std::shared_ptr<const metrics::Snapshot> fullSnapshot(const std::vector<std::shared_ptr<Backend>>& backends) {
   ListenerCounters listener;
-  listener.accepted.add(11);
-  const PoolCounters pool;
+  listener.accepted.add(22);
+  PoolCounters pool;
+  pool.retries.add(3);
   plugin::MetricCells cells;
   lemonade_metric_cell_t* cell = nullptr;
   REQUIRE(cells.find("com.example.ewma", LEMONADE_METRIC_COUNTER, "resets_total", "Resets.", &cell) == LEMONADE_OK);
@@ -50,9 +51,10 @@ std::shared_ptr<const metrics::Snapshot> fullSnapshot(const std::vector<std::sha
   RecordingHost host;
   metrics::Publisher publisher({[](auto& builder) { addProcess(builder, {.version = "0.1.0", .abi = "1.0"}); },
                                 [&](auto& builder) {
-                                  const ListenerCounters* const listeners[] = {&listener, &listener};
-                                  const PoolCounters* const pools[] = {&pool, &pool};
-                                  addProxy(builder, listeners, pools, 100);
+                                  const ListenerFacts listeners[] = {{"default", listener, 100}, {"web", listener, 50}};
+                                  addListeners(builder, listeners);
+                                  const PoolFacts pools[] = {{"default", pool, true, 7}, {"web", pool, false}};
+                                  addPools(builder, pools);
                                 },
                                 [&](auto& builder) { addBackends(builder, backends); },
                                 [&](auto& builder) { addPluginMetrics(builder, cells); }},
@@ -105,8 +107,13 @@ TEST_CASE("Families of backends add up the workers", "[app]") {
   CHECK(value("connect_seconds_bucket", ",le=\"0.00025\"") == "2");
   CHECK(value("exchange_seconds_sum") == "0.004");
   CHECK(value("session_duration_seconds_bucket", ",le=\"+Inf\"") == "2");
-  CHECK(lines["lemonade_proxy_accepted_total"] == "22");
-  CHECK(lines["lemonade_proxy_max_connections"] == "100");
+  CHECK(lines["lemonade_proxy_accepted_total{listener=\"default\"}"] == "22");
+  CHECK(lines["lemonade_proxy_max_connections{listener=\"default\"}"] == "100");
+  CHECK(lines["lemonade_proxy_max_connections{listener=\"web\"}"] == "50");
+  CHECK(lines["lemonade_proxy_retries_total{pool=\"web\"}"] == "3");
+  CHECK(lines["lemonade_proxy_unserved_total{pool=\"web\",reason=\"no_backend\"}"] == "0");
+  CHECK(lines["lemonade_health_checks_total{pool=\"default\"}"] == "7");
+  CHECK(lines["lemonade_health_checks_enabled{pool=\"web\"}"] == "0");
   CHECK(lines["lemonade_plugin_resets_total{plugin=\"com.example.ewma\"}"] == "12");
   CHECK(lines["lemonade_build_info{version=\"0.1.0\",abi=\"1.0\"}"] == "1");
 }
@@ -115,7 +122,8 @@ TEST_CASE("A backend that does not resolve is not up and one without samples has
   const auto backend = makeBackend("1", "web", "no address");
   RecordingHost host;
   const auto text = rendered(loadSink("prometheus", host), *fullSnapshot({backend}));
-  CHECK_THAT(text, Catch::Contains("lemonade_backend_up{pool=\"default\",backend=\"1\",name=\"web\",address=\"host:80\"} 0\n"));
+  CHECK_THAT(text, Catch::Contains(
+                       "lemonade_backend_up{pool=\"default\",backend=\"1\",name=\"web\",address=\"host:80\"} 0\n"));
   CHECK_THAT(text, !Catch::Contains("_seconds_bucket"));
 }
 

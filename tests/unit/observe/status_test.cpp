@@ -65,7 +65,20 @@ TEST_CASE("Status shows the process and its parts", "[app]") {
                        .generation = 2,
                        .lines = {"lb.toml:1:1: no"}};
   input.max_connections = 100;
-  input.listeners = {"127.0.0.1:8080", "[::1]:8080"};
+  input.listeners = {{.name = "web",
+                      .pool = "blue",
+                      .addresses = {"127.0.0.1:8080", "[::1]:8080"},
+                      .max_connections = 50,
+                      .sessions = 2,
+                      .accepted = 9}};
+  input.pools = {{.name = "blue",
+                  .ready = true,
+                  .strategy = "round_robin",
+                  .checker = "none",
+                  .backends = 3,
+                  .eligible = 1,
+                  .sessions = 2,
+                  .queued = 1}};
   input.workers = {{.sessions = 1, .accepted = 18'446'744'073'709'551'615u}, {.sessions = 2, .accepted = 3}};
   input.plugins = {
       {.kind = "strategy", .info = {.id = "round_robin", .version = "1.0.0", .file = "rr.so", .number = 7}}};
@@ -90,7 +103,22 @@ TEST_CASE("Status shows the process and its parts", "[app]") {
   CHECK(reload->getArray("lines")->getElement<std::string>(0) == "lb.toml:1:1: no");
   CHECK(parsed(statusJson(StatusInput{}))->isNull("last_reload"));
   CHECK(object->getValue<int>("max_connections") == 100);
-  CHECK(object->getArray("listeners")->getElement<std::string>(1) == "[::1]:8080");
+  const auto listener = object->getArray("listeners")->getObject(0);
+  CHECK(listener->getValue<std::string>("name") == "web");
+  CHECK(listener->getValue<std::string>("pool") == "blue");
+  CHECK(listener->getArray("addresses")->getElement<std::string>(1) == "[::1]:8080");
+  CHECK(listener->getValue<int>("max_connections") == 50);
+  CHECK(listener->getValue<int>("sessions") == 2);
+  CHECK(listener->getValue<int>("accepted") == 9);
+  const auto pool = object->getArray("pools")->getObject(0);
+  CHECK(pool->getValue<std::string>("name") == "blue");
+  CHECK(pool->getValue<bool>("ready"));
+  CHECK(pool->getValue<std::string>("strategy") == "round_robin");
+  CHECK(pool->getValue<std::string>("checker") == "none");
+  CHECK(pool->getValue<int>("backends") == 3);
+  CHECK(pool->getValue<int>("eligible") == 1);
+  CHECK(pool->getValue<int>("sessions") == 2);
+  CHECK(pool->getValue<int>("queued") == 1);
   REQUIRE(object->getArray("workers")->size() == 2);
   CHECK(object->getArray("workers")->getObject(0)->getValue<std::uint64_t>("accepted") == 18'446'744'073'709'551'615u);
   const auto plugin = object->getArray("plugins")->getObject(0);

@@ -35,8 +35,12 @@ std::unique_ptr<Handover> example() {
         for (int i = 0; i < 3; ++i) (counters.*total).record(++next * 1'000'000);
     });
   };
-  fill(handover->totals.proxy.listeners);
-  fill(handover->totals.proxy.pools);
+  for (const auto* name : {"default", "web"}) {
+    fill(totalsOf(handover->totals.listeners, name).counters);
+    fill(totalsOf(handover->totals.pools, name).counters);
+    totalsOf(handover->totals.pools, name).ejections.set(++next);
+  }
+  addUp(handover->totals);
   handover->totals.checks.set(std::numeric_limits<std::uint64_t>::max());
   handover->totals.upgrades.set(4);
   handover->plugin_totals.push_back({"com.example.p", "served_total", -5});
@@ -58,6 +62,8 @@ std::unique_ptr<Handover> example() {
       {"srv:_http._tcp.example", {{"a.example", 80, 1, 2, {*Address::parse("10.0.0.1", 0)}, {}}}});
   handover->strategy = "com.example.s";
   handover->strategy_state = Strategy::State{"com.example.s/1", std::string("\0\xFF\n", 3) + std::string(1000, 'x')};
+  handover->strategies.push_back({"default", handover->strategy, handover->strategy_state});
+  handover->strategies.push_back({"web", "com.example.t", std::nullopt});
   return handover;
 }
 
@@ -100,8 +106,17 @@ TEST_CASE("A handover that is written and read is the same", "[app]") {
   CHECK(encode(after) == text);
   CHECK_FALSE(after.accepting);
   CHECK(after.totals.checks.value() == std::numeric_limits<std::uint64_t>::max());
-  CHECK(after.totals.proxy.listeners.drain_closed.value() == before->totals.proxy.listeners.drain_closed.value());
-  CHECK(after.totals.proxy.pools.port_waits.value() == before->totals.proxy.pools.port_waits.value());
+  const auto* web = findTotals(after.totals.listeners, "web");
+  REQUIRE(web != nullptr);
+  CHECK(web->counters.drain_closed.value() ==
+        findTotals(before->totals.listeners, "web")->counters.drain_closed.value());
+  REQUIRE(findTotals(after.totals.pools, "web") != nullptr);
+  CHECK(findTotals(after.totals.pools, "web")->ejections.value() ==
+        findTotals(before->totals.pools, "web")->ejections.value());
+  REQUIRE(after.strategies.size() == 2);
+  CHECK(after.strategies[0].pool == "default");
+  CHECK(after.strategies[0].state->bytes == before->strategy_state->bytes);
+  CHECK_FALSE(after.strategies[1].state);
   REQUIRE(after.sink_totals.size() == 1);
   CHECK(after.sink_totals[0].sink == "log");
   CHECK(after.sink_totals[0].losses.dropped_health_events == 12);
@@ -136,6 +151,37 @@ TEST_CASE("A handover of a later version with more fields, or fewer, is read as 
   REQUIRE(read.value()->backends.size() == 1);
   CHECK(read.value()->backends[0].identity == 7);
   CHECK(read.value()->backends[0].healthy);
+}
+
+TEST_CASE("A handover of version 0.2.0 is that of the listener and the pool called default", "[app]") {
+  auto read = decode(R"({"format":"lemonade-handover/1","totals":{"proxy":{"accepted":5,"retries":6},"checks":7,)"
+                     R"("ejections":8},"strategy":"s","strategy_state":{"format":"f","bytes":"eA=="}})");
+  REQUIRE(read);
+  const Handover& handover = *read.value();
+  const auto* listener = findTotals(handover.totals.listeners, "default");
+  REQUIRE(listener != nullptr);
+  CHECK(listener->counters.accepted.value() == 5);
+  const auto* pool = findTotals(handover.totals.pools, "default");
+  REQUIRE(pool != nullptr);
+  CHECK(pool->counters.retries.value() == 6);
+  CHECK(pool->checks.value() == 7);
+  CHECK(pool->ejections.value() == 8);
+  REQUIRE(handover.strategies.size() == 1);
+  CHECK(handover.strategies[0].pool == "default");
+  CHECK(handover.strategies[0].state->bytes == "x");
+}
+
+TEST_CASE("A handover has the sums that version 0.2.0 reads", "[app]") {
+  ProcessTotals totals;
+  totalsOf(totals.listeners, "one").counters.accepted.set(1);
+  totalsOf(totals.listeners, "two").counters.accepted.set(2);
+  totalsOf(totals.pools, "one").counters.retries.set(3);
+  totalsOf(totals.pools, "two").counters.retries.set(4);
+  totalsOf(totals.pools, "two").checks.set(5);
+  addUp(totals);
+  CHECK(totals.proxy.listeners.accepted.value() == 3);
+  CHECK(totals.proxy.pools.retries.value() == 7);
+  CHECK(totals.checks.value() == 5);
 }
 
 TEST_CASE("A handover goes from one process to the next when it is asked for", "[app]") {
@@ -217,7 +263,7 @@ TEST_CASE("A backend takes over what was known of it and its totals go on", "[ap
     later->backends[0].totals->sessions.set(sessions + 2);
     heritage.update(*later, backends);
     CHECK(stateOf(*known, monitor, ejector).totals->sessions.value() == sessions + 7);
-    CHECK(heritage.totals().upgrades.value() == 5);
+    CHECK(heritage.totals()->upgrades.value() == 5);
     CHECK(heritage.processes() == 2);
     heritage.end();
     CHECK(heritage.processes() == 0);

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+//
+// Reloads that add, change and remove pools and listeners.
+#include "e2e/changing_pools.h"
+
+#include <catch2/catch.hpp>
+
+namespace lemonade::test {
+namespace {
+
+/// A pool of one backend with a listener.
+std::string table(const std::string& name, const std::string& pool) {
+  return "[[listeners]]\nname = \"" + name + "\"\naddress = \"127.0.0.1:0\"\npool = \"" + pool + "\"\n";
+}
+
+std::string pool(const std::string& name, const Server& server) {
+  return "[pools." + name + "]\n[[pools." + name + ".backends]]\nid = \"one\"\naddress = \"" + server.address() +
+         "\"\n";
+}
+
+HttpAnswer reloadText(Balancer& balancer, const std::string& text) {
+  balancer.folder().write("lemonade.toml", text);
+  return requestReload(balancer);
+}
+
+}  // namespace
+
+TEST_CASE("Reloads that add and remove pools and listeners fail no request, and nothing grows", "[pools][reload]") {
+  changePools(20);
+}
+
+TEST_CASE("A listener leads to another pool after a reload, and its sessions stay where they are", "[pools][reload]") {
+  Server blue(http("b")), green(http("g"));
+  const std::string base = unwatched().backend("a", blue.address()).text();
+  Balancer balancer(unwatched().backend("a", blue.address()));
+  REQUIRE(reloadText(balancer, base + pool("blue", blue) + pool("green", green) + table("web", "blue")).status == 200);
+  const auto listeners = [&] { return balancer.status()->getArray("listeners"); };
+  REQUIRE(listeners()->size() == 2);
+  const auto web = listeners()->getObject(1)->getArray("addresses")->getElement<std::string>(0);
+  Socket live = Socket::connect(web);
+  CHECK(request(live) == 'b');
+  REQUIRE(reloadText(balancer, base + pool("blue", blue) + pool("green", green) + table("web", "green")).status == 200);
+  CHECK(listeners()->getObject(1)->getValue<std::string>("pool") == "green");
+  Socket fresh = Socket::connect(web);
+  CHECK(request(fresh) == 'g');
+  CHECK(request(live) == 'b');
+}
+
+TEST_CASE("A pool that a reload removes drains its sessions and is gone", "[pools][reload]") {
+  Server a(http("a")), b(http("b"));
+  const auto config = unwatched().set("runtime.drain_timeout_millis", 60'000).backend("a", a.address());
+  Balancer balancer(config);
+  REQUIRE(reloadText(balancer, config.text() + pool("web", b) + table("web", "web")).status == 200);
+  const auto web =
+      balancer.status()->getArray("listeners")->getObject(1)->getArray("addresses")->getElement<std::string>(0);
+  Socket live = Socket::connect(web);
+  CHECK(request(live) == 'b');
+  REQUIRE(reloadText(balancer, config.text()).status == 200);
+  CHECK(balancer.status()->getArray("pools")->size() == 1);
+  CHECK(request(live) == 'b');
+  CHECK(balancer.metric("lemonade_backend_active_sessions", {"pool=\"web\""}) == 1);
+  live.close();
+  CHECK(eventually([&] { return !contains(balancer.admin("/metrics").body, "pool=\"web\""); }, 10s));
+}
+
+TEST_CASE("A reload whose listener cannot be opened changes no pool", "[pools][reload]") {
+  Server a(http("a")), b(http("b"));
+  const auto config = unwatched().backend("a", a.address());
+  Balancer balancer(config);
+  const auto answer =
+      reloadText(balancer, config.text() + pool("web", b) + "[[listeners]]\nname = \"web\"\naddress = \"" +
+                               balancer.adminAddress() + "\"\npool = \"web\"\n");
+  CHECK(answer.status == 422);
+  CHECK(balancer.status()->getArray("pools")->size() == 1);
+  Socket client = balancer.connect();
+  CHECK(request(client) == 'a');
+}
+
+}  // namespace lemonade::test
