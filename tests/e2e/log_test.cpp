@@ -56,7 +56,7 @@ TEST_CASE("A JSON log has numbers as numbers and the fields of the log sink as m
   const auto total = log.line("\"component\":\"log\",\"message\":\"total\"");
   for (const auto* name : {"backends", "up", "active", "sessions", "exchanges_per_second", "errors"})
     CHECK((total->has(name) && isNumber(total, name)));
-  const auto row = log.line("\"component\":\"log\",\"message\":\"\",\"backend\":\"7\"");
+  const auto row = log.line("\"component\":\"log\",\"message\":\"\",\"pool\":\"default\",\"backend\":\"7\"");
   CHECK(row->getValue<std::string>("address") == server.address());
   CHECK(row->getValue<std::string>("state") == "up");
   for (const auto* name : {"active", "sessions", "exchanges_per_second", "errors"})
