@@ -209,6 +209,34 @@ TEST_CASE_METHOD(Fixture, "Queued clients leave after the queue timeout of their
   CHECK(ask(stays, 3) == "two");
 }
 
+TEST_CASE_METHOD(Fixture, "A pool whose backend hangs holds up its own clients, and no others", "[proxy]") {
+  constexpr int kHanging = 20;
+  auto& hangs = upstream("one");
+  auto& healthy = upstream("two");
+  const BlackHole deaf;
+  const auto address = *Address::parse(deaf.address());
+  hangs.pool->setBackends({std::make_shared<Backend>(BackendSettings{.id = "deaf", .name = "deaf", .host = "127.0.0.1"},
+                                                     address, address.port(), kWorkers)});
+  hangs.pool->publish();
+  hangs.pool->settings().connect_timeout_ns = 3'600'000'000'000;
+  hangs.pool->settings().retries = 0;
+  listen({spec("hangs", hangs), spec("healthy", healthy)});
+  std::vector<Socket> waiting;
+  for (int i = 0; i < kHanging; ++i) waiting.push_back(connect(0));
+  CHECK(eventually([&] { return hangs.pool->sessions() == kHanging; }));
+  for (int i = 0; i < 20; ++i) {
+    Socket client = connect(1);
+    CHECK(ask(client, 3) == "two");
+  }
+  CHECK(hangs.pool->sessions() == kHanging);
+  hangs.pool->settings().connect_timeout_ns = 1'000'000;
+  proxy.lookAtTimeouts();
+  for (auto& client : waiting) CHECK(client.next() != End::kOpen);
+  std::uint64_t failed = 0;
+  for (const auto* counters : hangs.pool->counters()) failed += counters->connect_failed.value();
+  CHECK(failed == kHanging);
+}
+
 TEST_CASE_METHOD(Fixture, "A listener that leads elsewhere does so for new sessions, old ones keep their pool",
                  "[proxy]") {
   auto& before = upstream("old");
