@@ -76,4 +76,27 @@ TEST_CASE("A reload whose listener cannot be opened changes no pool", "[pools][r
   CHECK(request(client) == 'a');
 }
 
+TEST_CASE("Readiness is that of any pool, of all, or of those named", "[pools]") {
+  Server a(http("a"));
+  const std::string down =
+      "[pools.down]\n[[pools.down.backends]]\nid = \"one\"\naddress = \"127.0.0.1:1\"\n"
+      "enabled = false\n" +
+      table("down", "down");
+  const auto config = [&](const std::string& ready) {
+    return unwatched().backend("a", a.address()).raw("admin.ready", ready).text() + down;
+  };
+  Balancer balancer(unwatched().backend("a", a.address()));
+  const auto answer = [&](const std::string& ready) {
+    const auto reloaded = reloadText(balancer, config(ready));
+    INFO(reloaded.body);
+    REQUIRE(reloaded.status == 200);
+    return balancer.admin("/readyz");
+  };
+  CHECK(answer("\"any\"").status == 200);
+  CHECK(contains(answer("\"any\"").body, "no backend is eligible in pool down"));
+  CHECK(answer("\"all\"").status == 503);
+  CHECK(answer("[\"default\"]").status == 200);
+  CHECK(answer("[\"default\", \"down\"]").status == 503);
+}
+
 }  // namespace lemonade::test
