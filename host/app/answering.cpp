@@ -10,6 +10,7 @@
 #include "app/preparation.h"
 #include "balance/pool.h"
 #include "metrics/publisher.h"
+#include "observe/configuration.h"
 #include "observe/metrics_sources.h"
 #include "observe/status.h"
 #include "process/descriptor_budget.h"
@@ -57,6 +58,7 @@ std::shared_ptr<admin::Server> LoadBalancer::makeAdmin(const config::Config& con
   server->handle("GET", "/healthz", Prompt{[](const auto&) { return text(200, "ok"); }});
   server->handle("GET", "/readyz", Prompt{[this](const auto&) { return readiness(); }});
   server->handle("GET", "/api/v1/status", Slow{[this](const auto&) { return status(); }});
+  server->handle("GET", "/api/v1/config", Slow{[this](const auto&) { return configuration(); }});
   server->handle("POST", "/api/v1/reload",
                  Late{[this](const auto&, const auto& answer) { requestReload(answer); }, kReloadWait,
                       text(202, "still reloading; the log will tell")});
@@ -96,7 +98,7 @@ bool LoadBalancer::isReady(const std::vector<std::string>& down, std::size_t poo
   config::Ready ready;
   {
     const std::lock_guard lock(facts_mutex_);
-    ready = facts_->ready;
+    ready = facts_->config.ready;
   }
   if (ready.pools == config::Ready::Pools::kAny) return down.size() < pools;
   if (ready.pools == config::Ready::Pools::kAll) return down.empty();
@@ -192,7 +194,7 @@ admin::Response LoadBalancer::status() {
   input.pid = ::getpid();
   input.state = stageText();
   input.config_generation = facts->generation;
-  input.config_file = facts->config_file;
+  input.config_file = facts->config.file;
   input.max_connections = proxy_->maxConnections();
   addListeners(input, *facts);
   addPools(input, *facts);
@@ -202,6 +204,15 @@ admin::Response LoadBalancer::status() {
   input.plugins = facts->plugins;
   input.backends = collectBackends(backends(), *rates_, nowNs());
   return {200, "application/json", statusJson(input), {}};
+}
+
+admin::Response LoadBalancer::configuration() const {
+  std::shared_ptr<const ConfigurationFacts> facts;
+  {
+    const std::lock_guard lock(facts_mutex_);
+    facts = facts_;
+  }
+  return {200, "application/json", configurationJson(facts->config, facts->generation), {}};
 }
 
 void LoadBalancer::requestReload(const admin::Answer& answer) {

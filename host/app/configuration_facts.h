@@ -4,6 +4,7 @@
 #pragma once
 
 #include "app/load_balancer.h"
+#include "config/config.h"
 #include "observe/status.h"
 
 #include <cstdint>
@@ -14,8 +15,7 @@
 namespace lemonade::app {
 
 struct LoadBalancer::ConfigurationFacts {
-  std::string config_file;
-  config::Ready ready;
+  config::Config config;
   std::vector<PluginStatus> plugins;
   std::map<std::string, std::vector<std::string>> addresses;  ///< those really bound, by listener
   std::uint64_t generation = 0;

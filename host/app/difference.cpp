@@ -18,8 +18,6 @@ void append(Lines& lines, Lines more) {
   lines.insert(lines.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
 }
 
-bool isDefault(const std::string& name) { return name == config::kDefaultName; }
-
 /// Calls come, go or stay for each named thing of two lists, in the order of the newer one; those that are gone last.
 template <class Named, class Name, class Come, class Stay, class Go>
 void compare(const std::vector<Named>& before, const std::vector<Named>& after, Name name, Come come, Stay stay,
@@ -55,23 +53,12 @@ void compareBackends(Lines& lines, const std::string& of, const Backends& before
     lines.push_back(of + "backends: another order");
 }
 
-/// Where the keys of a default listener or pool stand in a file.
-std::string pathOf(const config::Key<config::Pool>& key, const config::Pool& pool) {
-  if (!isDefault(pool.name)) return "pools." + pool.name + "." + key.path();
-  return key.section.empty() ? "proxy." + key.name : key.path();
-}
-
-std::string pathOf(const config::Key<config::Listener>& key, const config::Listener& listener) {
-  if (!isDefault(listener.name)) return "listeners." + listener.name + "." + key.name;
-  return key.name == "address" ? "proxy.listen_address" : "proxy." + key.name;
-}
-
 void compareListeners(Lines& lines, const config::Config& before, const config::Config& after) {
   compare(
       before.listeners, after.listeners, [](const config::Listener& listener) { return listener.name; },
       [&](const config::Listener& listener) { lines.push_back("listener " + listener.name + " added"); },
       [&](const config::Listener& old, const config::Listener& now) {
-        for (const auto& key : config::listenerKeys()) append(lines, key.changes(pathOf(key, now), old, now));
+        for (const auto& key : config::listenerKeys()) append(lines, key.changes(pathIn(now, key), old, now));
       },
       [&](const config::Listener& listener) { lines.push_back("listener " + listener.name + " removed"); });
 }
@@ -81,8 +68,9 @@ void comparePools(Lines& lines, const config::Config& before, const config::Conf
       before.pools, after.pools, [](const config::Pool& pool) { return pool.name; },
       [&](const config::Pool& pool) { lines.push_back("pool " + pool.name + " added"); },
       [&](const config::Pool& old, const config::Pool& now) {
-        for (const auto& key : config::poolKeys()) append(lines, key.changes(pathOf(key, now), old, now));
-        compareBackends(lines, isDefault(now.name) ? "" : "pool " + now.name + ": ", old.backends, now.backends);
+        for (const auto& key : config::poolKeys()) append(lines, key.changes(pathIn(now, key), old, now));
+        compareBackends(lines, now.name == config::kDefaultName ? "" : "pool " + now.name + ": ", old.backends,
+                        now.backends);
       },
       [&](const config::Pool& pool) { lines.push_back("pool " + pool.name + " removed"); });
 }

@@ -166,6 +166,7 @@ class LoadBalancer : private PoolHost {
   /// Where the pools of these names have no eligible backend, and there are so many pools.
   bool isReady(const std::vector<std::string>& down, std::size_t pools) const;
   admin::Response status();
+  admin::Response configuration() const;
   /// The state in one line.
   std::string summary() const;
   /// Which threads have not moved since this was asked last. Thread of the service manager.

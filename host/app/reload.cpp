@@ -296,8 +296,7 @@ void LoadBalancer::applySinks(Preparation& preparation) {
 // What status shows; it answers on other threads, from a copy.
 void LoadBalancer::show() {
   auto facts = std::make_shared<ConfigurationFacts>();
-  facts->config_file = config_.file;
-  facts->ready = config_.ready;
+  facts->config = config_;
   plugin::InstanceInfo no_checker;
   no_checker.id = config::Health::kNone;
   for (const auto& pool : *pools_->configured()) {

@@ -3,6 +3,7 @@
 
 #include "config/duration.h"
 #include "config/host_port.h"
+#include "config/keys.h"
 #include "config/nearest.h"
 
 #include <algorithm>
@@ -10,9 +11,6 @@
 
 namespace lemonade::config {
 namespace {
-
-/// Where what the keys of a pool say begins in a file: "" for the default pool.
-std::string pathOf(const Pool& pool) { return pool.name == kDefaultName ? "" : "pools." + pool.name + "."; }
 
 /// Where a key of a pool was set; where it was not, the pool.
 Source whereSaidOrPool(const Draft& draft, const Pool& pool, const std::string& path) {

@@ -7,6 +7,8 @@ namespace lemonade::config {
 namespace {
 
 constexpr const char* kProxy = "proxy";
+constexpr const char* kAddress = "address";
+constexpr const char* kListenAddress = "listen_address";  // what [proxy] calls it
 
 using Keys = std::vector<Key<Config>>;
 
@@ -19,7 +21,7 @@ void addOfDefaultListener(Keys& all) {
   for (const auto& key : listenerKeys()) {
     all.push_back(key.within<Config>(
         kProxy, [](auto& config) -> auto& { return config.listeners.front(); }));
-    if (key.name == "address") all.back().name = "listen_address";
+    if (key.name == kAddress) all.back().name = kListenAddress;
   }
 }
 
@@ -51,6 +53,18 @@ const std::vector<Key<Config>>& configKeys() {
 const Key<Config>& configKey(std::string_view path) {
   return *std::find_if(configKeys().begin(), configKeys().end(),
                        [path](const Key<Config>& key) { return key.path() == path; });
+}
+
+std::string pathOf(const Pool& pool) { return pool.name == kDefaultName ? "" : "pools." + pool.name + "."; }
+
+std::string pathIn(const Pool& pool, const Key<Pool>& key) {
+  const bool in_proxy = pool.name == kDefaultName && key.section.empty();
+  return in_proxy ? std::string(kProxy) + "." + key.name : pathOf(pool) + key.path();
+}
+
+std::string pathIn(const Listener& listener, const Key<Listener>& key) {
+  if (listener.name != kDefaultName) return "listeners." + listener.name + "." + key.name;
+  return std::string(kProxy) + "." + (key.name == kAddress ? kListenAddress : key.name);
 }
 
 std::vector<std::string> knownPaths() {

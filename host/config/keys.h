@@ -30,6 +30,12 @@ const std::vector<Key<Config>>& configKeys();
 /// The key of configKeys() with this path; it exists.
 const Key<Config>& configKey(std::string_view path);
 
+/// Where a file says what a pool has: "pools.web.", or "" for the default one.
+std::string pathOf(const Pool& pool);
+/// Where a file says a key of this pool or listener: "pools.web.retries", "proxy.retries", "listeners.web.address".
+std::string pathIn(const Pool& pool, const Key<Pool>& key);
+std::string pathIn(const Listener& listener, const Key<Listener>& key);
+
 /// The path of each of configKeys() and backendKeys(): "proxy.backlog", "backends.weight".
 std::vector<std::string> knownPaths();
 

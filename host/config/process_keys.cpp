@@ -196,7 +196,7 @@ std::vector<Key<Config>> adminKeys() {
   using K = Key<Config>;
   return {
       K("listen_address", valueOf<Config>("string", "as in `[proxy]`, or `\"\"`", Form::kText, adminAddress, readAdmin),
-        R"(/metrics, /healthz, /readyz, /api/v1/status; "" = off. It asks for no password)",
+        R"(/metrics, /healthz, /readyz, /api/v1/status, /api/v1/config; "" = off. It asks for no password)",
         "where `/metrics`, `/healthz`, `/readyz`, `/api/v1/status`, `/api/v1/config` and `POST /api/v1/reload` answer; "
         "`\"\"` means off. It asks for no password, and whoever reaches it can start a reload: keep it private")
           .variable("LEMONADE_LB_ADMIN_ADDRESS", "set but empty means off"),

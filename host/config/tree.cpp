@@ -57,11 +57,16 @@ std::unique_ptr<toml::node> nodeOf(Form form, const std::string& text) {
   return std::make_unique<toml::value<std::string>>(text);
 }
 
+bool Table::isLeftOut(const toml::key& name) const {
+  if (findings.wants(sourceOf(file, name.source()))) return false;
+  findings.skip();
+  return true;
+}
+
 void Table::refuse(const toml::key& name, const std::vector<std::string>& known) const {
-  const auto source = sourceOf(file, name.source());
-  if (!findings.wants(source)) return findings.skip();
   const std::string unknown(name.str());
-  findings.error(source, "unknown key " + path + "." + unknown + "; " + suggestion(unknown, known));
+  findings.error(sourceOf(file, name.source()),
+                 "unknown key " + path + "." + unknown + "; " + suggestion(unknown, known));
 }
 
 std::vector<std::string> splitList(const std::string& text, const char* separator) {

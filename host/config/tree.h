@@ -45,6 +45,8 @@ struct Table {
   const toml::table& entries;
   Findings& findings;
 
+  /// True where there are so many findings that one of this entry would be left out; it has been counted.
+  bool isLeftOut(const toml::key& name) const;
   /// Reports an entry that is none of the known ones.
   void refuse(const toml::key& name, const std::vector<std::string>& known) const;
 };
@@ -63,7 +65,7 @@ void eachKey(const Table& table, const std::vector<Key<Target>>& keys, const std
       visit(*key, Item{table.path + "." + key->name, node, sourceOf(table.file, node.source()), table.findings});
       continue;
     }
-    if (other(name.str(), node)) continue;
+    if (other(name.str(), node) || table.isLeftOut(name)) continue;
     std::vector<std::string> known;
     for (const auto& candidate : keys)
       if (candidate.section == section) known.push_back(candidate.name);

@@ -5,6 +5,7 @@
 #include "support/server.h"
 
 #include <Poco/JSON/Array.h>
+#include <Poco/JSON/Parser.h>
 
 #include <catch2/catch.hpp>
 
@@ -40,6 +41,26 @@ TEST_CASE("promtool accepts what /metrics says without a complaint", "[admin]") 
   INFO(outcome.out << outcome.err);
   CHECK(outcome.code == 0);
   CHECK((outcome.out + outcome.err).empty());
+}
+
+TEST_CASE("The configuration that is in force is shown key by key, without the values of options", "[admin]") {
+  Server server(echo());
+  Balancer balancer(Config()
+                        .set("proxy.retries", 7)
+                        .set("strategy.algorithm", "consistent_hash")
+                        .raw("strategy.options.load_factor", "1.234567")
+                        .backend("a", server.address()));
+  const auto answer = balancer.admin("/api/v1/config");
+  CHECK(answer.status == 200);
+  CHECK(answer.head.find("application/json") != std::string::npos);
+  const auto shown = Poco::JSON::Parser().parse(answer.body).extract<Poco::JSON::Object::Ptr>();
+  CHECK(shown->getValue<int>("generation") == 1);
+  const auto keys = shown->getObject("keys");
+  CHECK(keys->getValue<std::string>("proxy.retries") == "7");
+  CHECK(keys->getValue<std::string>("health.interval") == "5s");
+  CHECK(keys->getValue<std::string>("strategy.options") == "[load_factor]");
+  CHECK(answer.body.find("1.234567") == std::string::npos);
+  CHECK(keys->getValue<std::string>("backends.a.address") == server.address());
 }
 
 TEST_CASE("The status names version and workers and plugins and backends with their numbers", "[admin]") {
