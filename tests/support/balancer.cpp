@@ -58,6 +58,12 @@ Config::Config() {
   set("health.checker", "com.example.optimist");
 }
 
+Config Config::verbatim(const std::string& text) {
+  Config config;
+  config.values_.clear();
+  return config.toml(text);
+}
+
 Config& Config::raw(const std::string& key, const std::string& value) {
   values_[key] = value;
   return *this;
@@ -73,6 +79,15 @@ Config& Config::backend(const std::string& id, const std::string& address, const
   return *this;
 }
 
+Config& Config::listener(const std::string& name, const std::string& pool, const std::string& more) {
+  return toml("[[listeners]]\nname = \"" + name + "\"\naddress = \"127.0.0.1:0\"\npool = \"" + pool + "\"\n" + more);
+}
+
+Config& Config::toml(const std::string& text) {
+  rest_ += text + "\n";
+  return *this;
+}
+
 Config& Config::realChecks() {
   return set("health.checker", "tcp").set("health.interval", "100ms").set("health.rise", 1).set("health.fall", 1);
 }
@@ -80,7 +95,7 @@ Config& Config::realChecks() {
 std::string Config::text() const {
   std::string text;
   for (const auto& [key, value] : values_) text += key + " = " + value + "\n";
-  return text + backends_;
+  return text + backends_ + rest_;
 }
 
 Balancer::Balancer(const Config& config, const Environment& environment, const Arguments& wrapper)
@@ -118,11 +133,19 @@ std::string Balancer::address(std::size_t listener) {
   throw std::out_of_range("the balancer has no listener " + std::to_string(listener));
 }
 
+std::string Balancer::addressOf(const std::string& listener) {
+  const auto listeners = status()->getArray("listeners");
+  for (unsigned i = 0; i < listeners->size(); ++i)
+    if (const auto one = listeners->getObject(i); one->getValue<std::string>("name") == listener)
+      return one->getArray("addresses")->getElement<std::string>(0);
+  throw std::out_of_range("the balancer has no listener " + listener);
+}
+
 std::string Balancer::adminAddress() { return field(process_.waitForLog("admin: listening"), "address"); }
 
-std::string Balancer::ask() {
+std::string Balancer::askAt(const std::string& address) {
   try {
-    return connect().receiveLine();
+    return Socket::connect(address).receiveLine();
   } catch (const ResetError&) {
     return "";
   }

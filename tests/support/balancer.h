@@ -39,6 +39,8 @@ class TemporaryFolder {
 class Config {
  public:
   Config();
+  /// A file of exactly this text.
+  static Config verbatim(const std::string& text);
   /// Keys are dotted: "proxy.retries". A later value replaces an earlier one.
   Config& set(const std::string& key, int value) { return raw(key, std::to_string(value)); }
   Config& set(const std::string& key, bool value) { return raw(key, value ? "true" : "false"); }
@@ -49,6 +51,10 @@ class Config {
   Config& unset(const std::string& key);
   /// Adds a backend; more is further lines of TOML, such as "weight = 5".
   Config& backend(const std::string& id, const std::string& address, const std::string& more = "");
+  /// Adds a listener on a port that the kernel chooses; more is further lines of TOML.
+  Config& listener(const std::string& name, const std::string& pool, const std::string& more = "");
+  /// Adds TOML as it is, such as a [pools.web]. It comes after everything else.
+  Config& toml(const std::string& text);
   /// Checks by the shipped tcp checker every 100 ms instead of calling every backend alive.
   Config& realChecks();
 
@@ -57,6 +63,7 @@ class Config {
  private:
   std::map<std::string, std::string> values_;
   std::string backends_;
+  std::string rest_;
 };
 
 class Balancer {
@@ -70,10 +77,14 @@ class Balancer {
 
   /// Where it listens for clients; listeners count in the order of the configuration.
   std::string address(std::size_t listener = 0);
+  /// The first address of the listener of that name, as the status has it.
+  std::string addressOf(const std::string& listener);
   std::string adminAddress();
   Socket connect(std::size_t listener = 0) { return Socket::connect(address(listener)); }
   /// Connects and takes the line a named() server greets with; empty where the balancer closed instead.
-  std::string ask();
+  std::string ask() { return askAt(address()); }
+  /// The same of a listener by its name.
+  std::string ask(const std::string& listener) { return askAt(addressOf(listener)); }
 
   HttpAnswer admin(const std::string& path) { return httpGet(adminAddress(), path); }
   Poco::JSON::Object::Ptr status();
@@ -91,6 +102,7 @@ class Balancer {
 
  private:
   void requireRelayUnderTest();
+  static std::string askAt(const std::string& address);
 
   TemporaryFolder folder_;
   Process process_;
