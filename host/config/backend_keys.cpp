@@ -74,6 +74,9 @@ std::vector<Key<Backend>> makeBackendKeys() {
         "its tier; higher ones serve only what the lower ones cannot",
         "its tier: backends of a higher number stand by, and serve only what no backend of a lower one can. The "
         "priorities in the records of a service are added to it"),
+      K("zone", zone(&Backend::zone), "where it runs; strategies may prefer the balancer's own; \"\" = not known",
+        "where it runs. Strategies see it, and with `zone_aware` prefer backends of [the balancer's own "
+        "zone](balancing.md#zones)"),
   };
 }
 

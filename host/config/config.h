@@ -78,6 +78,7 @@ struct Backend {
   std::uint32_t max_connections = 0;  ///< 0: no limit
   std::uint32_t priority = 0;         ///< its tier: a higher one serves what the lower ones cannot
   bool enabled = true;
+  std::string zone;       ///< where it runs; "": nobody said
   Source source;          ///< of the table
   Source address_source;  ///< of its address
 };

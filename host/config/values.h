@@ -9,6 +9,7 @@
 #include <array>
 #include <sstream>
 #include <string>
+#include <utility>
 
 namespace lemonade::config {
 
@@ -67,6 +68,16 @@ template <class Target>
 Value<Target> boolean(bool Target::*member) {
   return valueOf<Target>("boolean", "", Form::kText, member, [=](const Item& item, Target& target) {
     if (const auto value = booleanOf(item)) target.*member = *value;
+  });
+}
+
+/// The name of a zone; "" for none.
+template <class Target>
+Value<Target> zone(std::string Target::*member) {
+  return valueOf<Target>("string", "", Form::kText, member, [=](const Item& item, Target& target) {
+    if (item.text() == "") return (target.*member).clear();
+    if (auto text = textOf(item, "give the name of a zone, such as \"eu-1a\", or \"\" for none"))
+      target.*member = std::move(*text);
   });
 }
 

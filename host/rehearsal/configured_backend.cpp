@@ -4,7 +4,8 @@
 namespace lemonade {
 
 BackendSettings settingsOf(const config::Backend& configured) {
-  const auto& [id, name, host, port, weight, max_connections, priority, enabled, source, address_source] = configured;
+  const auto& [id, name, host, port, weight, max_connections, priority, enabled, zone, source, address_source] =
+      configured;
   BackendSettings settings;
   settings.id = id;
   settings.name = name;
@@ -13,6 +14,7 @@ BackendSettings settingsOf(const config::Backend& configured) {
   settings.max_connections = max_connections;
   settings.enabled = enabled;
   settings.priority = priority;
+  settings.zone = zone;
   return settings;
 }
 

@@ -121,6 +121,7 @@ const std::vector<Case> kCases = {
     {"backends.max_connections", "7", {"backend a: max_connections 0 -> 7"}},
     {"backends.enabled", "false", {"backend a: enabled true -> false"}},
     {"backends.priority", "1", {"backend a: priority 0 -> 1"}},
+    {"backends.zone", "\"eu-1a\"", {"backend a: zone \"\" -> eu-1a"}},
 };
 
 /// What a file comes to that sets one key and has one backend besides; "" sets none.
