@@ -6,7 +6,10 @@
 #include "config/limits.h"
 #include "config/values.h"
 
+#include <map>
+#include <string>
 #include <utility>
+#include <vector>
 
 namespace lemonade::config {
 namespace {
@@ -36,6 +39,28 @@ void readAddress(const Item& item, Backend& backend) {
   if (!address.ok()) return item.refuse(address.error().message);
   backend.host = std::move(address.value().host);
   backend.port = address.value().port;
+}
+
+void readLabels(const Item& item, Backend& backend) {
+  if (!item.isTable()) return item.refuse("give a table of strings, such as {role = \"primary\"}");
+  std::map<std::string, std::string> labels;
+  item.eachEntry([&labels](const std::string& name, const Item& label) {
+    if (name.empty()) return label.refuse("give the label a name");
+    if (auto text = textOf(label, "give a string that is not empty")) labels[name] = std::move(*text);
+  });
+  backend.labels = std::move(labels);
+}
+
+/// Compared whole, and shown without their values, which may be secrets.
+Value<Backend> backendOptions() {
+  auto value = valueOf<Backend>(
+      "table", "as the strategy declares", Form::kText, [](const Backend& backend) { return show(backend.options); },
+      [](const Item& item, Backend& backend) { backend.options = optionsOf(item); });
+  value.same = [](const Backend& a, const Backend& b) { return sameChoice({"", {}, a.options}, {"", {}, b.options}); };
+  value.special = [same = value.same](const std::string& name, const Backend& before, const Backend& after) {
+    return same(before, after) ? Value<Backend>::Lines{} : Value<Backend>::Lines{name + " changed"};
+  };
+  return value;
 }
 
 std::vector<Key<Backend>> makeBackendKeys() {
@@ -77,6 +102,13 @@ std::vector<Key<Backend>> makeBackendKeys() {
       K("zone", zone(&Backend::zone), "where it runs; strategies may prefer the balancer's own; \"\" = not known",
         "where it runs. Strategies see it, and with `zone_aware` prefer backends of [the balancer's own "
         "zone](balancing.md#zones)"),
+      K("labels", valueOf<Backend>("table of strings", "", Form::kText, &Backend::labels, readLabels), "",
+        "what strategies of yours want to know of it, such as `{role = \"primary\"}`")
+          .fallback("`{}`"),
+      K("options", backendOptions(), "",
+        "what the strategy takes for each backend. Those that come along take none; what the strategy does not take is "
+        "an error")
+          .fallback("`{}`"),
   };
 }
 

@@ -55,6 +55,12 @@ std::string show(Duration value) {
 
 std::string show(const std::string& value) { return value.empty() ? "\"\"" : value; }
 
+std::string show(const std::map<std::string, std::string>& values) {
+  std::string text;
+  for (const auto& [name, value] : values) text += (text.empty() ? "" : ", ") + name + " = " + show(value);
+  return "{" + text + "}";
+}
+
 std::string show(const std::vector<std::string>& values) {
   std::string text;
   for (const auto& value : values) text += (text.empty() ? "" : ", ") + value;

@@ -6,6 +6,7 @@
 
 #include "config/config.h"
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@ std::string show(double value);
 std::string show(Duration value);
 std::string show(const std::string& value);
 std::string show(const std::vector<std::string>& values);
+std::string show(const std::map<std::string, std::string>& values);
 std::string show(const log::Levels& levels);
 std::string show(const Ready& ready);
 template <class Choice, std::size_t = kWords<Choice>.size()>

@@ -4,8 +4,8 @@
 namespace lemonade {
 
 BackendSettings settingsOf(const config::Backend& configured) {
-  const auto& [id, name, host, port, weight, max_connections, priority, enabled, zone, source, address_source] =
-      configured;
+  const auto& [id, name, host, port, weight, max_connections, priority, enabled, zone, labels, options, source,
+               address_source] = configured;
   BackendSettings settings;
   settings.id = id;
   settings.name = name;
@@ -15,6 +15,8 @@ BackendSettings settingsOf(const config::Backend& configured) {
   settings.enabled = enabled;
   settings.priority = priority;
   settings.zone = zone;
+  settings.labels = labels;
+  settings.options = options;
   return settings;
 }
 

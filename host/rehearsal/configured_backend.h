@@ -16,7 +16,8 @@ BackendSettings settingsOf(const config::Backend& configured);
 /// Calls visit(name, member) for each member but the places in a file where they were said.
 template <class AnyBackend, class Visit>
 void eachMember(AnyBackend& configured, Visit visit) {
-  auto& [id, name, host, port, weight, max_connections, priority, enabled, zone, source, address_source] = configured;
+  auto& [id, name, host, port, weight, max_connections, priority, enabled, zone, labels, options, source,
+         address_source] = configured;
   visit("id", id);
   visit("name", name);
   visit("host", host);
@@ -26,6 +27,8 @@ void eachMember(AnyBackend& configured, Visit visit) {
   visit("priority", priority);
   visit("enabled", enabled);
   visit("zone", zone);
+  visit("labels", labels);
+  visit("options", options);
 }
 
 }  // namespace lemonade

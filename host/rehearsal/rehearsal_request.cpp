@@ -9,8 +9,9 @@
 #include <Poco/JSON/Object.h>
 #include <Poco/JSON/Parser.h>
 
+#include <map>
 #include <sstream>
-#include <type_traits>
+#include <string>
 
 namespace lemonade {
 
@@ -56,18 +57,39 @@ config::OptionTable decodeOptions(const Array& array) {
   return options;
 }
 
+// What a member is in JSON, and back.
+template <class Member>
+const Member& encoded(const Member& member) {
+  return member;
+}
+Array encoded(const config::OptionTable& options) { return encodeOptions(options); }
+Object encoded(const std::map<std::string, std::string>& labels) {
+  Object object;
+  for (const auto& [name, value] : labels) object.set(name, value);
+  return object;
+}
+
+template <class Member>
+void decodeInto(Member& member, const Object& object, const char* name) {
+  member = object.getValue<Member>(name);
+}
+void decodeInto(config::OptionTable& options, const Object& object, const char* name) {
+  options = decodeOptions(*object.getArray(name));
+}
+void decodeInto(std::map<std::string, std::string>& labels, const Object& object, const char* name) {
+  for (const auto& [label, value] : *object.getObject(name)) labels[label] = value.convert<std::string>();
+}
+
 Object encodeBackend(const Rehearsal::Backend& backend) {
   Object object;
-  eachMember(backend.configured, [&](const char* name, const auto& member) { object.set(name, member); });
+  eachMember(backend.configured, [&](const char* name, const auto& member) { object.set(name, encoded(member)); });
   object.set("address", backend.address);
   return object;
 }
 
 Rehearsal::Backend decodeBackend(const Object& object) {
   Rehearsal::Backend backend;
-  eachMember(backend.configured, [&](const char* name, auto& member) {
-    member = object.getValue<std::remove_reference_t<decltype(member)>>(name);
-  });
+  eachMember(backend.configured, [&](const char* name, auto& member) { decodeInto(member, object, name); });
   backend.address = object.getValue<std::string>("address");
   return backend;
 }

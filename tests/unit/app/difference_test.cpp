@@ -122,6 +122,8 @@ const std::vector<Case> kCases = {
     {"backends.enabled", "false", {"backend a: enabled true -> false"}},
     {"backends.priority", "1", {"backend a: priority 0 -> 1"}},
     {"backends.zone", "\"eu-1a\"", {"backend a: zone \"\" -> eu-1a"}},
+    {"backends.labels", "{role = \"primary\", rack = \"7\"}", {"backend a: labels {} -> {rack = 7, role = primary}"}},
+    {"backends.options", "{token = \"secret\"}", {"backend a: options changed"}},
 };
 
 /// What a file comes to that sets one key and has one backend besides; "" sets none.
