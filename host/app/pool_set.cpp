@@ -80,6 +80,7 @@ void PoolSet::use(Staged staged, const Preparation& preparation) {
   }
   for (std::size_t i = 0; i < staged.entries_.size(); ++i) {
     auto& entry = staged.entries_[i];
+    entry.pool->pool().setZone(preparation.config.runtime.zone);
     entry.pool->configure(preparation.config.pools[i], preparation.resolutions, std::move(entry.strategy),
                           std::move(entry.checker));
   }

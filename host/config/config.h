@@ -61,6 +61,7 @@ struct Runtime {
   Duration background_timeout = 10s;
   Duration accept_timeout = 60s;
   Duration config_watch_interval = 5s;
+  std::string zone;  ///< the balancer's own; "": nobody said
 };
 
 /// How bytes are moved; auto: over io_uring where the kernel offers it.

@@ -59,6 +59,9 @@ std::vector<Key<Runtime>> runtimeKeys() {
       K("config_watch_interval_millis", millis(&Runtime::config_watch_interval, kShortest, kDay),
         "how often this file is compared with what runs", "how often the file is compared with what runs")
           .variable("LEMONADE_LB_CONFIG_WATCH_INTERVAL_MS"),
+      K("zone", zone(&Runtime::zone), "where this balancer runs; \"\" = not known",
+        "where this balancer runs: strategies with `zone_aware` prefer [backends of the same zone](balancing.md#zones)")
+          .variable("LEMONADE_LB_ZONE"),
   };
 }
 

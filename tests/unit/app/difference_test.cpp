@@ -63,6 +63,7 @@ const std::vector<Case> kCases = {
     {"runtime.background_timeout_millis", "1000", {"runtime.background_timeout_millis 10s -> 1s"}},
     {"runtime.accept_timeout_millis", "61000", {"runtime.accept_timeout_millis 60s -> 61s"}},
     {"runtime.config_watch_interval_millis", "1500", {"runtime.config_watch_interval_millis 5s -> 1500ms"}},
+    {"runtime.zone", "\"eu-1a\"", {"runtime.zone \"\" -> eu-1a"}},
     {"proxy.listen_address",
      "[\"0.0.0.0:8080\", \"[::1]:81\"]",
      {"proxy.listen_address [0.0.0.0:8080] -> [0.0.0.0:8080, [::1]:81]"}},
