@@ -113,6 +113,7 @@ RunningPool ManagedPool::describe() const {
   running.strategy_hash = pool_->strategy()->info().hash;
   if (checker_ != nullptr) running.checker_hash = checker_->info().hash;
   running.export_state = [this] { return pool_->strategy()->exportState(); };
+  running.backend_options = plugin::OptionSchema::ofBackends(pool_->strategy()->table(), pool_->strategy()->info().id);
   return running;
 }
 

@@ -157,6 +157,7 @@ class PluginCreation {
       pool_ = &pool;
       auto& prepared = preparation_.pools[pool.name];
       if (!strategyRuns(pool, running_, catalog)) create(pool.strategy, prepared.strategy);
+      checkBackendOptions(pool, prepared);
       if (pool.health.hasChecker() && !checkerRuns(pool, running_, catalog))
         create(pool.health.checker, prepared.checker);
     }
@@ -170,6 +171,21 @@ class PluginCreation {
 
  private:
   plugin::Loader& loader() { return *context_.loader; }
+
+  /// The options of each backend against those that the strategy declares, be it new or the one that runs.
+  void checkBackendOptions(const config::Pool& pool, const PreparedPool& prepared) {
+    plugin::OptionSchema schema;
+    if (prepared.strategy)
+      schema = plugin::OptionSchema::ofBackends(prepared.strategy->table(), pool.strategy.id);
+    else if (strategyRuns(pool, running_, loader().catalog()))
+      schema = runningPool(running_, pool.name).first->backend_options;
+    else
+      return;  // the strategy itself was refused
+    std::vector<plugin::OptionProblem> problems;
+    for (const auto& backend : pool.backends)
+      (void)plugin::OptionSet::build(schema, backend.options, backend.source, problems);
+    for (auto& problem : problems) findings_.error(std::move(problem.source), std::move(problem.text));
+  }
 
   /// Puts an instance of the chosen plugin there, or adds at least one finding.
   template <class Table>

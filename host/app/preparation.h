@@ -34,6 +34,7 @@ struct RunningPool {
   std::string strategy_hash;  ///< of the plugin file's content, as the next
   std::string checker_hash;
   std::function<std::optional<Strategy::State>()> export_state;  ///< of the strategy; control thread
+  plugin::OptionSchema backend_options;                          ///< that the strategy declares
 };
 
 /// What runs now, for a reload: a plugin whose choice and content stay is not created again.

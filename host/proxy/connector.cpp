@@ -72,6 +72,8 @@ void describeClient(const Session& session, lemonade_connection_t& connection) n
   }
   connection.client_port = address.port();
   connection.local_port = session.local_port;
+  const std::string& listener = session.listener->name();
+  connection.listener = {listener.data(), listener.size()};
 }
 
 }  // namespace
