@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Shows that the checks of this folder find what they look for: doctored.py ROOT CC CXX.
 
-Changes a copy of the current headers in one way after the other and gives it to each check: what breaks plugins of 1.0
-must be refused by those named, and what 1.x may append must be accepted by all. Exits 1 when that is not so."""
+Changes a copy of the current headers in one way after the other and gives it to each check: what breaks plugins of an
+earlier minor version must be refused by those named, and what 1.x may append must be accepted by all. Exits 1 when that
+is not so."""
 import pathlib
 import re
 import shutil
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 
+MINORS = (0, 1)  # those that are frozen
 # What is changed, header, what is looked for, what is put in its place, and the checks that refuse it.
 CASES = [
     ("nothing", "plugin", r"\A", "", set()),
@@ -29,6 +31,11 @@ CASES = [
      "LEMONADE_EVENT_CLOSED UINT32_C(64)", {"drift"}),
     ("a constant that is gone", "host", r"(?m)^#define LEMONADE_LOG_DEBUG .*\n", "", {"drift"}),
     ("another layout hash", "plugin", r"(LEMONADE_LAYOUT_HASH UINT64_C\(0x)\w", r"\g<1>0", {"layout", "drift"}),
+    ("a field in the middle of what 1.1 appended", "strategy", r"(?m)^  uint32_t local_family;",
+     r"  uint64_t extra;\n\g<0>", {"layout", "abidiff"}),
+    ("a field of 1.1 that is gone", "strategy", r"(?m)^  uint32_t needs;.*\n", "", {"layout", "abidiff"}),
+    ("a constant of 1.1 of another value", "strategy", r"LEMONADE_NEED_LOCAL_ADDRESS UINT32_C\(1\)",
+     "LEMONADE_NEED_LOCAL_ADDRESS UINT32_C(2)", {"drift"}),
     ("a field at the end", "strategy", r"(?m)^} lemonade_connection_t;", r"  uint64_t extra;\n\g<0>", set()),
     ("a function at the end", "strategy", r"(?m)^} lemonade_strategy_t;", r"  void (*extra)(void* self);\n\g<0>", set()),
     ("a function of the host", "host", r"(?m)^} lemonade_host_t;", r"  void (*extra)(void* context);\n\g<0>", set()),
@@ -58,18 +65,23 @@ def accepts(command):
 
 
 def refusals(root, compilers, include, library):
-    """The names of the checks that refuse these headers."""
+    """The names of the checks that refuse these headers, compared with any minor version."""
     here, (c, cxx) = root / "tests/abi", compilers
     surface = [c, "-std=c11", "-g", "-shared", "-fPIC", "-fvisibility=hidden", f"-I{include}", here / "surface.c", "-o",
                library]
-    checks = {
-        "layout": [cxx, "-std=c++20", "-fsyntax-only", f"-I{include}", f"-I{root / 'host'}", here / "layout.cpp"],
-        "drift": [sys.executable, "-B", here / "drift.py", here / "1.0/include", include, here / "layout.cpp", c],
-        "abidiff": [sys.executable, "-B", here / "abi_diff.py", here / "1.0/abi.xml", library, here / "1.0/include"],
-    }
     if not accepts(surface):
         return {"the compiler"}
-    return {name for name, command in checks.items() if not accepts(command)}
+    found = set()
+    for minor in MINORS:
+        frozen = here / f"1.{minor}"
+        checks = {
+            "layout": [cxx, "-std=c++20", "-fsyntax-only", f"-DFROZEN_MINOR={minor}", f"-I{include}",
+                       f"-I{root / 'host'}", here / "layout.cpp"],
+            "drift": [sys.executable, "-B", here / "drift.py", frozen / "include", include, here / "layout.cpp", c],
+            "abidiff": [sys.executable, "-B", here / "abi_diff.py", frozen / "abi.xml", library, frozen / "include"],
+        }
+        found |= {name for name, command in checks.items() if not accepts(command)}
+    return found
 
 
 def frozen_is_guarded(here, change):

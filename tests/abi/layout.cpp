@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The layout of the 1.0 structs, compared between the frozen headers and the current ones when this is compiled: no
-// field may move, change its size or go; what cannot grow keeps its size. LEMONADE_LAYOUT_HASH is computed anew. That
-// every byte of a frozen struct belongs to a listed field is checked too, so none can be forgotten; drift.py checks
-// that no struct is.
+// The layout of the structs of minor version FROZEN_MINOR, compared between the frozen headers and the current ones
+// when this is compiled: no field may move, change its size or go; what cannot grow keeps its size.
+// LEMONADE_LAYOUT_HASH is computed anew from those of 1.0. That every byte of a frozen struct belongs to a listed field
+// is checked too, so none can be forgotten; drift.py checks that no struct is.
 #include "frozen.h"
 
 #include <lemonade/health_checker.h>
@@ -14,6 +14,12 @@
 #include "plugin/kind.h"
 
 #include <initializer_list>
+
+#if FROZEN_MINOR >= 1
+#define SINCE_1_1(...) , __VA_ARGS__
+#else
+#define SINCE_1_1(...)
+#endif
 
 // Each struct with its fields in order of declaration: FIXED(type, field...) never grows, GROWS(...) may, at its end.
 #define STRUCTS                                                                                                        \
@@ -36,14 +42,17 @@
   FIXED(lemonade_backend_stats_t, active, waiting, waiting_since_sum_us, connect_ewma_ns, exchange_ewma_ns,            \
         sampled_at_ns, failed_at_ns, fail_streak, error_rate, picks, quiet)                                            \
   GROWS(lemonade_backend_t, id, name, address, identity, weight, effective_weight, max_connections, flags, priority,   \
-        reserved, stats)                                                                                               \
-  GROWS(lemonade_view_t, struct_size, backend_stride, backend_count, eligible_count, backends, eligible, serial)       \
+        reserved, stats SINCE_1_1(zone, labels, options, label_count, reserved1))                                      \
+  GROWS(lemonade_view_t, struct_size, backend_stride, backend_count, eligible_count, backends, eligible,               \
+        serial SINCE_1_1(pool, zone))                                                                                  \
   GROWS(lemonade_connection_t, struct_size, attempt, now_ns, random, client_address, client_family, client_port,       \
-        local_port, tried, tried_count, worker, server_name)                                                           \
+        local_port, tried, tried_count, worker,                                                                        \
+        server_name SINCE_1_1(listener, local_address, local_family, reserved))                                        \
   GROWS(lemonade_strategy_event_t, struct_size, type, backend_identity, cookie, now_ns, value_ns, bytes_in, bytes_out, \
         exchanges, error, foreign)                                                                                     \
   GROWS(lemonade_strategy_t, struct_size, events, create, destroy, lane_create, lane_destroy, prepare, release, pick,  \
-        event, state_format, export_state, import_state)                                                               \
+        event, state_format, export_state,                                                                             \
+        import_state SINCE_1_1(backend_options, backend_option_count, backend_option_stride, needs, reserved))         \
   /* health_checker.h */                                                                                               \
   GROWS(lemonade_probe_target_t, struct_size, reserved, id, name, address, hostname, identity, timeout_ns, now_ns)     \
   GROWS(lemonade_probe_event_t, struct_size, type, elapsed_ns, data, error, reserved)                                  \
@@ -114,7 +123,8 @@ consteval std::uint64_t layoutHash(std::initializer_list<Struct> structs) {
 #define AGAIN ()
 #define EXPAND(...) EXPAND1(EXPAND1(EXPAND1(__VA_ARGS__)))
 #define EXPAND1(...) EXPAND2(EXPAND2(EXPAND2(__VA_ARGS__)))
-#define EXPAND2(...) __VA_ARGS__
+#define EXPAND2(...) EXPAND3(EXPAND3(EXPAND3(__VA_ARGS__)))
+#define EXPAND3(...) __VA_ARGS__
 #define FIELD(type, name, ...) \
   Field{offsetof(type, name), sizeof(type::name)}, __VA_OPT__(FIELD_AGAIN AGAIN(type, __VA_ARGS__))
 #define FIELD_AGAIN() FIELD
@@ -141,6 +151,7 @@ constexpr bool theSame() {
 }
 #define FIXED(type, ...) LAYOUT(frozen::type, __VA_ARGS__),
 #define GROWS(type, ...) LAYOUT(frozen::type, __VA_ARGS__),
+#if FROZEN_MINOR == 0
 constexpr std::uint64_t kHash = layoutHash({STRUCTS});
 static_assert(theSame<kHash, frozen::kLayoutHash>());
 static_assert(theSame<kHash, LEMONADE_LAYOUT_HASH>(), "it is of 1.0 for ever");
@@ -152,5 +163,8 @@ static_assert(Image::kOptionSizeIn1_0 == sizeof(frozen::lemonade_option_t));
 static_assert(kKindOf<lemonade_strategy_t>.size_in_1_0 == sizeof(frozen::lemonade_strategy_t));
 static_assert(kKindOf<lemonade_health_checker_t>.size_in_1_0 == sizeof(frozen::lemonade_health_checker_t));
 static_assert(kKindOf<lemonade_metrics_sink_t>.size_in_1_0 == sizeof(frozen::lemonade_metrics_sink_t));
+#else
+static_assert(LEMONADE_LAYOUT_HASH == frozen::kLayoutHash, "it is of 1.0 for ever");
+#endif
 
 }  // namespace
