@@ -101,9 +101,10 @@ example() {
 
 buildsExamples() {
   cp -r "$prefix/share/lemonade/examples" "$WORK/examples"
-  [ "$(cd "$WORK/examples" && echo */)" = "fill_first/ maglev/ redis_ping/ statsd/" ] || fail "there are others"
+  [ "$(cd "$WORK/examples" && echo */)" = "fill_first/ maglev/ read_write/ redis_ping/ statsd/" ] || fail "there are others"
   example fill_first strategy
   example maglev strategy
+  example read_write strategy
   example redis_ping health_checker
   example statsd metrics_sink
   if grep -q '^CMAKE_CXX_COMPILER' "$WORK/examples/fill_first/build/CMakeCache.txt"; then
@@ -147,7 +148,7 @@ hardens() {
   grep -q 'undefined reference to .nobodyHasThis' "$WORK/hard.log" || fail "$(cat "$WORK/hard.log")"
 }
 
-# What is there is 1.0: another major version, or a later minor one, is not found.
+# What is there is 1.1: another major version, or a later minor one, is not found.
 refusesOtherVersions() {
   local version
   mkdir "$WORK/other"
