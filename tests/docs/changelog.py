@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Checks that CHANGELOG.md tells of the version that is built: changelog.py CHANGELOG VERSION.
 
-Its headings are versions with their dates, the newest first, and the first one is VERSION. Exits 1 when not."""
+Its headings are versions with their dates, the newest first, and the first one is VERSION; above it may stand what is
+not released yet, under "Unreleased". Exits 1 when not."""
 import datetime
 import pathlib
 import re
@@ -14,7 +15,8 @@ RELEASE = re.compile(r"(\d+)\.(\d+)\.(\d+) - (\d{4}-\d{2}-\d{2})")
 
 def findings(text, version):
     releases = []
-    for heading in HEADING.findall(text):
+    headings = HEADING.findall(text)
+    for heading in headings[1:] if headings[:1] == ["Unreleased"] else headings:
         match = RELEASE.fullmatch(heading)
         if not match:
             yield f"'{heading}' is not VERSION - YEAR-MONTH-DAY"

@@ -33,7 +33,7 @@ def command_findings(root, lemonade, page):
     for match in COMMAND.finditer(text):
         command, arguments = match[1], match[2]
         flags = FLAG.findall(arguments)
-        if command == "lemonade" and not flags:
+        if (command == "lemonade" and not flags) or (root / command).is_dir():
             continue
         shown = help_of(root, lemonade, command)
         if shown is None:
