@@ -184,7 +184,7 @@ class PluginCreation {
     std::vector<plugin::OptionProblem> problems;
     for (const auto& backend : pool.backends)
       (void)plugin::OptionSet::build(schema, backend.options, backend.source, problems);
-    for (auto& problem : problems) findings_.error(std::move(problem.source), std::move(problem.text));
+    for (const auto& problem : problems) findings_.error(problem.source, problem.text);
   }
 
   /// Puts an instance of the chosen plugin there, or adds at least one finding.
@@ -196,7 +196,7 @@ class PluginCreation {
     context_.loop.run([&] {
       if (auto created = loader().create<Table>(*file, choice, problems)) instance.emplace(std::move(*created));
     });
-    for (auto& problem : problems) findings_.error(std::move(problem.source), std::move(problem.text));
+    for (const auto& problem : problems) findings_.error(problem.source, problem.text);
   }
 
   /// The file of a plugin that may be created, or nothing and a finding.
@@ -226,7 +226,7 @@ class PluginCreation {
     for (const auto& backend : pool_->backends)
       for (const auto& endpoint : endpoints(backend, targetsOf(backend.host)))
         rehearsal.backends.push_back({endpoint.configured, endpoint.address.text()});
-    const auto [runs, before] = runningPool(running_, pool_->name);
+    const auto* runs = runningPool(running_, pool_->name).first;
     if (kind.bit == LEMONADE_KIND_STRATEGY && runs != nullptr && runs->export_state)
       context_.loop.run([&] { rehearsal.state = runs->export_state(); });
     return rehearsal;

@@ -64,9 +64,10 @@ std::optional<int> runSupervisor(const LoadBalancerArguments& arguments, Inherit
   (void)::unsetenv(kVariable);
   supervisor::Sockets held, kept;
   for (auto& [name, fd] : inherited.takeListeners())
-    held.push_back(std::make_shared<const supervisor::Socket>(name, std::move(fd)));
+    held.push_back(std::make_shared<const supervisor::Socket>(supervisor::Socket{name, std::move(fd)}));
   if (Fd fd = inherited.take(supervisor::kConfigName))
-    kept.push_back(std::make_shared<const supervisor::Socket>(supervisor::kConfigName, std::move(fd)));
+    kept.push_back(
+        std::make_shared<const supervisor::Socket>(supervisor::Socket{supervisor::kConfigName, std::move(fd)}));
   supervisor::Supervisor supervisor({programPath(arguments.command.front()), nullptr, arguments.command},
                                     std::move(held), std::move(kept));
   const int status = supervisor.run();

@@ -14,9 +14,9 @@ std::int8_t Trial::wait(int slot, Arm arm, std::uint64_t now) noexcept {
     }
     return static_cast<std::int8_t>(slot);
   }
-  for (std::int8_t i = 0; i < kSlots; ++i) {
+  for (std::uint8_t i = 0; i < kSlots; ++i) {
     std::uint64_t none = 0;
-    if (slots_[static_cast<std::size_t>(i)].compare_exchange_strong(none, waits, std::memory_order_relaxed)) return i;
+    if (slots_[i].compare_exchange_strong(none, waits, std::memory_order_relaxed)) return static_cast<std::int8_t>(i);
   }
   return kNoSlot;
 }

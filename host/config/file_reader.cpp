@@ -14,10 +14,10 @@
 namespace lemonade::config {
 namespace {
 
-constexpr std::size_t kLongestName = 64;
+constexpr std::size_t kLongestPoolName = 64;
 
 bool isName(const std::string& name) {
-  return !name.empty() && name.size() <= kLongestName && std::all_of(name.begin(), name.end(), [](char c) {
+  return !name.empty() && name.size() <= kLongestPoolName && std::all_of(name.begin(), name.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
   });
 }
@@ -262,10 +262,10 @@ class FileReader {
 
   bool isUsable(const std::string& what, const std::string& name, const Source& source) {
     if (isName(name)) return true;
-    findings_.error(source, what + " name \"" + name.substr(0, kLongestName) +
+    findings_.error(source, what + " name \"" + name.substr(0, kLongestPoolName) +
                                 "\": give one of a-z, 0-9, '.', '_' and "
                                 "'-', of up to " +
-                                std::to_string(kLongestName) + " characters");
+                                std::to_string(kLongestPoolName) + " characters");
     return false;
   }
 

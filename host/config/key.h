@@ -114,7 +114,7 @@ class Key {
 
   /// This key as one of a larger whole: `part` gives the part of a Whole, const or not, that the key belongs to.
   template <class Whole, class Part>
-  Key<Whole> within(std::string in_section, Part part) const {
+  Key<Whole> within(const std::string& in_section, Part part) const {
     const auto& value = value_;
     Value<Whole> lifted{value.type,
                         value.range,
@@ -129,7 +129,7 @@ class Key {
         return special(called, part(before), part(after));
       };
     Key<Whole> key(name, std::move(lifted), "", "");
-    key.section = std::move(in_section);
+    key.section = in_section;
     key.facts = facts;
     return key;
   }

@@ -33,7 +33,7 @@ Value<Health> replacement(Duration Health::*member) {
 }
 
 /// The id of a plugin; a change is told under the name of the plugin, whose options are another key.
-Value<PluginChoice> plugin(std::string range, std::string called = "") {
+Value<PluginChoice> plugin(std::string range, const std::string& called = "") {
   auto value = valueOf<PluginChoice>("string", std::move(range), Form::kText, &PluginChoice::id,
                                      [](const Item& item, PluginChoice& choice) {
                                        auto id = pluginId(item);
@@ -48,7 +48,7 @@ Value<PluginChoice> plugin(std::string range, std::string called = "") {
   return value;
 }
 
-Value<PluginChoice> options(std::string called) {
+Value<PluginChoice> options(const std::string& called) {
   const auto names = [](const PluginChoice& choice) { return show(choice.options); };
   auto value = valueOf<PluginChoice>("table", "what the plugin publishes", Form::kText, names,
                                      [](const Item& item, PluginChoice& choice) { choice.options = optionsOf(item); });

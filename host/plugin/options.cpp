@@ -94,7 +94,7 @@ std::string rangeText(const lemonade_option_t& option) {
 /// Fills value from what was written; returns what is wrong with it, or "".
 std::string convert(const lemonade_option_t& option, const Written& written, lemonade_option_value_t& value,
                     std::deque<std::string>& texts) {
-  const std::string wrong_type = std::string("must be ") + typeName(option.type);
+  std::string wrong_type = std::string("must be ") + typeName(option.type);
   if (option.type == LEMONADE_OPTION_BOOLEAN) {
     const auto* boolean = std::get_if<bool>(&written);
     if (boolean == nullptr) return wrong_type;

@@ -28,9 +28,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration kLastMoment = 250ms;  // what a second signal leaves to whatever is under way
-constexpr Duration kLastWords = 200ms;   // what the last words may take
-constexpr Duration kMargin = 500ms;      // of planned()
+constexpr Duration kLastMoment = 250ms;   // what a second signal leaves to whatever is under way
+constexpr Duration kTellingTime = 200ms;  // what the last words may take
+constexpr Duration kMargin = 500ms;       // of planned()
 
 std::uint64_t later(std::uint64_t now_ns, Duration time) noexcept {
   return now_ns + static_cast<std::uint64_t>(std::max(time, Duration::zero()).count());
@@ -135,7 +135,7 @@ void Watchdog::Impl::endProcess() noexcept {
   if (now != Phase::kLeaving) {
     words.store(now == Phase::kEarly ? Words::kEarly : Words::kForced);
     wakeSpeaker();
-    waitFor({told.get()}, later(nowNs(), kLastWords));
+    waitFor({told.get()}, later(nowNs(), kTellingTime));
   }
   ::_exit(code.load());
 }

@@ -168,13 +168,13 @@ std::shared_ptr<Listener> Proxy::makeListener(const ListenerSpec& spec) {
 void Proxy::listen(Opened opened, DrainTime time) {
   const auto before = sources();
   Listeners after;
-  for (auto& [spec, sockets] : opened.listeners) {
-    auto listener = find(spec.name);
-    if (listener == nullptr) listener = makeListener(spec);
-    listener->apply(spec);
-    listener->setMaxConnections(spec.max_connections);
-    for (const auto& socket : sockets) socket->tune(spec.backlog, spec.keepalive);
-    listener->setSockets(std::move(sockets));
+  for (auto& one : opened.listeners) {
+    auto listener = find(one.spec.name);
+    if (listener == nullptr) listener = makeListener(one.spec);
+    listener->apply(one.spec);
+    listener->setMaxConnections(one.spec.max_connections);
+    for (const auto& socket : one.sockets) socket->tune(one.spec.backlog, one.spec.keepalive);
+    listener->setSockets(std::move(one.sockets));
     after.push_back(std::move(listener));
   }
   Listeners gone;

@@ -119,7 +119,7 @@ void SessionSet::proceed(Session& session, Connector::Outcome outcome) noexcept 
 // Holds no place at a backend meanwhile. Where only its time in the queue lets it go on, that ends it.
 void SessionSet::pause(Session& session) noexcept {
   const std::uint64_t queue_timeout = session.pool->settings().queue_timeout_ns.load(std::memory_order_relaxed);
-  const bool until_it_leaves = !connector_.mayTryAgain(session, session.again_at);
+  const bool until_it_leaves = !Connector::mayTryAgain(session, session.again_at);
   enter(session, Session::State::kPausing, until_it_leaves ? session.queued_at + queue_timeout : session.again_at);
 }
 

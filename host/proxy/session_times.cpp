@@ -39,7 +39,7 @@ void SessionSet::handleConnecting(PoolSessions& at_pool, std::uint64_t now) noex
   }
   while (Session* session = at_pool.pausing.front()) {
     if (now < session->listed_at) break;
-    connector_.mayTryAgain(*session, now) ? proceed(*session, connector_.begin(*session, now))
+    Connector::mayTryAgain(*session, now) ? proceed(*session, connector_.begin(*session, now))
                                           : close(*session, CloseReason::kQueueTimeout);
   }
   if (at_pool.look_at != 0 && now >= at_pool.look_at) lookAtQueue(at_pool);

@@ -39,7 +39,7 @@ Sockets socketsOf(Message& message) {
   Sockets sockets;
   for (std::size_t from = 0; auto& fd : message.descriptors) {
     const auto end = message.about.find('\n', from);
-    sockets.push_back(std::make_shared<const Socket>(message.about.substr(from, end - from), std::move(fd)));
+    sockets.push_back(std::make_shared<const Socket>(Socket{message.about.substr(from, end - from), std::move(fd)}));
     from = end + 1;
   }
   return sockets;
@@ -164,7 +164,7 @@ void Supervisor::upgrade(bool back) try {
   // What they have to say to each other is none of the supervisor's business.
   auto [before, after] = makeChannel();
   Sockets kept = kept_;
-  kept.push_back(std::make_shared<const Socket>(kPredecessorName, std::move(after)));
+  kept.push_back(std::make_shared<const Socket>(Socket{kPredecessorName, std::move(after)}));
   auto started = Child::start(std::move(program), current_->held, kept);
   if (!started) return failUpgrade(started.error().message);
   next_ = std::move(started).value();

@@ -93,7 +93,7 @@ Outcome truncated(const Subject& subject) {
 }
 
 Outcome flipped(const Subject& subject) {
-  return withState(subject, [&](const Code& code, State state) {
+  return withState(subject, [&](const Code& code, const State& state) {
     for (std::uint32_t i = 0; i < subject.times(300) && !state.bytes.empty(); ++i) {
       State other = state;
       const auto random = scrambled(subject.seed, i);
