@@ -255,15 +255,15 @@ TEST_CASE("The statsd example sends counters as differences and gauges and timer
   Held held(balancer);
   for (int i = 0; i < 7; ++i) CHECK(held.open() == "a");
   CHECK(statsd.until([&] {
-    return statsd.count("lb1.lemonade_backend_sessions_total.a") == 7 &&
-           statsd.gauge("lb1.lemonade_backend_active_sessions.a") == 7 &&
-           std::round(statsd.samples("lb1.lemonade_backend_connect_seconds.a")) == 7;
+    return statsd.count("lb1.lemonade_backend_sessions_total.default.a") == 7 &&
+           statsd.gauge("lb1.lemonade_backend_active_sessions.default.a") == 7 &&
+           std::round(statsd.samples("lb1.lemonade_backend_connect_seconds.default.a")) == 7;
   }));
   for (int i = 0; i < 2; ++i) held.open();
-  CHECK(statsd.until([&] { return statsd.gauge("lb1.lemonade_backend_active_sessions.a") == 9; }));
+  CHECK(statsd.until([&] { return statsd.gauge("lb1.lemonade_backend_active_sessions.default.a") == 9; }));
   const auto seen = statsd.datagrams().size();
   REQUIRE(statsd.until([&] { return statsd.datagrams().size() > seen + 6; }));
-  CHECK(statsd.count("lb1.lemonade_backend_sessions_total.a") == 9);
+  CHECK(statsd.count("lb1.lemonade_backend_sessions_total.default.a") == 9);
   CHECK(balancer.metric("lemonade_backend_sessions_total", {"backend=\"a\""}) == 9);
   CHECK(statsd.broken().empty());
   for (const auto& datagram : statsd.datagrams()) CHECK(datagram.size() <= 1'432);
@@ -290,12 +290,12 @@ TEST_CASE("The statsd example counts nothing twice over a reload", "[examples]")
   Balancer balancer(reportedTo(statsd.port(), ", prefix = \"before.\"").backend("a", a.address()));
   REQUIRE(statsd.until([&] { return statsd.knows("before."); }));
   for (int i = 0; i < 3; ++i) CHECK(balancer.ask() == "a");
-  REQUIRE(statsd.until([&] { return statsd.count("sessions_total.a") == 3; }));
+  REQUIRE(statsd.until([&] { return statsd.count("sessions_total.default.a") == 3; }));
   reload(balancer, reportedTo(statsd.port(), ", prefix = \"after.\"").backend("a", a.address()));
   REQUIRE(statsd.until([&] { return statsd.knows("after."); }));
   for (int i = 0; i < 2; ++i) CHECK(balancer.ask() == "a");
-  CHECK(statsd.until([&] { return statsd.count("after.lemonade_backend_sessions_total.a") == 2; }));
-  CHECK(statsd.count("before.lemonade_backend_sessions_total.a") == 3);
+  CHECK(statsd.until([&] { return statsd.count("after.lemonade_backend_sessions_total.default.a") == 2; }));
+  CHECK(statsd.count("before.lemonade_backend_sessions_total.default.a") == 3);
 }
 
 TEST_CASE("The statsd example says that its server is away and goes on when that is back", "[examples]") {
