@@ -51,6 +51,9 @@ void Acceptor::unlisten(const ListeningSocket& socket) {
   for (const auto& entrance : entrances_)
     for (const auto& source : entrance->sources) {
       if (source->socket.get() != &socket) continue;
+      // First, so that the kernel wakes this worker for no client that comes after the last accept: another process may
+      // wait at the same socket.
+      if (entrance->watched) watch(*source, false);
       while (entrance->listener->admission().enter() && acceptOne(*source, For::kOurselves)) {
       }
       return remove(*source);

@@ -48,6 +48,13 @@ class Turn {
   Server a_{named("a")}, b_{named("b")}, c_{named("c")};
 };
 
+/// An upgrade after which nobody but the new process can accept a client. No session may be open.
+void upgradeAndAwaitEnd(Balancer& balancer) {
+  const auto before = std::to_string(servingPid(balancer));
+  upgrade(balancer);
+  balancer.process().waitForLog("app: stopped pid=" + before);
+}
+
 double sessions(Balancer& balancer) { return balancer.metric("lemonade_backend_sessions_total"); }
 
 }  // namespace
@@ -151,7 +158,7 @@ TEST_CASE("The state of the strategy travels with an upgrade", "[upgrade][succes
   Balancer balancer(turn.config(), kSupervised);
   std::string answers;
   for (int i = 0; i < 8; ++i) {
-    if (i == 4 || i == 5) upgrade(balancer);
+    if (i == 4 || i == 5) upgradeAndAwaitEnd(balancer);
     answers += balancer.ask();
   }
   CHECK(answers == "abcabcab");
@@ -164,7 +171,7 @@ TEST_CASE("An upgrade goes on without a state that the strategy refuses or does 
   Balancer balancer(turn.config(), kSupervised);
   CHECK(balancer.ask() == "a");
   turn.put(next);
-  upgrade(balancer);
+  upgradeAndAwaitEnd(balancer);
   CHECK(balancer.ask() == "a");
   if (next == "turn_refusing")
     CHECK_THAT(balancer.process().waitForLog("starts without the state of the process before"),
