@@ -210,7 +210,8 @@ backends() { local client; for client in "${addresses[@]}"; do echo "$client $(b
 same() { cmp --silent "$1" "$2" || fail "$3:"$'\n'"$(diff "$1" "$2")"; }
 
 accepted() {
-  on "$1" curl --silent --max-time 1 http://127.0.0.1:9090/metrics | sed -n 's/^lemonade_proxy_accepted_total //p'
+  on "$1" curl --silent --max-time 1 http://127.0.0.1:9090/metrics |
+    awk '/^lemonade_proxy_accepted_total[{ ]/ { sum += $NF; seen = 1 } END { if (seen) print sum }'
 }
 
 # routedNetwork: a router between clients and the two balancers; their process ids are in ${balancers[1]} and [2].

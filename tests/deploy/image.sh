@@ -167,7 +167,7 @@ room_runs() {
 }
 runs() { needImage; inRoom room_runs; }
 
-sessionsAre() { curl --silent http://localhost:9090/metrics | grep -qx "lemonade_proxy_sessions $1"; }
+sessionsAre() { curl --silent http://localhost:9090/metrics | grep -qx "lemonade_proxy_sessions{listener=\"default\"} $1"; }
 
 # relayWith OPTION...: what the log says of how bytes are moved.
 relayWith() {
