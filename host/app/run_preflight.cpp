@@ -5,6 +5,7 @@
 #include "app/run.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/read_write.h"
 #include "rehearsal/preflight.h"
 
 #include <fcntl.h>
@@ -37,13 +38,6 @@ class Reporter {
   const Fd fd_;
 };
 
-std::string readAll(int fd) {
-  std::string text;
-  char buffer[65536];
-  for (ssize_t n = 0; (n = ::read(fd, buffer, sizeof(buffer))) > 0;) text.append(buffer, static_cast<std::size_t>(n));
-  return text;
-}
-
 /// Fatal signals end this process as such, also where a sanitizer would rather explain them; it dies with its parent.
 /// None is blocked, as POCO does with SIGPIPE in every program.
 void prepareToDie() {
@@ -64,7 +58,7 @@ int runPreflight() {
   log::start(levels, log::Format::kText);
   log::stop();  // from here on lines are written at once
 
-  const auto rehearsal = Rehearsal::decode(readAll(STDIN_FILENO));
+  const auto rehearsal = Rehearsal::decode(readToEnd(STDIN_FILENO));
   auto file = plugin::readPluginFile("/proc/self/fd/" + std::to_string(kPluginFd));
   if (!rehearsal || !file) return kRefused;  // without a stage: nothing was learnt about the plugin
   file.value().path = rehearsal.value().file;

@@ -2,6 +2,7 @@
 #include "balance/pool.h"
 
 #include "balance/feedback.h"
+#include "base/hash.h"
 
 #include <algorithm>
 #include <iterator>
@@ -237,7 +238,7 @@ std::uint32_t Pool::tossCoin(const View& view, const View::Tier& tier, lemonade_
   if (instead == LEMONADE_PICK_NONE || view.backend(instead).trial() != nullptr || trial == nullptr) return meant;
   picked.trial = trial;
   // The strategy may have gone by this number, so its bits are mixed; by Fibonacci hashing (Knuth).
-  const bool here = ((connection.random * 0x9e3779b97f4a7c15) >> 62) == 0;
+  const bool here = ((connection.random * kSplitmix64Step) >> 62) == 0;
   picked.arm = here ? Trial::Arm::kHere : Trial::Arm::kElsewhere;
   if (here) return meant;
   const Strategy& strategy = view.strategy();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "health/probe.h"
 
+#include "plugin/text.h"
+
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -59,12 +61,10 @@ bool connectedToItself(int fd, const Address& peer) noexcept {
   return Address(reinterpret_cast<sockaddr*>(&local), size) == peer;
 }
 
-lemonade_str_t str(std::string_view text) noexcept { return {text.data(), text.size()}; }
-
 /// A plugin's text, cut to kMaxReason bytes where a character begins.
 std::string cut(lemonade_str_t text) {
   if (text.data == nullptr) return {};
-  std::string_view view(text.data, text.size);
+  std::string_view view = plugin::view(text);
   if (view.size() > kMaxReason) {
     std::size_t end = kMaxReason;
     while (end > 0 && (static_cast<unsigned char>(view[end]) & 0xc0) == 0x80) --end;
@@ -92,10 +92,10 @@ Probe::Outcome Probe::begin(const Checker& checker, const Backend& backend, Dura
 
   lemonade_probe_target_t target{};
   target.struct_size = sizeof(target);
-  target.id = str(backend.id());
-  target.name = str(backend.settings().name);
-  target.address = str(backend.addressText());
-  target.hostname = str(backend.settings().host);
+  target.id = plugin::str(backend.id());
+  target.name = plugin::str(backend.settings().name);
+  target.address = plugin::str(backend.addressText());
+  target.hostname = plugin::str(backend.settings().host);
   target.identity = backend.identity();
   target.timeout_ns = static_cast<std::uint64_t>(timeout.count());
   target.now_ns = started_ns_;

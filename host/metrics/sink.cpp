@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "plugin/text.h"
 
 namespace lemonade::metrics {
 
@@ -30,8 +31,6 @@ lemonade_status_t appendTo(void* context, const void* data, std::uint64_t size) 
 std::chrono::steady_clock::time_point timePoint(std::uint64_t ns) {
   return std::chrono::steady_clock::time_point(Duration(ns));
 }
-
-lemonade_str_t borrow(std::string_view text) noexcept { return {text.data(), text.size()}; }
 
 }  // namespace
 
@@ -169,10 +168,10 @@ void Sink::deliver(const HealthEvent& event) {
   raw.state = event.state;
   raw.unix_ns = event.unix_ns;
   raw.identity = event.identity;
-  raw.id = borrow(event.id);
-  raw.name = borrow(event.name);
-  raw.address = borrow(event.address);
-  raw.reason = borrow(event.reason);
+  raw.id = plugin::str(event.id);
+  raw.name = plugin::str(event.name);
+  raw.address = plugin::str(event.address);
+  raw.reason = plugin::str(event.reason);
   table().health_event(handle_->self(), &raw);
 }
 
@@ -204,14 +203,15 @@ Result<Rendered> Sink::render(const Snapshot& snapshot, std::string_view accept)
 
 Result<Rendered> Sink::renderUnguarded(const Snapshot& snapshot, std::string_view accept) {
   Rendered rendered;
-  const auto type = table().content_type(handle_->self(), borrow(accept));
+  const auto type = table().content_type(handle_->self(), plugin::str(accept));
   rendered.content_type.assign(type.data, type.size);
   lemonade_writer_t writer{};
   writer.struct_size = sizeof(writer);
   writer.context = &rendered.body;
   writer.write = appendTo;
   auto error = plugin::emptyError();
-  if (table().render(handle_->self(), &snapshot.raw(), borrow(accept), &writer, &error) == LEMONADE_OK) return rendered;
+  if (table().render(handle_->self(), &snapshot.raw(), plugin::str(accept), &writer, &error) == LEMONADE_OK)
+    return rendered;
   const auto what = plugin::describe(error);
   failed(what);
   return Error{"metrics sink " + id_ + ": " + what};

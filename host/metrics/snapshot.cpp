@@ -3,6 +3,8 @@
 // The arena layout behind SnapshotBuilder. Series ids are FNV-1a over the family's name and the labels.
 #include "metrics/snapshot.h"
 
+#include "base/hash.h"
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -25,11 +27,8 @@ static_assert(std::ranges::all_of(kShownBounds,
                                   }),
               "a bound that the histogram does not count to cannot be shown");
 
-constexpr std::uint64_t kHashSeed = 14695981039346656037u;
-
 std::uint64_t hashBytes(std::uint64_t hash, std::string_view text) noexcept {
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
-  return (hash ^ 0xff) * 1099511628211u;  // 0xff is no UTF-8: it keeps "a","b" apart from "ab",""
+  return fnv1a("\xff", fnv1a(text, hash));  // 0xff is no UTF-8: it keeps "a","b" apart from "ab",""
 }
 
 double seconds(std::uint64_t ns) noexcept { return static_cast<double>(ns) / 1e9; }
@@ -80,7 +79,7 @@ FamilyBuilder SnapshotBuilder::family(std::uint32_t type, std::string_view name,
   family.help = keep(help);
   family.type = type;
   family.series_stride = sizeof(lemonade_series_t);
-  auto& store = snapshot_->store_.emplace_back(Snapshot::FamilyStore{family, hashBytes(kHashSeed, name), {}});
+  auto& store = snapshot_->store_.emplace_back(Snapshot::FamilyStore{family, hashBytes(kFnv1aBasis, name), {}});
   by_name_.emplace(std::string_view(family.name.data, family.name.size), &store);
   return {*snapshot_, store};
 }
@@ -91,7 +90,7 @@ LabelSet SnapshotBuilder::labels(const LabelSet& base, std::initializer_list<Lab
       snapshot_->arena_.allocate(count * sizeof(lemonade_label_t), alignof(lemonade_label_t)));
   auto* next = std::uninitialized_copy(base.labels_.begin(), base.labels_.end(), labels);
   LabelSet set;
-  set.hash_ = base.labels_.empty() ? kHashSeed : base.hash_;
+  set.hash_ = base.labels_.empty() ? kFnv1aBasis : base.hash_;
   for (const auto& label : more) {
     new (&*next++) lemonade_label_t{keep(label.name), keep(label.value)};
     set.hash_ = hashBytes(hashBytes(set.hash_, label.name), label.value);

@@ -31,7 +31,7 @@ Status checkOwnership(const struct stat& status) {
   return success();
 }
 
-Result<std::vector<std::byte>> readAll(int fd, std::size_t size) {
+Result<std::vector<std::byte>> readContent(int fd, std::size_t size) {
   std::vector<std::byte> content(size);
   std::size_t done = 0;
   while (done < size) {
@@ -99,7 +99,7 @@ Result<PluginFile> readPluginFile(const std::string& path) {
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0) return Error{std::string("cannot be examined: ") + std::strerror(errno)};
   if (auto checked = checkOwnership(status); !checked) return std::move(checked).error();
-  auto content = readAll(fd.get(), static_cast<std::size_t>(status.st_size));
+  auto content = readContent(fd.get(), static_cast<std::size_t>(status.st_size));
   if (!content) return std::move(content).error();
 
   auto elf = ElfFile::parse(content.value());

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "plugin/private_copies.h"
 
+#include "base/read_write.h"
+
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -19,15 +21,8 @@ namespace {
 
 Error failure(const std::string& what) { return {what + ": " + std::strerror(errno)}; }
 
-Status writeAll(int fd, const std::vector<std::byte>& content) {
-  std::size_t done = 0;
-  while (done < content.size()) {
-    const ssize_t n = ::write(fd, content.data() + done, content.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return failure("cannot be written");
-    done += static_cast<std::size_t>(n);
-  }
-  return success();
+Status write(int fd, const std::vector<std::byte>& content) {
+  return writeAll(fd, content.data(), content.size()) ? success() : failure("cannot be written");
 }
 
 /// What the dynamic linker is going to do with it: find it by its path and map it for execution.
@@ -51,7 +46,7 @@ Result<PrivateCopy> copyToDirectory(const PrivateDirectory& directory, const Plu
   const int into = directory.fd();
   const Fd fd(::openat(into, name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0500));
   if (!fd) return failure(path + " cannot be made");
-  auto status = writeAll(fd.get(), file.content);
+  auto status = write(fd.get(), file.content);
   if (status) status = checkLoadable(fd.get(), path);
   if (status) return PrivateCopy{path};
   (void)::unlinkat(into, name.c_str(), 0);
@@ -64,8 +59,7 @@ Result<PrivateCopy> copyToMemory(const PluginFile& file) {
   if (!fd && errno == EINVAL) fd = Fd(::memfd_create(file.id.c_str(), kFlags));
   if (!fd) return failure("memory cannot be had");
   const std::string path = "/proc/self/fd/" + std::to_string(fd.get());
-  if (auto written = writeAll(fd.get(), file.content); !written)
-    return std::move(written).error().in("a copy in memory");
+  if (auto written = write(fd.get(), file.content); !written) return std::move(written).error().in("a copy in memory");
   if (::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
     return failure("a copy in memory cannot be sealed");
   if (auto loadable = checkLoadable(fd.get(), path); !loadable)

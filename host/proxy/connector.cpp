@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "proxy/listener.h"
 
@@ -84,13 +85,7 @@ Connector::Connector(std::uint32_t worker, const std::atomic<std::uint32_t>& ser
   random_state_ = (std::uint64_t{seed()} << 32) | seed();
 }
 
-/// splitmix64 (Steele, Lea, Flood, 2014).
-std::uint64_t Connector::random() noexcept {
-  std::uint64_t z = (random_state_ += 0x9e3779b97f4a7c15);
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-  return z ^ (z >> 31);
-}
+std::uint64_t Connector::random() noexcept { return splitmix64(random_state_ += kSplitmix64Step); }
 
 bool Connector::mayTryAgain(const Session& session, std::uint64_t now) noexcept {
   return session.attempt <= retriesOf(*session.pool) || isQueueing(session, now);

@@ -2,6 +2,7 @@
 #include "rehearsal/preflight.h"
 
 #include "base/fd.h"
+#include "base/read_write.h"
 #include "config/duration.h"
 
 #include <fcntl.h>
@@ -32,12 +33,7 @@ Error failure(const char* what) { return {std::string(what) + ": " + std::strerr
 Result<Fd> inMemory(const char* name, const void* data, std::size_t size) {
   Fd fd(::memfd_create(name, MFD_CLOEXEC));
   if (!fd) return failure("memfd_create");
-  for (std::size_t done = 0; done < size;) {
-    const ssize_t n = ::write(fd.get(), static_cast<const char*>(data) + done, size - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return failure("write");
-    done += static_cast<std::size_t>(n);
-  }
+  if (!writeAll(fd.get(), data, size)) return failure("write");
   // As a plugin's file has to be, and read from the start.
   if (::fchmod(fd.get(), 0400) != 0 || ::lseek(fd.get(), 0, SEEK_SET) != 0) return failure("memfd");
   return fd;
@@ -53,14 +49,6 @@ Result<Pipe> makePipe() {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return failure("pipe2");
   return Pipe{Fd(ends[0]), Fd(ends[1])};
-}
-
-std::string drain(const Fd& fd) {
-  std::string text;
-  char buffer[4096];
-  for (ssize_t n = 0; (n = ::read(fd.get(), buffer, sizeof(buffer))) > 0;)
-    text.append(buffer, static_cast<std::size_t>(n));
-  return text;
 }
 
 /// posix_spawn's actions and attributes, released with it.
@@ -206,8 +194,8 @@ Result<Preflight> run(const Rehearsal& rehearsal, const plugin::PluginFile& file
   if (!child) return std::move(child).error();
   const bool ended = child.value().wait(limit);
   const int status = child.value().end();
-  const auto report = readReport(drain(output.value().read));
-  const std::string said = saidBefore(drain(errors.value().read));
+  const auto report = readReport(readToEnd(output.value().read.get()));
+  const std::string said = saidBefore(readToEnd(errors.value().read.get()));
   if (report.stage.empty()) return Error{"the child never began" + said};
   const std::string who = "plugin " + file.id + " (" + file.path + ") ";
   if (!report.error.empty()) return Preflight{Preflight::Outcome::kRefused, who + report.error + " in preflight"};

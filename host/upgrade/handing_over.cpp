@@ -2,6 +2,7 @@
 #include "upgrade/handing_over.h"
 
 #include "base/fd.h"
+#include "base/read_write.h"
 
 #include <poll.h>
 #include <sys/mman.h>
@@ -30,15 +31,6 @@ Result<std::string> textOf(int file) {
   return text;
 }
 
-bool fill(int file, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t count = ::write(file, text.data(), text.size());
-    if (count <= 0) return false;
-    text.remove_prefix(static_cast<std::size_t>(count));
-  }
-  return true;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Handover>> askForHandover(int channel, Duration at_most) {
@@ -58,7 +50,8 @@ Result<std::unique_ptr<Handover>> askForHandover(int channel, Duration at_most) 
 bool tellHandover(int channel, Handover& handover) {
   const Fd file(::memfd_create("lemonade-handover", MFD_CLOEXEC));
   const int descriptors[] = {file.get()};
-  return file && fill(file.get(), encode(handover)) && supervisor::send(channel, kTold, {}, descriptors);
+  const std::string text = encode(handover);
+  return file && writeAll(file.get(), text.data(), text.size()) && supervisor::send(channel, kTold, {}, descriptors);
 }
 
 Result<std::unique_ptr<Handover>> handoverIn(const supervisor::Message& message) try {

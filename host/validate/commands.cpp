@@ -3,6 +3,7 @@
 
 #include "base/fd.h"
 #include "base/log_line.h"
+#include "base/read_write.h"
 #include "validate/strategy_run.h"
 
 #include <Poco/JSON/Array.h>
@@ -159,12 +160,7 @@ std::string describe(const Subject& subject) {
 Status writeOut(const std::string& path, const std::vector<std::byte>& content) {
   const Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
   if (!fd) return Error{path + ": " + std::strerror(errno)};
-  for (std::size_t done = 0; done < content.size();) {
-    const ssize_t n = ::write(fd.get(), content.data() + done, content.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return Error{path + ": " + std::strerror(errno)};
-    done += static_cast<std::size_t>(n);
-  }
+  if (!writeAll(fd.get(), content.data(), content.size())) return Error{path + ": " + std::strerror(errno)};
   if (::fchmod(fd.get(), 0644) != 0 || ::fsync(fd.get()) != 0) return Error{path + ": " + std::strerror(errno)};
   return success();
 }

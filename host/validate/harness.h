@@ -22,9 +22,9 @@ namespace lemonade::validate {
 /// How much larger the structs of a later host are in the checks.
 constexpr std::size_t kExtra = 64;
 
-inline lemonade_str_t str(std::string_view text) { return {text.data(), text.size()}; }
 using plugin::forEachKind;
 using plugin::kKindOf;
+using plugin::str;
 using plugin::view;
 
 /// The code of the plugin, loaded as the balancer does it.

@@ -2,6 +2,7 @@
 #include "validate/strategy_run.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -145,11 +146,7 @@ void StrategyRun::tell(std::uint64_t identity, bool foreign, std::uint64_t cooki
 }
 
 std::uint64_t scrambled(std::uint64_t seed, std::uint64_t place) noexcept {
-  // splitmix64 (Steele, Lea and Flood 2014).
-  std::uint64_t x = seed * 0x9e3779b97f4a7c15 + (place + 1) * 0xbf58476d1ce4e5b9;
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
-  return x ^ (x >> 31);
+  return splitmix64(seed * kSplitmix64Step + (place + 1) * 0xbf58476d1ce4e5b9);
 }
 
 }  // namespace lemonade::validate

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "checker.h"
 
+#include <lemonade/sdk/plugin.hpp>
+
 #include <cstring>
 #include <vector>
 
@@ -8,8 +10,8 @@ namespace lemonade::fuzz {
 
 namespace {
 
-std::string_view view(lemonade_str_t text) { return {text.data, text.size}; }
-lemonade_str_t str(std::string_view text) { return {text.data(), text.size()}; }
+using sdk::str;
+using sdk::view;
 
 bool ends(std::uint32_t what) { return what >= LEMONADE_VERDICT_PASS; }
 

@@ -7,6 +7,7 @@
 
 #include "config/loader.h"
 #include "plugin/options.h"
+#include "plugin/text.h"
 
 #include <charconv>
 #include <cmath>
@@ -15,11 +16,10 @@ namespace config = lemonade::config;
 namespace plugin = lemonade::plugin;
 using lemonade::fuzz::cut;
 using lemonade::fuzz::require;
+using lemonade::plugin::str;
+using lemonade::plugin::view;
 
 namespace {
-
-lemonade_str_t str(std::string_view text) { return {text.data(), text.size()}; }
-std::string_view view(lemonade_str_t text) { return {text.data, text.size}; }
 
 template <class Number>
 Number numberOf(std::string_view text) {

@@ -5,6 +5,7 @@
 // imported again by another instance.
 #include "target.h"
 
+#include "plugin/text.h"
 #include "rehearsal/rehearsal.h"
 
 #include <lemonade/strategy.h>
@@ -12,10 +13,9 @@
 extern "C" const lemonade_plugin_t lemonade_plugin_v1;
 using lemonade::Rehearsal;
 using lemonade::fuzz::require;
+using lemonade::plugin::str;
 
 namespace {
-
-lemonade_str_t str(std::string_view text) { return {text.data(), text.size()}; }
 
 const lemonade_strategy_t& table() {
   return *static_cast<const lemonade_strategy_t*>(lemonade_plugin_v1.get_interface(str(LEMONADE_STRATEGY_INTERFACE)));

@@ -2,6 +2,7 @@
 #include "support/checker_fixture.h"
 
 #include <dlfcn.h>
+#include <lemonade/sdk/plugin.hpp>
 
 #include <stdexcept>
 #include <utility>
@@ -9,8 +10,9 @@
 namespace lemonade::test {
 namespace {
 
+using sdk::str;
+
 std::string text(lemonade_str_t value) { return {value.data == nullptr ? "" : value.data, value.size}; }
-lemonade_str_t str(std::string_view value) { return {value.data(), value.size()}; }
 
 }  // namespace
 

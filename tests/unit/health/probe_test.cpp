@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "health/probe.h"
 
+#include "plugin/text.h"
+
 #include "loopback.h"
 #include "scripted_checker.h"
 
@@ -14,6 +16,7 @@
 using namespace std::chrono_literals;
 using namespace lemonade;
 using health::Probe;
+using plugin::view;
 using test::Port;
 using test::ScriptedChecker;
 using Outcome = Probe::Outcome;
@@ -56,8 +59,6 @@ struct Driver {
   Outcome outcome = Outcome::kRunning;
   std::vector<char> buffer = std::vector<char>(4'096);
 };
-
-std::string_view view(lemonade_str_t text) { return {text.data, text.size}; }
 
 std::string readAll(const Fd& fd, std::size_t size) {
   std::string text(size, '\0');

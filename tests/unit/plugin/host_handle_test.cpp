@@ -3,6 +3,8 @@
 // What lemonade/host.h promises a plugin of the host's services.
 #include "plugin/host_handle.h"
 
+#include "plugin/text.h"
+
 #include "support/deadline.h"
 
 #include <atomic>
@@ -11,8 +13,6 @@
 
 namespace lemonade::plugin {
 namespace {
-
-lemonade_str_t str(std::string_view text) { return {text.data(), text.size()}; }
 
 struct Fixture {
   Fixture() { loop.start(); }
