@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "base/nanoseconds.h"
 #include "config/host_port.h"
-#include "rehearsal/configured_backend.h"
 
 #include <algorithm>
 
@@ -92,16 +91,15 @@ void Membership::rebuild() {
 
 void Membership::append(View::Backends& backends, const std::map<Key, std::shared_ptr<Backend>>& known,
                         const Endpoint& endpoint) const {
-  const auto settings = settingsOf(endpoint.configured);
-  const auto port = endpoint.configured.port;
+  const auto& settings = endpoint.configured;
   const bool resolved = endpoint.address.family() != AF_UNSPEC;
-  if (const auto old = known.find({Backend::identityOf(settings, endpoint.address, port, pool_.name()), resolved});
+  if (const auto old = known.find({Backend::identityOf(settings, endpoint.address, pool_.name()), resolved});
       old != known.end()) {
     old->second->apply(settings);
     backends.push_back(old->second);
     return;
   }
-  backends.push_back(std::make_shared<Backend>(settings, endpoint.address, port, pool_.workers(), pool_.name()));
+  backends.push_back(std::make_shared<Backend>(settings, endpoint.address, pool_.workers(), pool_.name()));
   if (!resolved) (void)backends.back()->setHealth(false, "name does not resolve");
 }
 

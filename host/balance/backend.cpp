@@ -2,63 +2,59 @@
 #include "balance/backend.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "config/host_port.h"
 
 namespace lemonade {
 
 namespace {
 
-std::string addressTextOf(const BackendSettings& settings, const Address& address, std::uint16_t port) {
-  return address.family() != AF_UNSPEC ? address.text() : config::addressText(settings.host, port);
+std::string addressTextOf(const config::Backend& settings, const Address& address) {
+  return address.family() != AF_UNSPEC ? address.text() : config::addressText(settings.host, settings.port);
 }
 
-/// FNV-1a (Fowler, Noll, Vo; 64 bit) of id, address and pool, apart by a byte that none of them has. The default pool
-/// adds nothing: its backends are known to processes that have no other pool.
+/// The hash of id, address and pool, with a byte between them that none of them has. The default pool adds nothing: its
+/// backends are known to processes that have no other pool.
 std::uint64_t hashOf(std::string_view id, std::string_view address, std::string_view pool) {
-  std::uint64_t hash = 0xcbf29ce484222325;
-  const auto mix = [&hash](unsigned char byte) { hash = (hash ^ byte) * 0x100000001b3; };
-  for (const char c : id) mix(static_cast<unsigned char>(c));
-  mix(0);
-  for (const char c : address) mix(static_cast<unsigned char>(c));
-  if (pool == Backend::kDefaultPool) return hash;
-  mix(0);
-  for (const char c : pool) mix(static_cast<unsigned char>(c));
-  return hash;
+  constexpr std::string_view kBetween("\0", 1);
+  const std::uint64_t hash = fnv1a(address, fnv1a(kBetween, fnv1a(id)));
+  return pool == Backend::kDefaultPool ? hash : fnv1a(pool, fnv1a(kBetween, hash));
 }
 
 }  // namespace
 
-Backend::Backend(BackendSettings settings, const Address& address, std::uint16_t port, std::uint32_t workers,
-                 std::string pool)
+Backend::Backend(config::Backend settings, const Address& address, std::uint32_t workers, std::string pool)
     : pool_(std::move(pool)),
       id_(settings.id),
       address_(address),
-      address_text_(addressTextOf(settings, address, port)),
+      address_text_(addressTextOf(settings, address)),
       identity_(hashOf(id_, address_text_, pool_)) {
   counters_.grow(workers);
   apply(std::move(settings));
 }
 
-std::uint64_t Backend::identityOf(const BackendSettings& settings, const Address& address, std::uint16_t port,
-                                  const std::string& pool) {
-  return hashOf(settings.id, addressTextOf(settings, address, port), pool);
+std::uint64_t Backend::identityOf(const config::Backend& settings, const Address& address, const std::string& pool) {
+  return hashOf(settings.id, addressTextOf(settings, address), pool);
 }
 
-void Backend::apply(BackendSettings settings) {
+void Backend::apply(config::Backend settings) {
   enabled_.store(settings.enabled, std::memory_order_relaxed);
   weight_.store(settings.weight, std::memory_order_relaxed);
   max_connections_.store(settings.max_connections, std::memory_order_relaxed);
   priority_.store(settings.priority, std::memory_order_relaxed);
-  {
-    const std::lock_guard lock(text_mutex_);
-    name_ = settings.name;
-  }
-  settings_ = std::make_shared<const BackendSettings>(std::move(settings));
+  auto shared = std::make_shared<const config::Backend>(std::move(settings));
+  const std::lock_guard lock(mutex_);
+  settings_ = std::move(shared);
+}
+
+std::shared_ptr<const config::Backend> Backend::sharedSettings() const {
+  const std::lock_guard lock(mutex_);
+  return settings_;
 }
 
 bool Backend::setHealth(bool healthy, const std::string& reason) {
   {
-    const std::lock_guard lock(text_mutex_);
+    const std::lock_guard lock(mutex_);
     health_reason_ = reason;
   }
   const bool flipped = healthy_.exchange(healthy, std::memory_order_relaxed) != healthy;
@@ -81,13 +77,13 @@ BackendCounters& Backend::inherited() {
 }
 
 std::string Backend::healthReason() const {
-  const std::lock_guard lock(text_mutex_);
+  const std::lock_guard lock(mutex_);
   return health_reason_;
 }
 
 void Backend::setEjected(bool ejected, const std::string& reason) {
   {
-    const std::lock_guard lock(text_mutex_);
+    const std::lock_guard lock(mutex_);
     ejection_reason_ = reason;
   }
   const bool flipped = ejected_.exchange(ejected, std::memory_order_relaxed) != ejected;
@@ -95,7 +91,7 @@ void Backend::setEjected(bool ejected, const std::string& reason) {
 }
 
 std::string Backend::ejectionReason() const {
-  const std::lock_guard lock(text_mutex_);
+  const std::lock_guard lock(mutex_);
   return ejection_reason_;
 }
 
@@ -105,8 +101,8 @@ void Backend::setSuspected(bool suspected) {
 }
 
 std::string Backend::name() const {
-  const std::lock_guard lock(text_mutex_);
-  return name_;
+  const std::lock_guard lock(mutex_);
+  return settings_->name;
 }
 
 }  // namespace lemonade

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A backend as the balancer knows it while it runs: its identity, its live numbers and its observed health. What the
-// operator configured (weight, limit, enabled) is copied here at each reload; what was observed survives it.
+// A backend as the balancer knows it while it runs: what the operator configured, its identity, its live numbers and
+// its observed health. A reload replaces what is configured; what was observed stays.
 //
 // Identity is the pool together with the configured id and the resolved address: two pools may have a backend of the
 // same id and address, and these are two backends. A backend lives until it left the pool and its last session ended;
@@ -19,34 +19,18 @@
 
 #include <atomic>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 
 namespace lemonade {
 
-/// What the operator says of a backend; see config/lemonade.toml.
-struct BackendSettings {
-  std::string id;
-  std::string name;
-  std::string host;  ///< as configured, without the port; of a service the host in its record
-  std::uint32_t weight = 1;
-  std::uint32_t max_connections = 0;  ///< 0: no limit
-  bool enabled = true;
-  std::uint32_t priority = 0;  ///< its tier; higher ones stand by
-  std::string zone = {};       ///< where it runs; empty: nobody said
-  std::map<std::string, std::string> labels = {};
-  config::OptionTable options = {};  ///< for the strategy, by the schema that it has for backends
-};
-
 class Backend {
  public:
-  /// address has family AF_UNSPEC where the name does not resolve: such a backend is never eligible. pool is the name
-  /// of its pool.
-  Backend(BackendSettings settings, const Address& address, std::uint16_t port, std::uint32_t workers,
-          std::string pool = kDefaultPool);
-  static constexpr const char* kDefaultPool = "default";
+  /// settings are as configured; of a service with the host, port, weight and priority of its record. address has
+  /// family AF_UNSPEC where the name does not resolve: such a backend is never eligible. pool is the name of its pool.
+  Backend(config::Backend settings, const Address& address, std::uint32_t workers, std::string pool = kDefaultPool);
+  static constexpr const char* kDefaultPool = config::kDefaultName;
 
   // Constant after construction.
   const std::string& id() const noexcept { return id_; }
@@ -56,18 +40,20 @@ class Backend {
   /// "10.0.1.10:8080"; while unresolved "name:port", or "srv:_http._tcp.name".
   const std::string& addressText() const noexcept { return address_text_; }
   std::uint64_t identity() const noexcept { return identity_; }
-  /// That of a backend that is made from the same.
-  static std::uint64_t identityOf(const BackendSettings& settings, const Address& address, std::uint16_t port,
+  /// The identity of a backend that is made from the same settings, address and pool.
+  static std::uint64_t identityOf(const config::Backend& settings, const Address& address,
                                   const std::string& pool = kDefaultPool);
 
   /// Makes counters for so many workers, where it has fewer. Control thread, before any of them picks.
   void addWorkers(std::uint32_t workers) { counters_.grow(workers); }
 
-  // Control thread only; the pool publishes a view afterwards.
-  void apply(BackendSettings settings);
-  const BackendSettings& settings() const noexcept { return *settings_; }
-  /// The same, to keep: they stay as they are when others are applied.
-  const std::shared_ptr<const BackendSettings>& sharedSettings() const noexcept { return settings_; }
+  /// Replaces what is configured; id, host and port stay the same. Control thread; the pool publishes a view
+  /// afterwards.
+  void apply(config::Backend settings);
+  /// What is configured now. Control thread.
+  const config::Backend& settings() const noexcept { return *settings_; }
+  /// What is configured now, to keep: it stays as it is when something else is applied. Any thread.
+  std::shared_ptr<const config::Backend> sharedSettings() const;
 
   // Observed health: written by the control thread, read by any.
   bool healthy() const noexcept { return healthy_.load(std::memory_order_relaxed); }
@@ -88,7 +74,7 @@ class Backend {
   bool draining() const noexcept { return draining_.load(std::memory_order_relaxed); }
   void setDraining(bool draining) noexcept { draining_.store(draining, std::memory_order_relaxed); }
 
-  // Any thread, copies of the settings that readers need.
+  // Any thread: copies of those settings that are read for each pick.
   bool enabled() const noexcept { return enabled_.load(std::memory_order_relaxed); }
   std::uint32_t weight() const noexcept { return weight_.load(std::memory_order_relaxed); }
   std::uint32_t maxConnections() const noexcept { return max_connections_.load(std::memory_order_relaxed); }
@@ -189,7 +175,6 @@ class Backend {
   std::unique_ptr<BackendCounters> own_inherited_;
   std::atomic<const BackendCounters*> inherited_{nullptr};
 
-  std::shared_ptr<const BackendSettings> settings_;
   Ramp ramp_;
   std::shared_ptr<Trial> own_trial_;  // made when it is first suspected, for good
 
@@ -204,8 +189,9 @@ class Backend {
   std::atomic<std::uint32_t> priority_{0};
   std::atomic<std::uint64_t> health_since_{0};
 
-  mutable std::mutex text_mutex_;  // guards what follows
-  std::string name_;
+  mutable std::mutex
+      mutex_;  // guards what follows; the control thread, which alone writes settings_, reads them without
+  std::shared_ptr<const config::Backend> settings_;
   std::string health_reason_;
   std::string ejection_reason_;
 };

@@ -2,6 +2,7 @@
 #include "balance/view.h"
 
 #include "base/log.h"
+#include "plugin/text.h"
 
 #include <algorithm>
 #include <cmath>
@@ -10,7 +11,7 @@ namespace lemonade {
 
 namespace {
 
-lemonade_str_t str(const std::string& text) { return {text.data(), text.size()}; }
+using plugin::str;
 
 std::uint32_t flagsOf(const Backend& backend) noexcept {
   std::uint32_t flags = 0;
@@ -45,7 +46,7 @@ View::View(const Backends& backends, const Eligible& eligible, std::shared_ptr<S
 }
 
 lemonade_backend_t View::row(Backend& backend, const SlowStart& slow_start, std::uint64_t now_ns) {
-  const BackendSettings& settings = *settings_.emplace_back(backend.sharedSettings());
+  const config::Backend& settings = *settings_.emplace_back(backend.sharedSettings());
   const double share = backend.ramp().share(slow_start, now_ns);
   ramping_ = ramping_ || (share < 1 && backend.ramp().taking());
   lemonade_backend_t row{};
@@ -65,7 +66,7 @@ lemonade_backend_t View::row(Backend& backend, const SlowStart& slow_start, std:
   return row;
 }
 
-void View::addLabels(const BackendSettings& settings, lemonade_backend_t& row) {
+void View::addLabels(const config::Backend& settings, lemonade_backend_t& row) {
   auto& labels = labels_.emplace_back();
   labels.reserve(settings.labels.size());
   for (const auto& [name, value] : settings.labels) labels.push_back({str(name), str(value)});
@@ -74,7 +75,7 @@ void View::addLabels(const BackendSettings& settings, lemonade_backend_t& row) {
 }
 
 // What is wrong with them was found before the strategy and the backends came together; see checkBackendOptions.
-void View::addOptions(const BackendSettings& settings, lemonade_backend_t& row) {
+void View::addOptions(const config::Backend& settings, lemonade_backend_t& row) {
   std::vector<plugin::OptionProblem> problems;
   option_sets_.push_back(plugin::OptionSet::build(backend_options_, settings.options, {}, problems));
   options_.push_back(option_sets_.back().get());

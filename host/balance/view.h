@@ -69,8 +69,8 @@ class View {
 
  private:
   lemonade_backend_t row(Backend& backend, const SlowStart& slow_start, std::uint64_t now_ns);
-  void addLabels(const BackendSettings& settings, lemonade_backend_t& row);
-  void addOptions(const BackendSettings& settings, lemonade_backend_t& row);
+  void addLabels(const config::Backend& settings, lemonade_backend_t& row);
+  void addOptions(const config::Backend& settings, lemonade_backend_t& row);
   void addTier(const std::vector<lemonade_backend_t>& rows, std::vector<std::uint32_t> eligible, std::uint64_t serial);
   void prepare(Tier& tier) const;
 
@@ -78,7 +78,7 @@ class View {
   const std::shared_ptr<Strategy> strategy_;
   const std::shared_ptr<const ViewNames> names_;
   // What the rows point to stays where it is: the strategy keeps pointers.
-  std::vector<std::shared_ptr<const BackendSettings>> settings_;
+  std::vector<std::shared_ptr<const config::Backend>> settings_;
   std::deque<std::vector<lemonade_label_t>> labels_;
   const plugin::OptionSchema backend_options_;
   std::deque<plugin::OptionSet> option_sets_;

@@ -79,11 +79,11 @@ struct Backend {
   std::uint32_t max_connections = 0;  ///< 0: no limit
   std::uint32_t priority = 0;         ///< its tier: a higher one serves what the lower ones cannot
   bool enabled = true;
-  std::string zone;  ///< where it runs; "": nobody said
-  std::map<std::string, std::string> labels;
-  OptionTable options;    ///< for the strategy, which says what there are
-  Source source;          ///< of the table
-  Source address_source;  ///< of its address
+  std::string zone = {};  ///< where it runs; "": nobody said
+  std::map<std::string, std::string> labels = {};
+  OptionTable options = {};    ///< for the strategy, which says what there are
+  Source source = {};          ///< of the table
+  Source address_source = {};  ///< of its address
 };
 
 /// What a backend counts as until checks have said something of it.

@@ -98,16 +98,16 @@ void setTotals(Json& json, const BackendStatus& backend) {
 void add(Json& json, const BackendStatus& backend) {
   json.object([&] {
     setText(json, "pool", backend.pool);
-    setText(json, "id", backend.id);
-    setText(json, "name", backend.name);
+    setText(json, "id", backend.settings.id);
+    setText(json, "name", backend.settings.name);
     setText(json, "address", backend.address);
     setText(json, "state", backend.state);
     setText(json, "reason", log::validUtf8(backend.reason));  // a plugin's
     setTime(json, "since", backend.since_unix_ns);
     json.set("healthy", backend.healthy);
-    json.set("weight", backend.weight);
-    json.set("priority", backend.priority);
-    json.set("max_connections", backend.max_connections);
+    json.set("weight", backend.settings.weight);
+    json.set("priority", backend.settings.priority);
+    json.set("max_connections", backend.settings.max_connections);
     json.set("active", backend.active);
     json.set("waiting", backend.waiting);
     setTotals(json, backend);
@@ -219,16 +219,12 @@ void setSupervisor(Json& json, const std::optional<SupervisorStatus>& supervisor
 BackendStatus collect(const Backend& backend) {
   BackendStatus status;
   status.pool = backend.pool();
-  status.id = backend.id();
-  status.name = backend.name();
+  status.settings = *backend.sharedSettings();
   status.address = backend.addressText();
   status.state = stateOf(backend);
   status.reason = backend.healthy() && backend.ejected() ? backend.ejectionReason() : backend.healthReason();
   status.since_unix_ns = backend.healthSinceUnixNs();
   status.healthy = backend.healthy();
-  status.weight = backend.weight();
-  status.priority = backend.priority();
-  status.max_connections = backend.maxConnections();
   status.active = backend.active();
   status.waiting = lemonade_load_u32(&backend.stats().waiting);
   collectTotals(backend, status);

@@ -31,16 +31,12 @@ struct Percentiles {
 
 struct BackendStatus {
   std::string pool;
-  std::string id;
-  std::string name;
+  config::Backend settings;  ///< as configured; of a service with what its record says
   std::string address;
   std::string state;                ///< the first that holds: "unresolved", "disabled", "draining", "down", "up"
   std::string reason;               ///< of the health it has, a few words
   std::uint64_t since_unix_ns = 0;  ///< when its health last changed, 0 for never
   bool healthy = true;              ///< observed, whatever the state
-  std::uint32_t weight = 1;
-  std::uint32_t priority = 0;
-  std::uint32_t max_connections = 0;
   std::uint32_t active = 0;
   std::uint32_t waiting = 0;
   std::uint64_t sessions = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // A rehearsal as bytes and back.
-#include "rehearsal/configured_backend.h"
+#include "config/backend_members.h"
 #include "rehearsal/rehearsal.h"
 
 #include <Poco/Exception.h>
@@ -82,14 +82,15 @@ void decodeInto(std::map<std::string, std::string>& labels, const Object& object
 
 Object encodeBackend(const Rehearsal::Backend& backend) {
   Object object;
-  eachMember(backend.configured, [&](const char* name, const auto& member) { object.set(name, encoded(member)); });
+  config::eachMember(backend.configured,
+                     [&](const char* name, const auto& member) { object.set(name, encoded(member)); });
   object.set("address", backend.address);
   return object;
 }
 
 Rehearsal::Backend decodeBackend(const Object& object) {
   Rehearsal::Backend backend;
-  eachMember(backend.configured, [&](const char* name, auto& member) { decodeInto(member, object, name); });
+  config::eachMember(backend.configured, [&](const char* name, auto& member) { decodeInto(member, object, name); });
   backend.address = object.getValue<std::string>("address");
   return backend;
 }

@@ -55,12 +55,12 @@ Balancer::Balancer(const Scenario& scenario, std::uint32_t number, std::shared_p
                    std::uint64_t now_ns) {
   for (std::uint32_t i = 0; i < scenario.servers; ++i) {
     const std::string id = "s" + std::to_string(i);
-    BackendSettings settings;
+    config::Backend settings;
     settings.id = settings.name = id;
     settings.host = "127.0.0.1";
     settings.weight = scenario.weights.empty() ? 1 : scenario.weights[i];
     if (!scenario.zones.empty()) settings.zone = scenario.zones[i];
-    backends_.push_back(std::make_shared<Backend>(settings, *Address::parse("127.0.0.1:80"), 80, 1));
+    backends_.push_back(std::make_shared<Backend>(settings, *Address::parse("127.0.0.1:80"), 1));
     servers_[backends_.back().get()] = i;
     states_.emplace_back(kRise, kFall);
   }

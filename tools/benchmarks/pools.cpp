@@ -57,8 +57,9 @@ class BusyPool {
     lemonade::View::Backends backends;
     for (int i = 0; i < 10; ++i) {
       const std::string id = std::to_string(i);
-      backends.push_back(std::make_shared<Backend>(lemonade::BackendSettings{.id = id, .name = id, .host = id},
-                                                   *lemonade::Address::parse("127.0.0.1:80"), 80, 1));
+      backends.push_back(
+          std::make_shared<Backend>(lemonade::config::Backend{.id = id, .name = id, .host = id, .port = 80},
+                                    *lemonade::Address::parse("127.0.0.1:80"), 1));
     }
     pool_.setBackends(std::move(backends));
     pool_.publish();

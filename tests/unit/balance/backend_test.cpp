@@ -7,10 +7,10 @@ using namespace lemonade;
 
 namespace {
 
-const BackendSettings kSettings{.id = "a", .name = "a", .host = "10.0.0.1"};
+const config::Backend kSettings{.id = "a", .name = "a", .host = "10.0.0.1", .port = 80};
 
 std::uint64_t identityIn(const std::string& pool) {
-  return Backend::identityOf(kSettings, *Address::parse("10.0.0.1:80"), 80, pool);
+  return Backend::identityOf(kSettings, *Address::parse("10.0.0.1:80"), pool);
 }
 
 }  // namespace
@@ -19,7 +19,7 @@ TEST_CASE("Backends of the same id and address in two pools are two backends", "
   CHECK(identityIn("web") != identityIn("database"));
   CHECK(identityIn("web") != identityIn("default"));
   CHECK(identityIn("web") == identityIn("web"));
-  const Backend backend(kSettings, *Address::parse("10.0.0.1:80"), 80, 1, "web");
+  const Backend backend(kSettings, *Address::parse("10.0.0.1:80"), 1, "web");
   CHECK(backend.pool() == "web");
   CHECK(backend.identity() == identityIn("web"));
 }

@@ -14,10 +14,10 @@ using Tiers = std::vector<std::vector<std::uint32_t>>;
 Backends backendsOf(const std::vector<std::uint32_t>& priorities) {
   Backends backends;
   for (const auto priority : priorities) {
-    BackendSettings settings;
+    config::Backend settings;
     settings.id = std::to_string(backends.size());
     settings.priority = priority;
-    backends.push_back(std::make_shared<Backend>(settings, *Address::parse("127.0.0.1:80"), 80, 1));
+    backends.push_back(std::make_shared<Backend>(settings, *Address::parse("127.0.0.1:80"), 1));
   }
   return backends;
 }
@@ -35,7 +35,7 @@ TEST_CASE("Fit backends are eligible in a tier for each priority", "[balance]") 
 TEST_CASE("A backend that is not in service is never eligible", "[balance]") {
   const auto backends = backendsOf({0, 0, 0, 0});
   backends[0]->setDraining(true);
-  BackendSettings off = backends[1]->settings(), weightless = backends[2]->settings();
+  config::Backend off = backends[1]->settings(), weightless = backends[2]->settings();
   off.enabled = false;
   weightless.weight = 0;
   backends[1]->apply(off);

@@ -14,7 +14,9 @@ namespace {
 constexpr std::uint64_t kSecond = 1'000'000'000;
 
 struct Fixture {
-  Backend backend{{"a", "a", "127.0.0.1", 1, 3, true}, *Address::parse("127.0.0.1:80"), 80, 1};
+  Backend backend{{.id = "a", .name = "a", .host = "127.0.0.1", .port = 80, .max_connections = 3},
+                  *Address::parse("127.0.0.1:80"),
+                  1};
   lemonade_backend_stats_t& stats = backend.stats();
 };
 

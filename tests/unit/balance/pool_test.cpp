@@ -69,8 +69,8 @@ struct Fixture {
   }
 
   static std::shared_ptr<Backend> backend(const std::string& id) {
-    return std::make_shared<Backend>(BackendSettings{id, id, "127.0.0.1", 1, 0, true}, *Address::parse("127.0.0.1:80"),
-                                     80, 1);
+    return std::make_shared<Backend>(config::Backend{.id = id, .name = id, .host = "127.0.0.1", .port = 80},
+                                     *Address::parse("127.0.0.1:80"), 1);
   }
   void use(Scripted& strategy, std::uint64_t generation) {
     tables.push_back(std::make_unique<lemonade_strategy_t>(strategy.table()));
@@ -157,7 +157,7 @@ TEST_CASE_METHOD(Fixture, "Pool::pick tells the strategy which backends were tri
 }
 
 TEST_CASE_METHOD(Fixture, "Pool::pick goes on to another backend when one is full", "[balance]") {
-  backends[0]->apply({"a", "a", "127.0.0.1", 1, 1, true});
+  backends[0]->apply({.id = "a", .name = "a", .host = "127.0.0.1", .port = 80, .max_connections = 1});
   pool.publish();
   scripted.pick = [](const auto& connection, const auto&, const void*) { return connection.tried_count; };
   CHECK(pick().backend == backends[0].get());
@@ -196,7 +196,8 @@ TEST_CASE_METHOD(Fixture, "Pool::pick says where a backend is full that would do
       if (lemonade_may_pick(&connection, &view, view.eligible[i])) return view.eligible[i];
     return LEMONADE_PICK_NONE;
   };
-  for (const auto& backend : backends) backend->apply({backend->id(), backend->id(), "127.0.0.1", 1, 1, true});
+  for (const auto& backend : backends)
+    backend->apply({.id = backend->id(), .name = backend->id(), .host = "127.0.0.1", .port = 80, .max_connections = 1});
   pool.publish();
   for (int i = 0; i < 3; ++i) CHECK(pick().what == Picked::What::kBackend);
   CHECK(pick().what == Picked::What::kNone);
@@ -214,7 +215,7 @@ TEST_CASE_METHOD(Fixture, "Pool tells who waits when a place becomes free", "[ba
     ++told;
   });
   pool.at(0).queued_since = 5;
-  backends[0]->apply({"a", "a", "127.0.0.1", 1, 1, true});
+  backends[0]->apply({.id = "a", .name = "a", .host = "127.0.0.1", .port = 80, .max_connections = 1});
   pool.publish();
   pool.release(*pick().backend);
   CHECK(told == 0);
@@ -228,7 +229,8 @@ TEST_CASE_METHOD(Fixture, "Pool tells who waits when a place becomes free", "[ba
 }
 
 TEST_CASE_METHOD(Fixture, "Pool::hasPlace tells whether a backend with a limit is below it", "[balance]") {
-  for (const auto& backend : backends) backend->apply({backend->id(), backend->id(), "127.0.0.1", 1, 1, true});
+  for (const auto& backend : backends)
+    backend->apply({.id = backend->id(), .name = backend->id(), .host = "127.0.0.1", .port = 80, .max_connections = 1});
   pool.publish();
   CHECK(pool.hasPlace());
   const auto held = pick();
@@ -456,7 +458,7 @@ TEST_CASE_METHOD(Fixture, "A view tells the strategy its pool and the balancer's
 TEST_CASE_METHOD(Fixture,
                  "A view tells the strategy the zone and the labels of a backend as they were when it was made",
                  "[balance]") {
-  BackendSettings settings = backends[1]->settings();
+  config::Backend settings = backends[1]->settings();
   settings.zone = "eu-1b";
   settings.labels = {{"role", "primary"}, {"rack", "7"}};
   backends[1]->apply(settings);
@@ -491,7 +493,7 @@ TEST_CASE_METHOD(Fixture, "A view hands the strategy the options of a backend th
   tables.back()->backend_options = kRows;
   tables.back()->backend_option_count = 1;
   tables.back()->backend_option_stride = sizeof(lemonade_option_t);
-  BackendSettings settings = backends[1]->settings();
+  config::Backend settings = backends[1]->settings();
   settings.options = {{"cost", std::int64_t{7}, {}}};
   backends[1]->apply(settings);
   pool.publish();

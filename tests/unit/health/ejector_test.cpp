@@ -21,9 +21,9 @@ class Bench {
  public:
   explicit Bench(int count, const EjectionSettings& settings = {.base_time = 1h, .max_time = 1h}) {
     for (int i = 0; i < count; ++i) {
-      BackendSettings backend;
+      config::Backend backend;
       backend.id = std::to_string(i);
-      backends.push_back(std::make_shared<Backend>(backend, *Address::parse("127.0.0.1:80"), 80, 1));
+      backends.push_back(std::make_shared<Backend>(backend, *Address::parse("127.0.0.1:80"), 1));
     }
     (void)pool.setBackends(backends);
     loop.start();

@@ -42,8 +42,9 @@ class Port {
     return ::poll(&ready, 1, 5'000) == 1 ? Fd(::accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC)) : Fd();
   }
   std::shared_ptr<Backend> backend(const std::string& id = "web-1", bool enabled = true) const {
-    BackendSettings settings{.id = id, .name = "name of " + id, .host = "web.example", .enabled = enabled};
-    return std::make_shared<Backend>(std::move(settings), address(), address().port(), 1);
+    config::Backend settings{
+        .id = id, .name = "name of " + id, .host = "web.example", .port = address().port(), .enabled = enabled};
+    return std::make_shared<Backend>(std::move(settings), address(), 1);
   }
 
  private:

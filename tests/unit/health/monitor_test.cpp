@@ -343,8 +343,8 @@ TEST_CASE("Monitor checks a backend that changes five times as often unless told
 TEST_CASE("Monitor checks disabled backends and leaves unresolved ones alone", "[health][monitor]") {
   const Port port(Port::Kind::kRefusing);
   const auto disabled = port.backend("disabled", false);
-  const BackendSettings settings{.id = "unresolved", .name = "", .host = "nowhere"};
-  const auto unresolved = std::make_shared<Backend>(settings, Address(), 80, 1);
+  const config::Backend settings{.id = "unresolved", .name = "", .host = "nowhere", .port = 80};
+  const auto unresolved = std::make_shared<Backend>(settings, Address(), 1);
   Bench b;
   b.watch({unresolved, disabled});
   REQUIRE(b.eventually([&] { return b.checks() >= 3; }));

@@ -15,8 +15,8 @@ namespace {
 
 std::shared_ptr<Backend> makeBackend(const std::string& id, const std::string& name, const std::string& address) {
   const auto parsed = Address::parse(address);
-  return std::make_shared<Backend>(BackendSettings{.id = id, .name = name, .host = "host", .weight = 3},
-                                   parsed.value_or(Address{}), 80, 2);
+  return std::make_shared<Backend>(config::Backend{.id = id, .name = name, .host = "host", .port = 80, .weight = 3},
+                                   parsed.value_or(Address{}), 2);
 }
 
 /// Every counter of the backend different, on both workers.

@@ -20,8 +20,8 @@ Poco::JSON::Object::Ptr parsed(const std::string& json) {
 }
 
 std::shared_ptr<Backend> makeBackend(const std::string& id, const std::string& address = "10.0.0.1:80") {
-  return std::make_shared<Backend>(BackendSettings{.id = id, .name = "name " + id, .host = "host"},
-                                   Address::parse(address).value_or(Address{}), 80, 2);
+  return std::make_shared<Backend>(config::Backend{.id = id, .name = "name " + id, .host = "host", .port = 80},
+                                   Address::parse(address).value_or(Address{}), 2);
 }
 
 std::vector<BackendStatus> collect(const std::vector<std::shared_ptr<Backend>>& backends) {
@@ -36,8 +36,8 @@ TEST_CASE("Status is JSON whatever the names hold", "[app]") {
       std::string("quote \" backslash \\ newline \n tab \t bell \a nul ") + '\0' + " é 日本 </script>";
   StatusInput input;
   input.backends.emplace_back();
-  input.backends[0].id = nasty;
-  input.backends[0].name = nasty;
+  input.backends[0].settings.id = nasty;
+  input.backends[0].settings.name = nasty;
   input.backends[0].reason = nasty;
   input.plugins.push_back({.kind = "strategy", .info = {.id = nasty, .version = "1", .file = nasty, .number = 3}});
   const auto object = parsed(statusJson(input));

@@ -16,8 +16,8 @@ namespace {
 struct Fixture {
   Fixture() {
     for (const char* id : {"a", "b"}) {
-      backends.push_back(std::make_unique<Backend>(BackendSettings{id, id, "127.0.0.1", 1, 0, true},
-                                                   *Address::parse("127.0.0.1:80"), 80, 1));
+      backends.push_back(std::make_unique<Backend>(
+          config::Backend{.id = id, .name = id, .host = "127.0.0.1", .port = 80}, *Address::parse("127.0.0.1:80"), 1));
       backends.back()->setDraining(true);
     }
   }

@@ -36,7 +36,7 @@ struct Curious final : Guest {
 }  // namespace
 
 TEST_CASE("EpollRelay lets go of a session only when no event of the turn can be about it", "[proxy]") {
-  Backend backend({"a", "a", "127.0.0.1", 1, 0, true}, *Address::parse("127.0.0.1:80"), 80, 1);
+  Backend backend({.id = "a", .name = "a", .host = "127.0.0.1", .port = 80}, *Address::parse("127.0.0.1:80"), 1);
   Quiescence quiescence{1};
   Pool pool{"default", quiescence, 1};
   Meter meter{0};

@@ -56,8 +56,9 @@ struct Upstream {
         Strategy::make(Strategy::Instance(table, nullptr, {"first", "1", "", 1}, nullptr), kWorkers).value());
     const auto address = *Address::parse(server.address());
     backend = std::make_shared<Backend>(
-        BackendSettings{.id = name, .name = name, .host = "127.0.0.1", .max_connections = limit}, address,
-        address.port(), kWorkers);
+        config::Backend{
+            .id = name, .name = name, .host = "127.0.0.1", .port = address.port(), .max_connections = limit},
+        address, kWorkers);
     pool->setBackends({backend});
     pool->publish();
     proxy.attach(*pool);
@@ -215,8 +216,8 @@ TEST_CASE_METHOD(Fixture, "A pool whose backend hangs holds up its own clients, 
   auto& healthy = upstream("two");
   const BlackHole deaf;
   const auto address = *Address::parse(deaf.address());
-  hangs.pool->setBackends({std::make_shared<Backend>(BackendSettings{.id = "deaf", .name = "deaf", .host = "127.0.0.1"},
-                                                     address, address.port(), kWorkers)});
+  hangs.pool->setBackends({std::make_shared<Backend>(
+      config::Backend{.id = "deaf", .name = "deaf", .host = "127.0.0.1", .port = 80}, address, kWorkers)});
   hangs.pool->publish();
   hangs.pool->settings().connect_timeout_ns = 3'600'000'000'000;
   hangs.pool->settings().retries = 0;

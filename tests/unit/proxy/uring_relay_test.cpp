@@ -92,7 +92,7 @@ struct Fixture {
     return turnUntil([&] { return relay.forget(ending); });
   }
 
-  Backend backend{{"a", "a", "127.0.0.1", 1, 0, true}, *Address::parse("127.0.0.1:80"), 80, 1};
+  Backend backend{{.id = "a", .name = "a", .host = "127.0.0.1", .port = 80}, *Address::parse("127.0.0.1:80"), 1};
   Quiescence quiescence{1};
   Pool pool{"default", quiescence, 1};
   Meter meter{0};

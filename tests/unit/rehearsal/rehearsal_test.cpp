@@ -1,13 +1,32 @@
 // SPDX-License-Identifier: MIT
 #include "rehearsal/rehearsal.h"
+
+#include "config/backend_members.h"
 #include "config/keys.h"
 #include "rehearsal/preflight.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <string>
+#include <type_traits>
 
 using namespace lemonade;
 using namespace lemonade;
 using namespace std::chrono_literals;
+
+namespace {
+
+template <class Member>
+bool same(const Member& a, const Member& b) {
+  return a == b;
+}
+bool same(const config::OptionTable& a, const config::OptionTable& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& one, const auto& other) {
+    return one.key == other.key && one.value == other.value;
+  });
+}
+
+}  // namespace
 
 TEST_CASE("A rehearsal is the same after it travelled as bytes", "[app]") {
   Rehearsal sent;
@@ -29,6 +48,9 @@ TEST_CASE("A rehearsal is the same after it travelled as bytes", "[app]") {
   backend.max_connections = 9;
   backend.enabled = false;
   backend.priority = 3;
+  backend.zone = "a";
+  backend.labels = {{"role", "primary"}, {"rack", ""}};
+  backend.options = {{"share", 0.5, {}}, {"note", std::string("é"), {}}};
   sent.backends = {{backend, "10.0.0.1:8080"}, {backend, ""}};
   sent.state = Strategy::State{"com.example.first/1", std::string("zero \0 newline \n", 16)};
 
@@ -48,6 +70,14 @@ TEST_CASE("A rehearsal is the same after it travelled as bytes", "[app]") {
   REQUIRE(received.backends.size() == 2);
   CHECK(received.backends[0].address == "10.0.0.1:8080");
   CHECK(received.backends[1].address == "");
+  config::eachMember(received.backends[0].configured, [&](const char* name, const auto& came) {
+    config::eachMember(backend, [&](const char* other, const auto& went) {
+      if constexpr (std::is_same_v<decltype(came), decltype(went)>) {
+        INFO(name);
+        if (std::string(name) == other) CHECK(same(came, went));
+      }
+    });
+  });
   for (const auto& key : config::backendKeys()) CHECK(key.same(backend, received.backends[0].configured));
   REQUIRE(received.state);
   CHECK(received.state->format == "com.example.first/1");

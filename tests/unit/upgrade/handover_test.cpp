@@ -73,9 +73,9 @@ std::string problem(std::string_view text) {
 }
 
 std::shared_ptr<Backend> backend(const std::string& id) {
-  BackendSettings settings;
+  config::Backend settings;
   settings.id = id;
-  return std::make_shared<Backend>(settings, *Address::parse("127.0.0.1:80"), 80, 1);
+  return std::make_shared<Backend>(settings, *Address::parse("127.0.0.1:80"), 1);
 }
 
 }  // namespace
