@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The kinds of plugins, one row each: which bit and interface a kind has, what people call it, which key of the
-// configuration chooses it, and what its table of functions must hold. Whatever treats kinds alike loops over these
-// rows; a new kind is a new row here and a name in AllKinds. Constants and pure functions; any thread.
+// The kinds of plugins, one row each: which bit and interface a kind has, what people and the configuration call it,
+// and what its table of functions must hold. Whatever treats kinds alike loops over these rows; a new kind is a new row
+// here and a name in AllKinds. Constants and pure functions; any thread.
 #pragma once
 
 #include <lemonade/health_checker.h>
@@ -17,12 +17,12 @@ namespace lemonade::plugin {
 
 /// The row of one kind. The functions take a pointer to a table of this kind.
 struct Kind {
-  std::uint32_t bit;          ///< LEMONADE_KIND_*
-  const char* interface_id;   ///< "lemonade.strategy/1"
-  const char* name;           ///< in status and in tools: "metrics_sink"
-  const char* words;          ///< in messages: "metrics sink"
-  const char* key;            ///< the key of the configuration that chooses plugins of this kind: "metrics.sinks"
-  std::uint32_t size_in_1_0;  ///< of the table, in bytes; every later ABI has at least as many
+  std::uint32_t bit;         ///< LEMONADE_KIND_*
+  const char* interface_id;  ///< "lemonade.strategy/1"
+  const char* name;          ///< in status and in tools: "metrics_sink"
+  const char* words;         ///< in messages: "metrics sink"
+  const char* setting;       ///< in messages about the configuration, before the id of a plugin: "health.checker"
+  std::uint32_t first_size;  ///< of the table in the ABI that introduced its kind, in bytes; later ones only append
   /// The first function that the table lacks, such as "release, which prepare needs"; "" where it lacks none.
   std::string (*missing)(const void* table);
   /// The table's create, which makes an instance; the table lacks no function.
@@ -30,10 +30,25 @@ struct Kind {
                               void** self, lemonade_error_t* error);
 };
 
-// The first function that a table lacks of those that its kind demands, besides create and destroy; "" for none.
-std::string missingFunction(const lemonade_strategy_t& table);
-std::string missingFunction(const lemonade_health_checker_t& table);
-std::string missingFunction(const lemonade_metrics_sink_t& table);
+// The first function that a table lacks of those that its kind demands besides create and destroy; "" for none.
+inline std::string missingFunction(const lemonade_strategy_t& table) {
+  if (table.pick == nullptr) return "pick";
+  if (table.prepare != nullptr && table.release == nullptr) return "release, which prepare needs";
+  if (table.lane_create != nullptr && table.lane_destroy == nullptr) return "lane_destroy, which lane_create needs";
+  if (table.state_format != nullptr && table.export_state == nullptr) return "export_state, which state_format needs";
+  return table.events != 0 && table.event == nullptr ? "event, which the mask of events needs" : "";
+}
+
+inline std::string missingFunction(const lemonade_health_checker_t& table) {
+  if (table.probe_begin == nullptr) return "probe_begin";
+  if (table.probe_event == nullptr) return "probe_event";
+  return table.probe_end == nullptr ? "probe_end" : "";
+}
+
+inline std::string missingFunction(const lemonade_metrics_sink_t& table) {
+  if (table.flush == nullptr && table.render == nullptr) return "flush or render";
+  return table.render != nullptr && table.content_type == nullptr ? "content_type, which render needs" : "";
+}
 
 template <class Table>
 std::string missingIn(const void* table) {
@@ -58,8 +73,8 @@ inline constexpr Kind kKindOf<lemonade_strategy_t>{
     .interface_id = LEMONADE_STRATEGY_INTERFACE,
     .name = "strategy",
     .words = "strategy",
-    .key = "strategy.algorithm",
-    .size_in_1_0 = LEMONADE_SIZE_TO(lemonade_strategy_t, import_state),
+    .setting = "strategy",
+    .first_size = LEMONADE_SIZE_TO(lemonade_strategy_t, import_state),
     .missing = missingIn<lemonade_strategy_t>,
     .create = createBy<lemonade_strategy_t>,
 };
@@ -70,8 +85,8 @@ inline constexpr Kind kKindOf<lemonade_health_checker_t>{
     .interface_id = LEMONADE_HEALTH_CHECKER_INTERFACE,
     .name = "health_checker",
     .words = "health checker",
-    .key = "health.checker",
-    .size_in_1_0 = LEMONADE_SIZE_TO(lemonade_health_checker_t, probe_end),
+    .setting = "health.checker",
+    .first_size = LEMONADE_SIZE_TO(lemonade_health_checker_t, probe_end),
     .missing = missingIn<lemonade_health_checker_t>,
     .create = createBy<lemonade_health_checker_t>,
 };
@@ -82,8 +97,8 @@ inline constexpr Kind kKindOf<lemonade_metrics_sink_t>{
     .interface_id = LEMONADE_METRICS_SINK_INTERFACE,
     .name = "metrics_sink",
     .words = "metrics sink",
-    .key = "metrics.sinks",
-    .size_in_1_0 = LEMONADE_SIZE_TO(lemonade_metrics_sink_t, health_event),
+    .setting = "sink",
+    .first_size = LEMONADE_SIZE_TO(lemonade_metrics_sink_t, health_event),
     .missing = missingIn<lemonade_metrics_sink_t>,
     .create = createBy<lemonade_metrics_sink_t>,
 };

@@ -25,9 +25,9 @@ Result<const void*> tableOf(const Image& image, const Kind& kind) {
   if (table == nullptr) return Error{"says it is a " + std::string(kind.words) + " but has no interface " + id};
   std::uint32_t size = 0;  // struct_size comes first in every table
   std::memcpy(&size, table, sizeof(size));
-  if (size < kind.size_in_1_0)
-    return Error{"has a table of " + std::to_string(size) + " bytes (struct_size) for " + id + "; version 1.0 has " +
-                 std::to_string(kind.size_in_1_0)};
+  if (size < kind.first_size)
+    return Error{"has a table of " + std::to_string(size) + " bytes (struct_size) for " + id + ", which has at least " +
+                 std::to_string(kind.first_size)};
   if (const auto missing = kind.missing(table); !missing.empty())
     return Error{"lacks the function " + missing + ", in " + id};
   return table;

@@ -78,7 +78,7 @@ Outcome interfaces(const Subject& subject) {
     const auto* table = static_cast<const Table*>(entry.get_interface(str(id)));
     if ((entry.tag.kinds & kind.bit) == 0) return;
     require(table != nullptr, "it says that it is of a kind but has no interface " + id);
-    require(table->struct_size >= kind.size_in_1_0, "the table of " + id + " is too small (struct_size)");
+    require(table->struct_size >= kind.first_size, "the table of " + id + " is too small (struct_size)");
     const auto missing = kind.missing(table);
     require(missing.empty(), "it lacks the function " + missing);
     requireMore(*table);

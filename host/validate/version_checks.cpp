@@ -10,6 +10,12 @@ namespace lemonade::validate {
 
 namespace {
 
+/// A kind without a scene of its own is created and destroyed.
+template <class Table>
+void live(const Subject& subject, const Code& code, std::size_t extra, std::type_identity<Table>) {
+  const Live<Table> instance(subject, code, {}, extra);
+}
+
 void live(const Subject& subject, const Code& code, std::size_t extra, std::type_identity<lemonade_strategy_t>) {
   StrategyRun run(subject, code, 1, extra);
   Scene scene(equals(7), extra);

@@ -160,9 +160,9 @@ static_assert(theSame<kHash, LEMONADE_LAYOUT_HASH>(), "it is of 1.0 for ever");
 using namespace lemonade::plugin;
 static_assert(Image::kDescriptorSizeIn1_0 == sizeof(frozen::lemonade_plugin_t));
 static_assert(Image::kOptionSizeIn1_0 == sizeof(frozen::lemonade_option_t));
-static_assert(kKindOf<lemonade_strategy_t>.size_in_1_0 == sizeof(frozen::lemonade_strategy_t));
-static_assert(kKindOf<lemonade_health_checker_t>.size_in_1_0 == sizeof(frozen::lemonade_health_checker_t));
-static_assert(kKindOf<lemonade_metrics_sink_t>.size_in_1_0 == sizeof(frozen::lemonade_metrics_sink_t));
+static_assert(kKindOf<lemonade_strategy_t>.first_size == sizeof(frozen::lemonade_strategy_t));
+static_assert(kKindOf<lemonade_health_checker_t>.first_size == sizeof(frozen::lemonade_health_checker_t));
+static_assert(kKindOf<lemonade_metrics_sink_t>.first_size == sizeof(frozen::lemonade_metrics_sink_t));
 #else
 static_assert(LEMONADE_LAYOUT_HASH == frozen::kLayoutHash, "it is of 1.0 for ever");
 #endif
