@@ -57,8 +57,8 @@ struct Check {
   const char* shows;  ///< what holds where it passes: words that follow "the plugin"
   const char* mend;   ///< what its author does where it does not hold
   Outcome (*run)(const Subject& subject);
-  const char* needs = "";   ///< ids, separated by spaces: where one of them is bad or skipped, this one is skipped
-  std::uint32_t kinds = 0;  ///< mask of LEMONADE_KIND_* that it is for; 0: all
+  const char* prerequisites = "";  ///< ids, separated by spaces: where one is bad or skipped, this check is skipped
+  std::uint32_t kinds = 0;         ///< mask of LEMONADE_KIND_* that it is for; 0: all
   bool loads_libraries = false;
 };
 

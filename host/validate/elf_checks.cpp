@@ -2,7 +2,7 @@
 //
 // The file as the dynamic linker will see it.
 #include "validate/check.h"
-#include "validate/needs.h"
+#include "validate/dependencies.h"
 
 #include <elf.h>
 #include <lemonade/plugin.h>

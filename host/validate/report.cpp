@@ -18,7 +18,7 @@ void printReport(std::ostream& out, const Verdict& verdict) {
   out << printable(verdict.path) << '\n';
   std::map<Grade, int> counts;
   std::string reasons;  // once more with the verdict, where all that was skipped for it does not hide it
-  for (const auto& [check, outcome] : verdict.findings) {
+  for (const auto& [check, outcome] : verdict.results) {
     ++counts[outcome.status];
     if (isBad(outcome.status)) reasons.append(reasons.empty() ? " for " : ", ").append(check->id);
     if (outcome.status == Grade::kSkip && outcome.found == "of another kind") continue;
@@ -36,7 +36,7 @@ void printJson(std::ostream& out, const std::vector<Verdict>& verdicts) {
   Poco::JSON::Array plugins;
   for (const auto& verdict : verdicts) {
     Poco::JSON::Array checks;
-    for (const auto& [check, outcome] : verdict.findings) {
+    for (const auto& [check, outcome] : verdict.results) {
       Poco::JSON::Object row;
       row.set("id", check->id);
       row.set("status", nameOf(outcome.status));

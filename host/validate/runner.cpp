@@ -22,7 +22,7 @@ namespace {
 constexpr const char* kOtherKind = "of another kind";
 constexpr std::uintmax_t kLargestFile = 256 << 20;  // as the balancer has it
 
-/// Runs checks and remembers what those that come later build on.
+/// Runs checks and remembers which prerequisites of later ones do not hold.
 class Run {
  public:
   Run(const Subject& subject, const Wish& wish, Verdict& verdict)
@@ -36,7 +36,7 @@ class Run {
     if (is_dynamic && !needed_.contains(check.id)) return;
     const Outcome outcome = comesTo(check, is_dynamic);
     note(check, outcome);
-    if (wanted(check)) verdict_.findings.push_back({&check, outcome});
+    if (wanted(check)) verdict_.results.push_back({&check, outcome});
   }
 
   bool anyBad() const { return bad_; }
@@ -47,11 +47,11 @@ class Run {
     return std::string_view(check.id).substr(0, wish_.only.size()) == wish_.only;
   }
 
-  /// It, and all that it builds on.
+  /// Marks a check and all its prerequisites as needed.
   void need(const Check& check) {
     if (!needed_.insert(check.id).second) return;
-    std::istringstream needs(check.needs);
-    for (std::string id; needs >> id;)
+    std::istringstream prerequisites(check.prerequisites);
+    for (std::string id; prerequisites >> id;)
       for (const auto& other : verdict_.checks)
         if (other.id == id) need(other);
   }
@@ -59,8 +59,8 @@ class Run {
   Outcome comesTo(const Check& check, bool is_dynamic) {
     if (is_dynamic && !subject_.loadable) return skip("the file cannot be loaded");
     if (is_dynamic && check.kinds != 0 && (check.kinds & subject_.loadable->kinds) == 0) return skip(kOtherKind);
-    std::istringstream needs(check.needs);
-    for (std::string id; needs >> id;)
+    std::istringstream prerequisites(check.prerequisites);
+    for (std::string id; prerequisites >> id;)
       if (blocked_.contains(id)) return skip("after " + id);
     if (!is_dynamic && !check.loads_libraries) return check.run(subject_);
     if (left_ <= Duration::zero()) return outOfTime();
@@ -79,7 +79,7 @@ class Run {
   }
 
   void note(const Check& check, const Outcome& outcome) {
-    if (outcome.found == kOtherKind) return;  // what needs it is of several kinds
+    if (outcome.found == kOtherKind) return;  // a check that has it as prerequisite is for several kinds
     bad_ = bad_ || isBad(outcome.status);
     if (isBad(outcome.status) || outcome.status == Grade::kSkip) blocked_.insert(check.id);
   }
@@ -98,7 +98,7 @@ class Run {
 }  // namespace
 
 bool Verdict::bad() const {
-  return std::any_of(findings.begin(), findings.end(), [](const auto& one) { return isBad(one.outcome.status); });
+  return std::any_of(results.begin(), results.end(), [](const auto& one) { return isBad(one.outcome.status); });
 }
 
 Status checkReadable(const std::string& path) {
@@ -154,7 +154,7 @@ Verdict judge(const Subject& subject, const Wish& wish) {
     run.add(verdict.checks[i], i >= static_count);
   }
   if (wish.only.empty() || !run.exceptions().empty())
-    verdict.findings.push_back({&kExceptions, run.exceptions().empty() ? pass() : fail(run.exceptions())});
+    verdict.results.push_back({&kExceptions, run.exceptions().empty() ? pass() : fail(run.exceptions())});
   return verdict;
 }
 

@@ -12,21 +12,25 @@
 
 namespace lemonade::validate {
 
-struct Finding {
+/// What one check came to.
+struct CheckResult {
   const Check* check;
   Outcome outcome;
 };
 
+/// What all checks of one file came to.
 struct Verdict {
   std::string path;
-  std::vector<Check> checks;  ///< what findings point into
-  std::vector<Finding> findings;
+  std::vector<Check> checks;  ///< all checks; results point into them
+  std::vector<CheckResult> results;
 
+  /// True where one of the results makes the plugin unfit.
   bool bad() const;
 };
 
+/// What the user asked for.
 struct Wish {
-  std::string only;                            ///< checks whose id begins with it; "": all
+  std::string only;                            ///< runs the checks whose id begins with it; "": all
   Duration limit = std::chrono::seconds(20);   ///< of each check that runs code
   Duration budget = std::chrono::seconds(60);  ///< of all of them together
   std::uint64_t seed = 1;
@@ -40,7 +44,7 @@ Status checkReadable(const std::string& path);
 /// Reads the file; an error says why it cannot be.
 Result<Subject> readSubject(const std::string& path, const Wish& wish);
 
-/// Runs them. Where `only` names some, those that they need are run, too, but not shown.
+/// Runs the checks that the wish names. Their prerequisites are run, too, but not shown.
 Verdict judge(const Subject& subject, const Wish& wish);
 
 }  // namespace lemonade::validate

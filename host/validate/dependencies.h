@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// What a shared object needs of others, and whether this system has it: libraries, their versions, their symbols. It
-// loads the libraries that the object names, never the object itself: ask in a child process only.
+// What a shared object depends on, and whether this system has it: libraries, versions of libraries, symbols. The
+// functions for what is absent load the libraries that the object names, and with that run their constructors: call
+// them in a child process only. The object itself is never loaded.
 #pragma once
 
 #include "plugin/elf_file.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "validate/needs.h"
+#include "validate/dependencies.h"
 
 #include <dlfcn.h>
 #include <elf.h>
