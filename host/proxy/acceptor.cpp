@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -63,7 +64,7 @@ void Acceptor::unlisten(const ListeningSocket& socket) {
 // A listener without sockets wants no room.
 void Acceptor::remove(const Source& source) noexcept {
   Entrance& entrance = source.entrance;
-  if (entrance.watched) sessions_.removeGuest(source.socket->fd());
+  if (entrance.watched) loop_.removeGuest(source.socket->fd());
   std::erase_if(entrance.sources, [&](const auto& one) { return one.get() == &source; });
   if (!entrance.sources.empty()) return;
   want(entrance, false);
@@ -71,7 +72,8 @@ void Acceptor::remove(const Source& source) noexcept {
 }
 
 void Acceptor::watch(Source& source, bool on) {
-  on ? sessions_.addGuest(source.socket->fd(), &source) : sessions_.removeGuest(source.socket->fd());
+  const int fd = source.socket->fd();
+  on ? loop_.addGuest(fd, POLLIN, source, EventLoop::Wake::kOne) : loop_.removeGuest(fd);
 }
 
 void Acceptor::watch(Entrance& entrance, bool on) {

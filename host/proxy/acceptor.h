@@ -7,6 +7,7 @@
 // Worker thread only.
 #pragma once
 
+#include "proxy/event_loop.h"
 #include "proxy/listener.h"
 #include "proxy/mailbox.h"
 #include "proxy/session_set.h"
@@ -21,9 +22,9 @@ namespace lemonade::proxy {
 
 class Acceptor {
  public:
-  /// sessions, sharing and mailbox, which is that of the worker, must outlive this.
-  Acceptor(std::uint32_t worker, SessionSet& sessions, Sharing& sharing, Mailbox& mailbox)
-      : worker_(worker), sessions_(sessions), sharing_(sharing), mailbox_(mailbox) {}
+  /// sessions, loop, sharing and mailbox, which is that of the worker, must outlive this.
+  Acceptor(std::uint32_t worker, SessionSet& sessions, EventLoop& loop, Sharing& sharing, Mailbox& mailbox)
+      : worker_(worker), sessions_(sessions), loop_(loop), sharing_(sharing), mailbox_(mailbox) {}
   ~Acceptor() { stop(); }
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
@@ -57,7 +58,7 @@ class Acceptor {
 
   struct Source final : Guest {
     Source(Entrance& of, std::shared_ptr<const ListeningSocket> from) : entrance(of), socket(std::move(from)) {}
-    void handleReadable() override { entrance.acceptor.accept(*this); }
+    void handleReady(std::uint32_t) noexcept override { entrance.acceptor.accept(*this); }
 
     Entrance& entrance;
     const std::shared_ptr<const ListeningSocket> socket;
@@ -94,6 +95,7 @@ class Acceptor {
 
   const std::uint32_t worker_;
   SessionSet& sessions_;
+  EventLoop& loop_;
   Sharing& sharing_;
   Mailbox& mailbox_;
   std::vector<std::unique_ptr<Entrance>> entrances_;

@@ -79,8 +79,8 @@ void describeClient(const Session& session, lemonade_connection_t& connection) n
 
 }  // namespace
 
-Connector::Connector(std::uint32_t worker, const std::atomic<std::uint32_t>& serving, Meter& meter, Relay& relay)
-    : worker_(worker), serving_(serving), meter_(meter), relay_(relay) {
+Connector::Connector(std::uint32_t worker, const std::atomic<std::uint32_t>& serving, Meter& meter, Dialer& dialer)
+    : worker_(worker), serving_(serving), meter_(meter), dialer_(dialer) {
   std::random_device seed;
   random_state_ = (std::uint64_t{seed()} << 32) | seed();
 }
@@ -200,16 +200,16 @@ Connector::Outcome Connector::connect(Session& session, std::uint64_t now) noexc
   session.attempted_at = now;
   session.backend.fd = fd;
   if (fd < 0) return Outcome::kGiveUp;
-  relay_.setOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-  relay_.setOption(fd, SOL_SOCKET, SO_OOBINLINE, 1);
+  dialer_.setOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  dialer_.setOption(fd, SOL_SOCKET, SO_OOBINLINE, 1);
   const Keepalive keepalive = session.listener->settings().keepalive();
-  keepalive.eachOption([&](int level, int name, int value) { relay_.setOption(fd, level, name, value); });
-  switch (relay_.connect(session, address)) {
-    case Relay::Connect::kConnecting:
+  keepalive.eachOption([&](int level, int name, int value) { dialer_.setOption(fd, level, name, value); });
+  switch (dialer_.connect(session, address)) {
+    case Dialer::Connect::kConnecting:
       return Outcome::kConnecting;
-    case Relay::Connect::kConnected:
+    case Dialer::Connect::kConnected:
       return Outcome::kConnected;
-    case Relay::Connect::kFailed:
+    case Dialer::Connect::kFailed:
       return Outcome::kGiveUp;
   }
   return Outcome::kGiveUp;
@@ -232,7 +232,7 @@ bool Connector::failAttempt(Session& session, int error, std::uint64_t now) noex
     return true;
   }
   meter_.connectFailed(session, error, !isLocal(error), now);
-  relay_.dropBackend(session);
+  dialer_.dropBackend(session);
   if (!mayTryAgain(session, now)) {
     session.reason = CloseReason::kConnectFailed;
     return false;  // target stays: the access log names the last one tried
@@ -247,7 +247,7 @@ bool Connector::failAttempt(Session& session, int error, std::uint64_t now) noex
 // As if the attempt under way had not begun: another backend may be reached from the ports that are left.
 void Connector::putOff(Session& session, std::uint64_t now) noexcept {
   meter_.abandoned(session, now);
-  relay_.dropBackend(session);
+  dialer_.dropBackend(session);
   session.pool->release(*session.target);
   session.target = nullptr;
   --session.attempt;

@@ -7,9 +7,9 @@
 #pragma once
 
 #include "balance/pool.h"
+#include "proxy/dialer.h"
 #include "proxy/meter.h"
 #include "proxy/pool_sessions.h"
-#include "proxy/relay.h"
 #include "proxy/session.h"
 
 #include <atomic>
@@ -30,7 +30,7 @@ class Connector {
   };
 
   /// serving is how many workers serve.
-  Connector(std::uint32_t worker, const std::atomic<std::uint32_t>& serving, Meter& meter, Relay& relay);
+  Connector(std::uint32_t worker, const std::atomic<std::uint32_t>& serving, Meter& meter, Dialer& dialer);
 
   /// Begins the first attempt, or goes on after a kNoDescriptor, kPause or kQueue.
   Outcome begin(Session& session, std::uint64_t now) noexcept;
@@ -54,7 +54,7 @@ class Connector {
   const std::uint32_t worker_;
   const std::atomic<std::uint32_t>& serving_;
   Meter& meter_;
-  Relay& relay_;
+  Dialer& dialer_;
   std::uint64_t random_state_;
 };
 

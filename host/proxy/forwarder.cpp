@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <utility>
 
 namespace lemonade::proxy {
 
@@ -18,39 +19,39 @@ bool wouldBlock(int error) noexcept { return error == EAGAIN || error == EWOULDB
 
 }  // namespace
 
-Forwarder::Outcome Forwarder::run(Session& session) noexcept {
-  auto& client = session.client;
-  auto& backend = session.backend;
-  Flow in = forward(session, client, backend);
-  const Flow out = forward(session, backend, client);
+Forwarder::Outcome Forwarder::run(EpollSession& session) noexcept {
+  Flow in = forward(session, Side::kClient);
+  const Flow out = forward(session, Side::kBackend);
   // Reading from the client says why a write to the client failed.
-  if (client.broken && client.readable) in = forward(session, client, backend);
+  if (session.client.broken && session.client_end.readable) in = forward(session, Side::kClient);
   if (in == Flow::kNoMemory || out == Flow::kNoMemory) return Outcome::kNoMemory;
   return in == Flow::kMore || out == Flow::kMore ? Outcome::kMore : Outcome::kWait;
 }
 
-Forwarder::Flow Forwarder::forward(Session& session, Endpoint& from, Endpoint& to) noexcept {
+Forwarder::Flow Forwarder::forward(EpollSession& session, Side side) noexcept {
+  const Both from = both(session, side);
+  const Both to = both(session, other(side));
   for (int round = 0; round < kRounds; ++round) {
     if (!flush(to)) return Flow::kIdle;
-    passEnd(from, to);
-    if (!from.readable) return Flow::kIdle;
+    passEnd(from.endpoint, to.endpoint);
+    if (!from.end.readable) return Flow::kIdle;
     if (scratch_ == nullptr && (scratch_ = buffers_.take()) == nullptr) return Flow::kNoMemory;
 
-    const ssize_t n = ::recv(from.fd, scratch_->data.data(), Buffer::kSize, 0);
+    const ssize_t n = ::recv(from.endpoint.fd, scratch_->data.data(), Buffer::kSize, 0);
     if (n > 0) {
       // Edge triggered: less than asked for means drained, unless an end is on its way and has to be read.
-      if (static_cast<std::size_t>(n) < Buffer::kSize && !from.hung_up) from.readable = false;
-      take(session, from, to, static_cast<std::size_t>(n));
+      if (static_cast<std::size_t>(n) < Buffer::kSize && !from.end.hung_up) from.end.readable = false;
+      take(session, side, to, static_cast<std::size_t>(n));
     } else if (n == 0) {
-      from.readable = false;
-      noteEnd(session, from);
+      from.end.readable = false;
+      noteEnd(session, from.endpoint);
     } else if (wouldBlock(errno)) {
-      from.readable = false;
+      from.end.readable = false;
     } else if (errno == ENOMEM || errno == ENOBUFS) {
       return Flow::kNoMemory;
     } else if (errno != EINTR) {
-      from.readable = false;
-      from.reset = true;
+      from.end.readable = false;
+      from.endpoint.reset = true;
     }
   }
   return Flow::kMore;
@@ -58,40 +59,51 @@ Forwarder::Flow Forwarder::forward(Session& session, Endpoint& from, Endpoint& t
 
 // Counts the first size bytes of the scratch buffer and writes them; what the socket does not take stays in that very
 // buffer, which is lent to the endpoint, and the next read gets another one.
-void Forwarder::take(Session& session, Endpoint& from, Endpoint& to, std::size_t size) noexcept {
-  const bool inward = &from == &session.client;
-  inward ? meter_.bytesIn(session, size) : meter_.bytesOut(session, size);
-  if (to.broken) {
-    to.dropped += size;
+void Forwarder::take(EpollSession& session, Side from, Both to, std::size_t size) noexcept {
+  from == Side::kClient ? meter_.bytesIn(session, size) : meter_.bytesOut(session, size);
+  if (to.endpoint.broken) {
+    to.endpoint.dropped += size;
     return;
   }
-  to.pending = std::move(scratch_);
-  to.pending_at = 0;
-  to.pending_end = static_cast<std::uint32_t>(size);
+  lend(to, size);
   (void)flush(to);
   if (scratch_ == nullptr) scratch_ = buffers_.take();
 }
 
-void Forwarder::drop(Endpoint& from) noexcept {
-  for (int round = 0; round < kRounds && from.readable && scratch_ != nullptr; ++round)
-    from.readable = ::recv(from.fd, scratch_->data.data(), Buffer::kSize, 0) > 0;
+void Forwarder::lend(Both to, std::size_t size) noexcept {
+  to.end.pending = std::move(scratch_);
+  to.end.pending_at = 0;
+  to.end.pending_end = static_cast<std::uint32_t>(size);
+  to.endpoint.owed = 1;
 }
 
-bool Forwarder::flush(Endpoint& to) noexcept {
-  while (to.pending != nullptr) {
-    if (!to.writable) return false;
-    const ssize_t n =
-        ::send(to.fd, to.pending->data.data() + to.pending_at, to.pending_end - to.pending_at, MSG_NOSIGNAL);
+void Forwarder::giveBack(Both to) noexcept {
+  buffers_.give(std::move(to.end.pending));
+  to.endpoint.owed = 0;
+}
+
+void Forwarder::drop(EpollSession& session, Side side) noexcept {
+  const Both from = both(session, side);
+  for (int round = 0; round < kRounds && from.end.readable && scratch_ != nullptr; ++round)
+    from.end.readable = ::recv(from.endpoint.fd, scratch_->data.data(), Buffer::kSize, 0) > 0;
+}
+
+bool Forwarder::flush(Both to) noexcept {
+  EpollEnd& end = to.end;
+  while (end.pending != nullptr) {
+    if (!end.writable) return false;
+    const ssize_t n = ::send(to.endpoint.fd, end.pending->data.data() + end.pending_at,
+                             end.pending_end - end.pending_at, MSG_NOSIGNAL);
     if (n > 0) {
-      to.pending_at += static_cast<std::uint32_t>(n);
-      if (to.pending_at == to.pending_end) buffers_.give(std::move(to.pending));
+      end.pending_at += static_cast<std::uint32_t>(n);
+      if (end.pending_at == end.pending_end) giveBack(to);
     } else if (n < 0 && wouldBlock(errno)) {
-      to.writable = false;
+      end.writable = false;
     } else if (n == 0 || errno != EINTR) {
-      noteWriteFailed(to, n == 0 ? EPIPE : errno);
-      to.dropped += to.pending_end - to.pending_at;
-      to.readable = to.hung_up = !to.ended;
-      buffers_.give(std::move(to.pending));
+      noteWriteFailed(to.endpoint, n == 0 ? EPIPE : errno);
+      to.endpoint.dropped += end.pending_end - end.pending_at;
+      end.readable = end.hung_up = !to.endpoint.ended;
+      giveBack(to);
     }
   }
   return true;

@@ -2,6 +2,8 @@
 #include "proxy/proxy.h"
 
 #include "base/log.h"
+#include "proxy/acceptor.h"
+#include "proxy/session_set.h"
 
 #include <algorithm>
 #include <chrono>

@@ -7,6 +7,7 @@
 #include "balance/quiescence.h"
 #include "base/inherited_descriptors.h"
 #include "base/result.h"
+#include "proxy/drains.h"
 #include "proxy/listener.h"
 #include "proxy/worker.h"
 

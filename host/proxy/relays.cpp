@@ -12,9 +12,9 @@ namespace lemonade::proxy {
 
 const char* relayName(RelayKind kind) noexcept { return kind == RelayKind::kUring ? "io_uring" : "epoll"; }
 
-std::unique_ptr<Relay> makeRelay(RelayKind kind, Relay::Owner& owner, Meter& meter) {
-  if (kind == RelayKind::kUring) return std::make_unique<UringRelay>(owner, meter);
-  return std::make_unique<EpollRelay>(owner, meter);
+std::unique_ptr<Relay> makeRelay(RelayKind kind, Meter& meter) {
+  if (kind == RelayKind::kUring) return std::make_unique<UringRelay>(meter);
+  return std::make_unique<EpollRelay>(meter);
 }
 
 std::string whyNoUring() try {

@@ -17,8 +17,9 @@ enum class RelayKind { kEpoll, kUring };
 /// "epoll" or "io_uring".
 const char* relayName(RelayKind kind) noexcept;
 
-/// Makes one. Throws std::system_error where the kernel refuses what it needs. Control thread.
-std::unique_ptr<Relay> makeRelay(RelayKind kind, Relay::Owner& owner, Meter& meter);
+/// Makes a relay, which has no owner yet. Throws std::system_error where the kernel refuses what it needs. Control
+/// thread.
+std::unique_ptr<Relay> makeRelay(RelayKind kind, Meter& meter);
 
 /// Why this machine cannot relay over io_uring; empty where it can. Tries it.
 std::string whyNoUring();

@@ -1,57 +1,38 @@
 // SPDX-License-Identifier: MIT
 //
-// A session: one client, its backend, and what is known of both. Belongs to one worker, and to exactly one of that
-// worker's lists.
+// A session: one client, its backend, and what is known of both. It belongs to one worker, and is in exactly one of
+// that worker's lists. The relay that moves its bytes makes it and frees it, and keeps what only the relay needs in a
+// type derived from it.
 #pragma once
 
 #include "balance/pool.h"
-#include "proxy/buffers.h"
 
 #include <lemonade/strategy.h>
 
 #include <boost/intrusive/list.hpp>
 
 #include <cstdint>
-#include <memory>
 
 namespace lemonade::proxy {
 
-/// One of the two sockets of a session, with what is known of it.
+/// Which of the two sockets of a session.
+enum class Side : std::uint8_t { kClient, kBackend };
+
+constexpr Side other(Side side) noexcept { return side == Side::kClient ? Side::kBackend : Side::kClient; }
+
+/// One of the two sockets of a session, with what is known of it. ends.h says how its flags are set and read.
 struct Endpoint {
   int fd = -1;
-  // What ends.h notes and judges.
   bool failed = false;        ///< the kernel reported an error
   bool ended = false;         ///< its FIN was read: what it sent is complete
   bool reset = false;         ///< it broke its stream, and every byte before that was read
   bool finished = false;      ///< our FIN was sent: no more bytes go to it
   bool broken = false;        ///< writing failed: bytes for it are dropped, reading shows why
   bool lost = false;          ///< a write took the error that reading would have given
+  std::uint8_t owed = 0;      ///< how many buffers of the relay wait to be written to it
   std::uint64_t dropped = 0;  ///< bytes for it that could not be written any more
 
-  /// Bytes wait here to be written to it.
-  bool isOwed() const noexcept { return pending != nullptr || owed != 0; }
-
-  // Of the relay over epoll. Readable and writable are remembered from edges.
-  bool readable = false;         ///< a read may give something
-  bool writable = false;         ///< a write may take something
-  bool hung_up = false;          ///< a FIN or RST has come: read until it shows
-  std::uint32_t pending_at = 0;  ///< first byte of pending that waits
-  std::uint32_t pending_end = 0;
-  std::unique_ptr<Buffer> pending;  ///< bytes that wait to be written to it; null where none do
-
-  // Of the relay over io_uring: what the kernel is asked to do, and the chain of buffers that wait to be sent to it.
-  bool connecting = false;
-  bool receiving = false;
-  bool sending = false;   ///< the first of the chain
-  bool watched = false;   ///< for a reset
-  bool starved = false;   ///< receiving waits for a buffer
-  bool eager = false;     ///< the last receive got all it asked for
-  bool stalled = false;   ///< the send under way waits for the socket to take more
-  std::uint8_t owed = 0;  ///< length of the chain
-  std::uint16_t first = 0;
-  std::uint16_t last = 0;
-  std::uint32_t sent = 0;   ///< bytes of the first that are gone already
-  std::uint32_t asked = 0;  ///< bytes that the receive under way takes at most
+  bool isOwed() const noexcept { return owed != 0; }
 };
 
 class Drain;
@@ -105,13 +86,8 @@ struct alignas(16) Session {
   Drain* drain = nullptr;
   boost::intrusive::list_member_hook<> drain_hook;
 
-  // Its places in the queues of its relay.
-  boost::intrusive::list_member_hook<> again_hook;
-  boost::intrusive::list_member_hook<> starved_hook;
-
   State state = State::kConnecting;
   CloseReason reason = CloseReason::kDone;
-  bool again = false;         ///< the relay has it in the queue of those it comes back to
   bool answered = false;      ///< the backend has sent something
   bool in_exchange = false;   ///< the client has asked, and nothing of an answer has come
   bool turned_away = false;   ///< the backend closed before it answered and before the client had finished
@@ -120,8 +96,9 @@ struct alignas(16) Session {
 
   Endpoint client;
   Endpoint backend;
-  std::uint16_t in_kernel = 0;  ///< requests of the relay over io_uring that refer to it
-  std::uint16_t round = 0;      ///< of its attempts to connect, for that relay
+
+  Endpoint& endpoint(Side side) noexcept { return side == Side::kClient ? client : backend; }
+  const Endpoint& endpoint(Side side) const noexcept { return side == Side::kClient ? client : backend; }
 
   Backend* target = nullptr;  ///< holds a place there while not null
   std::uint64_t cookie = 0;
@@ -153,13 +130,6 @@ struct alignas(16) Session {
   std::uint64_t sent_out = 0;          ///< of bytes_out, what was written to the client's socket
   std::uint64_t acknowledged_out = 0;  ///< of sent_out, by the client; both are known once its socket closes
 };
-
-/// Sessions that a relay comes back to, in the order of their coming, linked by one of their hooks. Allocates nothing.
-/// Worker thread only.
-template <boost::intrusive::list_member_hook<> Session::*hook>
-using SessionQueue =
-    boost::intrusive::list<Session, boost::intrusive::member_hook<Session, boost::intrusive::list_member_hook<>, hook>,
-                           boost::intrusive::constant_time_size<false>>;
 
 /// A list of sessions in the order of listed_at; O(1) at its ends, allocates nothing. Worker thread only.
 class SessionList {

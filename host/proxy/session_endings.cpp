@@ -21,9 +21,10 @@ constexpr std::uint64_t kStalled = 300 * kSecond;          // one side is gone, 
 constexpr std::uint64_t kLongestLook = 15 * kSecond;
 constexpr std::uint64_t kShortestLook = kSecond / 10;
 
-std::uint64_t leftOf(const Relay& relay, const Endpoint& endpoint) noexcept {
+std::uint64_t leftOf(const Transport& transport, const Session& session, Side side) noexcept {
+  const Endpoint& endpoint = session.endpoint(side);
   if (endpoint.fd < 0 || endpoint.failed || endpoint.broken) return 0;
-  return relay.pending(endpoint) + unacknowledged(endpoint.fd);
+  return transport.pending(session, side) + unacknowledged(endpoint.fd);
 }
 
 }  // namespace
@@ -53,11 +54,11 @@ void SessionSet::deliver(Session& session, CloseReason reason) noexcept {
       reason == CloseReason::kClientReset || (reason == CloseReason::kDone && isGone(session.client));
   session.reason = reason;
   if (client_gone) noteSent(session);
-  relay_->close(session, client_gone ? session.client : session.backend, false);
+  relay_.close(session, client_gone ? Side::kClient : Side::kBackend, false);
   session.progress_at = now_;
   session.left = 0;
   enter(session, Session::State::kDelivering);
-  relay_->deliver(session);
+  relay_.deliver(session);
   finishDelivery(session, now_);
 }
 
@@ -71,14 +72,15 @@ void SessionSet::finishDelivery(Session& session, std::uint64_t now) noexcept {
 /// Fewer bytes are under way than at the last count. The first count is taken for progress.
 bool SessionSet::hasProgressed(Session& session) const noexcept {
   const std::uint64_t before = session.left;
-  session.left = leftOf(*relay_, session.client) + leftOf(*relay_, session.backend);
+  session.left = leftOf(relay_, session, Side::kClient) + leftOf(relay_, session, Side::kBackend);
   return session.left != 0 && (before == 0 || session.left < before);
 }
 
 // What the client was sent, and what it has acknowledged, for the access log. The client's socket is open.
 void SessionSet::noteSent(Session& session) const noexcept {
   const Endpoint& client = session.client;
-  session.sent_out = session.bytes_out - std::min(session.bytes_out, client.dropped + relay_->pending(client));
+  session.sent_out =
+      session.bytes_out - std::min(session.bytes_out, client.dropped + relay_.pending(session, Side::kClient));
   if (!log::enabled("access", log::Level::kDebug)) return;
   std::uint64_t waiting = unacknowledged(client.fd);
   if (client.finished && waiting != 0) --waiting;  // the FIN

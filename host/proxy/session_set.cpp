@@ -16,68 +16,70 @@ constexpr std::uint64_t kQueueLook = 100'000'000;
 
 }  // namespace
 
-SessionSet::SessionSet(std::uint32_t worker, RelayKind relay, const std::atomic<std::uint32_t>& serving,
+SessionSet::SessionSet(std::uint32_t worker, Relay& relay, Meter& meter, const std::atomic<std::uint32_t>& serving,
                        Mailbox& mailbox)
-    : worker_(worker),
-      mailbox_(mailbox),
-      meter_(worker),
-      relay_(makeRelay(relay, *this, meter_)),
-      connector_(worker, serving, meter_, *relay_) {}
+    : worker_(worker), mailbox_(mailbox), meter_(meter), relay_(relay), connector_(worker, serving, meter, relay) {
+  relay_.setOwner(*this);
+}
 
 SessionSet::~SessionSet() { closeAll(CloseReason::kDrain); }
 
-void SessionSet::detach() noexcept {
+void SessionSet::end() noexcept {
   constexpr int kTurns = 100;  // what is closed is let go of within a few
   closeAll(CloseReason::kDrain);
-  relay_->leave();
-  for (int i = 0; i < kTurns && size_ != 0; ++i) (void)handleReady();
-  relay_->detach();
+  relay_.leave();
+  for (int i = 0; i < kTurns && size_ != 0; ++i) {
+    relay_.wait();
+    freeClosed();
+  }
+  relay_.detach();
   freeClosed();
 }
 
 void SessionSet::add(Fd client, const Address& address, std::uint16_t local_port, Listener& listener) noexcept {
-  std::unique_ptr<Session> made(new (std::nothrow) Session);
-  if (made == nullptr || !enlist(*made, listener)) {
+  PoolSessions* const at_pool = poolSessions(listener.pool());
+  Session* const made = at_pool != nullptr ? relay_.take(std::move(client)) : nullptr;
+  if (made == nullptr) {
     listener.at(worker_).counters.no_memory.add();
     return listener.admission().leave();
   }
-  Session& session = *made.release();
+  Session& session = *made;
+  enlist(session, listener, *at_pool);
   now_ = nowNs();
-  session.client.fd = client.release();
   session.client_address = address;
   session.local_port = local_port;
   session.accepted_at = session.active_at = now_;
-  PoolSessions& at_pool = *session.at_pool;
-  at_pool.connecting.pushBack(session, now_);
-  if (!relay_->watchClient(session))
-    close(session, CloseReason::kNoMemory);
-  else if (!at_pool.queued.empty() && at_pool.pool.eligibleCount() != 0)
+  at_pool->connecting.pushBack(session, now_);
+  if (!at_pool->queued.empty() && at_pool->pool.eligibleCount() != 0)
     queue(session);
   else
     proceed(session, connector_.begin(session, now_));
   freeClosed();
 }
 
-// The session gets its listener and its pool, and is counted there. False where memory is out.
-bool SessionSet::enlist(Session& session, Listener& listener) noexcept {
-  Pool& pool = listener.pool();
+// What this worker keeps of a pool; null where memory is out.
+PoolSessions* SessionSet::poolSessions(Pool& pool) noexcept {
   PoolAtWorker& at = pool.at(worker_);
   if (at.attached == nullptr) at.attached.reset(new (std::nothrow) PoolSessions(pool, at));
-  if (at.attached == nullptr) return false;
-  session.pool = &pool;
-  session.at_pool = static_cast<PoolSessions*>(at.attached.get());
+  return static_cast<PoolSessions*>(at.attached.get());
+}
+
+// The session gets its listener and its pool, and is counted there.
+void SessionSet::enlist(Session& session, Listener& listener, PoolSessions& at_pool) noexcept {
+  session.pool = &at_pool.pool;
+  session.at_pool = &at_pool;
   session.listener = &listener;
   session.at_listener = &listener.at(worker_);
   session.at_listener->listener = &listener;
+  auto& of_pool = at_pool.at.counters;
   auto& of_listener = session.at_listener->counters;
-  if (at.counters.sessions.value() == 0) pools_.push_back(*session.at_pool);
+  if (of_pool.sessions.value() == 0) pools_.push_back(at_pool);
   if (of_listener.sessions.value() == 0) listeners_.push_back(*session.at_listener);
-  at.counters.sessions.add();
+  of_pool.sessions.add();
   for (Counter* counter :
        {&of_listener.accepted, &of_listener.sessions, &mailbox_.counters.accepted, &mailbox_.counters.sessions})
     counter->add();
   ++size_;
-  return true;
 }
 
 // The last that is done for a session: from here on its pool and its listener may come to an end.
@@ -89,12 +91,6 @@ void SessionSet::delist(Session& session) noexcept {
   if (of_listener.sessions.value() == 0) listeners_.erase(listeners_.iterator_to(*session.at_listener));
   --size_;
   session.listener->admission().leave();
-}
-
-bool SessionSet::handleReady() noexcept {
-  const bool ours = relay_->wait();
-  freeClosed();
-  return ours;
 }
 
 // Goes on with what an attempt to connect came to. The session is in the list of its state.
@@ -111,7 +107,7 @@ void SessionSet::proceed(Session& session, Connector::Outcome outcome) noexcept 
     case Connector::Outcome::kQueue:
       return queue(session);
     case Connector::Outcome::kGiveUp:
-      if (session.reason == CloseReason::kRejected) relay_->close(session, session.client, true);
+      if (session.reason == CloseReason::kRejected) relay_.close(session, Side::kClient, true);
       return close(session, session.reason);
   }
 }
@@ -197,7 +193,7 @@ void SessionSet::handleConnectFailed(Session& session, int error) noexcept {
 void SessionSet::handleConnected(Session& session) noexcept {
   meter_.connected(session, nowNs());
   enter(session, Session::State::kRelaying);
-  relay_->start(session);
+  relay_.start(session);
 }
 
 void SessionSet::handleAbandoned(Session& session) noexcept {
@@ -216,8 +212,8 @@ void SessionSet::close(Session& session, CloseReason reason) noexcept {
   // What is cut short must not look complete: an answer, and a request that was taken and has reached no backend.
   const bool owed_answer = reason != CloseReason::kDone && session.in_exchange;
   const bool unserved = session.connected_at == 0 && session.backend.isOwed();
-  relay_->close(session, session.client, broken_off || session.client.isOwed() || owed_answer || unserved);
-  relay_->close(session, session.backend, broken_off || session.backend.isOwed());
+  relay_.close(session, Side::kClient, broken_off || session.client.isOwed() || owed_answer || unserved);
+  relay_.close(session, Side::kBackend, broken_off || session.backend.isOwed());
   if (session.target != nullptr) session.pool->release(*std::exchange(session.target, nullptr));
   enter(session, Session::State::kClosed);
 }
@@ -226,10 +222,10 @@ void SessionSet::close(Session& session, CloseReason reason) noexcept {
 void SessionSet::freeClosed() noexcept {
   for (Session *session = closed_.front(), *next = nullptr; session != nullptr; session = next) {
     next = session->next;
-    if (!relay_->forget(*session)) continue;
+    if (!relay_.forget(*session)) continue;
     closed_.remove(*session);
     delist(*session);
-    delete session;
+    relay_.free(*session);
   }
 }
 

@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// All sessions of one worker: what becomes of each, and by when. Their bytes are moved by a relay, whose one descriptor
-// in the worker's reactor stands for thousands of connections.
-//
-// The worker waits here rather than in its reactor, which costs a poll and a dispatch for each turn. The listeners, and
-// the descriptors of the reactor, are guests in this set: when one of them is ready, its guest is called, or the
-// reactor has its turn.
+// All sessions of one worker: what becomes of each, and by when. A relay moves their bytes, and tells this set what it
+// finds out about each session.
 //
 // Life of a session: add -> connecting (-> without a descriptor, pausing, or queued) -> relaying -> closed, or ->
 // delivering -> closed. Each state is a list ordered by time, so a timeout is looked for at the front only; sessions
@@ -24,33 +20,28 @@
 #include "proxy/mailbox.h"
 #include "proxy/meter.h"
 #include "proxy/pool_sessions.h"
-#include "proxy/relays.h"
+#include "proxy/relay.h"
 #include "proxy/session.h"
 
 #include <boost/intrusive/list.hpp>
 
 #include <atomic>
 #include <cstdint>
-#include <memory>
 
 namespace lemonade::proxy {
 
 class SessionSet final : public Relay::Owner {
  public:
-  /// serving is how many workers serve; it and the mailbox must outlive this.
-  SessionSet(std::uint32_t worker, RelayKind relay, const std::atomic<std::uint32_t>& serving, Mailbox& mailbox);
+  /// Makes itself the owner of the relay. serving is how many workers serve. All of these must outlive the set.
+  SessionSet(std::uint32_t worker, Relay& relay, Meter& meter, const std::atomic<std::uint32_t>& serving,
+             Mailbox& mailbox);
   /// Closes every session.
   ~SessionSet();
   SessionSet(const SessionSet&) = delete;
   SessionSet& operator=(const SessionSet&) = delete;
 
-  /// Readable while there is something to do.
-  int fd() const noexcept { return relay_->fd(); }
-  /// The worker's thread begins and ends; sessions that are left at its end are closed.
-  void attach() { relay_->attach(); }
-  void detach() noexcept;
-  /// From now on handleReady does not wait.
-  void leave() noexcept { relay_->leave(); }
+  /// The worker's thread ends: closes every session, and waits until the relay has let go of them.
+  void end() noexcept;
 
   /// Takes over an accepted client, whose place in the admission of the listener is taken, and finds it a backend of
   /// the pool to which the listener leads now.
@@ -62,13 +53,8 @@ class SessionSet final : public Relay::Owner {
   /// A timeout may be shorter than it was: looks at every list soon.
   void lookSoon() noexcept { noteDue(1); }
 
-  /// A descriptor to wait for along with the sessions; without a guest to call, one of the reactor's.
-  void addGuest(int fd, Guest* guest = nullptr) { relay_->addGuest(fd, guest); }
-  void removeGuest(int fd) noexcept { relay_->removeGuest(fd); }
-
-  /// Waits until something is ready and handles it. False where a guest is ready, or nothing is left to wait for: then
-  /// it is the reactor's turn.
-  bool handleReady() noexcept;
+  /// Frees what was closed. After each wait of the relay.
+  void endTurn() noexcept { freeClosed(); }
   /// Handles what is due.
   void handleDue(std::uint64_t now) noexcept;
   /// By when handleDue is to be called, monotonic nanoseconds: not after something is due, though perhaps before. 0
@@ -103,7 +89,8 @@ class SessionSet final : public Relay::Owner {
                              boost::intrusive::member_hook<ListenerAtWorker, boost::intrusive::list_member_hook<>,
                                                            &ListenerAtWorker::active_hook>>;
 
-  bool enlist(Session& session, Listener& listener) noexcept;
+  PoolSessions* poolSessions(Pool& pool) noexcept;
+  void enlist(Session& session, Listener& listener, PoolSessions& at_pool) noexcept;
   void delist(Session& session) noexcept;
   void proceed(Session& session, Connector::Outcome outcome) noexcept;
   void pause(Session& session) noexcept;
@@ -154,8 +141,8 @@ class SessionSet final : public Relay::Owner {
 
   const std::uint32_t worker_;
   Mailbox& mailbox_;
-  Meter meter_;
-  std::unique_ptr<Relay> relay_;
+  Meter& meter_;
+  Relay& relay_;
   Connector connector_;
   Drains drains_;
   std::uint64_t now_ = 0;             // of the turn

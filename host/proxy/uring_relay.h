@@ -19,7 +19,11 @@
 #include "proxy/ring.h"
 #include "proxy/ring_buffers.h"
 #include "proxy/ring_options.h"
+#include "proxy/uring_session.h"
 
+#include <boost/intrusive/list.hpp>
+
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -29,92 +33,90 @@ namespace lemonade::proxy {
 class UringRelay final : public Relay {
  public:
   /// Throws std::system_error where the kernel does not offer what this needs, or forbids it.
-  UringRelay(Owner& owner, Meter& meter);
+  explicit UringRelay(Meter& meter);
   ~UringRelay() override;
 
-  int fd() const noexcept override { return always_ready_.get(); }
   void attach() override;
   void leave() noexcept override { leaving_ = true; }
   void detach() noexcept override;
-
-  void addGuest(int fd, Guest* guest) override;
+  void addGuest(int fd, std::uint32_t events, Guest& guest, Wake wake) override;
   void removeGuest(int fd) noexcept override;
-  bool wait() noexcept override;
+  void wait() noexcept override;
 
-  bool watchClient(Session& session) noexcept override;
   void setOption(int fd, int level, int name, int value) noexcept override;
   Connect connect(Session& session, const Address& address) noexcept override;
   void dropBackend(Session& session) noexcept override;
+
+  Session* take(Fd client) noexcept override;
   void start(Session& session) noexcept override;
   void deliver(Session& session) noexcept override;
-  std::size_t pending(const Endpoint& endpoint) const noexcept override;
-  void close(Session& session, Endpoint& endpoint, bool reset) noexcept override;
+  std::size_t pending(const Session& session, Side side) const noexcept override;
+  void close(Session& session, Side side, bool reset) noexcept override;
   bool forget(Session& session) noexcept override;
+  void free(Session& session) noexcept override { delete &own(session); }
 
  private:
-  enum class Side : std::uint64_t { kClient = 0, kBackend = 1 };
   enum class Request : std::uint64_t { kNoMatter, kReceive, kSend, kConnect, kWatch, kGuest };
-  struct Visitor {
+  struct Watched {
     int fd;
+    std::uint32_t events;
     Guest* guest;
+    Wake wake;
     std::uint64_t number;  // of its own, since descriptors are used again
     bool asked;            // the kernel will tell
   };
+  template <boost::intrusive::list_member_hook<> UringSession::*hook>
+  using Queue =
+      boost::intrusive::list<UringSession,
+                             boost::intrusive::member_hook<UringSession, boost::intrusive::list_member_hook<>, hook>,
+                             boost::intrusive::constant_time_size<false>>;
 
-  static Endpoint& endpoint(Session& session, Side side) noexcept {
-    return side == Side::kClient ? session.client : session.backend;
-  }
-  static const Endpoint& endpoint(const Session& session, Side side) noexcept {
-    return side == Side::kClient ? session.client : session.backend;
-  }
-  static Side other(Side side) noexcept { return side == Side::kClient ? Side::kBackend : Side::kClient; }
+  /// Every session is one of this relay's.
+  static UringSession& own(Session& session) noexcept { return static_cast<UringSession&>(session); }
 
-  static std::uint64_t nameOf(const Session& session, Side side, Request request) noexcept;
-  io_uring_sqe& ask(Session& session, Side side, Request request, int operation, int fd) noexcept;
-  void receive(Session& session, Side side) noexcept;
-  bool mayReceive(const Session& session, Side side) const noexcept;
-  void want(Session& session, Side side) noexcept;
-  void send(Session& session, Side side) noexcept;
-  bool leavesNothing(Session& session, Side side) noexcept;
-  void submitSend(Session& session, Side side, bool at_once) noexcept;
-  void handleSendFailed(Session& session, Side side, int error) noexcept;
-  void watch(Session& session, Side side) noexcept;
+  static std::uint64_t nameOf(const UringSession& session, Side side, Request request) noexcept;
+  io_uring_sqe& ask(UringSession& session, Side side, Request request, int operation, int fd) noexcept;
+  void receive(UringSession& session, Side side) noexcept;
+  bool mayReceive(const UringSession& session, Side side) const noexcept;
+  void want(UringSession& session, Side side) noexcept;
+  void send(UringSession& session, Side side) noexcept;
+  bool leavesNothing(const UringSession& session, Side side) const noexcept;
+  void submitSend(UringSession& session, Side side, bool at_once) noexcept;
+  void handleSendFailed(UringSession& session, Side side, int error) noexcept;
+  void watch(UringSession& session, Side side) noexcept;
 
   void handleCompletion(const Completion& completion) noexcept;
-  void handleGuest(std::uint64_t number) noexcept;
+  void handleGuest(std::uint64_t number, std::int32_t result) noexcept;
   void giveBack(const Completion& completion) noexcept;
-  void drop(Endpoint& endpoint, Request request, const Completion& completion) noexcept;
-  void handleReceived(Session& session, Side side, const Completion& completion) noexcept;
-  void handleBytes(Session& session, Side side, const Completion& completion) noexcept;
-  void handleReceiveFailed(Session& session, Side side) noexcept;
-  void append(Session& session, Side side, RingBuffers::Id id) noexcept;
-  void handleSent(Session& session, Side side, int result) noexcept;
-  void handleConnect(Session& session, int result) noexcept;
-  void handleWatched(Session& session, Side side, const Completion& completion) noexcept;
+  void drop(UringSession& session, Side side, Request request, const Completion& completion) noexcept;
+  void handleReceived(UringSession& session, Side side, const Completion& completion) noexcept;
+  void handleBytes(UringSession& session, Side side, const Completion& completion) noexcept;
+  void handleReceiveFailed(UringSession& session, Side side) noexcept;
+  void append(UringSession& session, Side side, RingBuffers::Id id) noexcept;
+  void handleSent(UringSession& session, Side side, int result) noexcept;
+  void handleConnect(UringSession& session, int result) noexcept;
+  void handleWatched(UringSession& session, Side side, const Completion& completion) noexcept;
 
-  void settleLater(Session& session) noexcept;
+  void settleLater(UringSession& session) noexcept;
   void settleAll() noexcept;
-  void settle(Session& session) noexcept;
+  void settle(UringSession& session) noexcept;
   void askForGuests() noexcept;
   void feedStarved() noexcept;
-  void cancel(const Session& session, const Endpoint& endpoint) noexcept;
-  void popOwed(Endpoint& endpoint) noexcept;
-  void dropOwed(Endpoint& endpoint) noexcept;
+  void cancel(const UringSession& session, Side side) noexcept;
+  void popOwed(UringSession& session, Side side) noexcept;
+  void dropOwed(UringSession& session, Side side) noexcept;
 
-  Owner& owner_;
   Meter& meter_;
-  Fd always_ready_;  // the worker waits here; its reactor has its turn when a guest of it is readable
   std::unique_ptr<Ring> ring_;
   RingBuffers buffers_;
   RingOptions options_;
-  std::vector<Visitor> visitors_;
+  std::vector<Watched> guests_;
   std::uint64_t last_number_ = 0;
-  SessionQueue<&Session::again_hook> settling_;
-  SessionQueue<&Session::starved_hook> starved_;  // found no buffer on offer; in_kernel counts this, too
+  Queue<&UringSession::settling_hook> settling_;
+  Queue<&UringSession::starved_hook> starved_;  // found no buffer on offer; in_kernel counts this, too
   Coalescing coalescing_;
   std::uint64_t gather_ns_ = 0;  // before the next wait
   int events_ = 0;               // of the turn
-  bool reactors_turn_ = false;
   bool attached_ = false;
   bool leaving_ = false;
 };

@@ -2,20 +2,31 @@
 #include "proxy/worker.h"
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/log.h"
+#include "proxy/acceptor.h"
+#include "proxy/loop_reactor.h"
+#include "proxy/meter.h"
+#include "proxy/session_set.h"
 
 #include <Poco/Exception.h>
-#include <Poco/NObserver.h>
+#include <Poco/Thread.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/timerfd.h>
+#include <unistd.h>
 
-#include <algorithm>
+#include <atomic>
 #include <exception>
+#include <mutex>
 #include <new>
+#include <semaphore>
+#include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 namespace lemonade::proxy {
 
@@ -23,43 +34,101 @@ namespace {
 
 constexpr std::uint64_t kRetryAfter = 10'000'000;
 
-using Poco::Net::ReadableNotification;
-using Observer = Poco::NObserver<Worker, ReadableNotification>;
+/// Notes that a timerfd or an eventfd was readable, and reads it. What it stands for is handled at the end of the turn.
+class Bell final : public Guest {
+ public:
+  explicit Bell(int fd) noexcept : fd_(fd) {}
+
+  void handleReady(std::uint32_t) noexcept override {
+    std::uint64_t count;
+    [[maybe_unused]] const auto got = ::read(fd_, &count, sizeof(count));
+    rung_ = true;
+  }
+  /// True where it rang since the last call.
+  bool take() noexcept { return std::exchange(rung_, false); }
+
+ private:
+  const int fd_;
+  bool rung_ = false;
+};
 
 }  // namespace
 
-Worker::Reactor::Reactor(Quiescence& quiescence, std::uint32_t worker)
-    : SocketReactor(Poco::Timespan(Poco::Timespan::DAYS)), quiescence_(quiescence), worker_(worker) {}
+/// The thread's side. As a reactor it runs turns: wait, announce that no pick is under way, handle what is due.
+class Worker::Impl final : public LoopReactor {
+ public:
+  Impl(Worker& self, Relay& relay, Meter& meter, std::uint32_t index, Mailbox& mailbox, Sharing& sharing,
+       Quiescence& quiescence, const std::atomic<std::uint32_t>& serving);
+  ~Impl() override;
 
-Worker::Worker(std::uint32_t index, RelayKind relay, Mailbox& mailbox, Sharing& sharing, Quiescence& quiescence,
-               const std::atomic<std::uint32_t>& serving)
-    : index_(index),
+  Status start();
+  void stop() noexcept;
+  bool started() const noexcept { return started_; }
+  std::uint64_t sessions() const noexcept { return mailbox_.counters.sessions.value(); }
+  void post(std::function<void(Worker&)> task);
+
+  Acceptor& acceptor() noexcept { return acceptor_; }
+  SessionSet& sessionSet() noexcept { return sessions_; }
+
+ private:
+  void run() override;
+  void onBusy() override;
+  void handleWake();
+  void handleTimer();
+  bool attach() noexcept;
+  void describe(const std::system_error& error) noexcept;
+  void runTasks() noexcept;
+  void arm();
+
+  Worker& self_;
+  const std::uint32_t index_;
+  Mailbox& mailbox_;
+  Quiescence& quiescence_;
+  Relay& relay_;
+  SessionSet sessions_;
+  Acceptor acceptor_;
+  Fd timer_fd_;
+  Bell timer_;
+  Bell wake_;
+  std::uint64_t armed_for_ = 0;  // 0: not armed
+  std::vector<std::function<void(Worker&)>> running_;
+  std::size_t next_ = 0;        // of running_
+  std::uint64_t retry_at_ = 0;  // running_ goes on then; 0: nothing is left of it
+
+  Poco::Thread thread_;
+  bool started_ = false;
+  std::atomic<bool> stopping_{false};
+  std::string obstacle_;  // why the thread cannot work; written by it before begun_
+  std::binary_semaphore begun_{0};
+
+  std::mutex mutex_;  // guards tasks_
+  std::vector<std::function<void(Worker&)>> tasks_;
+};
+
+Worker::Impl::Impl(Worker& self, Relay& relay, Meter& meter, std::uint32_t index, Mailbox& mailbox, Sharing& sharing,
+                   Quiescence& quiescence, const std::atomic<std::uint32_t>& serving)
+    : LoopReactor(relay),
+      self_(self),
+      index_(index),
       mailbox_(mailbox),
       quiescence_(quiescence),
+      relay_(relay),
+      sessions_(index, relay, meter, serving, mailbox),
+      acceptor_(index, sessions_, relay, sharing, mailbox),
       timer_fd_(ownedFd(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create")),
-      reactor_(quiescence, index),
-      sessions_(index, relay, serving, mailbox),
-      acceptor_(index, sessions_, sharing, mailbox),
-      sessions_socket_(sessions_.fd()),
-      timer_socket_(timer_fd_.get()),
-      wake_socket_(mailbox.wake_fd.get()),
+      timer_(timer_fd_.get()),
+      wake_(mailbox.wake_fd.get()),
       thread_("worker-" + std::to_string(index)) {
-  reactor_.addEventHandler(sessions_socket_, Observer(*this, &Worker::onSessions));
-  reactor_.addEventHandler(timer_socket_, Observer(*this, &Worker::onTimer));
-  reactor_.addEventHandler(wake_socket_, Observer(*this, &Worker::onWake));
-  sessions_.addGuest(timer_fd_.get());
-  sessions_.addGuest(mailbox_.wake_fd.get());
+  relay_.addGuest(timer_fd_.get(), POLLIN, timer_, EventLoop::Wake::kEach);
+  relay_.addGuest(mailbox_.wake_fd.get(), POLLIN, wake_, EventLoop::Wake::kEach);
 }
 
-Worker::~Worker() {
+Worker::Impl::~Impl() {
   stop();
   acceptor_.stop();
-  reactor_.removeEventHandler(sessions_socket_, Observer(*this, &Worker::onSessions));
-  reactor_.removeEventHandler(timer_socket_, Observer(*this, &Worker::onTimer));
-  reactor_.removeEventHandler(wake_socket_, Observer(*this, &Worker::onWake));
 }
 
-Status Worker::start() {
+Status Worker::Impl::start() {
   quiescence_.setOnline(index_);
   try {
     thread_.start(*this);
@@ -77,19 +146,19 @@ Status Worker::start() {
   return Error{obstacle_};
 }
 
-void Worker::run() {
+void Worker::Impl::run() {
   (void)::pthread_setname_np(::pthread_self(), thread_.name().c_str());  // what top -H shows
   (void)::prctl(PR_SET_TIMERSLACK, 1'000UL);                             // coalescing.h counts in microseconds
   const bool able = attach();
   begun_.release();
-  if (able) reactor_.run();
-  sessions_.detach();
+  if (able) LoopReactor::run();
+  sessions_.end();
 }
 
-bool Worker::attach() noexcept {
+bool Worker::Impl::attach() noexcept {
   obstacle_ = "out of memory";  // so short that it needs none
   try {
-    sessions_.attach();
+    relay_.attach();
     obstacle_.clear();
   } catch (const std::system_error& error) {
     describe(error);
@@ -98,13 +167,13 @@ bool Worker::attach() noexcept {
   return obstacle_.empty();
 }
 
-void Worker::describe(const std::system_error& error) noexcept try {
+void Worker::Impl::describe(const std::system_error& error) noexcept try {
   obstacle_ = error.what();
 } catch (const std::bad_alloc&) {
   // It stays what it is.
 }
 
-void Worker::stop() noexcept {
+void Worker::Impl::stop() noexcept {
   if (!std::exchange(started_, false)) return;
   stopping_.store(true);
   mailbox_.wake();
@@ -113,7 +182,7 @@ void Worker::stop() noexcept {
   quiescence_.setOffline(index_);
 }
 
-void Worker::post(std::function<void(Worker&)> task) {
+void Worker::Impl::post(std::function<void(Worker&)> task) {
   {
     const std::lock_guard lock(mutex_);
     tasks_.push_back(std::move(task));
@@ -121,24 +190,25 @@ void Worker::post(std::function<void(Worker&)> task) {
   mailbox_.wake();
 }
 
-void Worker::onWake(const Poco::AutoPtr<ReadableNotification>&) {
-  eventfd_t ignored;
-  (void)::eventfd_read(mailbox_.wake_fd.get(), &ignored);
-  // What was retired since this turn began has had its wake-up swallowed by that read.
+// The end of a turn. What was retired before the eventfd was read may rely on this announcement alone.
+void Worker::Impl::onBusy() {
+  sessions_.endTurn();
   quiescence_.announce(index_);
-  mailbox_.pulse.answer();
-  runTasks();
-  if (stopping_.load()) {
-    reactor_.stop();
-    sessions_.leave();
-  }
-  acceptor_.takeNewcomers();
-  sessions_.handlePlaces();
-  acceptor_.resume();
+  if (wake_.take()) handleWake();
+  if (timer_.take()) handleTimer();
   arm();
 }
 
-void Worker::runTasks() noexcept {
+void Worker::Impl::handleWake() {
+  mailbox_.pulse.answer();
+  runTasks();
+  if (stopping_.load()) LoopReactor::stop();
+  acceptor_.takeNewcomers();
+  sessions_.handlePlaces();
+  acceptor_.resume();
+}
+
+void Worker::Impl::runTasks() noexcept {
   retry_at_ = 0;
   for (;;) {
     if (next_ == running_.size()) {
@@ -149,7 +219,7 @@ void Worker::runTasks() noexcept {
       running_.swap(tasks_);
     }
     try {
-      running_[next_](*this);
+      running_[next_](self_);
     } catch (const std::bad_alloc&) {
       retry_at_ = nowNs() + kRetryAfter;
       return;
@@ -160,27 +230,16 @@ void Worker::runTasks() noexcept {
   }
 }
 
-void Worker::onSessions(const Poco::AutoPtr<ReadableNotification>&) {
-  while (sessions_.handleReady()) {
-    arm();
-    quiescence_.announce(index_);
-  }
-  arm();
-}
-
-void Worker::onTimer(const Poco::AutoPtr<ReadableNotification>&) {
-  std::uint64_t ignored;
-  [[maybe_unused]] const auto expirations = ::read(timer_fd_.get(), &ignored, sizeof(ignored));
+void Worker::Impl::handleTimer() {
   armed_for_ = 0;
   const std::uint64_t now = nowNs();
   if (retry_at_ != 0 && retry_at_ <= now) runTasks();
   sessions_.handleDue(now);
   acceptor_.handleDue(now);
-  arm();
 }
 
 // A timer that is armed too early costs one look when it fires; so it is only ever set for an earlier time.
-void Worker::arm() {
+void Worker::Impl::arm() {
   std::uint64_t due = sessions_.nextDue();
   for (const std::uint64_t other : {acceptor_.nextDue(), retry_at_})
     if (other != 0 && (due == 0 || other < due)) due = other;
@@ -191,5 +250,21 @@ void Worker::arm() {
   when.it_value.tv_nsec = static_cast<long>(due % 1'000'000'000);
   (void)::timerfd_settime(timer_fd_.get(), TFD_TIMER_ABSTIME, &when, nullptr);
 }
+
+Worker::Worker(std::uint32_t index, RelayKind relay, Mailbox& mailbox, Sharing& sharing, Quiescence& quiescence,
+               const std::atomic<std::uint32_t>& serving)
+    : meter_(std::make_unique<Meter>(index)),
+      relay_(makeRelay(relay, *meter_)),
+      impl_(std::make_unique<Impl>(*this, *relay_, *meter_, index, mailbox, sharing, quiescence, serving)) {}
+
+Worker::~Worker() = default;
+
+std::uint64_t Worker::sessions() const noexcept { return impl_->sessions(); }
+Status Worker::start() { return impl_->start(); }
+void Worker::stop() noexcept { impl_->stop(); }
+bool Worker::started() const noexcept { return impl_->started(); }
+void Worker::post(std::function<void(Worker&)> task) { impl_->post(std::move(task)); }
+Acceptor& Worker::acceptor() noexcept { return impl_->acceptor(); }
+SessionSet& Worker::sessionSet() noexcept { return impl_->sessionSet(); }
 
 }  // namespace lemonade::proxy

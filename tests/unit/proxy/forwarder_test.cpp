@@ -19,18 +19,18 @@ namespace {
 
 struct Fixture {
   Fixture() {
-    connect(session.client, client);
-    connect(session.backend, server);
+    connect(Side::kClient, client);
+    connect(Side::kBackend, server);
     session.state = Session::State::kRelaying;
     session.target = &backend;
     session.pool = &pool;
   }
 
-  static void connect(Endpoint& endpoint, Fd& peer) {
+  void connect(Side side, Fd& peer) {
     int pair[2];
     REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0);
-    endpoint.fd = pair[0];
-    endpoint.readable = endpoint.writable = true;
+    session.endpoint(side).fd = pair[0];
+    session.end(side).readable = session.end(side).writable = true;
     peer = Fd(pair[1]);
   }
   ~Fixture() {
@@ -54,9 +54,9 @@ struct Fixture {
   }
   /// As after an edge of the epoll set; what the ends come to after it.
   Ending run() {
-    for (auto* endpoint : {&session.client, &session.backend}) {
-      endpoint->readable = !endpoint->ended;
-      endpoint->writable = endpoint->hung_up = true;
+    for (const Side side : {Side::kClient, Side::kBackend}) {
+      session.end(side).readable = !session.endpoint(side).ended;
+      session.end(side).writable = session.end(side).hung_up = true;
     }
     outcome = forwarder.run(session);
     return endingOf(session);
@@ -69,7 +69,7 @@ struct Fixture {
   Meter meter{0};
   Forwarder forwarder{buffers, meter};
   Forwarder::Outcome outcome = Forwarder::Outcome::kWait;
-  Session session;
+  EpollSession session;
   Fd client;
   Fd server;
 };
@@ -125,7 +125,7 @@ TEST_CASE_METHOD(Fixture, "Forwarder holds back what a slow reader does not take
     if (n > 0) sent += static_cast<std::size_t>(n);
     (void)run();
   }
-  CHECK(session.backend.pending != nullptr);
+  CHECK(session.backend_end.pending != nullptr);
   CHECK(session.bytes_in < sent);  // the rest waits in the kernel
   std::size_t arrived = 0;
   for (int i = 0; i < 1000 && arrived < sent; ++i) {
@@ -133,7 +133,7 @@ TEST_CASE_METHOD(Fixture, "Forwarder holds back what a slow reader does not take
     (void)run();
   }
   CHECK(arrived == sent);
-  CHECK(session.backend.pending == nullptr);
+  CHECK(session.backend_end.pending == nullptr);
 }
 
 TEST_CASE_METHOD(Fixture, "Forwarder gives others their turn before a fast sender is through", "[proxy]") {
@@ -189,7 +189,7 @@ TEST_CASE_METHOD(Fixture, "Forwarder brings the client all that a backend sent b
   session.backend.failed = true;
   std::size_t arrived = 0;
   Ending ending = run();
-  for (int i = 0; i < 1000 && !(ending == Ending::kGone && session.client.pending == nullptr); ++i) {
+  for (int i = 0; i < 1000 && !(ending == Ending::kGone && session.client_end.pending == nullptr); ++i) {
     arrived += hear(client).size();
     ending = run();
   }
@@ -202,6 +202,6 @@ TEST_CASE_METHOD(Fixture, "Forwarder brings the client all that a backend sent b
 TEST_CASE_METHOD(Fixture, "Forwarder lends no buffer to an idle session", "[proxy]") {
   say(client, "question");
   (void)run();
-  CHECK(session.client.pending == nullptr);
-  CHECK(session.backend.pending == nullptr);
+  CHECK(session.client_end.pending == nullptr);
+  CHECK(session.backend_end.pending == nullptr);
 }

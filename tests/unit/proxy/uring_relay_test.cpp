@@ -41,31 +41,33 @@ struct Told final : Relay::Owner {
 
 /// A session that is relaying, and what is at its far ends.
 struct Line {
-  Line(Backend& backend, Pool& pool) {
-    join(session.client, client);
-    join(session.backend, server);
+  Line(UringRelay& relay, Backend& backend, Pool& pool)
+      : session(*static_cast<UringSession*>(relay.take(join(client)))) {
+    session.backend.fd = join(server).release();
     session.target = &backend;
     session.pool = &pool;
     session.state = Session::State::kRelaying;
   }
 
-  static void join(Endpoint& endpoint, Fd& peer) {
+  /// One end of a new pair of sockets; the other becomes the peer.
+  static Fd join(Fd& peer) {
     int pair[2];
     REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
-    endpoint.fd = pair[0];
     peer = Fd(pair[1]);
+    return Fd(pair[0]);
   }
 
-  Session session;
   Fd client;
   Fd server;
+  UringSession& session;
+  bool freed = false;
 };
 
 struct Fixture {
   enum class Turns { kNeverWait, kWait };
 
   explicit Fixture(Turns turns = Turns::kNeverWait) {
-    relay.attach();
+    relay.setOwner(owner);
     if (turns == Turns::kNeverWait) relay.leave();  // a turn takes in what there is
   }
   ~Fixture() {
@@ -79,17 +81,24 @@ struct Fixture {
   bool turnUntil(Condition&& holds) {
     for (int turn = 0; turn < kTurns; ++turn) {
       if (holds()) return true;
-      (void)relay.wait();
+      relay.wait();
     }
     return holds();
   }
-  /// Closes what is open; true where the kernel then lets go of the session.
-  bool finish() { return finish(session); }
-  bool finish(Session& ending) {
-    ending.state = Session::State::kClosed;
-    relay.close(ending, ending.client, false);
-    relay.close(ending, ending.backend, false);
-    return turnUntil([&] { return relay.forget(ending); });
+  /// Closes what is open; true where the kernel then lets go of the session, which is freed.
+  bool finish() { return finish(line); }
+  bool finish(Line& ending) {
+    if (ending.freed) return true;
+    ending.session.state = Session::State::kClosed;
+    relay.close(ending.session, Side::kClient, false);
+    relay.close(ending.session, Side::kBackend, false);
+    ending.freed = turnUntil([&] { return relay.forget(ending.session); });
+    if (ending.freed) relay.free(ending.session);
+    return ending.freed;
+  }
+  static UringRelay& attached(UringRelay& relay) {
+    relay.attach();
+    return relay;
   }
 
   Backend backend{{.id = "a", .name = "a", .host = "127.0.0.1", .port = 80}, *Address::parse("127.0.0.1:80"), 1};
@@ -97,9 +106,9 @@ struct Fixture {
   Pool pool{"default", quiescence, 1};
   Meter meter{0};
   Told owner;
-  UringRelay relay{owner, meter};
-  Line line{backend, pool};
-  Session& session = line.session;
+  UringRelay relay{meter};
+  Line line{attached(relay), backend, pool};
+  UringSession& session = line.session;
   Fd& client = line.client;
   Fd& server = line.server;
 };
@@ -116,7 +125,6 @@ bool offered() {
 TEST_CASE("UringRelay carries bytes both ways and tells of them", "[proxy]") {
   if (!offered()) return;
   Fixture f;
-  REQUIRE(f.relay.watchClient(f.session));
   f.relay.start(f.session);
   char bytes[8] = {};
   REQUIRE(::send(f.client.get(), "ask", 3, 0) == 3);
@@ -133,18 +141,17 @@ TEST_CASE("UringRelay carries bytes both ways and tells of them", "[proxy]") {
 TEST_CASE("UringRelay tells of delivery and of no activity while a session is being delivered", "[proxy]") {
   if (!offered()) return;
   Fixture f;
-  REQUIRE(f.relay.watchClient(f.session));
   f.relay.start(f.session);
   // The client reads nothing, until nothing moves any more and the send under way is one that waits.
   const std::string piece(64 * 1024, 'x');
   int still = 0;
   REQUIRE(f.turnUntil([&] {
     const bool full = ::send(f.server.get(), piece.data(), piece.size(), MSG_NOSIGNAL) < 0;
-    still = full && f.session.client.sending ? still + 1 : 0;
+    still = full && f.session.client_end.sending ? still + 1 : 0;
     return still == 10;
   }));
   f.session.state = Session::State::kDelivering;
-  f.relay.close(f.session, f.session.backend, false);
+  f.relay.close(f.session, Side::kBackend, false);
   f.relay.deliver(f.session);
   f.owner.activity = 0;
   std::vector<char> bytes(1 << 20);
@@ -161,7 +168,6 @@ TEST_CASE("UringRelay tells of delivery and of no activity while a session is be
 TEST_CASE("UringRelay holds one buffer for a client that reads nothing", "[proxy]") {
   if (!offered()) return;
   Fixture f;
-  REQUIRE(f.relay.watchClient(f.session));
   f.relay.start(f.session);
   const std::string piece(1'000, 'x');  // small ones, so that a second receive is under way when the first send stalls
   int still = 0;
@@ -169,11 +175,11 @@ TEST_CASE("UringRelay holds one buffer for a client that reads nothing", "[proxy
   REQUIRE(f.turnUntil([&] {
     const ssize_t n = ::send(f.server.get(), piece.data(), piece.size(), MSG_NOSIGNAL);
     if (n > 0) sent += static_cast<std::size_t>(n);
-    still = n < 0 && f.session.client.stalled ? still + 1 : 0;
+    still = n < 0 && f.session.client_end.stalled ? still + 1 : 0;
     return still == 10;
   }));
   CHECK(f.session.client.owed == 1);
-  CHECK(f.relay.pending(f.session.client) <= RingBuffers::kSize);
+  CHECK(f.relay.pending(f.session, Side::kClient) <= RingBuffers::kSize);
   std::vector<char> bytes(1 << 20);
   std::size_t arrived = 0;
   CHECK(f.turnUntil([&] {
@@ -188,14 +194,13 @@ TEST_CASE("UringRelay lets go of a client whose backends failed", "[proxy]") {
   if (!offered()) return;
   Fixture f;
   f.session.state = Session::State::kConnecting;
-  REQUIRE(f.relay.watchClient(f.session));
   // Nobody listens on the discard port of this address.
   const auto nowhere = *Address::parse("127.0.0.1:9");
   for (int attempt = 0; attempt < 3; ++attempt) {
     f.relay.dropBackend(f.session);
     f.session.backend.fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     f.owner.connect_error = 0;
-    REQUIRE(f.relay.connect(f.session, nowhere) == Relay::Connect::kConnecting);
+    REQUIRE(f.relay.connect(f.session, nowhere) == Dialer::Connect::kConnecting);
     REQUIRE(f.turnUntil([&] { return f.owner.connect_error != 0; }));
     CHECK(f.owner.connect_error == ECONNREFUSED);
   }
@@ -207,19 +212,18 @@ TEST_CASE("UringRelay lets go of a client whose backends failed", "[proxy]") {
 TEST_CASE("UringRelay comes back to a send that was cut short although nothing else happens", "[proxy]") {
   if (!offered()) return;
   Fixture f(Fixture::Turns::kWait);
-  REQUIRE(f.relay.watchClient(f.session));
   f.relay.start(f.session);
   const std::string piece(4096, 'x');
   while (::send(f.session.client.fd, piece.data(), piece.size(), MSG_DONTWAIT) > 0) {
   }
   REQUIRE(::send(f.server.get(), "last", 4, 0) == 4);
-  while (f.session.client.owed == 0) (void)f.relay.wait();
-  (void)f.relay.wait();  // the client's socket is full, and nobody is there to say more
+  while (f.session.client.owed == 0) f.relay.wait();
+  f.relay.wait();  // the client's socket is full, and nobody is there to say more
   std::string received;
   char bytes[4096];
   while (received.size() < 4 || received.substr(received.size() - 4) != "last") {
     for (ssize_t n; (n = ::recv(f.client.get(), bytes, sizeof(bytes), MSG_DONTWAIT)) > 0;) received.append(bytes, n);
-    if (f.session.client.owed != 0) (void)f.relay.wait();
+    if (f.session.client.owed != 0) f.relay.wait();
   }
   CHECK(f.session.client.owed == 0);
 }
@@ -229,7 +233,7 @@ TEST_CASE("UringRelay serves a session that found no buffer although others ask 
   Fixture f;
   std::vector<std::unique_ptr<Line>> others;
   for (int i = 0; i < 32; ++i) {  // as many as there are buffers on offer
-    others.push_back(std::make_unique<Line>(f.backend, f.pool));
+    others.push_back(std::make_unique<Line>(f.relay, f.backend, f.pool));
     f.relay.start(others.back()->session);
   }
   f.relay.start(f.session);
@@ -238,8 +242,8 @@ TEST_CASE("UringRelay serves a session that found no buffer although others ask 
   int turns = 0;
   for (; turns < 10 && ::recv(f.server.get(), bytes, sizeof(bytes), MSG_DONTWAIT) != 3; ++turns) {
     for (const auto& other : others) REQUIRE(::send(other->client.get(), "more", 4, 0) == 4);
-    (void)f.relay.wait();
+    f.relay.wait();
   }
   CHECK(turns < 10);
-  for (const auto& other : others) CHECK(f.finish(other->session));
+  for (const auto& other : others) CHECK(f.finish(*other));
 }

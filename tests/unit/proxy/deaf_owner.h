@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+//
+// The owner of a relay in tests that are not about sessions: it does nothing with what it is told.
+#pragma once
+
+#include "proxy/relay.h"
+
+#include <cstdint>
+
+namespace lemonade::proxy {
+
+struct DeafOwner final : Relay::Owner {
+  void handleTurn(std::uint64_t) noexcept override {}
+  void handleConnected(Session&) noexcept override {}
+  void handleConnectFailed(Session&, int) noexcept override {}
+  void handleAbandoned(Session&) noexcept override {}
+  void handleActivity(Session&) noexcept override {}
+  void handleEnding(Session&, Ending) noexcept override {}
+  void handleNoMemory(Session&) noexcept override {}
+  void handleDelivery(Session&) noexcept override {}
+};
+
+}  // namespace lemonade::proxy
