@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "app/managed_pool.h"
 
+#include "app/edges.h"
 #include "app/membership.h"
 #include "app/own_listeners.h"
 #include "app/pool_host.h"
@@ -90,9 +91,10 @@ void ManagedPool::configure(const config::Pool& config, const Resolutions& resol
   settings.connect_timeout_ns.store(ns(config.connect_timeout));
   settings.queue_timeout_ns.store(ns(config.queue_timeout));
   settings.retries.store(config.retries);
+  applyEdges(config, settings);
   // Before the backends: the monitor gives new backends their first health.
   monitor_->configure({health_.interval, health_.timeout, health_.rise, health_.fall, health_.fast_interval,
-                       health_.down_interval, health_.initial, health_.hasChecker()});
+                       health_.down_interval, health_.initial, health_.hasChecker(), routeOf(config)});
   membership_->configure(config.backends, resolutions, config.resolve_interval);
   const auto& ejection = config.ejection;
   ejector_->configure({ejection.enabled, ejection.consecutive_failures, ejection.base_time, ejection.max_time,

@@ -52,6 +52,7 @@ bool OwnListeners::isOwn(const Address& host) const {
 }
 
 bool OwnListeners::reachedBy(const Address& target) const {
+  if (target.isUnix()) return std::find(listeners_.begin(), listeners_.end(), target) != listeners_.end();
   if (target.family() != AF_INET && target.family() != AF_INET6) return false;
   const Address address = meant(target);
   return std::any_of(listeners_.begin(), listeners_.end(), [&](const Address& listener) {

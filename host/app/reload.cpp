@@ -5,6 +5,7 @@
 #include "admin/server.h"
 #include "app/configuration_facts.h"
 #include "app/difference.h"
+#include "app/edges.h"
 #include "app/load_balancer.h"
 #include "app/managed_pool.h"
 #include "app/parent.h"
@@ -55,6 +56,10 @@ Result<proxy::ListenerSpec> specOf(const config::Listener& listener, Pool& pool)
   spec.half_close_timeout_ns = ns(listener.half_close_timeout);
   spec.keepalive = {seconds(listener.tcp_keepalive), seconds(listener.tcp_keepalive_interval),
                     listener.tcp_keepalive_count, static_cast<std::uint32_t>(listener.tcp_user_timeout / 1ms)};
+  auto access = unixAccessOf(listener);
+  if (!access) return std::move(access).error();
+  spec.unix_access = access.value();
+  spec.header_policy = headerPolicyOf(listener);
   spec.pool = &pool;
   return spec;
 }

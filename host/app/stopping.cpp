@@ -41,6 +41,9 @@ void LoadBalancer::onSignal(int signal) {
 
 void LoadBalancer::beginStop(const std::string& signal) {
   log::info("app", "stopping", {{"signal", signal}, {"sessions", proxy_->sessions()}});
+  // A service manager may keep the sockets for the next start.
+  if (gave_way_ || service_manager_.isThere())
+    for (const auto& socket : proxy_->sockets()) socket->leaveName();
   const Duration planned = Watchdog::planned(config_.runtime.accept_timeout);
   stop_deadline_ns_ = nowNs() + ns(planned);
   service_manager_.stopping(config_.runtime.accept_timeout + kStopMargin);

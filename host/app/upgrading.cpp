@@ -14,7 +14,7 @@ namespace lemonade::app {
 
 void LoadBalancer::holdSockets() {
   std::vector<std::pair<std::string, int>> sockets;
-  for (const auto& socket : proxy_->sockets()) sockets.emplace_back("proxy", socket->fd());
+  for (const auto& socket : proxy_->sockets()) sockets.emplace_back(socket->handedAs(), socket->fd());
   if (admin_ != nullptr) sockets.emplace_back("admin", admin_->fd());
   service_manager_.keep(sockets);
   if (!parent_.supervisor.hold(sockets))

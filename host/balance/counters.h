@@ -70,6 +70,12 @@ struct alignas(64) ListenerCounters {
   Counter accept_errors;  ///< accepts that failed, such as for want of descriptors
   Counter no_memory;      ///< client connections that ended for want of memory
   Counter drain_closed;   ///< sessions closed because the drain timeout was over
+
+  // Clients that were refused where a PROXY header is demanded.
+  Counter header_untrusted;  ///< of none of the trusted networks
+  Counter header_malformed;  ///< sent something else
+  Counter header_timeouts;   ///< did not send all of it in time
+  Counter header_closed;     ///< left before they had
 };
 
 /// One worker's numbers of all its clients.

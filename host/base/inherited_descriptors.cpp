@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "base/inherited_descriptors.h"
 
-#include <Poco/Net/SocketAddress.h>
+#include "base/socket_address.h"
+
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <systemd/sd-daemon.h>
 
 #include <algorithm>
@@ -14,13 +16,13 @@ namespace lemonade {
 
 namespace {
 
-/// Where a TCP socket listens; of family AF_UNSPEC for anything else.
+/// Where a TCP or Unix socket listens; of family AF_UNSPEC for anything else. The rest of a shorter name is zero.
 sockaddr_storage listensAt(int fd) {
   sockaddr_storage address{};
   socklen_t size = sizeof(address);
   if (::sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0) return address;
   if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) address = {};
-  if (address.ss_family != AF_INET && address.ss_family != AF_INET6) address = {};
+  if (address.ss_family != AF_INET && address.ss_family != AF_INET6 && address.ss_family != AF_UNIX) address = {};
   return address;
 }
 
@@ -30,12 +32,24 @@ std::uint16_t portOf(const sockaddr* address) {
 }
 
 bool sameIp(const sockaddr* a, const sockaddr* b) {
-  if (a->sa_family != b->sa_family) return false;
+  if (a->sa_family != b->sa_family || a->sa_family == AF_UNIX) return false;
   if (a->sa_family == AF_INET6)
     return std::memcmp(&reinterpret_cast<const sockaddr_in6*>(a)->sin6_addr,
                        &reinterpret_cast<const sockaddr_in6*>(b)->sin6_addr, sizeof(in6_addr)) == 0;
   return reinterpret_cast<const sockaddr_in*>(a)->sin_addr.s_addr ==
          reinterpret_cast<const sockaddr_in*>(b)->sin_addr.s_addr;
+}
+
+/// The name of a Unix socket with zeros behind it; an abstract one begins with a zero.
+std::string_view unixNameOf(const sockaddr* address) {
+  return {reinterpret_cast<const sockaddr_un*>(address)->sun_path, sizeof(sockaddr_un::sun_path)};
+}
+
+/// The path is still there to connect to. Whoever removes a socket's file leaves one that nobody reaches.
+bool isReached(const sockaddr* address) {
+  const auto& path = reinterpret_cast<const sockaddr_un*>(address)->sun_path;
+  struct stat status {};
+  return path[0] == '\0' || (::lstat(path, &status) == 0 && S_ISSOCK(status.st_mode));
 }
 
 ino_t inodeOf(int fd) {
@@ -93,6 +107,12 @@ Fd InheritedDescriptors::take(std::string_view name) {
 }
 
 Fd InheritedDescriptors::takeListener(const sockaddr* address, std::string_view name) {
+  if (address->sa_family == AF_UNIX) {
+    return takeFirst([&](const Held& held) {
+      return held.address.ss_family == AF_UNIX && (name.empty() || held.name == name) &&
+             unixNameOf(any(held.address)) == unixNameOf(address) && isReached(address);
+    });
+  }
   return takeFirst([&](const Held& held) {
     if (!sameIp(any(held.address), address)) return false;
     return portOf(address) == 0 ? held.name == name : portOf(any(held.address)) == portOf(address);
@@ -111,9 +131,8 @@ std::vector<std::string> InheritedDescriptors::closeRest() {
   std::vector<std::string> rest;
   for (const auto& held : held_) {
     const bool listens = held.address.ss_family != AF_UNSPEC;
-    const socklen_t size = held.address.ss_family == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
     rest.push_back(held.called);
-    if (listens) rest.back().append(1, ' ').append(Poco::Net::SocketAddress(any(held.address), size).toString());
+    if (listens) rest.back().append(1, ' ').append(socketAddressText(held.address));
   }
   held_.clear();
   return rest;

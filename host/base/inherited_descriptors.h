@@ -35,8 +35,9 @@ class InheritedDescriptors {
   const std::map<std::string, ino_t>& kept() const noexcept { return kept_; }
   /// The first of that name; owns nothing where there is none.
   Fd take(std::string_view name);
-  /// A TCP socket that listens at this address; where its port is 0, one of that name with the same IP address. Owns
-  /// nothing where there is none.
+  /// A socket that listens at this address. Where its port is 0, one of that name with the same IP address. A Unix
+  /// socket must have the name too, unless that is empty, and a file that leads to a socket; its address is a whole
+  /// sockaddr_un with zeros behind the name. Owns nothing where there is none.
   Fd takeListener(const sockaddr* address, std::string_view name);
   /// All that listen, with their whole names.
   std::vector<std::pair<std::string, Fd>> takeListeners();

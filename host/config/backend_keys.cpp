@@ -33,7 +33,7 @@ std::string addressOf(const Backend& backend) { return addressText(backend.host,
 
 void readAddress(const Item& item, Backend& backend) {
   backend.address_source = item.source;
-  const auto text = textOf(item, "give \"host:port\" or \"srv:_service._tcp.name\"");
+  const auto text = textOf(item, "give \"host:port\", \"unix:/path\" or \"srv:_service._tcp.name\"");
   if (!text) return;
   auto address = parseBackendAddress(*text);
   if (!address.ok()) return item.refuse(address.error().message);
@@ -78,9 +78,10 @@ std::vector<Key<Backend>> makeBackendKeys() {
       K("address",
         valueOf<Backend>("string",
                          R"(`"host:port"`, `"[v6]:port"`, port 1 to 65535; )"
-                         R"(`"srv:_service._tcp.name"`; [many alike](#many-backends-alike))",
+                         R"(`"unix:/path"`; `"srv:_service._tcp.name"`; [many alike](#many-backends-alike))",
                          Form::kText, addressOf, readAddress),
-        R"("host:port", "[v6]:port", "srv:_service._tcp.name"; names are resolved, and again as they change; )"
+        R"("host:port", "[v6]:port", "unix:/path", "srv:_service._tcp.name"; names are resolved, and again as they )"
+        R"(change; )"
         R"("10.0.1.[10-19]:8080" is ten backends; the keys below count for each address)",
         "where the backend listens; names are resolved, and again as they change. A name with several addresses, or a "
         "service, is [several backends](health-checks.md#backends-that-are-names) under one id")

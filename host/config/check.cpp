@@ -101,6 +101,25 @@ void checkAddresses(const Draft& draft, Findings& findings) {
   if (draft.config.admin) check(*draft.config.admin);
 }
 
+/// A listener that takes headers says from whom; a source address serves backends of its family.
+void checkEdges(const Draft& draft, Findings& findings) {
+  for (const auto& listener : draft.config.listeners)
+    if (listener.accept_proxy != AcceptProxy::kOff && listener.trusted.empty())
+      findings.error(listener.name == kDefaultName ? draft.whereSaid("proxy.accept_proxy") : listener.source,
+                     "listener " + listener.name +
+                         " accepts PROXY headers from nobody; say who may send them: trusted = [\"10.0.0.0/8\"]");
+  for (const auto& pool : draft.config.pools) {
+    if (pool.source_address.empty()) continue;
+    const bool ipv6 = pool.source_address.find(':') != std::string::npos;
+    for (const auto& backend : pool.backends) {
+      const bool numeric = backend.port != 0 && !isHostName(backend.host);
+      if (numeric && (backend.host.find(':') != std::string::npos) != ipv6)
+        findings.warning(backend.address_source, "backend \"" + backend.id + "\" is not connected to from " +
+                                                     pool.source_address + ", which is of another family");
+    }
+  }
+}
+
 /// Each listener leads to a pool that there is, and each pool is led to.
 void checkPools(const Draft& draft, Findings& findings) {
   const auto& config = draft.config;
@@ -200,6 +219,7 @@ void completeAndCheck(Draft& draft, Findings& findings) {
     checkHealth(draft, pool, findings);
   }
   checkAddresses(draft, findings);
+  checkEdges(draft, findings);
   checkPools(draft, findings);
   checkTimes(draft, findings);
   completeSinks(draft, findings);

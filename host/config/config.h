@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "config/network.h"
 #include "config/words.h"
 
 #include <cstdint>
@@ -96,6 +97,18 @@ enum class Initial {
 template <>
 inline constexpr std::array kWords<Initial> = {"up", "down", "check"};
 
+/// Which PROXY header backends are sent first.
+enum class SendProxy { kOff, kV1, kV2 };
+
+template <>
+inline constexpr std::array kWords<SendProxy> = {"off", "v1", "v2"};
+
+/// Which one checks send: that of the pool, or another.
+enum class CheckProxy { kPool, kOff, kV1, kV2 };
+
+template <>
+inline constexpr std::array kWords<CheckProxy> = {"pool", "off", "v1", "v2"};
+
 struct Health {
   /// The id in place of a plugin's that has no backend checked.
   static constexpr const char* kNone = "none";
@@ -111,6 +124,9 @@ struct Health {
   Duration slow_start = 10s;         ///< 0: off
   double slow_start_aggression = 1;  ///< see SlowStart
   double panic_threshold = 0;        ///< a share of the backends; 0: never
+  std::string address;               ///< numeric without a port, or a Unix socket, for checks; "": that of the backend
+  std::uint32_t port = 0;            ///< for checks; 0: that of the address
+  CheckProxy send_proxy = CheckProxy::kPool;
   bool close_sessions_when_down = false;
 
   bool hasChecker() const { return checker.id != kNone; }
@@ -128,9 +144,15 @@ struct Ejection {
 
 /// An address to listen on.
 struct Listen {
-  std::string address;  ///< "0.0.0.0:8080", "[::]:8080"; a numeric address and a port
+  std::string address;  ///< "0.0.0.0:8080", "[::]:8080", "unix:/run/a.sock": numeric with a port, or a Unix socket
   Source source;
 };
+
+/// Which versions of the PROXY header clients of a listener must send first.
+enum class AcceptProxy { kOff, kV1, kV2, kBoth };
+
+template <>
+inline constexpr std::array kWords<AcceptProxy> = {"off", "v1", "v2", "v1+v2"};
 
 /// Where clients connect, and what holds for their connections. Its sessions go to the backends of one pool.
 struct Listener {
@@ -145,7 +167,11 @@ struct Listener {
   Duration tcp_keepalive_interval = 10s;
   std::uint32_t tcp_keepalive_count = 5;
   Duration tcp_user_timeout = 0s;  ///< 0: the kernel's own limits
-  Source source;                   ///< of its table
+  AcceptProxy accept_proxy = AcceptProxy::kOff;
+  std::vector<Network> trusted;       ///< from where PROXY headers are taken; not empty with accept_proxy
+  std::optional<std::uint32_t> mode;  ///< of the files of Unix sockets; none: as the umask has it
+  std::string owner;                  ///< of these files: "user", "user:group", ":group"; "": the process
+  Source source;                      ///< of its table
 };
 
 /// The name of the listener and of the pool that the tables of no other name speak of.
@@ -162,7 +188,10 @@ struct Pool {
   std::uint32_t retries = 2;
   Duration resolve_interval = 10s;
   Duration queue_timeout = 5s;  ///< of clients that wait for a place at a backend; 0: nobody waits
-  Source source;                ///< of its table
+  SendProxy send_proxy = SendProxy::kOff;
+  std::string
+      source_address;  ///< numeric, without a port: from where backends are connected to; "": the system's choice
+  Source source;       ///< of its table
 };
 
 struct Metrics {

@@ -2,6 +2,7 @@
 #include "config/host_port.h"
 
 #include <arpa/inet.h>
+#include <sys/un.h>
 
 #include <algorithm>
 #include <charconv>
@@ -27,8 +28,9 @@ struct Split {
 };
 
 Result<Split> split(std::string_view text) {
-  if (text.starts_with("unix:") || text.starts_with('/') || text.starts_with('@'))
-    return Error{"sockets of the file system are not supported, only TCP is; give \"host:port\""};
+  if (isUnixSocket(text)) return Error{"only a listener and a backend can be a Unix socket; give \"host:port\""};
+  if (text.starts_with('/') || text.starts_with('@'))
+    return Error{"give \"host:port\", or a Unix socket as \"unix:" + std::string(text.substr(0, 1)) + "...\""};
   if (text.find("://") != std::string_view::npos) return Error{"leave out the scheme and give \"host:port\""};
   const auto colon = text.rfind(':');
   if (colon == std::string_view::npos || text.ends_with(']')) return Error{"give the port as well: \"host:port\""};
@@ -63,6 +65,20 @@ Result<HostPort> parseService(std::string_view name) {
   return HostPort{std::string(kServicePrefix) + std::string(name), 0};
 }
 
+constexpr std::size_t kLongestUnixName = sizeof(sockaddr_un::sun_path) - 1;
+
+/// The text itself.
+Result<std::string> parseUnixSocket(std::string_view text) {
+  const auto name = text.substr(kUnixPrefix.size());
+  if ((!name.starts_with('/') && !name.starts_with('@')) || name.size() < 2)
+    return Error{"give the whole path of a Unix socket, \"unix:/run/name.sock\", or an abstract name, \"unix:@name\""};
+  if (name.find('\0') != std::string_view::npos) return Error{"leave out the NUL byte"};
+  if (const auto size = name.size() - (name[0] == '@' ? 1 : 0); size > kLongestUnixName)
+    return Error{"give a shorter name: that of a Unix socket has at most " + std::to_string(kLongestUnixName) +
+                 " bytes, and this one " + std::to_string(size)};
+  return std::string(text);
+}
+
 }  // namespace
 
 // Underscores are in use among service names.
@@ -79,6 +95,10 @@ Result<HostPort> parseBackendAddress(std::string_view text) {
   if (isService(text)) return parseService(text.substr(kServicePrefix.size()));
   if (text.starts_with('_') && text.find(':') == std::string_view::npos)
     return Error{"give the port as well, or a service as " + std::string(kServiceForm)};
+  if (isUnixSocket(text)) {
+    auto name = parseUnixSocket(text);
+    return name.ok() ? Result<HostPort>(HostPort{std::move(name).value(), 0}) : std::move(name).error();
+  }
   auto parts = split(text);
   if (!parts.ok()) return std::move(parts).error();
   auto& [host, port, bracketed] = parts.value();
@@ -105,6 +125,10 @@ Result<std::string> parseListenAddress(std::string_view text) {
   if (host == "localhost") return "127.0.0.1" + port_text;
   if (isNumeric(AF_INET, host)) return host + port_text;
   return Error{"give a numeric address of this machine, such as \"0.0.0.0:8080\" or \"[::]:8080\""};
+}
+
+Result<std::string> parseListenerAddress(std::string_view text) {
+  return isUnixSocket(text) ? parseUnixSocket(text) : parseListenAddress(text);
 }
 
 Result<std::string> parseHostName(std::string_view text) {

@@ -40,6 +40,6 @@ std::string pathIn(const Listener& listener, const Key<Listener>& key);
 std::vector<std::string> knownPaths();
 
 /// An address to listen on; where it is none, nothing, and that has been reported.
-std::optional<std::string> listenAddressOf(const Item& item);
+std::optional<std::string> listenAddressOf(const Item& item, Result<std::string> (*parse)(std::string_view));
 
 }  // namespace lemonade::config

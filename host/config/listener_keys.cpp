@@ -6,6 +6,8 @@
 #include "config/limits.h"
 #include "config/values.h"
 
+#include <charconv>
+#include <system_error>
 #include <utility>
 
 namespace lemonade::config {
@@ -24,7 +26,8 @@ void readAddresses(const Item& item, Listener& listener) {
   std::vector<Listen> addresses;
   if (item.isEmptyList()) item.refuse("give at least one address");
   item.eachElement([&addresses](const Item& element) {
-    if (auto address = listenAddressOf(element)) addresses.push_back({std::move(*address), element.source});
+    if (auto address = listenAddressOf(element, parseListenerAddress))
+      addresses.push_back({std::move(*address), element.source});
   });
   if (!addresses.empty()) listener.addresses = std::move(addresses);
 }
@@ -38,12 +41,59 @@ void readKeepalive(const Item& item, Listener& listener) {
   }
 }
 
+void readTrusted(const Item& item, Listener& listener) {
+  std::vector<Network> trusted;
+  item.eachElement([&trusted](const Item& element) {
+    const auto text = textOf(element, "give networks, such as \"10.0.0.0/8\"");
+    if (!text) return;
+    auto network = Network::parse(*text);
+    network.ok() ? trusted.push_back(std::move(network).value()) : element.refuse(network.error().message);
+  });
+  listener.trusted = std::move(trusted);
+}
+
+std::vector<std::string> trustedOf(const Listener& listener) {
+  std::vector<std::string> texts;
+  for (const auto& network : listener.trusted) texts.push_back(network.text());
+  return texts;
+}
+
+/// "0660"; "" where none is set.
+std::string modeOf(const Listener& listener) {
+  if (!listener.mode) return "";
+  std::string digits = "0000";
+  for (std::uint32_t i = 0, mode = *listener.mode; i < 4; ++i, mode /= 8)
+    digits[3 - i] = static_cast<char>('0' + mode % 8);
+  return digits;
+}
+
+void readMode(const Item& item, Listener& listener) {
+  const auto text = item.text();
+  listener.mode.reset();
+  if (text && text->empty()) return;
+  std::uint32_t mode = 0;
+  const auto isMode = [&mode](const std::string& digits) {
+    const auto* const end = digits.data() + digits.size();
+    const auto read = std::from_chars(digits.data(), end, mode, 8);
+    return read.ec == std::errc() && read.ptr == end && mode <= 0777;
+  };
+  if (!text || !isMode(*text)) return item.refuse("give the mode as text of octal digits, such as \"0660\"");
+  listener.mode = mode;
+}
+
+void readOwner(const Item& item, Listener& listener) {
+  const auto text = item.text();
+  if (!text || *text == ":") return item.refuse("give \"user\", \"user:group\" or \":group\"");
+  listener.owner = *text;
+}
+
 void readPool(const Item& item, Listener& listener) {
   if (auto pool = textOf(item, "give the name of a pool")) listener.pool = std::move(*pool);
 }
 
 Value<Listener> addresses() {
-  auto value = valueOf<Listener>("string or list", "numeric address and port", Form::kList, addressesOf, readAddresses);
+  auto value = valueOf<Listener>("string or list", "numeric address and port, or a Unix socket", Form::kList,
+                                 addressesOf, readAddresses);
   value.written = [](const Listener& listener) {
     const auto all = addressesOf(listener);
     return all.size() == 1 ? written(all.front()) : written(all);
@@ -56,7 +106,8 @@ std::vector<Key<Listener>> makeListenerKeys() {
   return {
       K("address", addresses(), R"(or a list: ["0.0.0.0:8080", "[::]:8080"])",
         R"(where clients connect: `"10.0.1.1:80"`, `"[::]:80"`; `"*:80"` and `":80"` mean all of IPv4, )"
-        R"(`"localhost:80"` means 127.0.0.1; port 0 lets the system choose)")
+        R"(`"localhost:80"` means 127.0.0.1; port 0 lets the system choose; )"
+        R"(`"unix:/run/lemonade/web.sock"` is a [Unix socket](proxy-protocol.md#unix-sockets))")
           .variable("LEMONADE_LB_LISTEN_ADDRESS", "several are separated by commas"),
       K("pool", valueOf<Listener>("string", "name of a pool", Form::kText, &Listener::pool, readPool),
         "the pool whose backends serve its clients",
@@ -93,15 +144,33 @@ std::vector<Key<Listener>> makeListenerKeys() {
         R"(unacknowledged bytes end a connection; also of a reader that pauses; "0s" = off)",
         "`TCP_USER_TIMEOUT`: the kernel gives a connection up when bytes stay unacknowledged for so long. This also "
         "ends a peer that is well and reads nothing for so long; 0 means off"),
+      K("accept_proxy", choice(&Listener::accept_proxy),
+        "PROXY header that clients must send first: off, v1, v2, or v1+v2 for either; needs trusted",
+        "the [PROXY header](proxy-protocol.md) that each client must send first; the address that it names is the "
+        "client's from then on. A connection that is not from `trusted`, or does not send a whole header within five "
+        "seconds, is reset"),
+      K("trusted", valueOf<Listener>("list", "networks, addresses, `\"unix\"`", Form::kList, trustedOf, readTrusted),
+        R"(who may send it: ["10.0.0.0/8", "2001:db8::1", "unix"]; "unix" is whoever connects to a Unix socket)",
+        "from where `accept_proxy` takes headers, and connections at all: `[\"10.0.0.0/8\", \"2001:db8::1\"]`; "
+        "`\"unix\"` means whoever connects to a Unix socket"),
+      K("mode", valueOf<Listener>("string", "`\"0000\"` to `\"0777\"`", Form::kText, modeOf, readMode),
+        "of the files of Unix sockets: who may write to one may connect",
+        "of the files of [Unix sockets](proxy-protocol.md#unix-sockets); whoever may write to one may connect")
+          .fallback("what the umask leaves"),
+      K("owner",
+        valueOf<Listener>("string", "`user`, `user:group`, `:group`", Form::kText, &Listener::owner, readOwner),
+        "of the files of Unix sockets; only root gives them to another user",
+        "of the files of Unix sockets, by name or number; only root can give them to another user")
+          .fallback("the user of the process"),
   };
 }
 
 }  // namespace
 
-std::optional<std::string> listenAddressOf(const Item& item) {
+std::optional<std::string> listenAddressOf(const Item& item, Result<std::string> (*parse)(std::string_view)) {
   const auto text = textOf(item, "give an address to listen on, such as \"0.0.0.0:8080\" or \"[::]:8080\"");
   if (!text) return std::nullopt;
-  auto address = parseListenAddress(*text);
+  auto address = parse(*text);
   if (address.ok()) return std::move(address).value();
   item.refuse(address.error().message);
   return std::nullopt;

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
 // The keys of a pool: its own, and those of its strategy, its checks and its ejections.
+#include "config/host_port.h"
 #include "config/keys.h"
 #include "config/limits.h"
 #include "config/values.h"
+
+#include <arpa/inet.h>
 
 #include <utility>
 
@@ -18,6 +21,30 @@ std::optional<std::string> pluginId(const Item& item) {
 std::string withLast(const std::string& path, const std::string& last) {
   const auto parent = path.substr(0, path.rfind('.'));
   return last.empty() ? parent : parent + "." + last;
+}
+
+/// "" or an address without a port.
+bool isAddress(const std::string& text) {
+  in6_addr address;
+  const bool whole = text.find('\0') == std::string::npos;
+  return text.empty() || (whole && (::inet_pton(AF_INET, text.c_str(), &address) == 1 ||
+                                    ::inet_pton(AF_INET6, text.c_str(), &address) == 1));
+}
+
+void readSource(const Item& item, Pool& pool) {
+  const auto text = item.text();
+  if (!text || !isAddress(std::string(*text)))
+    return item.refuse("give a numeric address of this machine without a port, such as \"10.0.0.5\"");
+  pool.source_address = *text;
+}
+
+void readAddress(const Item& item, Health& health) {
+  const auto text = item.text();
+  if (!text || (!isUnixSocket(*text) && !isAddress(std::string(*text))))
+    return item.refuse("give a numeric address without a port, such as \"10.0.0.5\", or \"unix:/path\"");
+  if (isUnixSocket(*text))
+    if (auto name = parseListenerAddress(*text); !name.ok()) return item.refuse(name.error().message);
+  health.address = *text;
 }
 
 /// A duration that takes the place of another one, or 0 to leave that alone.
@@ -129,6 +156,23 @@ std::vector<Key<Health>> healthKeys() {
   };
 }
 
+std::vector<Key<Health>> routeKeys() {
+  using K = Key<Health>;
+  return {
+      K("address",
+        valueOf<Health>("string", "numeric address, Unix socket", Form::kText, &Health::address, readAddress),
+        R"(numeric, of checks; "" = that of the backend)",
+        "where checks connect in the place of the backend's address: numeric without a port, or `\"unix:/path\"`")
+          .fallback("that of the backend"),
+      K("port", integer(&Health::port, 0, 65'535), "of checks; 0 = that of the backend",
+        "the port that checks connect to; 0 means that of the backend"),
+      K("send_proxy", choice(&Health::send_proxy),
+        "PROXY header that checks send first: pool = as clients' connections do, off, v1, v2",
+        "the [PROXY header](proxy-protocol.md#to-backends) that checks send first, LOCAL in version 2; "
+        "`\"pool\"` means as `send_proxy` of the pool has it"),
+  };
+}
+
 std::vector<Key<Ejection>> ejectionKeys() {
   using K = Key<Ejection>;
   return {
@@ -172,6 +216,12 @@ std::vector<Key<Pool>> ownKeys() {
         "after "
         "`connect_timeout` if that is shorter; 0 closes the client at once ([failing "
         "backends](failing-backends.md#a-connect-that-fails))"),
+      K("send_proxy", choice(&Pool::send_proxy), "PROXY header that backends are sent first: off, v1, v2",
+        "the [PROXY header](proxy-protocol.md#to-backends) that names the client to a backend, before all else"),
+      K("source_address", valueOf<Pool>("string", "numeric address", Form::kText, &Pool::source_address, readSource),
+        R"(address of this machine to connect to backends from; "" = as the system likes)",
+        "the address of this machine from which backends of its family, and their checks, are connected to")
+          .fallback("as the system likes"),
       K("queue_timeout", duration(&Pool::queue_timeout, 0s, 1h),
         R"(how long a client waits when all backends are full; "0s" closes it at once)",
         "how long a client waits for a place when every backend it could have is at its `max_connections`, first come "
@@ -194,6 +244,8 @@ std::vector<Key<Pool>> makePoolKeys() {
   append(keys, std::vector{checker.front()}, "health", choice);
   append(
       keys, healthKeys(), "health", [](auto& pool) -> auto& { return pool.health; });
+  append(
+      keys, routeKeys(), "health", [](auto& pool) -> auto& { return pool.health; });
   append(keys, std::vector{checker.back()}, "health", choice);
   append(
       keys, ejectionKeys(), "ejection", [](auto& pool) -> auto& { return pool.ejection; });

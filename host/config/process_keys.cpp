@@ -140,7 +140,7 @@ std::string adminAddress(const Config& config) { return config.admin ? config.ad
 void readAdmin(const Item& item, Config& config) {
   if (item.text() == "") {
     config.admin.reset();
-  } else if (auto address = listenAddressOf(item)) {
+  } else if (auto address = listenAddressOf(item, parseListenAddress)) {
     config.admin = Listen{std::move(*address), item.source};
   }
 }

@@ -273,7 +273,8 @@ void Monitor::settleSoon() {
 void Monitor::begin(Watched& watched) {
   auto outcome = Probe::Outcome::kSkipped;
   try {
-    outcome = watched.probe.begin(*checker_, *watched.backend, settings_.timeout, epoll_.get(), &watched);
+    outcome =
+        watched.probe.begin(*checker_, *watched.backend, settings_.route, settings_.timeout, epoll_.get(), &watched);
   } catch (const std::bad_alloc&) {
     watched.probe.cancel();
     throw;

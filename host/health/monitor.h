@@ -33,6 +33,7 @@ struct CheckSettings {
   Duration down_interval{};                     ///< instead of interval while one is down; 0: interval
   config::Initial initial = config::Initial::kUp;  ///< of backends that are new from now on
   bool checks = true;                              ///< false: everybody is up, and there is no checker
+  Probe::Route route{};                            ///< where checks connect to and from
 };
 
 /// What a monitor counted since it was made. Written by the control thread, read by any.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "health/probe.h"
 
+#include "balance/proxy_header.h"
 #include "plugin/text.h"
 
 #include <sys/epoll.h>
@@ -26,8 +27,9 @@ bool lacksResources(int error, int family) noexcept {
     case ENOBUFS:
     case ENOMEM:
     case ENOSPC:  // epoll_ctl: fs.epoll.max_user_watches
-    case EAGAIN:  // connect: no local port is free
       return true;
+    case EAGAIN:  // connect: no local port is free; of a Unix socket the backend has too many clients waiting
+      return family != AF_UNIX;
     case EADDRNOTAVAIL:  // of IPv4 no local port is free; of IPv6 also a host that has no address to connect from
       return family == AF_INET;
     default:
@@ -37,6 +39,8 @@ bool lacksResources(int error, int family) noexcept {
 
 std::string wordsOf(int error) {
   switch (error) {
+    case EAGAIN:
+      return "its queue of clients that wait is full";
     case ECONNREFUSED:
       return "connection refused";
     case ECONNRESET:
@@ -81,21 +85,26 @@ lemonade_probe_verdict_t emptyVerdict() noexcept {
 
 }  // namespace
 
-Probe::Outcome Probe::begin(const Checker& checker, const Backend& backend, Duration timeout, int epoll_fd, void* tag) {
+Probe::Outcome Probe::begin(const Checker& checker, const Backend& backend, const Route& route, Duration timeout,
+                            int epoll_fd, void* tag) {
   started_ns_ = nowNs();
   timeout_ = timeout;
   connected_ = false;
   send_error_ = 0;
-  const int family = backend.address().family();
-  fd_ = Fd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
+  send_proxy_ = route.send_proxy;
+  peer_ = route.target(backend.address());
+  const int family = peer_.family();
+  fd_ = Fd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd_) return end(lacksResources(errno, family) ? Outcome::kSkipped : Outcome::kFailed, wordsOf(errno));
 
   lemonade_probe_target_t target{};
   target.struct_size = sizeof(target);
   target.id = plugin::str(backend.id());
   target.name = plugin::str(backend.settings().name);
-  target.address = plugin::str(backend.addressText());
-  target.hostname = plugin::str(backend.settings().host);
+  const std::string address = peer_ == backend.address() ? backend.addressText() : peer_.text();
+  target.address = plugin::str(address);
+  // What a Unix socket is asked for has no host of its own.
+  target.hostname = peer_.isUnix() ? plugin::str("localhost") : plugin::str(backend.settings().host);
   target.identity = backend.identity();
   target.timeout_ns = static_cast<std::uint64_t>(timeout.count());
   target.now_ns = started_ns_;
@@ -106,21 +115,22 @@ Probe::Outcome Probe::begin(const Checker& checker, const Backend& backend, Dura
     return end(Outcome::kBroken, "the checker could not begin (status " + std::to_string(status) + ")");
   checker_ = &checker;
   const auto outcome = obey(verdict, {}, true);
-  return outcome == Outcome::kRunning ? connect(backend.address(), epoll_fd, tag) : outcome;
+  return outcome == Outcome::kRunning ? connect(route.source, epoll_fd, tag) : outcome;
 }
 
-Probe::Outcome Probe::connect(const Address& address, int epoll_fd, void* tag) {
+Probe::Outcome Probe::connect(const Address& source, int epoll_fd, void* tag) {
   epoll_fd_ = epoll_fd;
   tag_ = tag;
-  peer_ = address;
-  if (::connect(fd_.get(), address.get(), address.size()) != 0 && errno != EINPROGRESS) {
+  if (source.family() == peer_.family() && ::bind(fd_.get(), source.get(), source.size()) != 0)
+    return end(Outcome::kSkipped, "cannot connect from " + source.text() + ": " + wordsOf(errno));
+  if (::connect(fd_.get(), peer_.get(), peer_.size()) != 0 && errno != EINPROGRESS) {
     const int error = errno;
-    if (lacksResources(error, address.family())) return end(Outcome::kSkipped, wordsOf(error));
+    if (lacksResources(error, peer_.family())) return end(Outcome::kSkipped, std::generic_category().message(error));
     return feed(LEMONADE_PROBE_ERROR, {}, error);
   }
   watched_ = EPOLLOUT;
   epoll_event event{.events = watched_, .data = {.ptr = tag}};
-  if (::epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd_.get(), &event) != 0) return end(Outcome::kSkipped, wordsOf(errno));
+  if (::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd_.get(), &event) != 0) return end(Outcome::kSkipped, wordsOf(errno));
   return Outcome::kRunning;
 }
 
@@ -138,9 +148,19 @@ Probe::Outcome Probe::onConnectEnded() {
   if (error == 0 && connectedToItself(fd_.get(), peer_)) error = ECONNREFUSED;
   if (error != 0) return feed(LEMONADE_PROBE_ERROR, {}, error);
   connected_ = true;
+  if (send_proxy_ != 0) introduce();
   flush();
   const auto outcome = feed(LEMONADE_PROBE_CONNECTED, {}, 0);
   return outcome == Outcome::kRunning ? waitForMore() : outcome;
+}
+
+/// The check is the balancer's own connection, for no client.
+void Probe::introduce() {
+  sockaddr_storage local{};
+  socklen_t size = sizeof(local);
+  auto* const any = reinterpret_cast<sockaddr*>(&local);
+  const Address own = ::getsockname(fd_.get(), any, &size) == 0 ? Address(any, size) : Address();
+  unsent_.insert(0, writeLocalProxyHeader(static_cast<ProxyVersion>(send_proxy_), {own, peer_}).view());
 }
 
 Probe::Outcome Probe::onTimeout() { return feed(LEMONADE_PROBE_TIMEOUT, {}, 0); }

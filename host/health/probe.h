@@ -34,6 +34,21 @@ class Probe {
     kSkipped,  ///< this host lacks a descriptor, memory or a port: nothing was learnt about the backend
   };
 
+  /// Where a check connects to and from, where that is not as its backend says.
+  struct Route {
+    Address address;              ///< of family AF_UNSPEC: the backend's
+    std::uint16_t port = 0;       ///< 0: that of the address
+    Address source;               ///< for addresses of its family; of family AF_UNSPEC: the system chooses
+    std::uint8_t send_proxy = 0;  ///< version of the PROXY header that the check sends first; 0: none
+
+    Address target(const Address& backend) const noexcept {
+      Address to = address.family() != AF_UNSPEC ? address : backend;
+      if (address.family() != AF_UNSPEC && to.port() == 0) to.setPort(backend.port());
+      if (port != 0) to.setPort(port);
+      return to;
+    }
+  };
+
   Probe() = default;
   Probe(const Probe&) = delete;
   Probe& operator=(const Probe&) = delete;
@@ -41,7 +56,8 @@ class Probe {
 
   /// Begins a check; not while one is running. Its socket reports to epoll_fd with tag. checker must stay until the
   /// outcome is another than kRunning.
-  Outcome begin(const Checker& checker, const Backend& backend, Duration timeout, int epoll_fd, void* tag);
+  Outcome begin(const Checker& checker, const Backend& backend, const Route& route, Duration timeout, int epoll_fd,
+                void* tag);
   /// Takes what epoll reported. buffer is scratch space for received bytes.
   Outcome onReady(std::uint32_t events, std::span<char> buffer);
   /// The timeout given to begin() is over.
@@ -55,7 +71,8 @@ class Probe {
   std::uint64_t startedNs() const noexcept { return started_ns_; }
 
  private:
-  Outcome connect(const Address& address, int epoll_fd, void* tag);
+  Outcome connect(const Address& source, int epoll_fd, void* tag);
+  void introduce();
   Outcome onConnectEnded();
   Outcome receive(std::span<char> buffer);
   Outcome feed(std::uint32_t type, lemonade_str_t data, int error);
@@ -73,8 +90,9 @@ class Probe {
   void* tag_ = nullptr;
   std::uint32_t watched_ = 0;  // epoll events asked for
   bool connected_ = false;
-  int send_error_ = 0;  // errno of sending; told once everything received has been told
-  std::string unsent_;  // a copy: the checker's buffer lasts until its next call only
+  std::uint8_t send_proxy_ = 0;  // version of the header to send first; 0: none
+  int send_error_ = 0;           // errno of sending; told once everything received has been told
+  std::string unsent_;           // a copy: the checker's buffer lasts until its next call only
   std::uint64_t started_ns_ = 0;
   Duration timeout_{};
   std::string reason_;

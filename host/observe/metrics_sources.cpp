@@ -167,6 +167,15 @@ void addListeners(SnapshotBuilder& builder, std::span<const ListenerFacts> liste
           &ListenerCounters::no_memory);
     count("lemonade_proxy_drain_closed_total", "Sessions closed because the drain timeout was over.",
           &ListenerCounters::drain_closed);
+    const auto refused = [&](const char* reason, Counter ListenerCounters::*counter) {
+      builder.counter("lemonade_proxy_header_refused_total", "Clients refused for want of a PROXY header, by reason.")
+          .add(builder.labels({{"listener", listener.name}, {"reason", reason}}),
+               real((listener.counters.*counter).value()));
+    };
+    refused("untrusted", &ListenerCounters::header_untrusted);
+    refused("malformed", &ListenerCounters::header_malformed);
+    refused("timeout", &ListenerCounters::header_timeouts);
+    refused("closed", &ListenerCounters::header_closed);
   }
 }
 

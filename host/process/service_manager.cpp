@@ -5,8 +5,8 @@
 #include "base/inherited_descriptors.h"
 #include "base/log.h"
 #include "base/seconds.h"
+#include "base/socket_address.h"
 
-#include <Poco/Net/SocketAddress.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/socket.h>
@@ -73,8 +73,8 @@ struct Message {
 std::string addressOf(int listener) {
   sockaddr_storage address{};
   socklen_t size = sizeof(address);
-  auto* const any = reinterpret_cast<sockaddr*>(&address);
-  return ::getsockname(listener, any, &size) == 0 ? Poco::Net::SocketAddress(any, size).toString() : "";
+  const bool known = ::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size) == 0;
+  return known ? socketAddressText(address) : "";
 }
 
 /// What the service manager calls a socket that it keeps: no ':' may be in it.

@@ -46,6 +46,8 @@ class ServiceManager {
 
   // Any thread, none of them blocks.
 
+  /// False where no service manager wants to be told anything.
+  bool isThere() const noexcept { return impl_ != nullptr; }
   /// The start lasts up to so much longer.
   void starting(Duration at_most);
   /// Clients are served. From now on the questions are asked.

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <new>
@@ -110,8 +111,14 @@ bool Acceptor::acceptOne(Source& source, For whom) {
   const Address address(reinterpret_cast<const sockaddr*>(&peer), size);
   if (whom == For::kAnybody)
     if (Mailbox& to = sharing_.choose(mailbox_); &to != &mailbox_ && handOver(to, client, address, source)) return true;
-  sessions_.add(std::move(client), address, source.socket->address().port(), listener);
+  admit(std::move(client), address, source.socket->address().port(), listener);
   return true;
+}
+
+// The client is in its admission, and stays with this worker.
+void Acceptor::admit(Fd client, const Address& peer, std::uint16_t local_port, Listener& listener) noexcept {
+  if (listener.readsHeaders()) return headers_.take(std::move(client), peer, local_port, listener);
+  sessions_.add(std::move(client), peer, local_port, listener);
 }
 
 // False where the other takes none, or memory is out: the client stays ours.
@@ -134,7 +141,7 @@ bool Acceptor::handOver(Mailbox& to, Fd& client, const Address& address, const S
 
 void Acceptor::takeIn(std::unique_ptr<Newcomer> newcomers) noexcept {
   for (; newcomers != nullptr; newcomers = std::move(newcomers->next)) {
-    sessions_.add(std::move(newcomers->client), newcomers->address, newcomers->local_port, *newcomers->listener);
+    admit(std::move(newcomers->client), newcomers->address, newcomers->local_port, *newcomers->listener);
     mailbox_.inbox.noteServed();  // only now, lest others think that this worker has few
   }
 }
@@ -191,7 +198,13 @@ void Acceptor::resume(Entrance& entrance) {
   if (!entrance.full && paused_until_ == 0) watch(entrance, true);
 }
 
+std::uint64_t Acceptor::nextDue() const noexcept {
+  const std::uint64_t headers = headers_.nextDue();
+  return paused_until_ == 0 || headers == 0 ? std::max(paused_until_, headers) : std::min(paused_until_, headers);
+}
+
 void Acceptor::handleDue(std::uint64_t now) {
+  headers_.handleDue(now);
   if (paused_until_ == 0 || now < paused_until_) return;
   paused_until_ = 0;
   for (std::size_t i = 0; i < entrances_.size() && paused_until_ == 0; ++i)

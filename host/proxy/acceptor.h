@@ -8,6 +8,7 @@
 #pragma once
 
 #include "proxy/event_loop.h"
+#include "proxy/header_reader.h"
 #include "proxy/listener.h"
 #include "proxy/mailbox.h"
 #include "proxy/session_set.h"
@@ -24,7 +25,12 @@ class Acceptor {
  public:
   /// sessions, loop, sharing and mailbox, which is that of the worker, must outlive this.
   Acceptor(std::uint32_t worker, SessionSet& sessions, EventLoop& loop, Sharing& sharing, Mailbox& mailbox)
-      : worker_(worker), sessions_(sessions), loop_(loop), sharing_(sharing), mailbox_(mailbox) {}
+      : worker_(worker),
+        sessions_(sessions),
+        loop_(loop),
+        sharing_(sharing),
+        mailbox_(mailbox),
+        headers_(worker, sessions, loop, mailbox.counters) {}
   ~Acceptor() { stop(); }
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
@@ -39,10 +45,12 @@ class Acceptor {
   void takeNewcomers() noexcept { takeIn(mailbox_.inbox.takeAll()); }
   /// Goes on accepting where it stopped for want of places.
   void resume();
-  /// Goes on accepting if a pause for want of descriptors is over.
+  /// Goes on accepting if a pause for want of descriptors is over. Ends clients whose PROXY header takes too long.
   void handleDue(std::uint64_t now);
-  /// When the pause is over; 0 where there is none.
-  std::uint64_t nextDue() const noexcept { return paused_until_; }
+  /// When either is due, monotonic nanoseconds; 0 where there is neither.
+  std::uint64_t nextDue() const noexcept;
+  /// Resets the clients whose PROXY header is still being read.
+  void closeHeaders() noexcept { headers_.closeAll(); }
 
   /// Lets go of all sockets, in the same way.
   void stop();
@@ -81,6 +89,7 @@ class Acceptor {
   Entrance& entranceOf(const std::shared_ptr<Listener>& listener);
   void remove(const Source& source) noexcept;
   void accept(Source& source);
+  void admit(Fd client, const Address& peer, std::uint16_t local_port, Listener& listener) noexcept;
   enum class For { kAnybody, kOurselves };
   bool acceptOne(Source& source, For whom);
   bool handOver(Mailbox& to, Fd& client, const Address& address, const Source& source) noexcept;
@@ -98,6 +107,7 @@ class Acceptor {
   EventLoop& loop_;
   Sharing& sharing_;
   Mailbox& mailbox_;
+  HeaderReader headers_;
   std::vector<std::unique_ptr<Entrance>> entrances_;
   std::vector<Entrance*> full_;  // those that are; has room for all
   std::uint64_t paused_until_ = 0;

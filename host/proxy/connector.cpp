@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "proxy/connector.h"
 
+#include "balance/proxy_header.h"
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "proxy/listener.h"
+#include "proxy/socket_state.h"
 
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -61,11 +63,22 @@ std::uint64_t pauseOf(const Pool& pool) noexcept {
   return std::min(kLongestPause, pool.settings().connect_timeout_ns.load(std::memory_order_relaxed));
 }
 
+/// Where the client connected to, as far as it is known.
+Address destinationOf(const Session& session) noexcept {
+  if (session.destination != nullptr) return *session.destination;
+  sockaddr_storage local{};
+  socklen_t size = sizeof(local);
+  auto* const any = reinterpret_cast<sockaddr*>(&local);
+  return ::getsockname(session.client.fd, any, &size) == 0 ? Address(any, size) : Address();
+}
+
 void describeClient(const Session& session, lemonade_connection_t& connection) noexcept {
   const auto& address = session.client_address;
   if (address.family() == AF_INET6) {
     connection.client_family = LEMONADE_FAMILY_IPV6;
     std::memcpy(connection.client_address, &reinterpret_cast<const sockaddr_in6*>(address.get())->sin6_addr, 16);
+  } else if (address.family() == AF_UNIX) {
+    connection.client_family = LEMONADE_FAMILY_UNIX;
   } else {
     connection.client_family = LEMONADE_FAMILY_IPV4;
     connection.client_address[10] = connection.client_address[11] = 0xff;
@@ -185,6 +198,36 @@ void Connector::reportSlow(PoolSessions& at_pool, const Picked& picked, std::uin
                 {"took_ms", took / 1'000'000}});
 }
 
+// Its port is chosen when the socket connects: one port serves connections to many backends.
+bool Connector::bindSource(const Session& session) noexcept {
+  const Address source = session.pool->settings().source();
+  if (source.family() != session.target->address().family()) return true;
+  const int fd = session.backend.fd;
+  setOption(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+  if (::bind(fd, source.get(), source.size()) == 0) return true;
+  const int error = errno;
+  auto& complained_at = session.at_pool->complained_at;
+  if (const std::uint64_t now = nowNs(); now - complained_at > kQuiet || complained_at == 0) {
+    complained_at = now;
+    log::warning("proxy", "cannot connect from the source address of the pool",
+                 {{"pool", session.pool->name()}, {"source", source.text()}, {"error", std::strerror(error)}});
+  }
+  errno = EPERM;  // nothing that a backend could help, nor a matter of ports
+  return false;
+}
+
+bool Connector::introduce(const Session& session) noexcept {
+  const std::uint8_t version = session.pool->settings().send_proxy.load(std::memory_order_relaxed);
+  if (version == 0) return true;
+  const auto header =
+      writeProxyHeader(static_cast<ProxyVersion>(version), {session.client_address, destinationOf(session)});
+  const auto bytes = header.view();
+  const ssize_t sent = ::send(session.backend.fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (sent == static_cast<ssize_t>(bytes.size())) return true;
+  if (sent >= 0) errno = ENOBUFS;  // a new socket has room for more than that
+  return false;
+}
+
 // kGiveUp means that this attempt failed at once, with errno.
 Connector::Outcome Connector::connect(Session& session, std::uint64_t now) noexcept {
   const Address& address = session.target->address();
@@ -200,10 +243,13 @@ Connector::Outcome Connector::connect(Session& session, std::uint64_t now) noexc
   session.attempted_at = now;
   session.backend.fd = fd;
   if (fd < 0) return Outcome::kGiveUp;
-  dialer_.setOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  if (!bindSource(session)) return Outcome::kGiveUp;
   dialer_.setOption(fd, SOL_SOCKET, SO_OOBINLINE, 1);
-  const Keepalive keepalive = session.listener->settings().keepalive();
-  keepalive.eachOption([&](int level, int name, int value) { dialer_.setOption(fd, level, name, value); });
+  if (!address.isUnix()) {
+    dialer_.setOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    const Keepalive keepalive = session.listener->settings().keepalive();
+    keepalive.eachOption([&](int level, int name, int value) { dialer_.setOption(fd, level, name, value); });
+  }
   switch (dialer_.connect(session, address)) {
     case Dialer::Connect::kConnecting:
       return Outcome::kConnecting;

@@ -34,6 +34,9 @@ class Connector {
 
   /// Begins the first attempt, or goes on after a kNoDescriptor, kPause or kQueue.
   Outcome begin(Session& session, std::uint64_t now) noexcept;
+  /// Sends the backend, which is connected, a PROXY header, where its pool has them sent: before anything else, and not
+  /// counted as bytes of the client. False, with errno, where that failed.
+  bool introduce(const Session& session) noexcept;
   /// The attempt under way failed with this errno: goes on with another backend.
   Outcome retry(Session& session, int error, std::uint64_t now) noexcept;
   /// True where another attempt is allowed, at this time: by the retries, or by the time in the queue.
@@ -44,6 +47,7 @@ class Connector {
   Pick pick(Session& session, std::uint64_t now) noexcept;
   static void reportInvalid(PoolSessions& at_pool, std::uint64_t now) noexcept;
   static void reportSlow(PoolSessions& at_pool, const Picked& picked, std::uint64_t took, std::uint64_t now) noexcept;
+  bool bindSource(const Session& session) noexcept;
   Outcome connect(Session& session, std::uint64_t now) noexcept;
   bool failAttempt(Session& session, int error, std::uint64_t now) noexcept;
   void putOff(Session& session, std::uint64_t now) noexcept;

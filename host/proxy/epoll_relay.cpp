@@ -24,6 +24,8 @@ namespace {
 constexpr int kEventsAtOnce = 256;
 constexpr int kWatchAgainMs = 100;  // what there was no memory for
 
+static_assert(EPOLLERR == POLLERR && EPOLLHUP == POLLHUP);
+
 // The lowest bit of a session's address says which side of it an event is about.
 constexpr std::uintptr_t kBackendBit = 1;
 // A descriptor that is no session's, shifted left, has this bit.
@@ -140,7 +142,7 @@ void EpollRelay::handleSessionEvent(EpollSession& session, Side side, std::uint3
     case Session::State::kPausing:
     case Session::State::kQueued:
       // Half-closed clients still want their answer; this one has been reset.
-      if ((events & (EPOLLHUP | EPOLLERR)) != 0) owner().handleAbandoned(session);
+      if (hasBroken(session.client.fd, events)) owner().handleAbandoned(session);
       return;
     case Session::State::kRelaying:
       return run(session);

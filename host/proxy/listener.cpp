@@ -30,6 +30,11 @@ void Listener::apply(const ListenerSpec& spec) noexcept {
   settings_.idle_timeout_ns.store(spec.idle_timeout_ns, std::memory_order_relaxed);
   settings_.half_close_timeout_ns.store(spec.half_close_timeout_ns, std::memory_order_relaxed);
   settings_.setKeepalive(spec.keepalive);
+  {
+    const std::lock_guard lock(header_policy_mutex_);
+    header_policy_ = spec.header_policy;
+  }
+  reads_headers_.store(spec.header_policy != nullptr, std::memory_order_relaxed);
   pool_.store(spec.pool, std::memory_order_release);
 }
 

@@ -11,6 +11,7 @@
 #include "balance/per_worker.h"
 #include "balance/pool.h"
 #include "proxy/admission.h"
+#include "proxy/header_policy.h"
 #include "proxy/listener_settings.h"
 #include "proxy/listening_socket.h"
 #include "proxy/session.h"
@@ -21,6 +22,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -37,7 +39,9 @@ struct ListenerSpec {
   std::uint64_t idle_timeout_ns = 0;                     ///< 0: none
   std::uint64_t half_close_timeout_ns = 60'000'000'000;  ///< 0: none
   Keepalive keepalive;
-  Pool* pool = nullptr;  ///< which Proxy::attach() knows; it lives until Proxy::isUnused()
+  std::shared_ptr<const HeaderPolicy> header_policy;  ///< of the PROXY protocol; null: clients send no header
+  UnixAccess unix_access;                             ///< of those of its addresses that are Unix sockets
+  Pool* pool = nullptr;                               ///< which Proxy::attach() knows; it lives until Proxy::isUnused()
 };
 
 /// What one worker has to do with one listener. It belongs to the listener.
@@ -85,6 +89,13 @@ class Listener {
 
   // ---- any thread ----
 
+  /// Clients must send a PROXY header first.
+  bool readsHeaders() const noexcept { return reads_headers_.load(std::memory_order_relaxed); }
+  /// From whom, and which; null where clients send none.
+  std::shared_ptr<const HeaderPolicy> headerPolicy() const noexcept {
+    const std::lock_guard lock(header_policy_mutex_);
+    return header_policy_;
+  }
   ListenerSettings& settings() noexcept { return settings_; }
   const ListenerSettings& settings() const noexcept { return settings_; }
   /// Where new sessions go.
@@ -102,10 +113,14 @@ class Listener {
 
   ListenerSettings settings_;  // first: what each turn of a session reads
   std::atomic<Pool*> pool_;
+  std::atomic<bool> reads_headers_{false};
   std::atomic<bool> removed_{false};
   const std::string name_;
   const Wake wake_;
   PerWorker<ListenerAtWorker> at_workers_;
+
+  mutable std::mutex header_policy_mutex_;
+  std::shared_ptr<const HeaderPolicy> header_policy_;
 
   // Control thread only.
   Sockets sockets_;

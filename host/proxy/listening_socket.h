@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// A listening socket. What it is given here, accepted sockets inherit: TCP_NODELAY and keep-alive cost nothing per
-// connection. SO_REUSEPORT is never left on: a second process on the same port must fail, not share.
+// A listening socket, of TCP or Unix. What it is given here, accepted sockets inherit: TCP_NODELAY and keep-alive cost
+// nothing per connection. SO_REUSEPORT is never left on: a second process on the same port must fail, not share.
 #pragma once
 
 #include "balance/address.h"
 #include "base/fd.h"
+#include "base/inherited_descriptors.h"
 #include "base/result.h"
 #include "proxy/keepalive.h"
+#include "proxy/unix_name.h"
 
 #include <cstdint>
 #include <memory>
@@ -21,15 +23,24 @@ class ListeningSocket {
   using Sockets = std::vector<std::shared_ptr<const ListeningSocket>>;
 
   /// Binds and listens, non-blocking. Port 0 gets a free one. Those that are about to go may be in the way:
-  /// 127.0.0.1:80 of 0.0.0.0:80 and the other way round. The error names the address and, where there is one, the mend.
+  /// 127.0.0.1:80 of 0.0.0.0:80 and the other way round. access is for the file of a Unix socket, which is removed with
+  /// the last use of this. The error names the address and, where there is one, the mend.
   static Result<std::shared_ptr<const ListeningSocket>> open(const Address& address, std::uint32_t backlog,
-                                                             const Keepalive& keepalive, const Sockets& going = {});
-  /// Takes over a socket that listens already, non-blocking, for the address asked for.
-  static Result<std::shared_ptr<const ListeningSocket>> adopt(Fd socket, const Address& address, std::uint32_t backlog,
-                                                              const Keepalive& keepalive);
+                                                             const Keepalive& keepalive, const Sockets& going = {},
+                                                             const UnixAccess& access = {});
+  /// What a socket that we opened is called when it is handed over: "unix" for one whose file we remove, else "proxy".
+  const char* handedAs() const noexcept { return name_.empty() ? "proxy" : "unix"; }
+  /// Takes over a socket that listens there already, by inheritance; null where there is none. The file of a Unix
+  /// socket that somebody else opened for us is not removed.
+  static Result<std::shared_ptr<const ListeningSocket>> inherit(InheritedDescriptors& inherited, const Address& address,
+                                                                std::uint32_t backlog, const Keepalive& keepalive);
 
   /// Changes what later accepts inherit and how many clients may wait.
   void tune(std::uint32_t backlog, const Keepalive& keepalive) const noexcept;
+  /// Gives the file of a Unix socket its owner and mode; nothing for TCP. The error names the address.
+  Status allow(const UnixAccess& access) const;
+  /// Another process listens at this socket from now on, or will: the file of a Unix socket stays.
+  void leaveName() const noexcept { name_.leave(); }
 
   int fd() const noexcept { return fd_.get(); }
   /// The address asked for, whose port may be 0.
@@ -38,14 +49,15 @@ class ListeningSocket {
   const Address& address() const noexcept { return address_; }
 
  private:
-  static Result<std::shared_ptr<const ListeningSocket>> made(Fd fd, const Address& address, std::uint32_t backlog,
-                                                             const Keepalive& keepalive);
-  ListeningSocket(Fd fd, const Address& requested, const Address& address)
-      : fd_(std::move(fd)), requested_(requested), address_(address) {}
+  static Result<std::shared_ptr<const ListeningSocket>> made(Fd fd, UnixName name, const Address& address,
+                                                             std::uint32_t backlog, const Keepalive& keepalive);
+  ListeningSocket(Fd fd, UnixName name, const Address& requested, const Address& address)
+      : fd_(std::move(fd)), requested_(requested), address_(address), name_(std::move(name)) {}
 
   Fd fd_;
   Address requested_;
   Address address_;
+  mutable UnixName name_;  // goes first: while the socket listens nobody else makes such a file
 };
 
 }  // namespace lemonade::proxy

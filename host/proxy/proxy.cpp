@@ -128,6 +128,8 @@ Result<Proxy::Opened> Proxy::open(std::vector<ListenerSpec> specs, InheritedDesc
       if (!socket) return std::move(socket).error();
       sockets[i][n] = std::move(socket).value();
     }
+    for (const auto& socket : sockets[i])
+      if (auto allowed = socket->allow(specs[i].unix_access); !allowed) return std::move(allowed).error();
     opened.listeners.push_back({std::move(specs[i]), std::move(sockets[i])});
   }
   return opened;
@@ -149,9 +151,9 @@ Proxy::Socket Proxy::claim(Listener::Sockets& sockets, const Address& address, c
 Result<Proxy::Socket> Proxy::openSocket(const ListenerSpec& spec, const Address& address, Listener::Sockets& unclaimed,
                                         const Listener::Sockets& going, InheritedDescriptors& inherited) {
   if (auto socket = claim(unclaimed, address, nullptr); socket != nullptr) return socket;
-  Fd socket = inherited.takeListener(address.get(), "proxy");
-  return socket ? ListeningSocket::adopt(std::move(socket), address, spec.backlog, spec.keepalive)
-                : ListeningSocket::open(address, spec.backlog, spec.keepalive, going);
+  auto socket = ListeningSocket::inherit(inherited, address, spec.backlog, spec.keepalive);
+  if (!socket || socket.value() != nullptr) return socket;
+  return ListeningSocket::open(address, spec.backlog, spec.keepalive, going, spec.unix_access);
 }
 
 std::shared_ptr<Listener> Proxy::find(const std::string& name) const {
@@ -364,6 +366,7 @@ bool Proxy::stop() {
   if (!std::exchange(started_, false)) return true;
   const bool ended = runOn(0, most(), [](Worker& worker) {
     worker.acceptor().stop();
+    worker.acceptor().closeHeaders();
     worker.sessionSet().closeAll(CloseReason::kDrain);
   });
   if (!ended) return false;

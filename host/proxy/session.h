@@ -110,7 +110,8 @@ struct alignas(16) Session {
   bool lacks_port = false;  ///< one of them could not be tried for want of a source port
   Trial::Part trial;        ///< of a backend that was under suspicion when this was placed
 
-  Address client_address;
+  Address client_address;                      ///< of the PROXY header, where there was one that named it
+  std::unique_ptr<const Address> destination;  ///< where that header says the client connected to; null: to our socket
   std::uint16_t local_port = 0;
 
   // Monotonic nanoseconds; 0: not yet.

@@ -36,7 +36,8 @@ void SessionSet::end() noexcept {
   freeClosed();
 }
 
-void SessionSet::add(Fd client, const Address& address, std::uint16_t local_port, Listener& listener) noexcept {
+void SessionSet::add(Fd client, const Address& address, std::uint16_t local_port, Listener& listener,
+                     const Address& destination) noexcept {
   PoolSessions* const at_pool = poolSessions(listener.pool());
   Session* const made = at_pool != nullptr ? relay_.take(std::move(client)) : nullptr;
   if (made == nullptr) {
@@ -48,6 +49,7 @@ void SessionSet::add(Fd client, const Address& address, std::uint16_t local_port
   now_ = nowNs();
   session.client_address = address;
   session.local_port = local_port;
+  if (destination.family() != AF_UNSPEC) session.destination.reset(new (std::nothrow) const Address(destination));
   session.accepted_at = session.active_at = now_;
   at_pool->connecting.pushBack(session, now_);
   if (!at_pool->queued.empty() && at_pool->pool.eligibleCount() != 0)
@@ -191,6 +193,7 @@ void SessionSet::handleConnectFailed(Session& session, int error) noexcept {
 }
 
 void SessionSet::handleConnected(Session& session) noexcept {
+  if (!connector_.introduce(session)) return handleConnectFailed(session, errno);
   meter_.connected(session, nowNs());
   enter(session, Session::State::kRelaying);
   relay_.start(session);

@@ -45,7 +45,9 @@ class SessionSet final : public Relay::Owner {
 
   /// Takes over an accepted client, whose place in the admission of the listener is taken, and finds it a backend of
   /// the pool to which the listener leads now.
-  void add(Fd client, const Address& address, std::uint16_t local_port, Listener& listener) noexcept;
+  /// destination is what the client's PROXY header named, else of family AF_UNSPEC.
+  void add(Fd client, const Address& address, std::uint16_t local_port, Listener& listener,
+           const Address& destination = {}) noexcept;
 
   /// Places at backends may have become free: sessions that wait for one look again, first come first served. Of pools
   /// of which no place was offered, and which have no newer view, nothing is looked at.

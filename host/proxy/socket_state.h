@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What the kernel knows of a TCP socket, what is asked of it, and how it is to be closed.
+// What the kernel knows of a TCP or Unix socket, what is asked of it, and how it is to be closed.
 #pragma once
 
 #include <linux/sockios.h>
@@ -23,7 +23,15 @@ inline int socketError(int fd) noexcept {
   return ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
 }
 
-/// Bytes that were written and that the peer has not acknowledged, a FIN among them; 0 where that cannot be told.
+/// True for a Unix socket. Such a socket knows no reset, acknowledges nothing, and hangs up where TCP only sends a FIN.
+inline bool isUnix(int fd) noexcept {
+  int family = 0;
+  socklen_t size = sizeof(family);
+  return ::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size) == 0 && family == AF_UNIX;
+}
+
+/// Bytes that were written and that the peer has not acknowledged, a FIN among them; 0 where that cannot be told. Of a
+/// Unix socket what the peer has not read, with what the kernel spends on it.
 inline std::size_t unacknowledged(int fd) noexcept {
   int waiting = 0;
   return ::ioctl(fd, SIOCOUTQ, &waiting) == 0 && waiting > 0 ? static_cast<std::size_t>(waiting) : 0;
@@ -35,8 +43,14 @@ inline bool hasFailed(int fd) noexcept {
   return ::poll(&state, 1, 0) == 1 && (state.revents & POLLERR) != 0;
 }
 
-/// The peer has not acknowledged what it was sent for so long, in milliseconds. A peer that answers but has no room, as
-/// one that reads nothing, does not count: it acknowledges each probe of the kernel.
+/// What poll() says of a client that no backend has yet: it broke the connection, so that nobody waits for an answer.
+/// The peer of a Unix socket that hangs up may have sent a request before.
+inline bool hasBroken(int fd, std::uint32_t events) noexcept {
+  return (events & POLLERR) != 0 || ((events & POLLHUP) != 0 && !isUnix(fd));
+}
+
+/// The peer has not acknowledged what it was sent for so long, in milliseconds; never of a Unix socket. A peer that
+/// answers but has no room, as one that reads nothing, does not count: it acknowledges each probe of the kernel.
 inline bool isSilent(int fd, std::uint32_t for_ms) noexcept {
   constexpr std::uint32_t kUnansweredProbes = 2;  // one may be under way
   tcp_info info{};
@@ -50,7 +64,7 @@ inline void setOption(int fd, int level, int name, int value) noexcept {
   (void)::setsockopt(fd, level, name, &value, sizeof(value));
 }
 
-/// Closing it will send a reset.
+/// Closing it will send a reset; of a Unix socket it ends the stream as ever.
 inline void resetOnClose(int fd) noexcept {
   const linger now{1, 0};
   (void)::setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));

@@ -192,7 +192,9 @@ void UringRelay::handleWatched(UringSession& session, Side side, const Completio
     case Session::State::kNoDescriptor:
     case Session::State::kPausing:
     case Session::State::kQueued:
-      return owner().handleAbandoned(session);
+      if (hasBroken(session.endpoint(side).fd, static_cast<std::uint32_t>(completion.result)))
+        owner().handleAbandoned(session);
+      return;
     case Session::State::kRelaying:
       return settleLater(session);
     case Session::State::kDelivering:
@@ -228,6 +230,10 @@ void UringRelay::settle(UringSession& session) noexcept {
 void UringRelay::setOption(int fd, int level, int name, int value) noexcept { options_.set(fd, level, name, value); }
 
 Dialer::Connect UringRelay::connect(Session& session, const Address& address) noexcept {
+  if (address.isUnix()) {  // which the kernel connects or refuses at once
+    const bool connected = ::connect(session.backend.fd, address.get(), address.size()) == 0;
+    return connected ? Connect::kConnected : Connect::kFailed;
+  }
   auto& request = ask(own(session), Side::kBackend, Request::kConnect, IORING_OP_CONNECT, session.backend.fd);
   request.addr = reinterpret_cast<std::uintptr_t>(address.get());
   request.off = address.size();

@@ -37,6 +37,10 @@ void forEachTotal(const ListenerCounters*, Visit&& visit) {
   visit("accept_errors", &ListenerCounters::accept_errors);
   visit("no_memory", &ListenerCounters::no_memory);
   visit("drain_closed", &ListenerCounters::drain_closed);
+  visit("header_untrusted", &ListenerCounters::header_untrusted);
+  visit("header_malformed", &ListenerCounters::header_malformed);
+  visit("header_timeouts", &ListenerCounters::header_timeouts);
+  visit("header_closed", &ListenerCounters::header_closed);
 }
 
 /// The same of a pool, without `sessions` and `queued`, which count what is now.

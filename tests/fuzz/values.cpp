@@ -24,12 +24,14 @@ void duration(std::string_view text) {
 void address(std::string_view text) {
   const auto backend = config::parseBackendAddress(text);
   if (backend.ok())
-    require(!backend.value().host.empty() && (backend.value().port == 0) == config::isService(backend.value().host),
-            "a backend's address has a host and a port, unless it is a service");
+    require(!backend.value().host.empty() &&
+                (backend.value().port == 0) ==
+                    (config::isService(backend.value().host) || config::isUnixSocket(backend.value().host)),
+            "a backend's address has a host and a port, unless it is a service or a Unix socket");
   else
     require(!backend.error().message.empty(), "a refusal says why");
-  const auto listen = config::parseListenAddress(text);
-  if (listen.ok()) require(Address::parse(listen.value()).has_value(), "an address to listen on is numeric");
+  for (const auto& listen : {config::parseListenAddress(text), config::parseListenerAddress(text)})
+    if (listen.ok()) require(Address::parse(listen.value()).has_value(), "an address to listen on is numeric");
   const auto numeric = Address::parse(text);
   if (numeric) require(Address::parse(numeric->text()) == numeric, "an address that is written reads the same");
 }

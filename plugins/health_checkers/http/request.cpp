@@ -57,10 +57,12 @@ std::string headersOf(std::string_view text) {
   return agent ? headers : std::string(kAgent) + headers;
 }
 
-/// The backend as it is configured, "app.example:8080", without the port of HTTP.
+/// The backend as it is configured, "app.example:8080", without the port of HTTP; of a Unix socket what the host calls
+/// it.
 std::string hostOf(const lemonade_probe_target_t& target) {
   const auto address = sdk::view(target.address);
   const auto name = sdk::view(target.hostname);
+  if (address.starts_with("unix:")) return std::string(name);
   const auto port = address.substr(std::min(address.rfind(':'), address.size()));
   std::string host(name);
   if (name.find(':') != std::string_view::npos) host = "[" + host + "]";

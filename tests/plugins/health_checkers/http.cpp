@@ -51,6 +51,7 @@ TEST_CASE("The request is written as configured", "[http]") {
 
 TEST_CASE("The Host header follows the backend where none is given", "[http]") {
   CHECK(requestOf({}, "10.0.0.1:80", "app.example").find("Host: app.example\r\n") != std::string::npos);
+  CHECK(requestOf({}, "unix:/run/app.sock", "localhost").find("Host: localhost\r\n") != std::string::npos);
   CHECK(requestOf({}, "[::1]:8080", "::1").find("Host: [::1]:8080\r\n") != std::string::npos);
 }
 

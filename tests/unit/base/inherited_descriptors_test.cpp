@@ -5,9 +5,11 @@
 #include "support/socket.h"
 
 #include <fcntl.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <catch2/catch.hpp>
 
+#include <filesystem>
 #include <functional>
 
 namespace lemonade {
@@ -96,6 +98,31 @@ TEST_CASE("InheritedDescriptors closes what nobody took and says what it was", "
   CHECK(inChild({{"web", one.get()}, {"else", other.get()}}, [&](InheritedDescriptors& inherited) {
     return inherited.closeRest() == std::vector<std::string>{text, "else"} && ::fcntl(3, F_GETFD) < 0 &&
            ::fcntl(4, F_GETFD) < 0;
+  }));
+}
+
+TEST_CASE("InheritedDescriptors gives a Unix socket to whoever wants its name, while that leads to a socket",
+          "[base]") {
+  const auto path = std::filesystem::temp_directory_path() / ("lemonade-inherited-" + std::to_string(::getpid()));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.string().copy(address.sun_path, sizeof(address.sun_path) - 1);
+  const auto* const name = reinterpret_cast<const sockaddr*>(&address);
+  const Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  REQUIRE(::bind(fd.get(), name, sizeof(address)) == 0);
+  REQUIRE(::listen(fd.get(), 1) == 0);
+  sockaddr_un other = address;
+  other.sun_path[0] = '\0';
+  CHECK(inChild({{"proxy", fd.get()}}, [&](InheritedDescriptors& inherited) {
+    return !inherited.takeListener(reinterpret_cast<const sockaddr*>(&other), "") &&
+           !inherited.takeListener(name, "unix") && inherited.takeListener(name, "") &&
+           !inherited.takeListener(name, "");
+  }));
+  CHECK(inChild({{"unix", fd.get()}}, [&](auto& inherited) { return bool{inherited.takeListener(name, "unix")}; }));
+  std::filesystem::remove(path);
+  CHECK(inChild({{"proxy", fd.get()}}, [&](InheritedDescriptors& inherited) {
+    return !inherited.takeListener(name, "") &&
+           inherited.closeRest() == std::vector<std::string>{"proxy unix:" + path.string()};
   }));
 }
 

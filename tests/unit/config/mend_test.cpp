@@ -48,12 +48,12 @@ TEST_CASE("A table of backends instead of a list of tables is answered in words"
   CHECK_THAT(findingsOf(parsed("[backends]\naddress = \"a:1\"\n")), Contains("write [[backends]]"));
 }
 
-TEST_CASE("An address of the file system is answered in words", "[config]") {
-  for (const char* address : {"unix:/run/a.sock", "/run/a.sock", "unix:a"}) {
-    CHECK_THAT(findingsOf(parsed("[[backends]]\naddress = \"" + std::string(address) + "\"\n")),
-               Contains("only TCP is; give \"host:port\""));
-    CHECK_THAT(findingsOf(parsed(kBackend + "[proxy]\nlisten_address = \"" + address + "\"\n")),
-               Contains("only TCP is"));
+TEST_CASE("An address of the file system that is no Unix socket is answered in words", "[config]") {
+  for (const auto& [address, mend] : {std::pair("/run/a.sock", "a Unix socket as \"unix:/...\""),
+                                      std::pair("unix:a", "the whole path of a Unix socket")}) {
+    CHECK_THAT(findingsOf(parsed("[[backends]]\naddress = \"" + std::string(address) + "\"\n")), Contains(mend));
+    CHECK_THAT(findingsOf(parsed(kBackend + "[proxy]\nlisten_address = \"" + address + "\"\n")), Contains(mend));
+    CHECK_THAT(findingsOf(parsed(kBackend + "[admin]\nlisten_address = \"" + address + "\"\n")), Contains("host:port"));
   }
 }
 

@@ -7,11 +7,13 @@
 
 #include <catch2/catch.hpp>
 
+#include <string>
 #include <vector>
 
 using namespace lemonade;
 using namespace lemonade::config;
 using namespace std::chrono_literals;
+using namespace std::string_literals;
 
 TEST_CASE("parseDuration reads a whole number and its unit", "[config]") {
   CHECK(parseDuration("10s") == 10s);
@@ -96,6 +98,31 @@ TEST_CASE("parseBackendAddress says what a service lacks", "[config]") {
   CHECK_THAT(parseBackendAddress("srv:_dns._udp.example.com").error().message, Catch::Contains("over TCP"));
   CHECK_THAT(parseBackendAddress("_http._tcp.example.com").error().message,
              Catch::Contains("\"srv:_service._tcp.name\""));
+}
+
+TEST_CASE("parseBackendAddress and parseListenerAddress read Unix sockets, which have no port", "[config]") {
+  const auto longest = std::string(107, 'x');
+  for (const auto& text : {"unix:/run/a.sock"s, "unix:@a"s, "unix:/a:80"s, "unix:@" + longest}) {
+    INFO(text);
+    const auto backend = parseBackendAddress(text);
+    REQUIRE(backend.ok());
+    CHECK(isUnixSocket(backend.value().host));
+    CHECK(backend.value().port == 0);
+    CHECK(addressText(backend.value().host, backend.value().port) == text);
+    CHECK(parseListenerAddress(text).value() == text);
+    CHECK_THAT(parseListenAddress(text).error().message, Catch::Contains("only a listener and a backend"));
+  }
+  CHECK(parseListenerAddress("*:80").value() == "0.0.0.0:80");
+}
+
+TEST_CASE("parseBackendAddress says what is wrong with the name of a Unix socket", "[config]") {
+  const auto messageOf = [](const std::string& text) { return parseBackendAddress(text).error().message; };
+  for (const auto* text : {"unix:", "unix:/", "unix:@", "unix:run/a.sock"})
+    CHECK_THAT(messageOf(text), Catch::Contains("whole path"));
+  CHECK_THAT(messageOf("unix:/" + std::string(107, 'x')), Catch::Contains("at most 107 bytes, and this one 108"));
+  CHECK_THAT(messageOf("unix:/a\0b"s), Catch::Contains("NUL"));
+  CHECK_THAT(messageOf("/run/a.sock"), Catch::Contains("unix:/"));
+  CHECK_THAT(messageOf("@a"), Catch::Contains("unix:@"));
 }
 
 TEST_CASE("parseListenAddress yields a numeric address", "[config]") {

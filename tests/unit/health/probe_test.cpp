@@ -8,6 +8,7 @@
 
 #include <sys/epoll.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <string>
@@ -33,7 +34,7 @@ struct Driver {
   }
 
   Outcome begin(const Backend& backend, Duration timeout = 2s) {
-    return outcome = probe.begin(*checker, backend, timeout, epoll.get(), this);
+    return outcome = probe.begin(*checker, backend, route, timeout, epoll.get(), this);
   }
   /// Takes events until the probe ends or, for up to limit, nothing more happens.
   Outcome run(std::chrono::milliseconds limit = 5s) {
@@ -56,6 +57,7 @@ struct Driver {
   ScriptedChecker script;
   std::shared_ptr<health::Checker> checker = script.instance();
   Probe probe;
+  Probe::Route route;
   Outcome outcome = Outcome::kRunning;
   std::vector<char> buffer = std::vector<char>(4'096);
 };
@@ -340,4 +342,84 @@ TEST_CASE("Probe without a descriptor is skipped and says nothing about the back
   CHECK(d.script.begun == 0);
   CHECK(d.begin(*backend) == Outcome::kRunning);
   CHECK(d.run() == Outcome::kPassed);
+}
+
+TEST_CASE("Probe checks a backend at a Unix socket, and calls its host localhost", "[health][probe]") {
+  const Port port(Port::Kind::kListening, "unix:@lemonade-probe-test-" + std::to_string(::getpid()));
+  const auto backend = port.backend();
+  Driver d;
+  std::string address, hostname;
+  d.script.on_begin = [&](const ScriptedChecker::Target& target) {
+    address = view(target.address);
+    hostname = view(target.hostname);
+    return sdk::wait();
+  };
+  CHECK(d.begin(*backend) == Outcome::kRunning);
+  CHECK(d.run() == Outcome::kPassed);
+  CHECK(address == backend->addressText());
+  CHECK(hostname == "localhost");
+}
+
+TEST_CASE("Probe fails where the queue of a Unix socket is full", "[health][probe]") {
+  const auto address = *Address::parse("unix:@lemonade-probe-full-" + std::to_string(::getpid()));
+  const Fd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  REQUIRE(::bind(listener.get(), address.get(), address.size()) == 0);
+  REQUIRE(::listen(listener.get(), 0) == 0);
+  const Fd waiting(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  REQUIRE(::connect(waiting.get(), address.get(), address.size()) == 0);
+  Driver d;
+  CHECK(d.begin(Backend({.id = "full", .name = "full", .host = "unix:@full"}, address, 1)) == Outcome::kFailed);
+  CHECK(d.probe.reason() == "its queue of clients that wait is full");
+}
+
+TEST_CASE("Probe goes to the port and the address that checks have, and tells the checker", "[health][probe]") {
+  const Port refusing(Port::Kind::kRefusing), checked(Port::Kind::kListening, "127.0.0.2");
+  const auto backend = refusing.backend();
+  Driver d;
+  std::string told;
+  d.script.on_begin = [&](const ScriptedChecker::Target& target) {
+    told = view(target.address);
+    return sdk::wait();
+  };
+  d.route.port = checked.address().port();
+  d.begin(*backend);
+  CHECK(d.run() == Outcome::kFailed);
+  d.route.address = *Address::parse("127.0.0.2", 0);
+  d.begin(*backend);
+  CHECK(d.run() == Outcome::kPassed);
+  CHECK(told == checked.address().text());
+}
+
+TEST_CASE("Probe connects from the source address of its family", "[health][probe]") {
+  const Port port(Port::Kind::kListening);
+  Driver d;
+  d.route.source = *Address::parse("127.0.0.9", 0);
+  d.begin(*port.backend());
+  CHECK(d.run() == Outcome::kPassed);
+  sockaddr_storage peer{};
+  socklen_t size = sizeof(peer);
+  const Fd accepted = port.accept();
+  REQUIRE(::getpeername(accepted.get(), reinterpret_cast<sockaddr*>(&peer), &size) == 0);
+  CHECK_THAT(Address(reinterpret_cast<sockaddr*>(&peer), size).text(), Catch::StartsWith("127.0.0.9:"));
+  d.route.source = *Address::parse("::1", 0);
+  d.begin(*port.backend());
+  CHECK(d.run() == Outcome::kPassed);
+  d.route.source = *Address::parse("192.0.2.1", 0);
+  CHECK(d.begin(*port.backend()) == Outcome::kSkipped);
+  CHECK_THAT(d.probe.reason(), Catch::Contains("cannot connect from 192.0.2.1"));
+}
+
+TEST_CASE("Probe sends a PROXY header before all that the checker sends", "[health][probe]") {
+  const Port port(Port::Kind::kListening);
+  Driver d;
+  d.script.on_begin = [](const ScriptedChecker::Target&) { return sdk::send("hello"); };
+  d.route.send_proxy = 2;
+  d.begin(*port.backend());
+  CHECK(d.run() == Outcome::kPassed);
+  const auto local = std::string("\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", 16);
+  CHECK(readAll(port.accept(), local.size() + 5) == local + "hello");
+  d.route.send_proxy = 1;
+  d.begin(*port.backend());
+  CHECK(d.run() == Outcome::kPassed);
+  CHECK_THAT(readAll(port.accept(), 33), Catch::StartsWith("PROXY TCP4 127.0.0.1 127.0.0.1 "));
 }

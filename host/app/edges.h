@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+//
+// What a configuration says of the edges of the balancer, as the layers below take it: PROXY headers, the files of Unix
+// sockets, and the addresses that backends and checks are connected to and from. Control thread.
+#pragma once
+
+#include "balance/pool_settings.h"
+#include "base/result.h"
+#include "config/config.h"
+#include "health/probe.h"
+#include "proxy/header_policy.h"
+#include "proxy/unix_name.h"
+
+#include <memory>
+
+namespace lemonade::app {
+
+/// Null where its clients send no headers.
+std::shared_ptr<const proxy::HeaderPolicy> headerPolicyOf(const config::Listener& listener);
+/// The error names the listener's place in the file and the user or group that is unknown.
+Result<proxy::UnixAccess> unixAccessOf(const config::Listener& listener);
+/// Where checks connect to and from, and what they send first.
+health::Probe::Route routeOf(const config::Pool& pool);
+/// What connects to backends go by.
+void applyEdges(const config::Pool& pool, PoolSettings& settings);
+
+}  // namespace lemonade::app

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+//
+// Reads the header of the PROXY protocol from clients of listeners that demand one, and makes sessions of them after
+// that. A client holds its place in the admission of its listener meanwhile. One that is not trusted, sends something
+// else, or does not send all of it within kHeaderTimeoutNs is reset and counted. Nothing behind the header is read
+// here. Worker thread only.
+#pragma once
+
+#include "balance/address.h"
+#include "base/fd.h"
+#include "proxy/event_loop.h"
+#include "proxy/header_policy.h"
+#include "proxy/listener.h"
+#include "proxy/session_set.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <list>
+
+namespace lemonade::proxy {
+
+/// How long a client may take to send its header, from when it was accepted. TCP sends again after one second and
+/// three.
+constexpr std::uint64_t kHeaderTimeoutNs = 5'000'000'000;
+
+class HeaderReader {
+ public:
+  /// All of these must outlive this. counters are the worker's: a client that is read from counts as a session there,
+  /// so that nobody takes the worker for idle.
+  HeaderReader(std::uint32_t worker, SessionSet& sessions, EventLoop& loop, WorkerCounters& counters);
+  /// Resets every client that is read from.
+  ~HeaderReader();
+  HeaderReader(const HeaderReader&) = delete;
+  HeaderReader& operator=(const HeaderReader&) = delete;
+
+  /// Takes over a client of a listener that reads headers, whose place in the admission is taken.
+  void take(Fd client, const Address& peer, std::uint16_t local_port, Listener& listener) noexcept;
+  /// Ends those that took too long.
+  void handleDue(std::uint64_t now) noexcept;
+  /// When the next one has taken too long, monotonic nanoseconds; 0 where none is read from.
+  std::uint64_t nextDue() const noexcept;
+  /// Resets every client that is read from.
+  void closeAll() noexcept;
+
+ private:
+  struct Waiting;
+  using Clients = std::list<Waiting>;
+
+  enum class Refusal { kUntrusted, kMalformed, kTimeout, kClosed };
+
+  Waiting* add() noexcept;
+  /// False where the client was made a session or closed: it is freed then.
+  bool read(Waiting& client) noexcept;
+  bool watch(Waiting& client) noexcept;
+  void finish(Waiting& client, const ProxyReading& reading) noexcept;
+  void refuse(Waiting& client, Refusal why, const char* flaw) noexcept;
+  void complain(const Waiting& client, const char* why) noexcept;
+  void free(Waiting& client) noexcept;
+
+  const std::uint32_t worker_;
+  SessionSet& sessions_;
+  EventLoop& loop_;
+  WorkerCounters& counters_;
+  Clients clients_;  // in the order of their deadlines
+  std::uint64_t complained_at_ = 0;
+  std::uint64_t silent_since_ = 0;  // refusals that were not logged since complained_at_
+};
+
+}  // namespace lemonade::proxy
