@@ -22,14 +22,14 @@ class Resolver {
  public:
   using Callback = std::function<void(const Resolution&)>;
 
-  /// loop must outlive the resolver. A test gives servers of its own.
+  /// loop must outlive the resolver. A test gives servers of its own, or overrides resolve().
   explicit Resolver(ControlLoop& loop, NameServers servers = {});
   /// Drops what is not answered yet. Also where the loop has stopped.
-  ~Resolver();
+  virtual ~Resolver();
 
   /// Calls answered(...) once on the control thread: before this returns where name is numeric, else later, within some
   /// seconds for each name server.
-  void resolve(const std::string& name, Callback answered);
+  virtual void resolve(const std::string& name, Callback answered);
 
  private:
   struct Shared;
