@@ -2,6 +2,7 @@
 //
 // The command line: commands and their aliases, exit codes, and --validate, which checks all and binds nothing.
 #include "support/balancer.h"
+#include "support/facts.h"
 #include "support/privilege.h"
 #include "support/server.h"
 
@@ -170,13 +171,13 @@ TEST_CASE("Both names of the commands start them", "[command_line]") {
   const auto file = folder.write("lemonade.toml", Config().backend("a", "127.0.0.1:1").text());
   for (const std::string command : {"load-balancer", "lb"}) {
     Process process(lemonade({command, "--config", file}));
-    process.waitForLog("app: ready", 20s);
+    waitUntilReady(process);
     process.signal(SIGTERM);
     CHECK(process.wait() == 0);
   }
   for (const std::string command : {"worker", "w"}) {
     Process process(lemonade({command, "--address", "127.0.0.1:0"}));
-    process.waitForLog("worker: listening", 20s);
+    (void)demoBackendOf(process);
     process.signal(SIGTERM);
     CHECK(process.wait() == 0);
   }
@@ -187,8 +188,8 @@ TEST_CASE("A plugin directory of the command line comes before the directories o
   const TemporaryFolder folder;
   const auto file = folder.write("lemonade.toml", Config().backend("a", a.address()).backend("b", b.address()).text());
   Process process(lemonade({"lb", "--config", file, "--plugin-dir", LEMONADE_IMPOSTOR_FOLDER}));
-  const auto address = field(process.waitForLog("proxy: listening", 20s), "address");
-  process.waitForLog("app: ready", 20s);
+  const auto address = listenerOf(process);
+  waitUntilReady(process);
   for (int i = 0; i < 4; ++i) CHECK(Socket::connect(address).receiveLine() == "b");
   process.signal(SIGTERM);
   CHECK(process.wait() == 0);

@@ -3,6 +3,7 @@
 // The folder of private copies may go at any time, and what a killed process left is swept.
 #include "e2e/misfit.h"
 #include "e2e/reloading.h"
+#include "support/facts.h"
 #include "support/server.h"
 
 #include <signal.h>
@@ -34,7 +35,7 @@ TEST_CASE("A start removes the copies that a killed balancer left and none of on
   const auto its = foldersIn(copies);
   REQUIRE(its.size() == 1);
   Process killed(lemonade({"lb", "--config", running.folder().write("lemonade.toml", copying(misfit, copies).text())}));
-  killed.waitForLog("app: ready");
+  waitUntilReady(killed);
   REQUIRE(foldersIn(copies).size() == 2);
   killed.signal(SIGKILL);
   REQUIRE(killed.wait() == 128 + SIGKILL);

@@ -3,6 +3,7 @@
 // Behaviour "Bytes", how streams end: what was read to its end is complete, what was taken is delivered, and who is
 // gone holds nothing.
 #include "support/balancer.h"
+#include "support/facts.h"
 #include "support/pattern.h"
 #include "support/privilege.h"
 #include "support/server.h"

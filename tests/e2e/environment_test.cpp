@@ -2,6 +2,7 @@
 //
 // The environment: each variable has its effect, stands above the file and below the command line, and is enough alone.
 #include "support/balancer.h"
+#include "support/facts.h"
 #include "support/server.h"
 
 #include <Poco/JSON/Array.h>
@@ -17,8 +18,8 @@ TEST_CASE("The environment alone is enough to run", "[environment]") {
                                      {"LEMONADE_LB_ADMIN_ADDRESS", "127.0.0.1:0"},
                                      {"LEMONADE_LB_STRATEGY", "round_robin"},
                                      {"LEMONADE_LB_BACKEND_ADDRESSES", a.address() + "," + b.address()}});
-  process.waitForLog("app: ready", 20s);
-  const auto address = field(process.waitForLog("proxy: listening"), "address");
+  waitUntilReady(process);
+  const auto address = listenerOf(process);
   CHECK(Socket::connect(address).receiveLine() == "a");
   CHECK(Socket::connect(address).receiveLine() == "b");
   process.signal(SIGTERM);
@@ -97,7 +98,7 @@ TEST_CASE("Health interval and timeout come from the environment", "[environment
                         .backend("hole", hole.address()),
                     {{"LEMONADE_LB_HEALTH_INTERVAL_MS", "50"}, {"LEMONADE_LB_HEALTH_TIMEOUT_MS", "200"}});
   CHECK(eventually([&] { return server.accepted() >= 10; }, 5s));
-  CHECK_NOTHROW(balancer.process().waitForLog("backend is down backend=hole", 5s));
+  CHECK_NOTHROW(waitForState(balancer, "hole", "down", 5s));
 }
 
 TEST_CASE("Plugin directories of the environment come before those of the file", "[environment]") {
@@ -120,7 +121,7 @@ TEST_CASE("LEMONADE_LOG sets levels by component and RUST_LOG is read only where
     Balancer balancer(config, {{"LEMONADE_LOG", ""}, {"RUST_LOG", "info,lemonade_load_balancer=debug"}});
     CHECK_NOTHROW(balancer.process().waitForLog("DEBUG health:"));
     balancer.ask();
-    CHECK_NOTHROW(balancer.process().waitForLog("DEBUG access:"));
+    CHECK_THAT(sessionLine(balancer), Catch::Contains("DEBUG access"));
   }
 }
 
@@ -159,11 +160,10 @@ TEST_CASE("The metrics and health caps of the environment bound the queues", "[e
                     {{"LEMONADE_LB_METRICS_CAP", "1"}, {"LEMONADE_LB_HEALTH_CAP", "1"}});
   CHECK(eventually([&] { return balancer.metric("lemonade_metrics_dropped_total") > 2; }));
   for (int i = 0; i < 3; ++i) {
-    const auto seen = balancer.process().logSize();
     server.stop();
-    balancer.process().waitForLog("backend is down", 10s, seen);
+    waitForState(balancer, "a", "down");
     server.restart();
-    balancer.process().waitForLog("backend is up", 10s, seen);
+    waitForState(balancer, "a", "up");
   }
   CHECK(eventually([&] { return balancer.metric("lemonade_health_events_dropped_total") >= 2; }));
 }

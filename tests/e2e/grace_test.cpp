@@ -3,6 +3,7 @@
 // runtime.grace_millis: at a stop /readyz turns 503 first, and clients are accepted until those in front know.
 #include "e2e/reloading.h"
 #include "e2e/supervised.h"
+#include "support/facts.h"
 #include "support/notify_socket.h"
 #include "support/server.h"
 
@@ -94,7 +95,7 @@ TEST_CASE("A second signal in the grace ends at once and closes what is open", "
   isAnswered(client);
   stopAtOnce(balancer);
   CHECK(client.next() != End::kOpen);
-  CHECK(field(balancer.process().waitForLog("access: session closed"), "reason") == "drain");
+  CHECK(field(sessionLine(balancer), "reason") == "drain");
 }
 
 TEST_CASE("accept_timeout bounds the grace of a stop, too", "[grace]") {
@@ -148,7 +149,7 @@ TEST_CASE("The process before an upgrade has no grace", "[grace]") {
   Server server(echo());
   Balancer balancer(graceful(kLong, true).backend("a", server.address()), kSupervised);
   upgrade(balancer);
-  balancer.process().waitForLog("INFO app: stopped");
+  waitUntilStopped(balancer.process());
   CHECK(balancer.process().countLog("clients are accepted for a while") == 0);
   Socket client = balancer.connect();
   isAnswered(client);

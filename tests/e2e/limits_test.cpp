@@ -2,6 +2,7 @@
 //
 // Behaviour "Limits": connections, descriptors and source ports run out; the balancer holds its limits and recovers.
 #include "support/balancer.h"
+#include "support/facts.h"
 #include "support/privilege.h"
 #include "support/server.h"
 
@@ -306,7 +307,7 @@ TEST_CASE("An idle session is closed after the idle timeout and never where it i
       REQUIRE(client.staysOpen(50ms));
     }
     CHECK(client.next(5s) != End::kOpen);
-    CHECK(field(balancer.process().waitForLog("access: session closed"), "reason") == "idle-timeout");
+    CHECK(field(sessionLine(balancer), "reason") == "idle-timeout");
   }
   SECTION("0s") {
     Balancer balancer(idle("0s"));

@@ -103,7 +103,6 @@ TEST_CASE("Addresses of a name become backends and come and go with it", "[names
     REQUIRE_FALSE(client.receiveLine().empty());
 
     dns.addresses(kName, {"127.0.0.3", "127.0.0.2"});
-    balancer.process().waitForLog("resolve: a name has new addresses");
     CHECK(eventually([&] { return whoAnswers(balancer) == "23"; }));
     // A session on an address that left goes on.
     CHECK(client.staysOpen(50ms));
@@ -137,7 +136,6 @@ TEST_CASE("A name that fails keeps its last good addresses and is complained abo
     dns.addresses(kName, {"127.0.0.1", "127.0.0.3"});
     balancer.process().waitForLog("resolve: a name resolves again");
     dns.addresses(kName, {"127.0.0.2"});
-    balancer.process().waitForLog("resolve: a name has new addresses");
     CHECK(eventually([&] { return whoAnswers(balancer) == "2"; }));
   });
 }
@@ -152,7 +150,6 @@ TEST_CASE("A name that resolves late brings its backends up", "[names]") {
     Balancer balancer(byName(servers), {}, withResolver(folder));
     CHECK(balancer.backend("app")->getValue<std::string>("state") == "unresolved");
     dns.addresses(kName, {"127.0.0.1", "127.0.0.2", "127.0.0.3"});
-    balancer.process().waitForLog("resolve: a name has new addresses");
     CHECK(eventually([&] { return whoAnswers(balancer) == "123"; }));
   });
 }
@@ -263,11 +260,8 @@ TEST_CASE("Addresses of a family without a route are left out, said once, and co
     const auto asked = dns.asked(kName, Dns::kAaaa);
     REQUIRE(eventually([&] { return dns.asked(kName, Dns::kAaaa) >= asked + 3; }));
     CHECK(balancer.process().countLog("no route") == 1);
-    CHECK(balancer.process().countLog("health: backend is down") == 0);
 
     if (run({"ip", "addr", "add", "2001:db8::2/128", "dev", "lo", "nodad"}).code != 0) return skip("it takes IPv6");
-    const auto line = balancer.process().waitForLog("resolve: a name has new addresses");
-    CHECK(field(line, "now") == "127.0.0.2,[2001:db8::2]");
     CHECK(eventually([&] { return rows(balancer).size() == 2; }));
     REQUIRE(run({"ip", "addr", "del", "2001:db8::2/128", "dev", "lo"}).code == 0);
     CHECK(eventually([&] { return rows(balancer).size() == 1; }));
@@ -333,7 +327,6 @@ TEST_CASE("Changed records of a service are followed without cutting its session
     auto client = balancer.connect();
     REQUIRE(client.receiveLine() == "a");
     dns.service("_http._tcp.example", {record(a, 2, "a.example"), record(b, 1, "b.example")});
-    balancer.process().waitForLog("resolve: a service has new records");
     CHECK(eventually([&] { return whoAnswers(balancer) == "b"; }));
     // It goes on drain only when its record goes.
     dns.service("_http._tcp.example", {record(b, 1, "b.example")});

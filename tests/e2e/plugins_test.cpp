@@ -134,7 +134,6 @@ TEST_CASE("A strategy that gives no backend closes the client and one that rejec
     Balancer balancer(stubborn("none").backend("a", a.address()));
     CHECK(balancer.connect().next() == End::kClosed);
     CHECK(balancer.metric("lemonade_proxy_unserved_total", {"no_backend"}) == 1);
-    CHECK(field(balancer.process().waitForLog("access: session closed"), "reason") == "no-backend");
   }
   {
     Balancer balancer(stubborn("reject").backend("a", a.address()));
@@ -147,7 +146,7 @@ TEST_CASE("A strategy that gives no backend closes the client and one that rejec
       }
     };
     CHECK(end() == End::kReset);
-    CHECK(field(balancer.process().waitForLog("access: session closed"), "reason") == "rejected");
+    CHECK(eventually([&] { return balancer.metric("lemonade_proxy_unserved_total", {"rejected"}) == 1; }));
   }
 }
 

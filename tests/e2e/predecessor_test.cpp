@@ -5,6 +5,7 @@
 #include "e2e/reloading.h"
 #include "e2e/supervised.h"
 #include "e2e/visitors.h"
+#include "support/facts.h"
 #include "support/server.h"
 
 #include <sys/mman.h>
@@ -42,7 +43,7 @@ Server::Handler answers(std::string name, Millis after = 0ms) {
 void upgradeWholly(Balancer& balancer) {
   const auto from = balancer.process().logSize();
   (void)upgrade(balancer);
-  balancer.process().waitForLog("app: stopping", 10s, from);
+  waitUntilStopping(balancer.process(), from);
 }
 
 std::string askOnce(Balancer& balancer) {

@@ -2,6 +2,7 @@
 //
 // Real programs through the balancer: curl, wrk, redis and our own worker.
 #include "support/balancer.h"
+#include "support/facts.h"
 #include "support/redis.h"
 #include "support/server.h"
 
@@ -17,8 +18,7 @@ namespace {
 class Worker {
  public:
   explicit Worker(const std::string& name)
-      : process_(lemonade({"worker", "--address", "127.0.0.1:0", "--name", name})),
-        address_(field(process_.waitForLog("worker: listening", 20s), "address")) {}
+      : process_(lemonade({"worker", "--address", "127.0.0.1:0", "--name", name})), address_(demoBackendOf(process_)) {}
   ~Worker() {
     process_.signal(SIGTERM);
     CHECK(process_.wait() == 0);
@@ -87,7 +87,7 @@ TEST_CASE("A worker answers by name after its delay and keeps the connection", "
   Process process(lemonade({"worker"}), {{"LEMONADE_WORKER_LISTEN_ADDRESS", "127.0.0.1:0"},
                                          {"LEMONADE_WORKER_SERVICE_NAME", "from the environment"},
                                          {"LEMONADE_WORKER_WORK_DELAY_MS", "120"}});
-  const auto address = field(process.waitForLog("worker: listening", 20s), "address");
+  const auto address = demoBackendOf(process);
   const Stopwatch watch;
   const auto answer = httpGet(address, "/work");
   CHECK(watch.elapsed() >= 115ms);

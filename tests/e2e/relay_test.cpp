@@ -3,6 +3,7 @@
 // Which relay moves the bytes, and what a worker does where one cannot be had. That they behave alike is for the rest
 // of the tests to show, which run over each of them.
 #include "support/balancer.h"
+#include "support/facts.h"
 #include "support/server.h"
 #include "support/skip.h"
 
@@ -15,9 +16,7 @@ namespace lemonade::test {
 namespace {
 
 /// What the log says the relay is.
-std::string chosenBy(Balancer& balancer) {
-  return field(balancer.process().waitForLog("proxy: relay chosen"), "relay");
-}
+std::string chosenBy(Balancer& balancer) { return field(relayLine(balancer.process()), "relay"); }
 
 }  // namespace
 
@@ -34,7 +33,7 @@ TEST_CASE("Over io_uring is what the configuration asks for, and it works", "[re
   for (const std::string wanted : {"io_uring", "auto"}) {
     Balancer balancer(Config().set("proxy.relay", wanted).backend("a", server.address()),
                       {{"LEMONADE_LB_RELAY", wanted}});
-    if (const auto line = balancer.process().waitForLog("proxy: relay chosen"); field(line, "relay") != "io_uring")
+    if (const auto line = relayLine(balancer.process()); field(line, "relay") != "io_uring")
       skip(field(line, "reason"));
     CHECK(balancer.ask() == "a");
   }
@@ -55,7 +54,7 @@ TEST_CASE("Where the kernel refuses io_uring epoll takes its place and the log s
   for (const std::string relay : {"auto", "io_uring"}) {
     Balancer balancer(Config().backend("a", server.address()), {{"LEMONADE_LB_RELAY", relay}},
                       {LEMONADE_WITHOUT_IO_URING});
-    const auto line = balancer.process().waitForLog("proxy: relay chosen");
+    const auto line = relayLine(balancer.process());
     CHECK(field(line, "relay") == "epoll");
     CHECK(field(line, "reason").find("io_uring_setup") != std::string::npos);
     CHECK((line.find("WARN") != std::string::npos) == (relay == "io_uring"));

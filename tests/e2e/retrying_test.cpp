@@ -2,6 +2,7 @@
 //
 // Clients whose connects fail where no other backend is left: they wait a moment and are tried again.
 #include "support/balancer.h"
+#include "support/facts.h"
 #include "support/server.h"
 
 #include <poll.h>
@@ -13,8 +14,6 @@
 
 namespace lemonade::test {
 namespace {
-
-std::string sessionLine(Balancer& balancer) { return balancer.process().waitForLog("access: session closed"); }
 
 double failures(Balancer& balancer, const std::string& id) {
   return balancer.metric("lemonade_backend_connect_failures_total", {"backend=\"" + id + "\""});

@@ -7,6 +7,7 @@
 #include "e2e/processes.h"
 #include "e2e/reloading.h"
 #include "e2e/supervised.h"
+#include "support/facts.h"
 #include "support/notify_socket.h"
 #include "support/server.h"
 
@@ -274,7 +275,7 @@ TEST_CASE("Under a supervisor the one that serves speaks and after an upgrade th
   manager.waitFor("WATCHDOG=1");
   balancer.process().signal(SIGUSR2);
   manager.waitFor("READY=1");
-  balancer.process().waitForLog("app: stopped");
+  waitUntilStopped(balancer.process());
   manager.waitFor("WATCHDOG=1");
   CHECK(manager.count("STOPPING=1") == 0);
   CHECK(manager.count("FDSTOREREMOVE=1") == 0);

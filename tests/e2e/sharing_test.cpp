@@ -2,6 +2,7 @@
 //
 // Behaviour "Sharing": who gets how many.
 #include "support/balancer.h"
+#include "support/facts.h"
 #include "support/server.h"
 
 #include <Poco/JSON/Array.h>
@@ -76,7 +77,7 @@ TEST_CASE("With a dead and a disabled backend besides it is still fifteen each",
   }
   SECTION("after it is noticed") {
     Balancer balancer(config.realChecks());
-    balancer.process().waitForLog("backend is down backend=dead");
+    waitForState(balancer, "dead", "down");
     CHECK(shares(balancer, 30) == "a=15 b=15");
     CHECK(balancer.backend("off")->getValue<std::string>("state") == "disabled");
     CHECK(balancer.backend("dead")->getValue<std::string>("state") == "down");
@@ -140,13 +141,13 @@ TEST_CASE("Recovered backends all come back and take their share at once and no 
   REQUIRE(eventually([&] { return a.accepted() > 0 && b.accepted() > 0 && c.accepted() > 0; }));
   b.stop();
   c.stop();
-  balancer.process().waitForLog("backend is down backend=b");
-  balancer.process().waitForLog("backend is down backend=c");
+  waitForState(balancer, "b", "down");
+  waitForState(balancer, "c", "down");
   CHECK(shares(balancer, 10) == "a=10");
   b.restart();
   c.restart();
-  balancer.process().waitForLog("backend is up backend=b");
-  balancer.process().waitForLog("backend is up backend=c");
+  waitForState(balancer, "b", "up");
+  waitForState(balancer, "c", "up");
   awaitEligible(balancer, 3);
   CHECK(shares(balancer, 30) == "a=10 b=10 c=10");
 }
@@ -161,10 +162,10 @@ TEST_CASE("A backend that recovers under least connections is not run over", "[s
                         .backend("b", b.address()));
   REQUIRE(eventually([&] { return a.accepted() > 0 && b.accepted() > 0; }));
   b.stop();
-  balancer.process().waitForLog("backend is down backend=b");
+  waitForState(balancer, "b", "down");
   Held before(balancer, 10);
   b.restart();
-  balancer.process().waitForLog("backend is up backend=b");
+  waitForState(balancer, "b", "up");
   awaitEligible(balancer, 2);
   Held after(balancer, 14);
   CHECK(balancer.active("a") == 12);

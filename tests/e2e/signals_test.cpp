@@ -4,6 +4,7 @@
 #include "e2e/misfit.h"
 #include "e2e/processes.h"
 #include "e2e/reloading.h"
+#include "support/facts.h"
 #include "support/server.h"
 
 #include <signal.h>
@@ -54,7 +55,7 @@ TEST_CASE("A worker ends on every signal that stops and survives those that ask 
   const int stop = GENERATE(SIGTERM, SIGINT, SIGQUIT, SIGHUP);
   CAPTURE(stop);
   Process worker(lemonade({"worker", "--address", "127.0.0.1:0"}));
-  worker.waitForLog("worker: listening");
+  (void)demoBackendOf(worker);
   worker.signal(SIGUSR1);
   worker.waitForLog("signal=SIGUSR1");
   worker.signal(stop);
@@ -68,7 +69,7 @@ TEST_CASE("A SIGHUP that comes before the balancer is ready reloads when it is",
   Process process(lemonade({"lb", "--config", file}));
   REQUIRE(eventually([&] { return hasThread(process.pid(), "watchdog"); }));
   process.signal(SIGHUP);
-  process.waitForLog("app: ready");
+  waitUntilReady(process);
   process.waitForLog("reason=SIGHUP");
   process.signal(SIGTERM);
   CHECK(process.wait() == 0);
@@ -107,8 +108,8 @@ TEST_CASE("Descriptors that are closed at the start of the balancer are opened o
   const TemporaryFolder folder;
   const auto file = folder.write("lemonade.toml", Config().backend("a", server.address()).text());
   Process process(without("<&- >&-", lemonade({"lb", "--config", file})));
-  const auto address = field(process.waitForLog("proxy: listening"), "address");
-  process.waitForLog("app: ready");
+  const auto address = listenerOf(process);
+  waitUntilReady(process);
   CHECK(descriptorOf(process.pid(), 0) == "/dev/null");
   CHECK(descriptorOf(process.pid(), 1) == "/dev/null");
   CHECK(Socket::connect(address).receiveLine() == "a");

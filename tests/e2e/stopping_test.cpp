@@ -2,6 +2,7 @@
 //
 // Behaviour "Stopping": no new connection, live ones finish, exit 0 within the drain timeout.
 #include "support/balancer.h"
+#include "support/facts.h"
 #include "support/server.h"
 
 #include <signal.h>
@@ -47,7 +48,7 @@ TEST_CASE("After a signal live connections finish and new ones are refused and i
   Served s(60'000);
   const std::string address = s.balancer.address();
   s.balancer.process().signal(signal);
-  const auto line = s.balancer.process().waitForLog("app: stopping");
+  const auto line = waitUntilStopping(s.balancer.process());
   CHECK(field(line, "signal") == std::string("SIG") + ::sigabbrev_np(signal));
   CHECK(field(line, "sessions") == "1");
   CHECK(eventually([&] { return refuses(address); }));
@@ -58,7 +59,7 @@ TEST_CASE("After a signal live connections finish and new ones are refused and i
   s.client.finishSending();
   CHECK(s.client.receiveAll().empty());
   CHECK(s.balancer.process().wait(5s) == 0);
-  CHECK(s.balancer.process().countLog("app: stopped") == 1);
+  CHECK(stops(s.balancer.process()) == 1);
 }
 
 TEST_CASE("A client that hangs is closed when the drain timeout is over and the exit code is 0", "[stopping]") {
@@ -68,7 +69,7 @@ TEST_CASE("A client that hangs is closed when the drain timeout is over and the 
   CHECK(watch.elapsed() >= 390ms);  // what is left after four fifths of it is closed little by little
   CHECK(watch.elapsed() < 3s * timeFactor());
   CHECK(s.client.next() != End::kOpen);
-  CHECK(field(s.balancer.process().waitForLog("access: session closed"), "reason") == "drain");
+  CHECK(field(sessionLine(s.balancer), "reason") == "drain");
 }
 
 TEST_CASE("Without sessions it stops at once however long the drain timeout", "[stopping]") {
@@ -83,7 +84,7 @@ TEST_CASE("While it drains readyz says 503 and healthz 200", "[stopping]") {
   Served s(60'000);
   REQUIRE(s.balancer.admin("/readyz").status == 200);
   s.balancer.process().signal(SIGTERM);
-  s.balancer.process().waitForLog("app: stopping");
+  waitUntilStopping(s.balancer.process());
   CHECK(eventually([&] { return s.balancer.admin("/readyz").status == 503; }));
   CHECK(s.balancer.admin("/healthz").status == 200);
   CHECK(s.balancer.status()->getValue<std::string>("state") == "draining");

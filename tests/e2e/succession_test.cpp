@@ -3,6 +3,7 @@
 // What a process knows of the one whose place it took at an upgrade.
 #include "e2e/reloading.h"
 #include "e2e/supervised.h"
+#include "support/facts.h"
 #include "support/server.h"
 
 #include <catch2/catch.hpp>
@@ -183,7 +184,7 @@ TEST_CASE("An upgrade needs no grace", "[upgrade]") {
   Server server(named("a"));
   Balancer balancer(supervised().set("runtime.grace_millis", 50'000).backend("a", server.address()), kSupervised);
   upgrade(balancer);
-  balancer.process().waitForLog("INFO app: stopped");
+  waitUntilStopped(balancer.process());
   CHECK(balancer.ask() == "a");
   balancer.process().signal(SIGTERM);
   balancer.process().waitForLog("/readyz answers 503");

@@ -4,6 +4,7 @@
 // it.
 #include "e2e/reloading.h"
 #include "e2e/supervised.h"
+#include "support/facts.h"
 #include "support/server.h"
 
 #include <catch2/catch.hpp>
@@ -46,7 +47,7 @@ TEST_CASE("A stop of the supervisor drains and ends both", "[supervisor]") {
   Socket client = servedOnce(balancer);
   const std::string address = balancer.address();
   balancer.process().signal(signal);
-  balancer.process().waitForLog("stopping");
+  waitUntilStopping(balancer.process());
   // Nobody waits in a queue that nobody serves: the supervisor has let go of the sockets.
   CHECK(eventually([&] { return isRefused(address); }));
   client.send("two");
@@ -62,7 +63,7 @@ TEST_CASE("A second signal to the supervisor ends both at once", "[supervisor]")
                     kSupervised);
   Socket client = servedOnce(balancer);
   balancer.process().signal(SIGTERM);
-  balancer.process().waitForLog("stopping");
+  waitUntilStopping(balancer.process());
   balancer.process().signal(SIGTERM);
   CHECK(balancer.process().wait(5s) == 0);
 }
@@ -118,7 +119,7 @@ TEST_CASE("The supervisor passes SIGHUP on", "[supervisor]") {
   Balancer balancer(unwatched().set("runtime.supervisor", "on").backend("a", server.address()), kSupervised);
   write(balancer, unwatched().set("runtime.supervisor", "on").backend("b", other.address()));
   balancer.process().signal(SIGHUP);
-  balancer.process().waitForLog("INFO config: reloaded");
+  waitForReloads(balancer, 1);
   CHECK(balancer.ask() == "b");
 }
 
@@ -129,7 +130,7 @@ TEST_CASE("A configuration that came through a pipe serves the process after a c
   Process process({"bash", "-c", "exec \"$0\" lb --config /dev/stdin < <(cat \"$1\")", lemonade({}).back(), file},
                   kSupervised);
   const auto listening = process.waitForLog("proxy: listening");
-  process.waitForLog("INFO app: ready");
+  waitUntilReady(process);
   std::ifstream children("/proc/" + std::to_string(process.pid()) + "/task/" + std::to_string(process.pid()) +
                          "/children");
   pid_t child = 0;
@@ -138,7 +139,7 @@ TEST_CASE("A configuration that came through a pipe serves the process after a c
   REQUIRE(child != 0);
   const auto from = process.logSize();
   REQUIRE(::kill(child, SIGKILL) == 0);
-  process.waitForLog("INFO app: ready", 10s, from);
+  waitUntilReady(process, from);
   CHECK(Socket::connect(field(listening, "address")).receiveLine() == "a");
   process.signal(SIGTERM);
   CHECK(process.wait() == 0);

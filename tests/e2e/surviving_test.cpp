@@ -2,6 +2,7 @@
 //
 // What is known of a backend whose id and address stay survives reloads and swaps: health, averages, counters.
 #include "e2e/reloading.h"
+#include "support/facts.h"
 #include "support/server.h"
 
 #include <Poco/JSON/Stringifier.h>
@@ -116,9 +117,9 @@ TEST_CASE("A slow start goes on over a reload and a swap", "[reload][swap]") {
   Balancer balancer(config);
   REQUIRE(eventually([&] { return b.accepted() >= 1; }));
   b.stop();
-  balancer.process().waitForLog("health: backend is down backend=b");
+  waitForState(balancer, "b", "down");
   b.restart();
-  balancer.process().waitForLog("health: backend is up backend=b");
+  waitForState(balancer, "b", "up");
   reload(balancer, Config(config).set("proxy.retries", 5));
   reload(balancer, Config(config).set("strategy.algorithm", "least_connections"));
   reload(balancer, config);

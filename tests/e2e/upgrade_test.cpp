@@ -4,6 +4,7 @@
 #include "e2e/reloading.h"
 #include "e2e/supervised.h"
 #include "e2e/visitors.h"
+#include "support/facts.h"
 #include "support/server.h"
 
 #include <catch2/catch.hpp>
@@ -71,7 +72,7 @@ TEST_CASE("Upgrades under load refuse and cut nobody", "[upgrade]") {
   }
   visitors.end();
   CHECK(visitors.failed() == 0);
-  CHECK(eventually([&] { return balancer.process().countLog("INFO app: stopped") == 3; }));
+  CHECK(eventually([&] { return stops(balancer.process()) == 3; }));
 }
 
 TEST_CASE("A connection of the process before an upgrade lives until it ends or the drain is over", "[upgrade]") {
@@ -171,7 +172,7 @@ TEST_CASE("What a reload cannot change changes by an upgrade", "[upgrade]") {
              Catch::Contains("proxy.relay auto -> epoll, from the next start or upgrade on"));
   const auto from = balancer.process().logSize();
   upgrade(balancer);
-  CHECK(field(balancer.process().waitForLog("relay chosen", 10s, from), "relay") == "epoll");
+  CHECK(field(relayLine(balancer.process(), from), "relay") == "epoll");
   CHECK(balancer.ask() == "a");
 }
 
@@ -180,8 +181,8 @@ TEST_CASE("A program that cannot be executed or ends at once fails an upgrade an
   const Installation place;
   const auto file = place.write(supervised().backend("a", server.address()));
   Process process({place.program(), "lb", "--config", file}, kSupervised);
-  const auto address = field(process.waitForLog("proxy: listening"), "address");
-  process.waitForLog("INFO app: ready");
+  const auto address = listenerOf(process);
+  waitUntilReady(process);
   const auto failsWith = [&](const std::string& why) {
     const auto from = process.logSize();
     process.signal(SIGUSR2);
@@ -203,8 +204,8 @@ TEST_CASE("A rollback runs the program before the last upgrade though its file w
   const Installation place;
   const auto file = place.write(supervised().backend("a", server.address()));
   Process process({place.program(), "lb", "--config", file}, kSupervised);
-  const auto admin = field(process.waitForLog("admin: listening"), "address");
-  process.waitForLog("INFO app: ready");
+  const auto admin = adminOf(process);
+  waitUntilReady(process);
   const auto executable = [&](const std::string& line) {
     return fs::read_symlink("/proc/" + field(line, "pid") + "/exe").string();
   };

@@ -3,6 +3,7 @@
 // Workers share the clients; runtime.workers reloads: more workers begin to serve; of fewer, those that are too many
 // drain and end.
 #include "support/balancer.h"
+#include "support/facts.h"
 #include "support/server.h"
 
 #include <Poco/JSON/Array.h>
@@ -167,7 +168,7 @@ TEST_CASE("More workers serve after a reload and of fewer the last ones end with
   Served s(1);
   s.fill(1);
   s.reload(3);
-  s.balancer.process().waitForLog("config: runtime.workers 1 -> 3");
+  waitForReloads(s.balancer, 1);
   CHECK(eventually([&] { return s.threads() == 3; }));
   s.fill(3);
 

@@ -4,6 +4,7 @@
 // between two of them ten thousand requests are answered in a long run, a few in a short one.
 #include "e2e/restless.h"
 #include "e2e/supervised.h"
+#include "support/facts.h"
 
 #include <catch2/catch.hpp>
 
@@ -35,7 +36,7 @@ TEST_CASE("Clients at full speed see no failure while the balancer is upgraded a
     CHECK(eventually([&] { return load.served() >= before + between; }, 120s));
   }
   load.check(upgrades());
-  CHECK(eventually([&] { return balancer.process().countLog("INFO app: stopped") == std::size_t(upgrades()); }, 30s));
+  CHECK(eventually([&] { return stops(balancer.process()) == std::size_t(upgrades()); }, 30s));
 }
 
 }  // namespace lemonade::test
