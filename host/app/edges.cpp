@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "app/edges.h"
 
+#include "balance/proxy_header.h"
 #include "config/host_port.h"
 
 #include <cstdint>
@@ -38,24 +39,7 @@ std::uint8_t versionOfChecks(const config::Pool& pool) {
   return 0;
 }
 
-ProxyVersions versionsOf(config::AcceptProxy accept) {
-  switch (accept) {
-    case config::AcceptProxy::kV1:
-      return ProxyVersions::kV1;
-    case config::AcceptProxy::kV2:
-      return ProxyVersions::kV2;
-    default:
-      return ProxyVersions::kBoth;
-  }
-}
-
 }  // namespace
-
-std::shared_ptr<const proxy::HeaderPolicy> headerPolicyOf(const config::Listener& listener) {
-  if (listener.accept_proxy == config::AcceptProxy::kOff) return nullptr;
-  return std::make_shared<const proxy::HeaderPolicy>(
-      proxy::HeaderPolicy{versionsOf(listener.accept_proxy), listener.trusted});
-}
 
 Result<proxy::UnixAccess> unixAccessOf(const config::Listener& listener) {
   proxy::UnixAccess access;

@@ -8,15 +8,10 @@
 #include "base/result.h"
 #include "config/config.h"
 #include "health/probe.h"
-#include "proxy/header_policy.h"
 #include "proxy/unix_name.h"
-
-#include <memory>
 
 namespace lemonade::app {
 
-/// Null where its clients send no headers.
-std::shared_ptr<const proxy::HeaderPolicy> headerPolicyOf(const config::Listener& listener);
 /// The error names the listener's place in the file and the user or group that is unknown.
 Result<proxy::UnixAccess> unixAccessOf(const config::Listener& listener);
 /// Where checks connect to and from, and what they send first.

@@ -42,26 +42,12 @@ Result<std::vector<Address>> parseAddresses(const std::vector<config::Listen>& l
 }
 
 Result<proxy::ListenerSpec> specOf(const config::Listener& listener, Pool& pool) {
-  const auto seconds = [](Duration value) {
-    return static_cast<std::uint32_t>(std::chrono::ceil<std::chrono::seconds>(value).count());
-  };
   auto addresses = parseAddresses(listener.addresses);
   if (!addresses) return std::move(addresses).error();
-  proxy::ListenerSpec spec;
-  spec.name = listener.name;
-  spec.addresses = std::move(addresses).value();
-  spec.backlog = listener.backlog;
-  spec.max_connections = listener.max_connections;
-  spec.idle_timeout_ns = ns(listener.idle_timeout);
-  spec.half_close_timeout_ns = ns(listener.half_close_timeout);
-  spec.keepalive = {seconds(listener.tcp_keepalive), seconds(listener.tcp_keepalive_interval),
-                    listener.tcp_keepalive_count, static_cast<std::uint32_t>(listener.tcp_user_timeout / 1ms)};
   auto access = unixAccessOf(listener);
   if (!access) return std::move(access).error();
-  spec.unix_access = access.value();
-  spec.header_policy = headerPolicyOf(listener);
-  spec.pool = &pool;
-  return spec;
+  return proxy::ListenerSpec{std::make_shared<const config::Listener>(listener), std::move(addresses).value(),
+                             access.value(), &pool};
 }
 
 Result<std::vector<proxy::ListenerSpec>> specsOf(const std::vector<config::Listener>& listeners,

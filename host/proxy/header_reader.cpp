@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <iterator>
@@ -19,6 +20,22 @@ namespace lemonade::proxy {
 namespace {
 
 constexpr std::uint64_t kQuiet = 10'000'000'000;  // between two lines about clients that were refused
+
+ProxyVersions versionsOf(config::AcceptProxy accept) noexcept {
+  switch (accept) {
+    case config::AcceptProxy::kV1:
+      return ProxyVersions::kV1;
+    case config::AcceptProxy::kV2:
+      return ProxyVersions::kV2;
+    default:
+      return ProxyVersions::kBoth;
+  }
+}
+
+bool trusts(const config::Listener& listener, const Address& peer) noexcept {
+  const auto& trusted = listener.trusted;
+  return std::any_of(trusted.begin(), trusted.end(), [&](const auto& one) { return one.contains(peer.get()); });
+}
 
 bool wouldBlock(int error) noexcept { return error == EAGAIN || error == EWOULDBLOCK; }
 
@@ -34,7 +51,7 @@ struct HeaderReader::Waiting final : Guest {
   Address peer;
   std::uint16_t local_port = 0;
   Listener* listener = nullptr;
-  std::shared_ptr<const HeaderPolicy> policy;  // as it was when the client came
+  std::shared_ptr<const config::Listener> config;  // as it was when the client came
   std::uint64_t deadline = 0;
   bool watched = false;
   std::size_t size = 0;  // bytes of the header that have come, and are in `bytes`
@@ -66,11 +83,12 @@ void HeaderReader::take(Fd fd, const Address& peer, std::uint16_t local_port, Li
   client->peer = peer;
   client->local_port = local_port;
   client->listener = &listener;
-  client->policy = listener.headerPolicy();
+  client->config = listener.config();
   client->deadline = nowNs() + kHeaderTimeoutNs;
   counters_.sessions.add();
-  if (client->policy == nullptr) return finish(*client, {});  // a reload has just turned it off
-  if (!client->policy->trusts(peer))
+  // A reload has just turned it off.
+  if (client->config->accept_proxy == config::AcceptProxy::kOff) return finish(*client, {});
+  if (!trusts(*client->config, peer))
     return refuse(*client, Refusal::kUntrusted, "it is not among those that are trusted");
   if (read(*client) && !watch(*client)) {
     listener.at(worker_).counters.no_memory.add();
@@ -89,7 +107,7 @@ bool HeaderReader::read(Waiting& client) noexcept {
     if (came < 0 && wouldBlock(errno)) return true;
     if (came <= 0) return refuse(client, Refusal::kClosed, nullptr), false;
     const std::string_view bytes(client.bytes, client.size + static_cast<std::size_t>(came));
-    const auto reading = readProxyHeader(bytes, client.policy->versions);
+    const auto reading = readProxyHeader(bytes, versionsOf(client.config->accept_proxy));
     if (reading.what == ProxyReading::What::kMalformed) return refuse(client, Refusal::kMalformed, reading.flaw), false;
     const bool complete = reading.what == ProxyReading::What::kComplete;
     const std::size_t wanted = complete ? reading.size - client.size : static_cast<std::size_t>(came);

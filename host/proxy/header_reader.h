@@ -7,9 +7,9 @@
 #pragma once
 
 #include "balance/address.h"
+#include "balance/proxy_header.h"
 #include "base/fd.h"
 #include "proxy/event_loop.h"
-#include "proxy/header_policy.h"
 #include "proxy/listener.h"
 #include "proxy/session_set.h"
 

@@ -4,10 +4,13 @@
 // that is asked for, by how long it has not acknowledged what is.
 #pragma once
 
+#include "config/config.h"
+
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <chrono>
 #include <cstdint>
 
 namespace lemonade::proxy {
@@ -17,6 +20,13 @@ struct Keepalive {
   std::uint32_t interval_s = 10;      ///< seconds between probes, 1 to 32767
   std::uint32_t count = 5;            ///< probes without an answer after which the peer is gone, 1 to 127
   std::uint32_t user_timeout_ms = 0;  ///< TCP_USER_TIMEOUT; 0: the kernel's own limits
+
+  static Keepalive of(const config::Listener& listener) noexcept {
+    using std::chrono::ceil, std::chrono::seconds, std::chrono::milliseconds;
+    const auto inSeconds = [](Duration time) { return static_cast<std::uint32_t>(ceil<seconds>(time).count()); };
+    return {inSeconds(listener.tcp_keepalive), inSeconds(listener.tcp_keepalive_interval), listener.tcp_keepalive_count,
+            static_cast<std::uint32_t>(listener.tcp_user_timeout / milliseconds(1))};
+  }
 
   /// How long a peer may be silent, in nanoseconds; 0 where nothing is probed.
   std::uint64_t silenceNs() const noexcept {

@@ -17,24 +17,22 @@ constexpr std::uint64_t kRoomFor = 1'000'000'000;
 
 Listener::Listener(const ListenerSpec& spec, std::uint32_t workers, Wake wake)
     : pool_(spec.pool),
-      name_(spec.name),
+      name_(spec.config->name),
       wake_(std::move(wake)),
-      max_connections_(spec.max_connections),
-      admission_(spec.max_connections) {
+      max_connections_(spec.config->max_connections),
+      admission_(spec.config->max_connections) {
   at_workers_.grow(workers);
   admission_.onRoom([this] { offerRoom(); });
   apply(spec);
 }
 
 void Listener::apply(const ListenerSpec& spec) noexcept {
-  settings_.idle_timeout_ns.store(spec.idle_timeout_ns, std::memory_order_relaxed);
-  settings_.half_close_timeout_ns.store(spec.half_close_timeout_ns, std::memory_order_relaxed);
-  settings_.setKeepalive(spec.keepalive);
+  settings_.apply(*spec.config);
+  reads_headers_.store(spec.config->accept_proxy != config::AcceptProxy::kOff, std::memory_order_relaxed);
   {
-    const std::lock_guard lock(header_policy_mutex_);
-    header_policy_ = spec.header_policy;
+    const std::lock_guard lock(config_mutex_);
+    config_ = spec.config;
   }
-  reads_headers_.store(spec.header_policy != nullptr, std::memory_order_relaxed);
   pool_.store(spec.pool, std::memory_order_release);
 }
 

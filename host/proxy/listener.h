@@ -10,8 +10,8 @@
 #include "balance/counters.h"
 #include "balance/per_worker.h"
 #include "balance/pool.h"
+#include "config/config.h"
 #include "proxy/admission.h"
-#include "proxy/header_policy.h"
 #include "proxy/listener_settings.h"
 #include "proxy/listening_socket.h"
 #include "proxy/session.h"
@@ -30,18 +30,12 @@ namespace lemonade::proxy {
 
 class Listener;
 
-/// A listener as the configuration has it.
+/// A listener as the configuration has it, and what its texts came to.
 struct ListenerSpec {
-  std::string name = "default";
+  std::shared_ptr<const config::Listener> config;  ///< not null
   std::vector<Address> addresses;
-  std::uint32_t backlog = 4096;
-  std::uint32_t max_connections = 0;
-  std::uint64_t idle_timeout_ns = 0;                     ///< 0: none
-  std::uint64_t half_close_timeout_ns = 60'000'000'000;  ///< 0: none
-  Keepalive keepalive;
-  std::shared_ptr<const HeaderPolicy> header_policy;  ///< of the PROXY protocol; null: clients send no header
-  UnixAccess unix_access;                             ///< of those of its addresses that are Unix sockets
-  Pool* pool = nullptr;                               ///< which Proxy::attach() knows; it lives until Proxy::isUnused()
+  UnixAccess unix_access;  ///< of those of its addresses that are Unix sockets
+  Pool* pool = nullptr;    ///< which Proxy::attach() knows; it lives until Proxy::isUnused()
 };
 
 /// What one worker has to do with one listener. It belongs to the listener.
@@ -91,10 +85,10 @@ class Listener {
 
   /// Clients must send a PROXY header first.
   bool readsHeaders() const noexcept { return reads_headers_.load(std::memory_order_relaxed); }
-  /// From whom, and which; null where clients send none.
-  std::shared_ptr<const HeaderPolicy> headerPolicy() const noexcept {
-    const std::lock_guard lock(header_policy_mutex_);
-    return header_policy_;
+  /// As apply() had it last. It takes a lock: what each session reads is in settings().
+  std::shared_ptr<const config::Listener> config() const noexcept {
+    const std::lock_guard lock(config_mutex_);
+    return config_;
   }
   ListenerSettings& settings() noexcept { return settings_; }
   const ListenerSettings& settings() const noexcept { return settings_; }
@@ -119,8 +113,8 @@ class Listener {
   const Wake wake_;
   PerWorker<ListenerAtWorker> at_workers_;
 
-  mutable std::mutex header_policy_mutex_;
-  std::shared_ptr<const HeaderPolicy> header_policy_;
+  mutable std::mutex config_mutex_;
+  std::shared_ptr<const config::Listener> config_;
 
   // Control thread only.
   Sockets sockets_;

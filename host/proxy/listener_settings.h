@@ -4,6 +4,8 @@
 // read them; each stands for itself.
 #pragma once
 
+#include "base/nanoseconds.h"
+#include "config/config.h"
 #include "proxy/keepalive.h"
 
 #include <atomic>
@@ -23,7 +25,10 @@ struct ListenerSettings {
     return {keepalive_idle_s.load(std::memory_order_relaxed), keepalive_interval_s.load(std::memory_order_relaxed),
             keepalive_count.load(std::memory_order_relaxed), user_timeout_ms.load(std::memory_order_relaxed)};
   }
-  void setKeepalive(const Keepalive& keepalive) noexcept {
+  void apply(const config::Listener& config) noexcept {
+    const auto keepalive = Keepalive::of(config);
+    idle_timeout_ns.store(ns(config.idle_timeout), std::memory_order_relaxed);
+    half_close_timeout_ns.store(ns(config.half_close_timeout), std::memory_order_relaxed);
     keepalive_idle_s.store(keepalive.idle_s, std::memory_order_relaxed);
     keepalive_interval_s.store(keepalive.interval_s, std::memory_order_relaxed);
     keepalive_count.store(keepalive.count, std::memory_order_relaxed);

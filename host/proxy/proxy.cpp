@@ -116,7 +116,7 @@ Result<Proxy::Opened> Proxy::open(std::vector<ListenerSpec> specs, InheritedDesc
   std::vector<Listener::Sockets> sockets(specs.size());
   Listener::Sockets unclaimed = this->sockets();
   for (std::size_t i = 0; i < specs.size(); ++i) {
-    const auto listener = find(specs[i].name);
+    const auto listener = find(specs[i].config->name);
     for (const auto& address : specs[i].addresses)
       sockets[i].push_back(listener != nullptr ? claim(unclaimed, address, &listener->sockets()) : nullptr);
   }
@@ -151,9 +151,10 @@ Proxy::Socket Proxy::claim(Listener::Sockets& sockets, const Address& address, c
 Result<Proxy::Socket> Proxy::openSocket(const ListenerSpec& spec, const Address& address, Listener::Sockets& unclaimed,
                                         const Listener::Sockets& going, InheritedDescriptors& inherited) {
   if (auto socket = claim(unclaimed, address, nullptr); socket != nullptr) return socket;
-  auto socket = ListeningSocket::inherit(inherited, address, spec.backlog, spec.keepalive);
+  const auto keepalive = Keepalive::of(*spec.config);
+  auto socket = ListeningSocket::inherit(inherited, address, spec.config->backlog, keepalive);
   if (!socket || socket.value() != nullptr) return socket;
-  return ListeningSocket::open(address, spec.backlog, spec.keepalive, going, spec.unix_access);
+  return ListeningSocket::open(address, spec.config->backlog, keepalive, going, spec.unix_access);
 }
 
 std::shared_ptr<Listener> Proxy::find(const std::string& name) const {
@@ -173,11 +174,12 @@ void Proxy::listen(Opened opened, DrainTime time) {
   const auto before = sources();
   Listeners after;
   for (auto& one : opened.listeners) {
-    auto listener = find(one.spec.name);
+    const auto& config = *one.spec.config;
+    auto listener = find(config.name);
     if (listener == nullptr) listener = makeListener(one.spec);
     listener->apply(one.spec);
-    listener->setMaxConnections(one.spec.max_connections);
-    for (const auto& socket : one.sockets) socket->tune(one.spec.backlog, one.spec.keepalive);
+    listener->setMaxConnections(config.max_connections);
+    for (const auto& socket : one.sockets) socket->tune(config.backlog, Keepalive::of(config));
     listener->setSockets(std::move(one.sockets));
     after.push_back(std::move(listener));
   }

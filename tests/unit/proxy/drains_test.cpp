@@ -180,8 +180,7 @@ TEST_CASE_METHOD(Fixture, "Drains leave sessions of another pool alone whose bac
 }
 
 TEST_CASE_METHOD(Fixture, "Drains end the sessions of a listener that was removed, and of no other", "[proxy]") {
-  ListenerSpec spec;
-  spec.pool = &pool;
+  const ListenerSpec spec{std::make_shared<const config::Listener>(), {}, {}, &pool};
   Listener removed(spec, 1, [](std::uint32_t) {}), other(spec, 1, [](std::uint32_t) {});
   sessionsAt(*backends[0], 4);
   for (std::size_t i = 0; i < sessions.size(); ++i) sessions[i]->listener = i % 2 == 0 ? &removed : &other;

@@ -5,6 +5,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <vector>
 
@@ -13,10 +14,10 @@ namespace {
 
 struct Fixture {
   Listener make(std::uint32_t most) {
-    ListenerSpec spec;
-    spec.max_connections = most;
-    spec.pool = &pool;
-    return Listener(spec, 3, [this](std::uint32_t worker) { woken.push_back(worker); });
+    config::Listener config;
+    config.max_connections = most;
+    return Listener({std::make_shared<const config::Listener>(config), {}, {}, &pool}, 3,
+                    [this](std::uint32_t worker) { woken.push_back(worker); });
   }
 
   Quiescence quiescence{3};
@@ -59,11 +60,10 @@ TEST_CASE_METHOD(Fixture, "Listener leads new sessions to the pool that it was l
   Listener listener = make(1);
   CHECK(&listener.pool() == &pool);
   Pool other("other", quiescence, 3);
-  ListenerSpec spec;
-  spec.pool = &other;
-  spec.idle_timeout_ns = 7;
-  spec.keepalive.idle_s = 3;
-  listener.apply(spec);
+  config::Listener config;
+  config.idle_timeout = Duration(7);
+  config.tcp_keepalive = std::chrono::seconds(3);
+  listener.apply({std::make_shared<const config::Listener>(config), {}, {}, &other});
   CHECK(&listener.pool() == &other);
   CHECK(listener.settings().idle_timeout_ns == 7);
   CHECK(listener.settings().keepalive().idle_s == 3);

@@ -81,13 +81,13 @@ struct Fixture {
     upstreams.push_back(std::make_unique<Upstream>(name, proxy, quiescence, limit));
     return *upstreams.back();
   }
-  static ListenerSpec spec(const std::string& name, const Upstream& to, std::uint32_t most = 100) {
-    ListenerSpec spec;
-    spec.name = name;
-    spec.addresses = {*Address::parse("127.0.0.1:0")};
-    spec.max_connections = most;
-    spec.pool = to.pool.get();
-    return spec;
+  static ListenerSpec spec(const std::string& name, const Upstream& to, std::uint32_t most = 100,
+                           Duration idle_timeout = 1h) {
+    config::Listener config;
+    config.idle_timeout = idle_timeout;
+    config.name = name;
+    config.max_connections = most;
+    return {std::make_shared<const config::Listener>(config), {*Address::parse("127.0.0.1:0")}, {}, to.pool.get()};
   }
   /// Has these listeners and no others.
   void listen(std::vector<ListenerSpec> specs, Duration drain = 10s) {
@@ -295,16 +295,12 @@ TEST_CASE_METHOD(Fixture, "A socket goes from one listener to another with the c
 
 TEST_CASE_METHOD(Fixture, "A timeout that a reload makes shorter ends sessions that there are", "[proxy]") {
   auto& web = upstream("web");
-  auto longer = spec("web", web);
-  longer.idle_timeout_ns = 3'600'000'000'000;
-  auto other = spec("other", web);
-  listen({longer, other});
+  const auto other = spec("other", web);
+  listen({spec("web", web), other});
   Socket idle = connect(0), stays = connect(1);
   CHECK(ask(idle, 3) == "web");
   CHECK(ask(stays, 3) == "web");
-  auto shorter = longer;
-  shorter.idle_timeout_ns = 50'000'000;
-  listen({shorter, other});
+  listen({spec("web", web, 100, 50ms), other});
   proxy.lookAtTimeouts();
   CHECK(idle.next() == End::kClosed);
   CHECK(ask(stays, 3) == "web");

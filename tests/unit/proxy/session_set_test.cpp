@@ -69,9 +69,7 @@ struct Fixture {
     static const lemonade_strategy_t table = makeTable();
     pool.setStrategy(Strategy::make(Strategy::Instance(table, &strategy, {"first", "1", "", 1}, nullptr), 1).value());
     pool.onPlaceOffered([this](std::uint32_t, PoolAtWorker& at) { mailbox.offers.put(at); });
-    ListenerSpec spec;
-    spec.max_connections = 100;
-    spec.pool = &pool;
+    const ListenerSpec spec{std::make_shared<const config::Listener>(), {}, {}, &pool};
     listener = std::make_unique<Listener>(spec, 1, [](std::uint32_t) {});
   }
   ~Fixture() {
