@@ -11,14 +11,16 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <iterator>
 #include <new>
+#include <tuple>
 #include <utility>
 
 namespace lemonade::proxy {
 
 namespace {
 
+// How long a client may take to send its header, from when it was accepted. TCP sends again after one second and three.
+constexpr std::uint64_t kHeaderTimeout = 5'000'000'000;
 constexpr std::uint64_t kQuiet = 10'000'000'000;  // between two lines about clients that were refused
 
 ProxyVersions versionsOf(config::AcceptProxy accept) noexcept {
@@ -52,7 +54,6 @@ struct HeaderReader::Waiting final : Guest {
   std::uint16_t local_port = 0;
   Listener* listener = nullptr;
   std::shared_ptr<const config::Listener> config;  // as it was when the client came
-  std::uint64_t deadline = 0;
   bool watched = false;
   std::size_t size = 0;  // bytes of the header that have come, and are in `bytes`
   char bytes[kLongestProxyHeader];
@@ -64,16 +65,17 @@ HeaderReader::HeaderReader(std::uint32_t worker, SessionSet& sessions, EventLoop
 HeaderReader::~HeaderReader() { closeAll(); }
 
 /// Null where memory is out.
-HeaderReader::Waiting* HeaderReader::add() noexcept try {
-  Waiting& client = clients_.emplace_back();
-  client.place = std::prev(clients_.end());
-  return &client;
+HeaderReader::Waiting* HeaderReader::add(std::uint64_t deadline) noexcept try {
+  const auto place = clients_.emplace(std::piecewise_construct, std::forward_as_tuple(deadline), std::tuple<>());
+  place->second.place = place;
+  return &place->second;
 } catch (const std::bad_alloc&) {
   return nullptr;
 }
 
 void HeaderReader::take(Fd fd, const Address& peer, std::uint16_t local_port, Listener& listener) noexcept {
-  Waiting* const client = add();
+  auto config = listener.config();
+  Waiting* const client = add(nowNs() + kHeaderTimeout);
   if (client == nullptr) {
     listener.at(worker_).counters.no_memory.add();
     return listener.admission().leave();
@@ -83,8 +85,7 @@ void HeaderReader::take(Fd fd, const Address& peer, std::uint16_t local_port, Li
   client->peer = peer;
   client->local_port = local_port;
   client->listener = &listener;
-  client->config = listener.config();
-  client->deadline = nowNs() + kHeaderTimeoutNs;
+  client->config = std::move(config);
   counters_.sessions.add();
   // A reload has just turned it off.
   if (client->config->accept_proxy == config::AcceptProxy::kOff) return finish(*client, {});
@@ -187,14 +188,15 @@ void HeaderReader::free(Waiting& client) noexcept {
 }
 
 void HeaderReader::handleDue(std::uint64_t now) noexcept {
-  while (!clients_.empty() && clients_.front().deadline <= now) refuse(clients_.front(), Refusal::kTimeout, nullptr);
+  while (!clients_.empty() && clients_.begin()->first <= now)
+    refuse(clients_.begin()->second, Refusal::kTimeout, nullptr);
 }
 
-std::uint64_t HeaderReader::nextDue() const noexcept { return clients_.empty() ? 0 : clients_.front().deadline; }
+std::uint64_t HeaderReader::nextDue() const noexcept { return clients_.empty() ? 0 : clients_.begin()->first; }
 
 void HeaderReader::closeAll() noexcept {
   while (!clients_.empty()) {
-    Waiting& client = clients_.front();
+    Waiting& client = clients_.begin()->second;
     Listener& listener = *client.listener;
     resetOnClose(client.fd.get());
     free(client);

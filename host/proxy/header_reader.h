@@ -2,7 +2,7 @@
 //
 // Reads the header of the PROXY protocol from clients of listeners that demand one, and makes sessions of them after
 // that. A client holds its place in the admission of its listener meanwhile. One that is not trusted, sends something
-// else, or does not send all of it within kHeaderTimeoutNs is reset and counted. Nothing behind the header is read
+// else, or does not send all of it in time is reset and counted. Nothing behind the header is read
 // here. Worker thread only.
 #pragma once
 
@@ -15,13 +15,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <list>
+#include <map>
 
 namespace lemonade::proxy {
-
-/// How long a client may take to send its header, from when it was accepted. TCP sends again after one second and
-/// three.
-constexpr std::uint64_t kHeaderTimeoutNs = 5'000'000'000;
 
 class HeaderReader {
  public:
@@ -44,11 +40,11 @@ class HeaderReader {
 
  private:
   struct Waiting;
-  using Clients = std::list<Waiting>;
+  using Clients = std::multimap<std::uint64_t, Waiting>;  // by their deadlines, monotonic nanoseconds
 
   enum class Refusal { kUntrusted, kMalformed, kTimeout, kClosed };
 
-  Waiting* add() noexcept;
+  Waiting* add(std::uint64_t deadline) noexcept;
   /// False where the client was made a session or closed: it is freed then.
   bool read(Waiting& client) noexcept;
   bool watch(Waiting& client) noexcept;
@@ -61,7 +57,7 @@ class HeaderReader {
   SessionSet& sessions_;
   EventLoop& loop_;
   WorkerCounters& counters_;
-  Clients clients_;  // in the order of their deadlines
+  Clients clients_;
   std::uint64_t complained_at_ = 0;
   std::uint64_t silent_since_ = 0;  // refusals that were not logged since complained_at_
 };
