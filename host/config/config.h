@@ -168,6 +168,7 @@ struct Listener {
   std::uint32_t tcp_keepalive_count = 5;
   Duration tcp_user_timeout = 0s;  ///< 0: the kernel's own limits
   AcceptProxy accept_proxy = AcceptProxy::kOff;
+  Duration header_timeout = 5s;       ///< from accept to the end of the PROXY header
   std::vector<Network> trusted;       ///< from where PROXY headers are taken; not empty with accept_proxy
   std::optional<std::uint32_t> mode;  ///< of the files of Unix sockets; none: as the umask has it
   std::string owner;                  ///< of these files: "user", "user:group", ":group"; "": the process

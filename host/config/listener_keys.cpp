@@ -147,12 +147,17 @@ std::vector<Key<Listener>> makeListenerKeys() {
       K("accept_proxy", choice(&Listener::accept_proxy),
         "PROXY header that clients must send first: off, v1, v2, or v1+v2 for either; needs trusted",
         "the [PROXY header](proxy-protocol.md) that each client must send first; the address that it names is the "
-        "client's from then on. A connection that is not from `trusted`, or does not send a whole header within five "
-        "seconds, is reset"),
+        "client's from then on. A connection that is not from `trusted`, or does not send a whole header within "
+        "`header_timeout`, is reset"),
       K("trusted", valueOf<Listener>("list", "networks, addresses, `\"unix\"`", Form::kList, trustedOf, readTrusted),
         R"(who may send it: ["10.0.0.0/8", "2001:db8::1", "unix"]; "unix" is whoever connects to a Unix socket)",
         "from where `accept_proxy` takes headers, and connections at all: `[\"10.0.0.0/8\", \"2001:db8::1\"]`; "
         "`\"unix\"` means whoever connects to a Unix socket"),
+      K("header_timeout", duration(&Listener::header_timeout, 100ms, 1h),
+        "how long a client may take to send all of its PROXY header",
+        "how long a client may take to send all of its PROXY header, from when it was accepted. TCP sends what was "
+        "lost "
+        "again after one second, and after three"),
       K("mode", valueOf<Listener>("string", "`\"0000\"` to `\"0777\"`", Form::kText, modeOf, readMode),
         "of the files of Unix sockets: who may write to one may connect",
         "of the files of [Unix sockets](proxy-protocol.md#unix-sockets); whoever may write to one may connect")

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/nanoseconds.h"
 #include "proxy/socket_state.h"
 
 #include <poll.h>
@@ -19,8 +20,6 @@ namespace lemonade::proxy {
 
 namespace {
 
-// How long a client may take to send its header, from when it was accepted. TCP sends again after one second and three.
-constexpr std::uint64_t kHeaderTimeout = 5'000'000'000;
 constexpr std::uint64_t kQuiet = 10'000'000'000;  // between two lines about clients that were refused
 
 ProxyVersions versionsOf(config::AcceptProxy accept) noexcept {
@@ -75,7 +74,7 @@ HeaderReader::Waiting* HeaderReader::add(std::uint64_t deadline) noexcept try {
 
 void HeaderReader::take(Fd fd, const Address& peer, std::uint16_t local_port, Listener& listener) noexcept {
   auto config = listener.config();
-  Waiting* const client = add(nowNs() + kHeaderTimeout);
+  Waiting* const client = add(nowNs() + ns(config->header_timeout));
   if (client == nullptr) {
     listener.at(worker_).counters.no_memory.add();
     return listener.admission().leave();

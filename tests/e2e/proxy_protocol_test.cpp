@@ -176,11 +176,11 @@ TEST_CASE("What is no PROXY header ends the connection, with its reason counted"
 
 TEST_CASE("A PROXY header that does not come in time ends the connection", "[proxy_protocol]") {
   Server server(named("a"));
-  Balancer balancer(reading(aRelay()).backend("a", server.address()));
+  Balancer balancer(reading(aRelay()).set("proxy.header_timeout", "300ms").backend("a", server.address()));
   Socket silent = balancer.connect(), slow = balancer.connect();
   slow.send(kLine.substr(0, 20));
-  CHECK(silent.next(8s) == End::kReset);
-  CHECK(slow.next(2s) == End::kReset);
+  CHECK(silent.next(3s) == End::kReset);
+  CHECK(slow.next(3s) == End::kReset);
   CHECK(refused(balancer, "timeout") == 2);
 }
 
