@@ -124,7 +124,7 @@ void ManagedPool::addNames(KnownNames& names) const { names.merge(membership_->n
 // ---- serving -------------------------------------------------------------------------------------------------------
 
 bool ManagedPool::awaitsFirstChecks() const {
-  return health_.initial == config::Initial::kCheck && !monitor_->allChecked();
+  return health_.initial == config::Initial::kCheck && health_.hasChecker() && !monitor_->allChecked();
 }
 
 void ManagedPool::setStarting() { pool_->setStarting(true); }
@@ -175,6 +175,8 @@ void ManagedPool::onChecked(const std::shared_ptr<Backend>& backend) {
 
 void ManagedPool::onCheck(const std::shared_ptr<Backend>& backend, bool passed, std::uint64_t began_ns) {
   ejector_->heardCheck(*backend, passed, began_ns);
+  // The last first check may find what the pool has thought anyway.
+  if (pool_->settings().awaits_checks.load() && !awaitsFirstChecks()) publishSoon();
   host_.checkEnded();
 }
 
@@ -217,6 +219,7 @@ void ManagedPool::publishNow() {
   loop_.cancel(std::exchange(republish_, 0));
   if (hasEnded()) return;
   const std::uint64_t began_ns = nowNs();
+  pool_->settings().awaits_checks.store(awaitsFirstChecks());  // before the view, which has those that queue look again
   if (pool_->publish(began_ns)) {
     // A large pool takes a while to prepare for: most of the time is left for other things.
     const Duration took(static_cast<Duration::rep>(nowNs() - began_ns));
@@ -236,7 +239,7 @@ void ManagedPool::logPanic() {
 }
 
 void ManagedPool::logWhetherStranded() {
-  const bool stranded = pool_->eligibleCount() == 0 && !retired_;
+  const bool stranded = pool_->eligibleCount() == 0 && !retired_ && !awaitsFirstChecks();
   if (stranded == (stranded_ns_ != 0)) return;
   const std::uint64_t since = std::exchange(stranded_ns_, stranded ? nowNs() : 0);
   if (stranded)

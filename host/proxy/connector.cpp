@@ -152,7 +152,8 @@ Connector::Pick Connector::pick(Session& session, std::uint64_t now) noexcept {
     return Pick::kBackend;
   }
   const bool none = picked.what == Picked::What::kNone;
-  if (none && picked.full && session.pool->settings().queue_timeout_ns.load(std::memory_order_relaxed) != 0)
+  const bool may_come = picked.full || session.pool->settings().awaits_checks.load(std::memory_order_relaxed);
+  if (none && may_come && session.pool->settings().queue_timeout_ns.load(std::memory_order_relaxed) != 0)
     return Pick::kFull;
   if (none) return Pick::kNone;
   session.reason = CloseReason::kRejected;

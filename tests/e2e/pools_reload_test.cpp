@@ -3,6 +3,7 @@
 // Reloads that add, change and remove pools and listeners.
 #include "e2e/changing_pools.h"
 
+#include <atomic>
 #include <catch2/catch.hpp>
 
 namespace lemonade::test {
@@ -44,6 +45,31 @@ TEST_CASE("A listener leads to another pool after a reload, and its sessions sta
   Socket fresh = Socket::connect(web);
   CHECK(request(fresh) == 'g');
   CHECK(request(live) == 'b');
+}
+
+TEST_CASE("Clients of a pool that a reload brings wait for its first checks where these decide", "[pools][reload]") {
+  Server early(named("early"));
+  std::atomic<bool> well{false};
+  Server late([&](Socket& client) {
+    well.wait(false);
+    client.send("late\n");
+    (void)client.receiveLine();
+  });
+  const auto config = [&](const std::string& pool) {
+    return unwatched().set("proxy.pool", pool).backend("early", early.address()).text() +
+           "[pools.late]\nbackends = \"" + late.address() +
+           "\"\n[pools.late.health]\nchecker = \"send_expect\"\ninitial = \"check\"\n" +
+           "timeout = \"10s\"\noptions = { script = 'expect \"late\"' }\n";
+  };
+  Balancer balancer(unwatched().backend("early", early.address()));
+  CHECK(balancer.ask() == "early");
+  REQUIRE(reloadText(balancer, config("late")).status == 200);
+  Socket client = balancer.connect();
+  REQUIRE(eventually([&] { return balancer.metric("lemonade_proxy_queued_sessions", {"pool=\"late\""}) == 1; }));
+  well = true;
+  well.notify_all();
+  CHECK(client.receiveLine() == "late");
+  CHECK(balancer.metric("lemonade_proxy_unserved_total") == 0);
 }
 
 TEST_CASE("A pool that a reload removes drains its sessions and is gone", "[pools][reload]") {
