@@ -11,7 +11,7 @@
 #include "balance/pool.h"
 #include "metrics/publisher.h"
 #include "observe/configuration.h"
-#include "observe/metrics_sources.h"
+#include "observe/families.h"
 #include "observe/status.h"
 #include "process/descriptor_budget.h"
 #include "proxy/proxy.h"

@@ -44,8 +44,8 @@ Poco::Message::Priority priorityOf(Level level) {
   return Poco::Message::PRIO_DEBUG;
 }
 
-struct State {
-  State()
+struct Output {
+  Output()
       : channel(new BoundedChannel(STDERR_FILENO, [this](std::uint64_t count) { return dropNotice(count); })),
         logger(&Poco::Logger::create("lemonade", channel, Poco::Message::PRIO_TRACE), true) {
     levels.store(&sets.emplace_front());
@@ -66,8 +66,8 @@ struct State {
 };
 
 /// Never destroyed: whatever ends last may still write a line.
-State& state() {
-  static State& instance = *new State;
+Output& output() {
+  static Output& instance = *new Output;
   return instance;
 }
 
@@ -112,7 +112,7 @@ Result<Levels> parseLevels(std::string_view text) {
 }
 
 void start(const Levels& levels, Format format) {
-  auto& log = state();
+  auto& log = output();
   const std::lock_guard lock(log.mutex);
   const auto known =
       std::find_if(log.sets.begin(), log.sets.end(), [&levels](const Levels& set) { return sameLevels(set, levels); });
@@ -122,20 +122,20 @@ void start(const Levels& levels, Format format) {
 }
 
 void stop() {
-  auto& log = state();
+  auto& log = output();
   const std::lock_guard lock(log.mutex);
   log.channel->close();
 }
 
 bool enabled(std::string_view component, Level level) noexcept {
-  const auto& levels = *state().levels.load(std::memory_order_acquire);
+  const auto& levels = *output().levels.load(std::memory_order_acquire);
   const auto own = levels.components.find(component);
   return level <= (own != levels.components.end() ? own->second : levels.all);
 }
 
 void write(Level level, std::string_view component, std::string_view message, std::span<const Field> fields) noexcept {
   if (!enabled(component, level)) return;
-  auto& log = state();
+  auto& log = output();
   try {
     const Event event{microsecondsNow(), level, component, message, fields};
     log.logger->log(Poco::Message(std::string(component), formatLine(event, log.format.load()), priorityOf(level)));
@@ -144,6 +144,6 @@ void write(Level level, std::string_view component, std::string_view message, st
   }
 }
 
-std::uint64_t dropped() noexcept { return state().channel->dropped(); }
+std::uint64_t dropped() noexcept { return output().channel->dropped(); }
 
 }  // namespace lemonade::log

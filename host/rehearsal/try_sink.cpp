@@ -3,7 +3,7 @@
 // A metrics sink renders an empty snapshot and a small one, and is asked to push an empty one.
 #include "base/clock.h"
 #include "metrics/snapshot.h"
-#include "observe/metrics_sources.h"
+#include "observe/families.h"
 #include "plugin/text.h"
 #include "rehearsal/try_plugin.h"
 

@@ -27,17 +27,17 @@ std::optional<std::uint64_t> chunkSize(std::string_view line) {
 
 }  // namespace
 
-Answer::State Answer::take(std::string_view bytes) {
+Answer::Progress Answer::take(std::string_view bytes) {
   anything_ = anything_ || !bytes.empty();
   unread_ += bytes;
-  const State state = read();
+  const Progress progress = read();
   unread_.erase(0, std::exchange(at_, 0));
-  return state;
+  return progress;
 }
 
-Answer::State Answer::read() {
+Answer::Progress Answer::read() {
   while (true) {
-    if (reading_ == Reading::kNothing || body_ >= kMaxBody) return State::kComplete;
+    if (reading_ == Reading::kNothing || body_ >= kMaxBody) return Progress::kComplete;
     if (at_ == unread_.size()) break;
     if (reading_ == Reading::kUntilEnd || reading_ == Reading::kLength || reading_ == Reading::kChunk) {
       readData();
@@ -55,7 +55,7 @@ Answer::State Answer::read() {
       return broken((in_head ? "no HTTP answer but " : "the body of the answer is broken: ") +
                     lemonade::sdk::quoted(line->substr(0, 40)));
   }
-  return status() == 0 ? State::kHead : State::kBody;
+  return status() == 0 ? Progress::kHead : Progress::kBody;
 }
 
 // The next line without its end, where it is complete; its bytes are counted.
@@ -139,13 +139,13 @@ void Answer::readData() {
   if (left_ == 0) reading_ = reading_ == Reading::kChunk ? Reading::kChunkEnd : Reading::kNothing;
 }
 
-Answer::State Answer::finish() {
+Answer::Progress Answer::finish() {
   if (!anything_) return broken("closed without an answer");
-  if (reading_ == Reading::kUntilEnd) return State::kComplete;
+  if (reading_ == Reading::kUntilEnd) return Progress::kComplete;
   return broken("closed before the answer was complete");
 }
 
-Answer::State Answer::broken(std::string problem) {
+Answer::Progress Answer::broken(std::string problem) {
   problem_ = std::move(problem);
-  return State::kBroken;
+  return Progress::kBroken;
 }

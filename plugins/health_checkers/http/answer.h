@@ -19,7 +19,7 @@ class Answer {
   static constexpr std::size_t kMaxHead = 16 * 1024;  ///< bytes of status line and headers
   static constexpr std::size_t kMaxBody = 64 * 1024;  ///< bytes of the body that are searched
 
-  enum class State {
+  enum class Progress {
     kHead,      ///< status line and headers are not complete
     kBody,      ///< status() is known and the body goes on
     kComplete,  ///< all has arrived, or more of the body than is searched
@@ -31,9 +31,9 @@ class Answer {
   Answer(std::string_view wanted, bool has_body) : wanted_(wanted), has_body_(has_body) {}
 
   /// Takes the next bytes. Not after kComplete or kBroken. May throw std::bad_alloc.
-  State take(std::string_view bytes);
+  Progress take(std::string_view bytes);
   /// The backend finished sending. Not after kComplete or kBroken.
-  State finish();
+  Progress finish();
 
   /// From 200 on; interim answers such as 100 are skipped. 0 in kHead, and in kBroken where the head is not complete.
   unsigned status() const noexcept { return reading_ == Reading::kHead ? 0 : head_.status(); }
@@ -45,7 +45,7 @@ class Answer {
   /// What the next bytes are.
   enum class Reading { kHead, kUntilEnd, kLength, kChunkSize, kChunk, kChunkEnd, kTrailers, kNothing };
 
-  State read();
+  Progress read();
   bool readHeadLine(std::string_view line);
   bool readBodyLine(std::string_view line);
   void readData();
@@ -53,7 +53,7 @@ class Answer {
   std::optional<std::string_view> nextLine() noexcept;
   std::string_view rest() const noexcept { return std::string_view(unread_).substr(at_); }
   bool isNoHttp() const noexcept;
-  State broken(std::string problem);
+  Progress broken(std::string problem);
 
   const std::string_view wanted_;
   const bool has_body_;

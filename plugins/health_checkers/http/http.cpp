@@ -57,13 +57,13 @@ class Http : public sdk::HealthChecker {
 
    private:
     /// What decides comes first: bytes behind it may be broken, and may or may not have come in the same piece.
-    sdk::Verdict judge(Answer::State state) {
+    sdk::Verdict judge(Answer::Progress progress) {
       if (const auto status = answer_.status(); status != 0) {
         if (!checker_.statuses_.contain(status)) return fail(checker_.statusReason(status));
         if (checker_.body_.empty() || answer_.found()) return sdk::pass();
       }
-      if (state == Answer::State::kBroken) return sdk::fail(answer_.problem());
-      return state == Answer::State::kComplete ? fail(checker_.bodyReason()) : sdk::wait();
+      if (progress == Answer::Progress::kBroken) return sdk::fail(answer_.problem());
+      return progress == Answer::Progress::kComplete ? fail(checker_.bodyReason()) : sdk::wait();
     }
     sdk::Verdict fail(std::string reason) {
       reason_ = std::move(reason);

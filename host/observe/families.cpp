@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The names, help texts and labels of all families of the host but those of the sinks themselves.
-#include "observe/metrics_sources.h"
+#include "observe/families.h"
 
 #include <string_view>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The real families: what they count, that Prometheus' own checker is content, and that docs/metrics.md knows them all.
-#include "observe/metrics_sources.h"
+#include "observe/families.h"
 
 #include "metrics/publisher.h"
 #include "unit/metrics/support.h"
