@@ -40,4 +40,18 @@ inline std::uint64_t threadCpuNs() noexcept {
   return static_cast<std::uint64_t>(used.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(used.tv_nsec);
 }
 
+/// What decides by time is handed a clock by reference, and asks that one: in a test the test moves it. What only
+/// measures calls the functions above.
+class Clock {
+ public:
+  /// The kernel's monotonic clock, as ::lemonade::nowNs().
+  static const Clock& steady() noexcept;
+
+  /// Monotonic nanoseconds. Any thread.
+  virtual std::uint64_t nowNs() const noexcept = 0;
+
+ protected:
+  ~Clock() = default;
+};
+
 }  // namespace lemonade

@@ -73,17 +73,19 @@ thread_local const void* t_current_loop = nullptr;
 
 class ControlLoop::Impl : public Poco::Runnable {
  public:
-  explicit Impl(const std::string& name);
+  Impl(const std::string& name, const Clock& clock);
   ~Impl() override;
 
   void start();
   void stop();
   bool post(Task task);
   bool run(Task task);
-  TimerId addTimer(std::uint64_t due, Duration interval, Task task);
+  TimerId after(Duration delay, Task task);
+  TimerId every(Duration interval, Task task);
   void cancel(TimerId id);
   void watch(int fd, Task readable);
   void unwatch(int fd);
+  const Clock& clock() const noexcept { return clock_; }
   bool isCurrent() const noexcept { return t_current_loop == this; }
 
   void run() override;
@@ -136,11 +138,14 @@ class ControlLoop::Impl : public Poco::Runnable {
   void wake() noexcept;
   bool stopping() const;
   void runPosted();
+  TimerId addTimer(std::uint64_t due, Duration interval, Task task);
+  void handleTimer();
   void runTimers();
   void forget(std::map<TimerKey, Timer>::node_type timer);
   void arm();
 
   // Constant after construction.
+  const Clock& clock_;
   Fd wake_fd_;
   Fd timer_fd_;
 
@@ -168,12 +173,13 @@ class ControlLoop::Impl : public Poco::Runnable {
   bool stopping_ = false;
 };
 
-ControlLoop::Impl::Impl(const std::string& name)
-    : wake_fd_(ownedFd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")),
+ControlLoop::Impl::Impl(const std::string& name, const Clock& clock)
+    : clock_(clock),
+      wake_fd_(ownedFd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")),
       timer_fd_(ownedFd(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create")),
       thread_(name) {
   watch(wake_fd_.get(), [this] { runPosted(); });
-  watch(timer_fd_.get(), [this] { runTimers(); });
+  watch(timer_fd_.get(), [this] { handleTimer(); });
   for (int i = 0; i < kMostSpare; ++i) end(new Posted, false);
 }
 
@@ -301,7 +307,17 @@ void ControlLoop::Impl::runPosted() {
     if (runs) guarded(posted->task);
     end(posted, runs);
   }
-  if (stopping()) reactor_.stop();
+  if (stopping()) return reactor_.stop();
+  runTimers();
+}
+
+ControlLoop::TimerId ControlLoop::Impl::after(Duration delay, Task task) {
+  return addTimer(rounded(later(clock_.nowNs(), delay), delay), Duration::zero(), std::move(task));
+}
+
+ControlLoop::TimerId ControlLoop::Impl::every(Duration interval, Task task) {
+  const Duration at_least = std::max<Duration>(interval, std::chrono::milliseconds(1));
+  return addTimer(later(clock_.nowNs(), at_least), at_least, std::move(task));
 }
 
 ControlLoop::TimerId ControlLoop::Impl::addTimer(std::uint64_t due, Duration interval, Task task) {
@@ -339,12 +355,16 @@ void ControlLoop::Impl::cancel(TimerId id) {
   timer.empty() ? void(spare_due_.insert(due_.extract(found))) : forget(std::move(timer));
 }
 
-void ControlLoop::Impl::runTimers() {
+void ControlLoop::Impl::handleTimer() {
   std::uint64_t expirations = 0;
   [[maybe_unused]] const auto got = ::read(timer_fd_.get(), &expirations, sizeof(expirations));
   armed_for_ = 0;
+  runTimers();
+}
+
+void ControlLoop::Impl::runTimers() {
   running_timers_ = true;
-  const auto now = nowNs();
+  const auto now = clock_.nowNs();
   while (!timers_.empty() && timers_.begin()->first.first <= now && !stopping()) {
     auto timer = timers_.extract(timers_.begin());
     const auto [due, id] = timer.key();
@@ -362,7 +382,7 @@ void ControlLoop::Impl::runTimers() {
       continue;
     }
     // A beat that was missed is not made up for.
-    alive->second = std::max(due + interval, nowNs());
+    alive->second = std::max(due + interval, clock_.nowNs());
     timer.key().first = alive->second;
     timers_.insert(std::move(timer));
   }
@@ -375,10 +395,13 @@ void ControlLoop::Impl::arm() {
   const auto due = std::max<std::uint64_t>(timers_.begin()->first.first, 1);
   if (armed_for_ != 0 && armed_for_ <= due) return;
   armed_for_ = due;
+  // As a delay, since only the clock knows what its times mean.
+  const auto now = clock_.nowNs();
+  const auto delay = due > now ? due - now : 1;
   itimerspec spec{};
-  spec.it_value.tv_sec = static_cast<time_t>(due / 1'000'000'000);
-  spec.it_value.tv_nsec = static_cast<long>(due % 1'000'000'000);
-  ::timerfd_settime(timer_fd_.get(), TFD_TIMER_ABSTIME, &spec, nullptr);
+  spec.it_value.tv_sec = static_cast<time_t>(delay / 1'000'000'000);
+  spec.it_value.tv_nsec = static_cast<long>(delay % 1'000'000'000);
+  ::timerfd_settime(timer_fd_.get(), 0, &spec, nullptr);
 }
 
 void ControlLoop::Impl::watch(int fd, Task readable) {
@@ -395,7 +418,7 @@ void ControlLoop::Impl::unwatch(int fd) {
   reactor_.removeEventHandler(watch->socket, watch->observer());
 }
 
-ControlLoop::ControlLoop(const std::string& name) : impl_(std::make_unique<Impl>(name)) {}
+ControlLoop::ControlLoop(const std::string& name, const Clock& clock) : impl_(std::make_unique<Impl>(name, clock)) {}
 ControlLoop::~ControlLoop() = default;
 
 void ControlLoop::start() { impl_->start(); }
@@ -403,18 +426,16 @@ void ControlLoop::stop() { impl_->stop(); }
 void ControlLoop::post(Task task) { impl_->post(std::move(task)); }
 bool ControlLoop::run(Task task) { return impl_->run(std::move(task)); }
 
-ControlLoop::TimerId ControlLoop::after(Duration delay, Task task) {
-  return impl_->addTimer(rounded(later(nowNs(), delay), delay), Duration::zero(), std::move(task));
-}
+ControlLoop::TimerId ControlLoop::after(Duration delay, Task task) { return impl_->after(delay, std::move(task)); }
 
 ControlLoop::TimerId ControlLoop::every(Duration interval, Task task) {
-  const Duration at_least = std::max<Duration>(interval, std::chrono::milliseconds(1));
-  return impl_->addTimer(later(nowNs(), at_least), at_least, std::move(task));
+  return impl_->every(interval, std::move(task));
 }
 
 void ControlLoop::cancel(TimerId timer) { impl_->cancel(timer); }
 void ControlLoop::watch(int fd, Task readable) { impl_->watch(fd, std::move(readable)); }
 void ControlLoop::unwatch(int fd) { impl_->unwatch(fd); }
+const Clock& ControlLoop::clock() const noexcept { return impl_->clock(); }
 bool ControlLoop::isCurrent() const noexcept { return impl_->isCurrent(); }
 
 }  // namespace lemonade

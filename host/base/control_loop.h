@@ -20,8 +20,9 @@ class ControlLoop {
   using Task = std::function<void()>;
   using TimerId = std::uint64_t;
 
-  /// name is what the thread is called.
-  explicit ControlLoop(const std::string& name = "control");
+  /// name is what the thread is called. Timers go by the clock, which must outlive the loop. Where a test moves it, the
+  /// timers that have become due run after the next posted task.
+  explicit ControlLoop(const std::string& name = "control", const Clock& clock = Clock::steady());
   /// Stops and joins the thread, if it still runs.
   ~ControlLoop();
   ControlLoop(const ControlLoop&) = delete;
@@ -51,6 +52,9 @@ class ControlLoop {
   /// Control thread, or before start().
   void watch(int fd, Task readable);
   void unwatch(int fd);
+
+  /// What the timers go by. Any thread.
+  const Clock& clock() const noexcept;
 
   /// True on the control thread.
   bool isCurrent() const noexcept;

@@ -115,6 +115,7 @@ struct Ejector::Census {
 
 Ejector::Ejector(ControlLoop& loop, Pool& pool, OnFlip on_flip)
     : loop_(loop),
+      clock_(loop.clock()),
       pool_(pool),
       on_flip_(std::move(on_flip)),
       suspicions_(ownedFd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")) {
@@ -211,7 +212,7 @@ void Ejector::resume(Backend& backend, const Standing& standing) {
   record.checks_decide = standing.checks_decide;
   if (!standing.ejected) return;
   loop_.cancel(record.timer);
-  const std::uint64_t now = nowNs();
+  const std::uint64_t now = clock_.nowNs();
   letBackAfter(record, Duration(static_cast<Duration::rep>(standing.until_ns > now ? standing.until_ns - now : 0)));
   backend.setEjected(true, standing.reason);
 }
@@ -226,7 +227,7 @@ void Ejector::stop() {
 void Ejector::onSuspicion() {
   eventfd_t ignored;
   (void)::eventfd_read(suspicions_.get(), &ignored);
-  const std::uint64_t now = nowNs();
+  const std::uint64_t now = clock_.nowNs();
   auto census = count();
   for (const auto& [key, record] : records_) {
     if (!record->backend->takeSuspicion()) continue;
@@ -236,7 +237,7 @@ void Ejector::onSuspicion() {
 }
 
 void Ejector::look() {
-  const std::uint64_t now = nowNs();
+  const std::uint64_t now = clock_.nowNs();
   usual_ns_ = medianExchangeNs(*pool_.backends());
   const bool fades = now - faded_ns_ > kFadeNs;
   if (fades) faded_ns_ = now;
@@ -301,7 +302,7 @@ void Ejector::eject(Record& record, const std::string& reason, bool shows_in_che
   if (!census.allowsOneMore(settings_.max_share)) return;
   --census.fit;
   ++census.ejected;
-  const std::uint64_t now = nowNs();
+  const std::uint64_t now = clock_.nowNs();
   const auto base = static_cast<std::uint64_t>(settings_.base_time.count());
   const bool in_peace = record.returned_ns != 0 && !record.onProbation();
   const std::uint64_t redeemed = in_peace ? (now - record.returned_ns) / base : 0;
@@ -326,7 +327,7 @@ void Ejector::letBackAfter(Record& record, Duration time) {
 void Ejector::letBack(Record& record, const char* why, bool trusted) {
   Backend& backend = *record.backend;
   loop_.cancel(std::exchange(record.timer, 0));
-  record.returned_ns = nowNs();
+  record.returned_ns = clock_.nowNs();
   record.trusted = trusted;
   record.forgetDoubts();
   // On probation one connect that fails is enough, whatever it was ejected for, and it is on trial from the start.

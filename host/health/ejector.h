@@ -25,6 +25,7 @@
 
 #include "balance/counters.h"
 #include "balance/pool.h"
+#include "base/clock.h"
 #include "base/control_loop.h"
 #include "base/fd.h"
 
@@ -52,7 +53,8 @@ class Ejector {
   /// Hears of a backend that was ejected or is back, after Backend::setEjected and the log. Must not call the ejector.
   using OnFlip = std::function<void(const std::shared_ptr<Backend>&)>;
 
-  /// Both must outlive this. Before the workers run. Throws std::system_error without descriptors.
+  /// Both must outlive this; the clock of the loop tells the time. Before the workers run. Throws std::system_error
+  /// without descriptors.
   Ejector(ControlLoop& loop, Pool& pool, OnFlip on_flip);
   ~Ejector();
   Ejector(const Ejector&) = delete;
@@ -102,6 +104,7 @@ class Ejector {
   void letBack(Record& record, const char* why, bool trusted);
 
   ControlLoop& loop_;
+  const Clock& clock_;
   Pool& pool_;
   const OnFlip on_flip_;
   const Fd suspicions_;  // readable while workers have raised some

@@ -56,12 +56,12 @@ void logDegraded(const Backend& backend, const std::string& reason) {
                {"pool", backend.pool()}});
 }
 
-void logCheck(const Backend& backend, bool passed, const Probe& probe) {
+void logCheck(const Backend& backend, bool passed, const Probe& probe, std::uint64_t now) {
   if (!log::enabled("health", log::Level::kDebug)) return;
   log::debug("health", passed ? "check passed" : "check failed",
              {{"backend", backend.id()},
               {"address", backend.addressText()},
-              {"took_us", (nowNs() - probe.startedNs()) / 1'000},
+              {"took_us", (now - probe.startedNs()) / 1'000},
               {"reason", probe.reason()},
               {"pool", backend.pool()}});
 }
@@ -71,8 +71,10 @@ void logCheck(const Backend& backend, bool passed, const Probe& probe) {
 /// A backend with its schedule. It is doing one thing at a time: resting on its timer, queued in due_, or being checked
 /// with its timer as the timeout.
 struct Monitor::Watched {
-  Watched(std::shared_ptr<Backend> watched_backend, const CheckSettings& settings)
-      : backend(std::move(watched_backend)), rise_and_fall(settings.rise, settings.fall, settings.initial) {}
+  Watched(std::shared_ptr<Backend> watched_backend, const CheckSettings& settings, const Clock& clock)
+      : backend(std::move(watched_backend)),
+        rise_and_fall(settings.rise, settings.fall, settings.initial),
+        probe(clock) {}
 
   const std::shared_ptr<Backend> backend;
   RiseAndFall rise_and_fall;
@@ -83,6 +85,7 @@ struct Monitor::Watched {
 
 Monitor::Monitor(ControlLoop& loop, OnFlip on_flip, OnCheck on_check)
     : loop_(loop),
+      clock_(loop.clock()),
       on_flip_(std::move(on_flip)),
       on_check_(std::move(on_check)),
       epoll_(makeEpoll()),
@@ -134,7 +137,7 @@ void Monitor::setBackends(const std::vector<std::shared_ptr<Backend>>& backends)
     if (const auto known = before.find(backend.get()); known != before.end()) {
       watched = std::move(known->second);
     } else {
-      watched = std::make_unique<Watched>(backend, settings_);
+      watched = std::make_unique<Watched>(backend, settings_, clock_);
       if (!settings_.checks)
         callUp(*watched);
       else if (!watched->rise_and_fall.up())
@@ -171,9 +174,11 @@ void Monitor::schedule(Watched& watched, Duration delay) {
   watched.timer = loop_.after(delay, [this, &watched] { onDue(watched); });
 }
 
-void Monitor::scheduleNext(Watched& watched) {
-  const Duration since(static_cast<Duration::rep>(nowNs() - watched.probe.startedNs()));
-  schedule(watched, jittered(intervalOf(watched)) - since);
+void Monitor::scheduleNext(Watched& watched) { schedule(watched, jittered(intervalOf(watched)) - sinceBegin(watched)); }
+
+/// Of its last check, or of the one that runs.
+Duration Monitor::sinceBegin(const Watched& watched) const noexcept {
+  return Duration(static_cast<Duration::rep>(clock_.nowNs() - watched.probe.startedNs()));
 }
 
 Duration Monitor::intervalOf(const Watched& watched) const noexcept {
@@ -286,9 +291,8 @@ void Monitor::begin(Watched& watched) {
 
 /// Ends the check under way when the timeout has passed since it began.
 void Monitor::limit(Watched& watched) {
-  const Duration since(static_cast<Duration::rep>(nowNs() - watched.probe.startedNs()));
   loop_.cancel(watched.timer);
-  watched.timer = loop_.after(settings_.timeout - since, [this, &watched] { onTimeout(watched); });
+  watched.timer = loop_.after(settings_.timeout - sinceBegin(watched), [this, &watched] { onTimeout(watched); });
 }
 
 void Monitor::finish(Watched& watched, Probe::Outcome outcome) {
@@ -306,7 +310,7 @@ void Monitor::conclude(Watched& watched, Probe::Outcome outcome) {
   checked_.push_back({watched.backend, passed, watched.probe.startedNs()});
   counters_.checks.add();
   if (!passed) counters_.failures.add();
-  logCheck(*watched.backend, passed, watched.probe);
+  logCheck(*watched.backend, passed, watched.probe, clock_.nowNs());
 
   const bool first = !watched.rise_and_fall.checked();
   const bool up = watched.rise_and_fall.observe(passed);
@@ -319,9 +323,8 @@ void Monitor::conclude(Watched& watched, Probe::Outcome outcome) {
   schedule(watched, jittered(intervalOf(watched)) * std::uniform_int_distribution(10, 100)(random_) / 100);
 }
 
-std::uint64_t Monitor::Repeated::happened() noexcept {
+std::uint64_t Monitor::Repeated::happened(std::uint64_t now) noexcept {
   ++unlogged;
-  const auto now = nowNs();
   if (logged_ns != 0 && now - logged_ns < static_cast<std::uint64_t>(kRepeatedLogInterval.count())) return 0;
   logged_ns = now;
   return std::exchange(unlogged, 0);
@@ -330,7 +333,7 @@ std::uint64_t Monitor::Repeated::happened() noexcept {
 void Monitor::putOff(Watched& watched) {
   counters_.skipped.add();
   schedule(watched, jittered(std::min(settings_.interval, kPutOff)));
-  if (const auto checks = put_off_.happened(); checks != 0)
+  if (const auto checks = put_off_.happened(clock_.nowNs()); checks != 0)
     log::warning("health", "checks are put off, this host lacks what they need",
                  {{"reason", watched.probe.reason()},
                   {"checks", checks},
@@ -342,7 +345,7 @@ void Monitor::putOff(Watched& watched) {
 void Monitor::blameChecker(Watched& watched) {
   counters_.broken.add();
   scheduleNext(watched);
-  if (const auto checks = broken_.happened(); checks != 0)
+  if (const auto checks = broken_.happened(clock_.nowNs()); checks != 0)
     log::error("health", "the health checker failed, which says nothing about the backend",
                {{"checker", checker_->info().id},
                 {"version", checker_->info().version},

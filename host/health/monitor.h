@@ -10,6 +10,7 @@
 #pragma once
 
 #include "balance/counters.h"
+#include "base/clock.h"
 #include "base/control_loop.h"
 #include "health/probe.h"
 #include "health/rise_and_fall.h"
@@ -61,7 +62,8 @@ class Monitor {
   /// Checks that run at once; further ones wait their turn.
   static constexpr std::size_t kMaxRunning = 256;
 
-  /// Watches nothing yet. loop must outlive the monitor. Throws std::system_error without descriptors.
+  /// Watches nothing yet. loop, whose clock tells the time, must outlive the monitor. Throws std::system_error without
+  /// descriptors.
   explicit Monitor(
       ControlLoop& loop, OnFlip on_flip, OnCheck on_check = [](const Check&) {});
   ~Monitor();
@@ -113,6 +115,7 @@ class Monitor {
 
   // What comes of it
   void begin(Watched& watched);
+  Duration sinceBegin(const Watched& watched) const noexcept;
   void limit(Watched& watched);
   void finish(Watched& watched, Probe::Outcome outcome);
   void conclude(Watched& watched, Probe::Outcome outcome);
@@ -124,11 +127,12 @@ class Monitor {
   struct Repeated {
     std::uint64_t logged_ns = 0;
     std::uint64_t unlogged = 0;
-    /// Counts once more; how often to log now, mostly 0.
-    std::uint64_t happened() noexcept;
+    /// Counts once more, at this time; how often to log now, mostly 0.
+    std::uint64_t happened(std::uint64_t now) noexcept;
   };
 
   ControlLoop& loop_;
+  const Clock& clock_;
   const OnFlip on_flip_;
   const OnCheck on_check_;
   const Fd epoll_;

@@ -87,7 +87,7 @@ lemonade_probe_verdict_t emptyVerdict() noexcept {
 
 Probe::Outcome Probe::begin(const Checker& checker, const Backend& backend, const Route& route, Duration timeout,
                             int epoll_fd, void* tag) {
-  started_ns_ = nowNs();
+  started_ns_ = clock_.nowNs();
   timeout_ = timeout;
   connected_ = false;
   send_error_ = 0;
@@ -183,7 +183,7 @@ Probe::Outcome Probe::feed(std::uint32_t type, lemonade_str_t data, int error) {
   lemonade_probe_event_t event{};
   event.struct_size = sizeof(event);
   event.type = type;
-  event.elapsed_ns = nowNs() - started_ns_;
+  event.elapsed_ns = clock_.nowNs() - started_ns_;
   event.data = data;
   event.error = error;
   auto verdict = emptyVerdict();

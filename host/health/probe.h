@@ -49,7 +49,8 @@ class Probe {
     }
   };
 
-  Probe() = default;
+  /// The clock must outlive this.
+  explicit Probe(const Clock& clock) : clock_(clock) {}
   Probe(const Probe&) = delete;
   Probe& operator=(const Probe&) = delete;
   ~Probe() { cancel(); }
@@ -82,6 +83,7 @@ class Probe {
   Outcome waitForMore();
   Outcome end(Outcome outcome, std::string reason);
 
+  const Clock& clock_;
   const Checker* checker_ = nullptr;  // of the check that runs
   void* probe_ = nullptr;             // the checker's
   Fd fd_;

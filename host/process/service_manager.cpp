@@ -33,7 +33,7 @@ namespace lemonade {
 namespace {
 
 using namespace std::chrono_literals;
-using Clock = std::chrono::steady_clock;
+using Steady = std::chrono::steady_clock;
 
 constexpr Duration kStateInterval = 5s;   // sessions come and go, and each change costs the service manager something
 constexpr Duration kChangeInterval = 1s;  // a backend that flips is told sooner
@@ -112,7 +112,7 @@ struct ServiceManager::Impl {
   Questions questions;                // changed with `asking` held, too
 
   // The thread's own.
-  Clock::time_point next_look{}, next_state{}, earliest_state{};
+  Steady::time_point next_look{}, next_state{}, earliest_state{};
   std::map<std::string, std::uint64_t> still;  // since when
   bool complained = false;
 
@@ -123,7 +123,7 @@ struct ServiceManager::Impl {
   void look();
   bool everythingMoves();
   void tellState();
-  Clock::time_point nextDue() const;  // with `mutex` held
+  Steady::time_point nextDue() const;  // with `mutex` held
 };
 
 // A message is lost where nobody takes it; the balancer serves on.
@@ -185,8 +185,8 @@ void ServiceManager::Impl::tellState() {
   if (text != std::exchange(told_state, text)) tell("STATUS=" + text);
 }
 
-Clock::time_point ServiceManager::Impl::nextDue() const {
-  auto due = Clock::time_point::max();
+Steady::time_point ServiceManager::Impl::nextDue() const {
+  auto due = Steady::time_point::max();
   if (watchdog != Duration::zero()) due = next_look;
   return std::min(due, state_changed ? std::min(next_state, earliest_state) : next_state);
 }
@@ -200,7 +200,7 @@ void ServiceManager::Impl::run() {
       changed.wait(lock);
       continue;
     }
-    const auto now = Clock::now();
+    const auto now = Steady::now();
     const bool looks = watchdog != Duration::zero() && now >= next_look;
     const bool tells = now >= next_state || (state_changed && now >= earliest_state);
     if (!looks && !tells) {

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
 #include "base/control_loop.h"
 
+#include "base/clock.h"
 #include "base/fd.h"
+#include "support/manual_clock.h"
 
 #include <fcntl.h>
 #include <sys/eventfd.h>
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <chrono>
+#include <cstdint>
 #include <future>
 #include <memory>
 #include <stdexcept>
@@ -17,6 +21,7 @@
 using namespace std::chrono_literals;
 using lemonade::ControlLoop;
 using lemonade::Fd;
+using lemonade::test::ManualLoop;
 
 namespace {
 
@@ -130,95 +135,112 @@ TEST_CASE("ControlLoop survives tasks and timers and watches that throw", "[base
   CHECK(loop.run([&] { loop.unwatch(event.get()); }));
 }
 
-TEST_CASE("ControlLoop timers fire in the order of their deadlines", "[base][control_loop]") {
-  ControlLoop loop;
-  std::vector<int> order;
+TEST_CASE("ControlLoop wakes by itself when a timer is due", "[base][control_loop]") {
+  RunningLoop loop;
   Event done;
-  loop.after(30ms, [&] {
-    order.push_back(3);
-    done.set();
+  std::uint64_t due = 0, ran = 0;
+  loop.run([&] {
+    due = lemonade::nowNs() + 10'000'000;
+    loop.after(10ms, [&] {
+      ran = lemonade::nowNs();
+      done.set();
+    });
   });
-  loop.after(10ms, [&] { order.push_back(1); });
-  loop.after(20ms, [&] { order.push_back(2); });
-  const auto start = lemonade::nowNs();
-  loop.start();
   REQUIRE(done.wait());
+  CHECK(ran >= due);
+}
+
+TEST_CASE("ControlLoop timers fire in the order of their deadlines", "[base][control_loop]") {
+  ManualLoop time;
+  std::vector<int> order;
+  time.loop.after(30ms, [&] { order.push_back(3); });
+  time.loop.after(10ms, [&] { order.push_back(1); });
+  time.loop.after(20ms, [&] { order.push_back(2); });
+  time.loop.start();
+  time.pass(29'999us);
+  CHECK(order == std::vector{1, 2});
+  time.pass(1us);
   CHECK(order == std::vector{1, 2, 3});
-  CHECK(lemonade::nowNs() - start >= 29'000'000);
 }
 
 TEST_CASE("ControlLoop has long timers that lie close together end together and none too early",
           "[base][control_loop]") {
   constexpr int kTimers = 40;
-  RunningLoop loop;
-  Event done;
-  int batch = 0;
-  std::vector<int> batches;
+  ManualLoop time;
+  time.loop.start();
+  int fired = 0;
   bool early = false;
-  loop.run([&] {
-    const auto start = lemonade::nowNs();
-    for (int i = 0; i < kTimers; ++i) {
-      const auto delay = 1s + i * 50us;
-      loop.after(delay, [&, due = start + static_cast<std::uint64_t>(std::chrono::nanoseconds(delay).count())] {
-        early = early || lemonade::nowNs() < due;
-        batches.push_back(batch);
-        if (batches.size() == kTimers) done.set();
-        loop.post([&] { ++batch; });  // comes after all that end in the same wake-up
+  for (int i = 0; i < kTimers; ++i) {
+    const auto delay = 1s + i * 50us;
+    const auto due = time.clock.nowNs() + static_cast<std::uint64_t>(std::chrono::nanoseconds(delay).count());
+    time.loop.run([&] {
+      time.loop.after(delay, [&, due] {
+        early = early || time.clock.nowNs() < due;
+        ++fired;
       });
-    }
-  });
-  REQUIRE(done.wait());
-  loop.stop();
+    });
+  }
+  time.pass(1s - 50us);
+  int wakeups = 0;
+  for (auto passed = 0us; passed < 20ms; passed += 50us) {
+    const int before = fired;
+    time.pass(50us);
+    wakeups += fired > before ? 1 : 0;
+  }
+  CHECK(fired == kTimers);
+  CHECK(wakeups <= 2);
   CHECK_FALSE(early);
-  batches.erase(std::unique(batches.begin(), batches.end()), batches.end());
-  CHECK(batches.size() <= 2);
 }
 
 TEST_CASE("ControlLoop::cancel ends timers before and within their own task", "[base][control_loop]") {
-  ControlLoop loop;
+  ManualLoop time;
   bool cancelled_ran = false;
   int beats = 0;
-  int later_beats = 0;
-  Event done;
-  const auto cancelled = loop.after(5ms, [&] { cancelled_ran = true; });
+  const auto cancelled = time.loop.after(5ms, [&] { cancelled_ran = true; });
   ControlLoop::TimerId beat = 0;
-  beat = loop.every(2ms, [&] {
-    if (++beats == 3) loop.cancel(beat);
+  beat = time.loop.every(2ms, [&] {
+    if (++beats == 3) time.loop.cancel(beat);
   });
-  const auto last = loop.every(5ms, [&] {
-    if (beats == 3 && ++later_beats == 3) done.set();
-  });
-  loop.cancel(cancelled);
-  loop.cancel(0);
-  loop.cancel(987'654);
-  loop.start();
-  REQUIRE(done.wait());
-  loop.run([&] { loop.cancel(last); });
-  CHECK_FALSE(cancelled_ran);
+  time.loop.cancel(cancelled);
+  time.loop.cancel(0);
+  time.loop.cancel(987'654);
+  time.loop.start();
+  for (int i = 0; i < 5; ++i) time.pass(1ms);
+  CHECK(beats == 2);
+  for (int i = 0; i < 15; ++i) time.pass(1ms);
   CHECK(beats == 3);
+  CHECK_FALSE(cancelled_ran);
 }
 
 TEST_CASE("ControlLoop keeps thousands of timers apart", "[base][control_loop]") {
-  ControlLoop loop;
-  constexpr int kTimers = 10'000;
+  constexpr int kTimers = 10'000, kDelays = 50;
+  ManualLoop time;
   int fired = 0;
-  bool early = false;
-  Event done;
   std::vector<ControlLoop::TimerId> odd;
   for (int i = 0; i < kTimers; ++i) {
-    const auto due = lemonade::nowNs() + static_cast<std::uint64_t>(i % 50) * 1'000'000;
-    const auto id = loop.after(std::chrono::milliseconds(i % 50), [&, due] {
-      early = early || lemonade::nowNs() < due;
-      ++fired;
-    });
+    const auto id = time.loop.after(std::chrono::milliseconds(1 + i / 2 % kDelays), [&] { ++fired; });
     if (i % 2 == 1) odd.push_back(id);
   }
-  for (const auto id : odd) loop.cancel(id);
-  loop.after(60ms, [&] { done.set(); });
-  loop.start();
-  REQUIRE(done.wait());
-  CHECK(fired == kTimers / 2);
-  CHECK_FALSE(early);
+  for (const auto id : odd) time.loop.cancel(id);
+  time.loop.start();
+  for (int i = 1; i <= kDelays; ++i) {
+    time.pass(1ms);
+    CHECK(fired == i * kTimers / 2 / kDelays);
+  }
+}
+
+TEST_CASE("ControlLoop has timers that an advance of its clock makes due run after the task that made it",
+          "[base][control_loop]") {
+  ManualLoop time;
+  std::vector<int> order;
+  time.loop.start();
+  time.loop.run([&] {
+    time.loop.after(1h, [&] { order.push_back(2); });
+    time.clock.advance(2h);
+    order.push_back(1);
+  });
+  time.pass(0s);
+  CHECK(order == std::vector{1, 2});
 }
 
 TEST_CASE("ControlLoop::watch reports a readable descriptor until it is unwatched within the call",

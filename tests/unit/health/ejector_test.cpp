@@ -2,12 +2,12 @@
 #include "health/ejector.h"
 
 #include "balance/feedback.h"
+#include "support/manual_clock.h"
 
 #include <catch2/catch.hpp>
-#include <functional>
-#include <future>
 #include <string>
-#include <thread>
+#include <utility>
+#include <vector>
 
 using namespace std::chrono_literals;
 using namespace lemonade;
@@ -16,7 +16,8 @@ using health::Ejector;
 
 namespace {
 
-/// An ejector over a pool on a control loop of its own, and backends that fail on demand.
+/// An ejector over a pool on a control loop of its own, and backends that fail on demand. Time is the test's; what
+/// raises a suspicion returns when that has been judged.
 class Bench {
  public:
   explicit Bench(int count, const EjectionSettings& settings = {.base_time = 1h, .max_time = 1h}) {
@@ -37,12 +38,14 @@ class Bench {
     loop.stop();
   }
 
-  /// Connects to it fail, one after the other.
+  /// Connects to it fail, one after the other, in a millisecond each.
   void fail(std::size_t index, int times, Backend::Failure how = Backend::Failure::kRefused) {
     for (int i = 0; i < times; ++i) {
-      feedback::failed(*backends[index], nowNs(), how);
+      pass(1ms);
+      feedback::failed(*backends[index], now(), how);
       pool.noteFailure(*backends[index]);
     }
+    settle();
   }
   /// Sessions that it ends before it answers, by whoever's fault.
   void doubt(std::size_t index, int times, Backend::Failure how = Backend::Failure::kReset) {
@@ -50,6 +53,7 @@ class Bench {
       feedback::doubted(*backends[index], how);
       pool.noteFailure(*backends[index]);
     }
+    settle();
   }
   bool onTrial(std::size_t index) const { return backends[index]->trial() != nullptr; }
   /// A client that takes part in its trial.
@@ -66,9 +70,9 @@ class Bench {
   /// Puts it on trial and shows that it is at fault; true where it is ejected for that.
   bool convict(std::size_t index, Backend::Failure how = Backend::Failure::kReset) {
     doubt(index, 3, how);
-    if (!eventually([&] { return onTrial(index); })) return false;
+    if (!onTrial(index)) return false;
     showFault(index, kProof, how);
-    return eventually([&] { return out(index); });
+    return out(index);
   }
   static constexpr int kProof = 5;
   /// Clients that wait so long for their first answer, there and elsewhere.
@@ -76,39 +80,39 @@ class Bench {
     std::vector<Trial::Part> parts;
     for (int i = 0; i < clients; ++i) {
       parts.push_back(part(index, arm));
-      parts.back().asked(nowNs() - static_cast<std::uint64_t>(ago.count()));
+      parts.back().asked(now() - static_cast<std::uint64_t>(ago.count()));
     }
     return parts;
   }
   /// An exchange that began so long ago and has not been answered.
   void ask(std::size_t index, Duration ago) {
-    feedback::exchangeStarted(*backends[index], nowNs() - static_cast<std::uint64_t>(ago.count()));
+    feedback::exchangeStarted(*backends[index], now() - static_cast<std::uint64_t>(ago.count()));
   }
   void answer(std::size_t index, Duration took) {
-    const std::uint64_t began = nowNs() - static_cast<std::uint64_t>(took.count());
+    const std::uint64_t began = now() - static_cast<std::uint64_t>(took.count());
     feedback::exchangeStarted(*backends[index], began);
-    feedback::exchangeAnswered(*backends[index], began, nowNs());
+    feedback::exchangeAnswered(*backends[index], began, now());
   }
-  bool eventually(const std::function<bool()>& reached, Duration within = 5s) {
-    const auto end = nowNs() + static_cast<std::uint64_t>(within.count());
-    for (; nowNs() < end; std::this_thread::sleep_for(1ms)) {
-      bool now = false;
-      loop.run([&] { now = reached(); });
-      if (now) return true;
-    }
-    return false;
-  }
-  /// Suspicions raised so far have been judged.
-  void settle() {
-    for (int i = 0; i < 3; ++i) loop.run([] {});
-  }
+  std::uint64_t now() const { return time_.clock.nowNs(); }
+  void pass(Duration time) { time_.pass(time); }
+  /// The ejector has looked at all backends.
+  void look() { pass(250ms); }
   /// A check of it that began now has ended.
   void check(std::size_t index, bool passed) {
-    loop.run([&] { ejector.heardCheck(*backends[index], passed, nowNs()); });
+    loop.run([&] { ejector.heardCheck(*backends[index], passed, now()); });
   }
   bool out(std::size_t index) const { return backends[index]->ejected(); }
 
-  ControlLoop loop;
+ private:
+  // Suspicions raised so far have been judged: the loop has waited since, and has handled all that it found.
+  void settle() {
+    for (int i = 0; i < 3; ++i) loop.run([] {});
+  }
+
+  test::ManualLoop time_;
+
+ public:
+  ControlLoop& loop = time_.loop;
   Quiescence quiescence{1};
   Pool pool{"default", quiescence, 1};
   View::Backends backends;
@@ -123,10 +127,9 @@ TEST_CASE("Ejector takes out a backend with too many connects in a row that fail
   bench.fail(0, 2);
   feedback::succeeded(*bench.backends[0]);
   bench.fail(0, 2);
-  bench.settle();
   CHECK_FALSE(bench.out(0));
   bench.fail(0, 1);
-  REQUIRE(bench.eventually([&] { return bench.out(0); }));
+  REQUIRE(bench.out(0));
   CHECK(bench.backends[0]->ejectionReason() == "3 failures in a row: connection refused");
   CHECK(bench.ejector.ejections() == 1);
   CHECK_FALSE(bench.out(1));
@@ -136,15 +139,13 @@ TEST_CASE("Ejector takes out a backend whose trial shows that clients fail there
   using enum Backend::Failure;
   Bench bench(3);
   bench.doubt(0, 2);
-  bench.settle();
   CHECK_FALSE(bench.onTrial(0));
   bench.doubt(0, 1);
-  REQUIRE(bench.eventually([&] { return bench.onTrial(0); }));
+  REQUIRE(bench.onTrial(0));
   bench.showFault(0, Bench::kProof - 1);
-  bench.settle();
   CHECK_FALSE(bench.out(0));
   bench.showFault(0, 1);
-  REQUIRE(bench.eventually([&] { return bench.out(0); }));
+  REQUIRE(bench.out(0));
   CHECK(bench.backends[0]->ejectionReason() ==
         "5 failures in a row: reset before it answered, while 15 sent elsewhere were answered");
   CHECK_FALSE(bench.onTrial(0));
@@ -153,7 +154,7 @@ TEST_CASE("Ejector takes out a backend whose trial shows that clients fail there
 TEST_CASE("Ejector takes out nobody for clients that fail wherever they go", "[health]") {
   Bench bench(3);
   bench.doubt(0, 3);
-  REQUIRE(bench.eventually([&] { return bench.onTrial(0); }));
+  REQUIRE(bench.onTrial(0));
   SECTION("of which each fails on either side") {
     for (int i = 0; i < 100; ++i) {
       bench.part(0, Trial::Arm::kHere).failed();
@@ -173,53 +174,51 @@ TEST_CASE("Ejector takes out nobody for clients that fail wherever they go", "[h
       bench.doubt(0, 1);
     }
   }
-  bench.settle();
   CHECK_FALSE(bench.out(0));
 }
 
 TEST_CASE("Ejector ends a trial with the first answer and doubts shun nobody", "[health]") {
   Bench bench(3);
   bench.doubt(0, 5);
-  REQUIRE(bench.eventually([&] { return bench.onTrial(0); }));
+  REQUIRE(bench.onTrial(0));
   const auto& stats = bench.backends[0]->stats();
   CHECK(stats.fail_streak == 0);
   CHECK(stats.error_rate == 0);
   CHECK(stats.failed_at_ns == 0);
   feedback::forgetDoubts(*bench.backends[0]);
-  CHECK(bench.eventually([&] { return !bench.onTrial(0); }));
+  bench.look();
+  CHECK_FALSE(bench.onTrial(0));
 }
 
 TEST_CASE("Ejector never takes out more than its share nor the last one that is fit", "[health]") {
   Bench bench(4);
   for (std::size_t i = 0; i < 4; ++i) bench.fail(i, 3);
-  REQUIRE(bench.eventually([&] { return bench.ejector.ejections() == 2; }));
-  bench.settle();
   CHECK(bench.ejector.ejections() == 2);
 
   Bench pair(2);
   (void)pair.backends[1]->setHealth(false, "test");
   pair.fail(0, 5);
-  pair.settle();
   CHECK_FALSE(pair.out(0));
 }
 
 TEST_CASE("Ejector lets a backend back on probation and keeps it out longer each time", "[health]") {
-  Bench bench(3, {.base_time = 200ms, .max_time = 1h});
+  Bench bench(3, {.base_time = 10s, .max_time = 1h});
   bench.fail(0, 3);
-  REQUIRE(bench.eventually([&] { return bench.out(0); }));
-  const std::uint64_t first = nowNs();
-  REQUIRE(bench.eventually([&] { return !bench.out(0); }));
-  const std::uint64_t first_took = nowNs() - first;
+  REQUIRE(bench.out(0));
+  bench.pass(9'999ms);
+  CHECK(bench.out(0));
+  bench.pass(100ms);
+  REQUIRE_FALSE(bench.out(0));
   // One that refuses is still as it was; one that a client says bad things of is on trial.
   CHECK(bench.onTrial(0));
   bench.doubt(0, 1);
-  bench.settle();
   CHECK_FALSE(bench.out(0));
   bench.fail(0, 1);
-  REQUIRE(bench.eventually([&] { return bench.out(0); }));
-  const std::uint64_t second = nowNs();
-  REQUIRE(bench.eventually([&] { return !bench.out(0); }));
-  CHECK(nowNs() - second > first_took + 100'000'000);
+  REQUIRE(bench.out(0));
+  bench.pass(19'999ms);
+  CHECK(bench.out(0));
+  bench.pass(200ms);
+  CHECK_FALSE(bench.out(0));
   CHECK(bench.flips == 4);
 }
 
@@ -228,10 +227,12 @@ TEST_CASE("Ejector takes out a backend that owes answers far longer than the poo
   bench.answer(0, 5ms);
   bench.answer(1, 5ms);
   for (int i = 0; i < 3; ++i) bench.ask(2, 2s);
-  REQUIRE(bench.eventually([&] { return bench.onTrial(2); }));
+  bench.look();
+  REQUIRE(bench.onTrial(2));
   auto owed = bench.wait(2, Bench::kProof, Trial::Arm::kHere, 2s);
   for (int i = 0; i < 3 * Bench::kProof; ++i) bench.part(2, Trial::Arm::kElsewhere).answered();
-  REQUIRE(bench.eventually([&] { return bench.out(2); }));
+  bench.look();
+  REQUIRE(bench.out(2));
   CHECK(bench.backends[2]->ejectionReason().find("owes 3 answers") == 0);
 }
 
@@ -239,47 +240,53 @@ TEST_CASE("Ejector counts the answers that a client did not wait for", "[health]
   Bench bench(3, {.base_time = 1h, .max_time = 1h, .unanswered_timeout = 500ms});
   bench.answer(0, 5ms);
   for (int i = 0; i < 3; ++i) bench.ask(2, 1s);
-  REQUIRE(bench.eventually([&] { return bench.onTrial(2); }));
+  bench.look();
+  REQUIRE(bench.onTrial(2));
   for (auto& part : bench.wait(2, Bench::kProof, Trial::Arm::kHere, 200ms)) part.left();
   for (int i = 0; i < 3 * Bench::kProof; ++i) bench.part(2, Trial::Arm::kElsewhere).answered();
-  CHECK(bench.eventually([&] { return bench.out(2); }));
+  bench.look();
+  CHECK_FALSE(bench.out(2));
+  bench.look();
+  CHECK(bench.out(2));
 }
 
 TEST_CASE("Ejector takes out nobody for clients who are owed answers wherever they go", "[health]") {
   Bench bench(3, {.base_time = 1h, .max_time = 1h, .unanswered_timeout = 100ms});
   bench.answer(0, 5ms);
   for (int i = 0; i < 3; ++i) bench.ask(2, 2s);
-  REQUIRE(bench.eventually([&] { return bench.onTrial(2); }));
+  bench.look();
+  REQUIRE(bench.onTrial(2));
   std::vector<Trial::Part> parts;
   SECTION("as those that send half of a request") {
     for (const auto arm : {Trial::Arm::kHere, Trial::Arm::kElsewhere})
       for (auto& part : bench.wait(2, 15, arm, 1s)) parts.push_back(std::move(part));
-    CHECK_FALSE(bench.eventually([&] { return bench.out(2); }, 600ms));
+    for (int i = 0; i < 3; ++i) bench.look();
   }
   SECTION("as those that still upload") {
     for (int i = 0; i < 3 * Bench::kProof; ++i) bench.part(2, Trial::Arm::kElsewhere).answered();
     parts = bench.wait(2, 15, Trial::Arm::kHere, 90ms);
-    CHECK_FALSE(bench.eventually(
-        [&] {
-          for (auto& part : parts) part.asked(nowNs());
-          return bench.out(2);
-        },
-        600ms));
+    for (int i = 0; i < 30; ++i) {
+      for (auto& part : parts) part.asked(bench.now());
+      bench.pass(90ms);
+    }
   }
+  CHECK_FALSE(bench.out(2));
 }
 
 TEST_CASE("Ejector has a backend that came back from hanging on trial from the start", "[health]") {
-  Bench bench(3, {.base_time = 300ms, .max_time = 1h, .unanswered_timeout = 50ms});
+  Bench bench(3, {.base_time = 3s, .max_time = 1h, .unanswered_timeout = 50ms});
   bench.answer(0, 1ms);
   bench.answer(1, 1ms);
   for (int i = 0; i < 3; ++i) bench.ask(2, 1s);
-  REQUIRE(bench.eventually([&] { return bench.onTrial(2); }));
+  bench.look();
+  REQUIRE(bench.onTrial(2));
   bench.showFault(2, Bench::kProof);
-  REQUIRE(bench.eventually([&] { return bench.out(2); }));
-  REQUIRE(bench.eventually([&] { return !bench.out(2); }));
+  REQUIRE(bench.out(2));
+  bench.pass(3'100ms);
+  REQUIRE_FALSE(bench.out(2));
   CHECK(bench.onTrial(2));
   bench.showFault(2, Bench::kProof);
-  REQUIRE(bench.eventually([&] { return bench.out(2); }));
+  REQUIRE(bench.out(2));
 }
 
 TEST_CASE("Ejector holds nothing from before against a backend that comes back", "[health]") {
@@ -289,11 +296,10 @@ TEST_CASE("Ejector holds nothing from before against a backend that comes back",
   bench.fail(0, 5);
   bench.doubt(0, 5);
   for (int i = 0; i < 3; ++i) bench.ask(0, 1s);
-  bench.settle();
   bench.loop.run([&] { bench.ejector.setBackends(bench.backends); });
   for (int i = 0; i < 3; ++i) bench.ask(2, 1s);
-  // When this one is on trial, the other has been looked at, too.
-  REQUIRE(bench.eventually([&] { return bench.onTrial(2); }));
+  bench.look();
+  REQUIRE(bench.onTrial(2));
   CHECK_FALSE(bench.onTrial(0));
   CHECK_FALSE(bench.out(0));
 }
@@ -310,8 +316,8 @@ TEST_CASE("Ejector bears with slow answers where the whole pool is slow or nobod
   Bench probe(2, {.base_time = 1h, .max_time = 1h, .unanswered_timeout = 10ms});
   probe.answer(1, 5ms);
   for (int i = 0; i < 3; ++i) probe.ask(0, 10s);
-  // Once the last one has looked, the others have, too: they began earlier.
-  REQUIRE(probe.eventually([&] { return probe.onTrial(0); }));
+  for (Bench* bench : {&silent, &slow, &answered, &probe}) bench->look();
+  CHECK(probe.onTrial(0));
   CHECK_FALSE(silent.onTrial(0));
   CHECK_FALSE(slow.onTrial(0));
   CHECK_FALSE(answered.onTrial(0));
@@ -320,20 +326,19 @@ TEST_CASE("Ejector bears with slow answers where the whole pool is slow or nobod
 TEST_CASE("Ejector lets everybody back where it is disabled and keeps records over a reload", "[health]") {
   Bench bench(3);
   bench.fail(0, 3);
-  REQUIRE(bench.eventually([&] { return bench.out(0); }));
+  REQUIRE(bench.out(0));
   bench.loop.run([&] { bench.ejector.setBackends({bench.backends[0], bench.backends[1]}); });
   CHECK(bench.out(0));
   bench.loop.run([&] { bench.ejector.configure({.enabled = false}); });
   CHECK_FALSE(bench.out(0));
   bench.fail(0, 9);
-  bench.settle();
   CHECK_FALSE(bench.out(0));
 }
 
 TEST_CASE("Ejector forgives a backend whose checks took it down and up again", "[health]") {
   Bench bench(3);
   bench.fail(0, 3);
-  REQUIRE(bench.eventually([&] { return bench.out(0); }));
+  REQUIRE(bench.out(0));
   bench.loop.run([&] {
     CHECK(bench.ejector.forgive(*bench.backends[0]));
     CHECK_FALSE(bench.ejector.forgive(*bench.backends[1]));
@@ -345,9 +350,9 @@ TEST_CASE("Ejector lets a backend back as soon as checks pass where its connects
   using enum Backend::Failure;
   const auto how = GENERATE(kRefused, kTimeout, kConnectError);
   Bench bench(3, {.base_time = 1h, .max_time = 1h, .rise = 2});
-  const std::uint64_t before = nowNs();
+  const std::uint64_t before = bench.now();
   bench.fail(0, 3, how);
-  REQUIRE(bench.eventually([&] { return bench.out(0); }));
+  REQUIRE(bench.out(0));
   // One that began before says nothing about now.
   bench.loop.run([&] {
     for (int i = 0; i < 3; ++i) bench.ejector.heardCheck(*bench.backends[0], true, before);
@@ -387,11 +392,11 @@ TEST_CASE("Ejector voids failed connects that were too few to eject once checks 
 TEST_CASE("Ejector does not believe checks a second time", "[health]") {
   Bench bench(3, {.base_time = 1h, .max_time = 1h, .rise = 1});
   bench.fail(0, 3, Backend::Failure::kRefused);
-  REQUIRE(bench.eventually([&] { return bench.out(0); }));
+  REQUIRE(bench.out(0));
   bench.check(0, true);
   REQUIRE_FALSE(bench.out(0));
   bench.fail(0, 3, Backend::Failure::kRefused);
-  REQUIRE(bench.eventually([&] { return bench.out(0); }));
+  REQUIRE(bench.out(0));
   bench.check(0, true);
   bench.check(0, true);
   CHECK(bench.out(0));

@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: MIT
+//
+// When backends are checked, and what their checks come to. Time is the test's; only what the kernel does with a
+// connection over loopback is waited for.
 #include "health/monitor.h"
 
 #include "loopback.h"
 #include "scripted_checker.h"
+#include "support/deadline.h"
+#include "support/manual_clock.h"
 
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <functional>
-#include <future>
-#include <map>
+#include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -36,7 +41,7 @@ class Bench {
     std::uint64_t after_checks;
   };
 
-  explicit Bench(const CheckSettings& settings = {.interval = 10ms, .timeout = 2s, .rise = 2, .fall = 3}) {
+  explicit Bench(const CheckSettings& settings = {.interval = 10s, .timeout = 2s, .rise = 2, .fall = 3}) {
     monitor.configure(settings);
     loop.start();
   }
@@ -51,26 +56,31 @@ class Bench {
     CHECK_FALSE(script.broken);
   }
 
+  /// From now on checks only end by their timeout.
+  void hang() {
+    loop.run([&] { script.on_event = ScriptedChecker::waitForEver; });
+    hanging_ = true;
+  }
+  /// Watches these; the first of them is checked at once.
   void watch(const Backends& backends) {
-    loop.run([&] {
+    change([&] {
       monitor.setChecker(checker);
       monitor.setBackends(backends);
     });
   }
-  /// Waits until reached() holds, which the control thread is asked between its tasks.
-  bool eventually(const std::function<bool()>& reached, std::chrono::milliseconds within = 5s) {
-    std::promise<void> met;
-    ControlLoop::TimerId timer = 0;
-    loop.run([&] {
-      timer = loop.every(1ms, [&] {
-        if (!reached()) return;
-        loop.cancel(timer);
-        met.set_value();
-      });
-    });
-    const bool done = met.get_future().wait_for(within) == std::future_status::ready;
-    loop.run([&] { loop.cancel(timer); });
-    return done;
+  /// Does something on the control thread, and has the checks end that begin so.
+  void change(const std::function<void()>& task) {
+    loop.run(task);
+    pass(0s);
+  }
+  /// So much time passes at once, and the checks that begin by that end. A backend is checked once at most.
+  void pass(Duration time) {
+    time_.pass(time);
+    if (!hanging_) REQUIRE(eventually([&] { return script.begun == script.ended; }));
+  }
+  /// Every backend is checked so many times.
+  void checkAgain(int times) {
+    for (int i = 0; i < times; ++i) pass(kInterval + kInterval / 5);
   }
   /// A value of the control thread's.
   template <class F>
@@ -79,13 +89,29 @@ class Bench {
     loop.run([&] { value = read(); });
     return value;
   }
+  /// Waits until reached() holds, which the control thread is asked. No time passes.
+  bool eventually(const std::function<bool()>& reached) {
+    const test::Deadline limit(5s);
+    while (!at(reached) && !limit.over()) std::this_thread::yield();
+    return at(reached);
+  }
   std::uint64_t checks() const { return monitor.counters().checks.value(); }
+  int begun() {
+    return at([&] { return script.begun; });
+  }
 
+  static constexpr Duration kInterval = 10s;
+
+ private:
+  test::ManualLoop time_;
+  bool hanging_ = false;
+
+ public:
   ScriptedChecker script;
   std::shared_ptr<health::Checker> checker = script.instance();
   std::vector<Flip> flips;
   std::function<void()> on_flip = [] {};
-  ControlLoop loop;
+  ControlLoop& loop = time_.loop;
   Monitor monitor{loop, [this](const std::shared_ptr<Backend>& backend) {
                     flips.push_back({backend->id(), backend->healthy(), backend->healthReason(), checks()});
                     on_flip();
@@ -107,7 +133,7 @@ TEST_CASE("Monitor takes a backend down at its first check where that fails", "[
   const auto backend = port.backend();
   Bench b;
   b.watch({backend});
-  REQUIRE(b.eventually([&] { return !b.flips.empty(); }));
+  REQUIRE(b.flips.size() == 1);
   CHECK(b.flips[0].id == "web-1");
   CHECK_FALSE(b.flips[0].up);
   CHECK(b.flips[0].after_checks == 1);
@@ -120,14 +146,16 @@ TEST_CASE("Monitor brings up a backend that began to listen and takes it down wh
   const auto backend = port->backend();
   Bench b;
   b.watch({backend});
-  REQUIRE(b.eventually([&] { return b.flips.size() == 1; }));
+  REQUIRE(b.flips.size() == 1);
   port->listen();
-  REQUIRE(b.eventually([&] { return b.flips.size() == 2; }));
-  CHECK(b.at([&] { return b.flips[1].up; }));
-  CHECK(b.at([&] { return backend->healthReason(); }).empty());
+  b.checkAgain(2);
+  REQUIRE(b.flips.size() == 2);
+  CHECK(b.flips[1].up);
+  CHECK(backend->healthReason().empty());
   port.reset();
-  REQUIRE(b.eventually([&] { return b.flips.size() == 3; }));
-  CHECK(b.at([&] { return b.flips[2].reason; }) == "connection refused");
+  b.checkAgain(3);
+  REQUIRE(b.flips.size() == 3);
+  CHECK(b.flips[2].reason == "connection refused");
 }
 
 TEST_CASE("Monitor counts rise and fall exactly and tells each flip once", "[health][monitor]") {
@@ -135,13 +163,13 @@ TEST_CASE("Monitor counts rise and fall exactly and tells each flip once", "[hea
   Bench b;
   b.script.on_event = verdicts("PFFPFFFPFPPFFFF");
   b.watch({port.backend()});
-  REQUIRE(b.eventually([&] { return b.checks() >= 20; }));
-  const auto flips = b.at([&] { return b.flips; });
-  REQUIRE(flips.size() == 3);
+  b.checkAgain(19);
+  CHECK(b.checks() == 20);
+  REQUIRE(b.flips.size() == 3);
   // Up with 4 of 4, F 3, F 2, P 3, F 2, F down.
-  CHECK((!flips[0].up && flips[0].after_checks == 6));
-  CHECK((flips[1].up && flips[1].after_checks == 11));
-  CHECK((!flips[2].up && flips[2].after_checks == 14));
+  CHECK((!b.flips[0].up && b.flips[0].after_checks == 6));
+  CHECK((b.flips[1].up && b.flips[1].after_checks == 11));
+  CHECK((!b.flips[2].up && b.flips[2].after_checks == 14));
 }
 
 TEST_CASE("Monitor counts a degraded backend as up and shows why", "[health][monitor]") {
@@ -150,40 +178,49 @@ TEST_CASE("Monitor counts a degraded backend as up and shows why", "[health][mon
   Bench b;
   b.script.on_event = [](const auto&) { return sdk::degraded("replica lags"); };
   b.watch({backend});
-  REQUIRE(b.eventually([&] { return b.checks() >= 3; }));
+  b.checkAgain(2);
+  CHECK(b.checks() == 3);
   CHECK(backend->healthy());
   CHECK(backend->healthReason() == "replica lags");
-  CHECK(b.at([&] { return b.flips.empty(); }));
+  CHECK(b.flips.empty());
   CHECK(b.monitor.counters().failures.value() == 0);
 }
 
 TEST_CASE("Monitor ends a check that outlasts its timeout", "[health][monitor]") {
   const Port port(Port::Kind::kListening);
-  std::uint64_t elapsed_ns = 0;
-  Bench b({.interval = 5ms, .timeout = 30ms, .rise = 1, .fall = 1});
+  Duration elapsed{};
+  Bench b({.interval = 10s, .timeout = 3s, .rise = 1, .fall = 1});
+  b.hang();
   b.script.on_event = [&](const auto& event) {
-    if (event.type == LEMONADE_PROBE_TIMEOUT) elapsed_ns = event.elapsed_ns;
+    if (event.type == LEMONADE_PROBE_TIMEOUT) elapsed = Duration(event.elapsed_ns);
     return sdk::wait();
   };
   b.watch({port.backend()});
-  REQUIRE(b.eventually([&] { return b.flips.size() == 1; }));
-  CHECK(b.at([&] { return b.flips[0].reason; }) == "timed out after 30ms");
-  CHECK(b.at([&] { return elapsed_ns; }) >= 30'000'000);
+  b.pass(2'999ms);
+  CHECK(b.at([&] { return b.flips.empty(); }));
+  b.pass(30ms);
+  REQUIRE(b.at([&] { return b.flips.size(); }) == 1);
+  CHECK(b.flips[0].reason == "timed out after 3s");
+  CHECK(elapsed == 3'029ms);
 }
 
 TEST_CASE("Monitor never checks a backend twice at once", "[health][monitor]") {
   const Port port(Port::Kind::kListening);
-  Bench b({.interval = 2ms, .timeout = 25ms, .rise = 2, .fall = 3});
-  b.script.on_event = ScriptedChecker::waitForEver;
+  Bench b({.interval = 2s, .timeout = 25s, .rise = 2, .fall = 3});
+  b.hang();
   const Backends backends = {port.backend("a"), port.backend("b")};
   b.watch(backends);
+  b.pass(1s);
   for (int i = 0; i < 5; ++i) {
-    const auto begun = b.at([&] { return b.script.begun; });
-    b.loop.run([&] {
+    CHECK(b.begun() == 2 * (i + 1));
+    b.change([&] {
       b.monitor.setBackends(backends);
-      b.monitor.configure({.interval = 1ms + i * 1ms, .timeout = 25ms, .rise = 2, .fall = 3});
+      b.monitor.configure({.interval = 1s + i * 1s, .timeout = 25s, .rise = 2, .fall = 3});
     });
-    REQUIRE(b.eventually([&] { return b.script.begun >= begun + 2; }));
+    b.pass(10s);
+    CHECK(b.begun() == 2 * (i + 1));
+    b.pass(20s);  // these end
+    b.pass(10s);
   }
   CHECK_FALSE(b.at([&] { return b.script.broken; }));
 }
@@ -193,20 +230,14 @@ TEST_CASE("Monitor spreads the first checks over one interval", "[health][monito
   const Port port(Port::Kind::kListening);
   Backends backends;
   for (int i = 0; i < kBackends; ++i) backends.push_back(port.backend("web-" + std::to_string(i)));
-  std::map<std::uint64_t, std::uint64_t> begun_ns;  // of the first check, by identity
-  Bench b({.interval = 200ms, .timeout = 2s, .rise = 2, .fall = 3});
-  b.script.on_begin = [&](const auto& target) {
-    begun_ns.emplace(target.identity, target.now_ns);
-    return sdk::wait();
-  };
-  const auto start = nowNs();
+  Bench b({.interval = 500ms, .timeout = 2s, .rise = 2, .fall = 3});
+  b.hang();
   b.watch(backends);
-  REQUIRE(b.eventually([&] { return begun_ns.size() >= kBackends; }));
-  // No check comes before its turn, so at any moment no more have begun than have had one.
-  std::vector<std::uint64_t> times;
-  for (const auto& [identity, time] : b.at([&] { return begun_ns; })) times.push_back(time - start);
-  std::sort(times.begin(), times.end());
-  for (std::size_t i = 0; i < kBackends; ++i) CHECK(times[i] >= i * 200'000'000 / kBackends);
+  for (int i = 1; i <= kBackends; ++i) {
+    CHECK(b.begun() == i);
+    b.pass(500ms / kBackends);
+  }
+  CHECK(b.begun() == kBackends);
 }
 
 TEST_CASE("Monitor bounds how many checks run at once and lets the others follow", "[health][monitor]") {
@@ -214,30 +245,31 @@ TEST_CASE("Monitor bounds how many checks run at once and lets the others follow
   const Port port(Port::Kind::kListening);
   Backends backends;
   for (int i = 0; i < kBackends; ++i) backends.push_back(port.backend("web-" + std::to_string(i)));
-  std::size_t most = 0;
-  Bench b({.interval = 20ms, .timeout = 100ms, .rise = 1, .fall = 1});
-  b.script.on_begin = [&](const auto&) {
-    most = std::max(most, static_cast<std::size_t>(b.script.begun - b.script.ended));
-    return sdk::wait();
-  };
-  b.script.on_event = ScriptedChecker::waitForEver;
+  Bench b({.interval = 20s, .timeout = 10s, .rise = 1, .fall = 1});
+  b.hang();
   b.watch(backends);
-  REQUIRE(b.eventually([&] { return b.flips.size() == kBackends; }));
-  CHECK(b.at([&] { return most; }) == Monitor::kMaxRunning);
-  // Room made by forgetting backends is used, too.
-  b.loop.run([&] { b.monitor.setBackends({backends.begin() + 200, backends.end()}); });
-  const auto begun = b.at([&] { return b.script.begun; });
-  CHECK(b.eventually([&] { return b.script.begun >= begun + 200; }));
+  b.pass(1s);
+  CHECK(b.begun() == Monitor::kMaxRunning);
+  SECTION("when some end") {
+    b.pass(11s);
+    CHECK(b.begun() == kBackends);
+    CHECK(b.at([&] { return b.flips.size(); }) == Monitor::kMaxRunning);
+  }
+  SECTION("when backends are forgotten") {
+    b.change([&] { b.monitor.setBackends({backends.begin() + 200, backends.end()}); });
+    CHECK(b.begun() == kBackends);
+    CHECK(b.at([&] { return b.script.ended; }) == 200);
+  }
 }
 
 TEST_CASE("Monitor forgets a backend in the middle of its check", "[health][monitor]") {
   const Port port(Port::Kind::kListening);
   auto backend = port.backend();
   Bench b;
-  b.script.on_event = ScriptedChecker::waitForEver;
+  b.hang();
   b.watch({backend});
-  REQUIRE(b.eventually([&] { return b.script.begun == 1; }));
-  b.loop.run([&] { b.monitor.setBackends({}); });
+  REQUIRE(b.begun() == 1);
+  b.change([&] { b.monitor.setBackends({}); });
   CHECK(b.at([&] { return b.script.ended; }) == 1);
   CHECK(b.checks() == 0);
   CHECK(backend.use_count() == 1);
@@ -247,61 +279,62 @@ TEST_CASE("Monitor ends its checks on the checker that began them", "[health][mo
   const Port port(Port::Kind::kListening);
   const auto backend = port.backend();
   Bench b;
-  b.script.on_event = ScriptedChecker::waitForEver;
+  b.hang();
   b.watch({backend});
-  REQUIRE(b.eventually([&] { return b.script.begun == 1; }));
+  REQUIRE(b.begun() == 1);
   ScriptedChecker successor;
-  b.loop.run([&] {
+  b.change([&] {
     b.checker.reset();
     b.monitor.setChecker(successor.instance());
   });
   CHECK(b.at([&] { return b.script.ended; }) == 1);
   CHECK(b.at([&] { return b.script.destroyed; }) == 1);
-  CHECK(b.eventually([&] { return b.checks() >= 2; }));
-  b.loop.run([&] { b.monitor.setChecker(nullptr); });
+  CHECK(b.eventually([&] { return b.checks() == 1; }));
+  b.change([&] { b.monitor.setChecker(nullptr); });
   CHECK(successor.destroyed == 1);
-  CHECK(successor.begun == successor.ended);
-  CHECK(successor.begun >= 2);
+  CHECK(successor.begun == 1);
+  CHECK(successor.ended == 1);
 }
 
 TEST_CASE("Monitor checks nothing without a checker and everything once it has one", "[health][monitor]") {
   const Port port(Port::Kind::kListening);
   Bench b;
-  b.loop.run([&] { b.monitor.setBackends({port.backend("a"), port.backend("b")}); });
-  CHECK(b.at([&] { return b.script.begun; }) == 0);
-  b.loop.run([&] { b.monitor.setChecker(b.checker); });
-  CHECK(b.eventually([&] { return b.checks() >= 4; }));
+  b.change([&] { b.monitor.setBackends({port.backend("a"), port.backend("b")}); });
+  b.pass(1h);
+  CHECK(b.begun() == 0);
+  b.change([&] { b.monitor.setChecker(b.checker); });
+  b.pass(1s);
+  CHECK(b.checks() == 2);
 }
 
 TEST_CASE("Monitor keeps what it knows of a backend over a reload", "[health][monitor]") {
   const Port port(Port::Kind::kListening);
   const Port other(Port::Kind::kListening);
-  const Backends before = {port.backend("stays")};
-  const Backends after = {before[0], before[0], other.backend("new")};
-  int of_stays = 0;
+  const auto stays = port.backend("stays"), fresh = other.backend("new");
   Bench b;
-  b.script.on_begin = [&](const auto& target) {
-    const bool stays = std::string_view(target.id.data, target.id.size) == "stays";
-    of_stays += stays ? 1 : 0;
-    // The reload comes between the second check of the one that stays and the third.
-    if (stays && of_stays == 2) b.loop.post([&] { b.monitor.setBackends(after); });
-    if (!stays || of_stays == 1) return sdk::pass();
-    return sdk::fail("scripted");
-  };
-  b.watch(before);
-  REQUIRE(b.eventually([&] { return !b.flips.empty(); }));
-  CHECK(b.at([&] { return b.flips[0].id; }) == "stays");
-  CHECK(b.at([&] { return of_stays; }) >= 4);
-  CHECK(after[2]->healthy());
+  b.script.on_event = verdicts("PFPF");
+  b.watch({stays});
+  b.checkAgain(1);
+  b.change([&] { b.monitor.setBackends({stays, stays, fresh}); });  // the third check is the first of the new one
+  CHECK(b.checks() == 3);
+  CHECK(b.flips.empty());
+  b.change([&] { b.monitor.setBackends({stays}); });
+  b.checkAgain(1);
+  CHECK(b.flips.empty());
+  b.checkAgain(1);
+  REQUIRE(b.flips.size() == 1);  // of three failures one was before
+  CHECK(b.flips[0].id == "stays");
+  CHECK(fresh->healthy());
 }
 
 TEST_CASE("Monitor takes a shorter interval at once", "[health][monitor]") {
   const Port port(Port::Kind::kListening);
   Bench b({.interval = 1h, .timeout = 2s, .rise = 2, .fall = 3});
   b.watch({port.backend()});
-  REQUIRE(b.eventually([&] { return b.checks() == 1; }));
-  b.loop.run([&] { b.monitor.configure({.interval = 10ms, .timeout = 2s, .rise = 2, .fall = 3}); });
-  CHECK(b.eventually([&] { return b.checks() >= 4; }));
+  REQUIRE(b.checks() == 1);
+  b.change([&] { b.monitor.configure({.interval = Bench::kInterval, .timeout = 2s, .rise = 2, .fall = 3}); });
+  b.checkAgain(3);
+  CHECK(b.checks() == 4);
 }
 
 TEST_CASE("Monitor has an interval for each of up and down and changing and takes new ones at once",
@@ -310,34 +343,45 @@ TEST_CASE("Monitor has an interval for each of up and down and changing and take
   const auto settings = [](Duration interval, Duration fast, Duration down) {
     return CheckSettings{interval, 2s, 2, 3, fast, down};
   };
-  Bench b(settings(1h, 1h, 5ms));
+  Bench b(settings(1h, 1h, 5s));
   const auto stopsAt = [&](std::uint64_t checks) {
-    return b.eventually([&] { return b.checks() == checks; }) &&
-           !b.eventually([&] { return b.checks() > checks; }, 50ms);
+    for (int i = 0; i < 3; ++i) b.pass(6s);
+    const bool reached = b.checks() == checks;
+    b.pass(30min);
+    return reached && b.checks() == checks;
   };
-  const auto configure = [&](const CheckSettings& now) { b.loop.run([&] { b.monitor.configure(now); }); };
+  const auto configure = [&](const CheckSettings& now) { b.change([&] { b.monitor.configure(now); }); };
   b.script.on_event = verdicts("FPPFFFF");
   b.watch({port.backend()});
   CHECK(stopsAt(2));  // down was short, on the way up is long
-  configure(settings(1h, 5ms, 1h));
+  configure(settings(1h, 5s, 1h));
   CHECK(stopsAt(3));  // up
-  configure(settings(5ms, 1h, 1h));
+  configure(settings(5s, 1h, 1h));
   CHECK(stopsAt(4));  // on the way down
-  configure(settings(1h, 5ms, 1h));
-  CHECK(stopsAt(6));  // down
-  configure(settings(5ms, 1h, 0ms));
-  CHECK(b.eventually([&] { return b.checks() >= 9; }));  // 0 means interval
+  configure(settings(1h, 5s, 1h));
+  CHECK(stopsAt(6));                // down
+  configure(settings(5s, 1h, 0s));  // 0 means interval
+  b.pass(6s);
+  b.pass(6s);
+  CHECK(b.checks() == 9);
 }
 
 TEST_CASE("Monitor checks a backend that changes five times as often unless told otherwise", "[health][monitor]") {
   const Port port(Port::Kind::kListening);
-  // 1.5 s from one check to the next; while the backend is on its way down or up 300 ms, give or take 10 %.
-  Bench b({.interval = 1500ms, .timeout = 2s, .rise = 2, .fall = 2});
+  // 10 s from one check to the next; while the backend is on its way down or up 2 s, give or take 10 %.
+  Bench b({.interval = 10s, .timeout = 2s, .rise = 2, .fall = 2});
   b.script.on_event = verdicts("PFFPP");
   b.watch({port.backend()});
-  REQUIRE(b.eventually([&] { return b.checks() == 2; }));  // one failed: on its way
-  CHECK(b.eventually([&] { return b.checks() == 3; }, 1s));
-  CHECK_FALSE(b.eventually([&] { return b.checks() == 4; }, 800ms));
+  b.checkAgain(1);
+  REQUIRE(b.checks() == 2);  // one failed: on its way
+  b.pass(1'790ms);
+  CHECK(b.checks() == 2);
+  b.pass(450ms);
+  CHECK(b.checks() == 3);  // down
+  b.pass(8'990ms);
+  CHECK(b.checks() == 3);
+  b.pass(2'200ms);
+  CHECK(b.checks() == 4);
 }
 
 TEST_CASE("Monitor checks disabled backends and leaves unresolved ones alone", "[health][monitor]") {
@@ -347,8 +391,9 @@ TEST_CASE("Monitor checks disabled backends and leaves unresolved ones alone", "
   const auto unresolved = std::make_shared<Backend>(settings, Address(), 1);
   Bench b;
   b.watch({unresolved, disabled});
-  REQUIRE(b.eventually([&] { return b.checks() >= 3; }));
-  CHECK(b.at([&] { return b.flips.size(); }) == 1);
+  b.checkAgain(2);
+  CHECK(b.checks() == 3);
+  CHECK(b.flips.size() == 1);
   CHECK_FALSE(disabled->healthy());
   CHECK(unresolved->healthReason().empty());
 }
@@ -361,53 +406,55 @@ TEST_CASE("Monitor lets whoever hears of a flip change everything", "[health][mo
   SECTION("forget all backends") {
     b.on_flip = [&] { b.monitor.setBackends({}); };
     b.watch(backends);
-    REQUIRE(b.eventually([&] { return !b.flips.empty(); }));
-    CHECK(b.at([&] { return b.script.begun == b.script.ended; }));
+    CHECK(b.flips.size() == 1);
   }
   SECTION("stop") {
     b.on_flip = [&] { b.monitor.stop(); };
     b.watch(backends);
-    REQUIRE(b.eventually([&] { return !b.flips.empty(); }));
-    CHECK(b.at([&] { return b.script.begun == b.script.ended; }));
+    CHECK(b.flips.size() == 1);
   }
+  b.pass(1h);
+  CHECK(b.flips.size() == 1);
 }
 
 TEST_CASE("Monitor puts checks off while descriptors are exhausted", "[health][monitor]") {
   const Port port(Port::Kind::kListening);
   const auto backend = port.backend();
-  Bench b({.interval = 10ms, .timeout = 2s, .rise = 1, .fall = 1});
+  Bench b({.interval = 10s, .timeout = 2s, .rise = 1, .fall = 1});
   b.watch({backend});
-  REQUIRE(b.eventually([&] { return b.checks() >= 1; }));
+  REQUIRE(b.checks() == 1);
   rlimit before{};
   REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
   const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
   REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
-  const bool skipped = b.eventually([&] { return b.monitor.counters().skipped.value() >= 3; });
+  b.checkAgain(1);
+  b.pass(1'200ms);  // sooner than the interval says
   REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
-  CHECK(skipped);
+  CHECK(b.monitor.counters().skipped.value() == 2);
   CHECK(backend->healthy());
-  const auto checks = b.checks();
-  CHECK(b.eventually([&] { return b.checks() >= checks + 2; }));
+  b.checkAgain(2);
+  CHECK(b.checks() == 3);
   CHECK(b.monitor.counters().failures.value() == 0);
 }
 
 TEST_CASE("Monitor keeps what it found where the checker itself fails and counts that apart", "[health][monitor]") {
   const Port a(Port::Kind::kListening);
   const auto backend = a.backend();
-  Bench bench;
+  Bench b;
   SECTION("of a backend that was up") {
-    bench.script.begin_status = LEMONADE_ERROR_FAILED;
-    bench.watch({backend});
-    REQUIRE(bench.eventually([&] { return bench.monitor.counters().broken.value() >= 5; }));
+    b.script.begin_status = LEMONADE_ERROR_FAILED;
+    b.watch({backend});
+    b.checkAgain(4);
+    CHECK(b.monitor.counters().broken.value() == 5);
     CHECK(backend->healthy());
   }
   SECTION("of a backend that was down") {
-    bench.script.on_event = ScriptedChecker::failWhenConnected;
-    bench.watch({backend});
-    REQUIRE(bench.eventually([&] { return !backend->healthy(); }));
-    bench.loop.run(
-        [&] { bench.script.on_event = [](const auto&) { return sdk::fail("the checker threw an exception"); }; });
-    REQUIRE(bench.eventually([&] { return bench.monitor.counters().broken.value() >= 5; }));
+    b.script.on_event = ScriptedChecker::failWhenConnected;
+    b.watch({backend});
+    REQUIRE_FALSE(backend->healthy());
+    b.script.on_event = [](const auto&) { return sdk::fail("the checker threw an exception"); };
+    b.checkAgain(5);
+    CHECK(b.monitor.counters().broken.value() == 5);
     CHECK_FALSE(backend->healthy());
     CHECK(backend->healthReason() == "scripted");
   }
@@ -416,41 +463,39 @@ TEST_CASE("Monitor keeps what it found where the checker itself fails and counts
 TEST_CASE("Monitor gives a new backend no clients before its first check where it is told so", "[health][monitor]") {
   const Port a(Port::Kind::kListening), b(Port::Kind::kListening);
   const auto old = a.backend("old"), young = b.backend("young");
-  CheckSettings settings{.interval = 10ms, .timeout = 2s, .rise = 2, .fall = 3};
+  CheckSettings settings{.interval = 10s, .timeout = 2s, .rise = 2, .fall = 3};
   Bench bench(settings);
   bench.watch({old});
-  REQUIRE(bench.eventually([&] { return bench.checks() > 0; }));
   settings.initial = config::Initial::kCheck;
-  bench.loop.run([&] {
-    bench.script.on_event = ScriptedChecker::waitForEver;
+  bench.change([&] {
     bench.monitor.configure(settings);
     bench.monitor.setBackends({old, young});
     CHECK(old->healthy());
     CHECK_FALSE(young->healthy());
     CHECK(young->healthReason() == "not checked yet");
     CHECK_FALSE(bench.monitor.allChecked());
-    bench.script.on_event = ScriptedChecker::passWhenConnected;
   });
-  CHECK(bench.eventually([&] { return young->healthy() && bench.monitor.allChecked(); }));
+  CHECK(young->healthy());
+  CHECK(bench.monitor.allChecked());
 }
 
 TEST_CASE("Monitor calls everybody up where nothing is checked any more", "[health][monitor]") {
   const Port a(Port::Kind::kRefusing), b(Port::Kind::kListening);
   const auto dead = a.backend("dead"), added = b.backend("added");
-  CheckSettings settings{.interval = 10ms, .timeout = 2s, .rise = 2, .fall = 3};
+  CheckSettings settings{.interval = 10s, .timeout = 2s, .rise = 2, .fall = 3};
   Bench bench(settings);
   bench.watch({dead});
-  REQUIRE(bench.eventually([&] { return !dead->healthy(); }));
+  REQUIRE_FALSE(dead->healthy());
   settings.checks = false;
-  bench.loop.run([&] {
+  bench.change([&] {
     bench.monitor.configure(settings);
     bench.monitor.setBackends({dead, added});
     bench.monitor.setChecker(nullptr);
   });
-  const auto checks = bench.checks();
-  CHECK(bench.eventually([&] { return bench.flips.size() == 2; }));
+  CHECK(bench.flips.size() == 2);
   CHECK(dead->healthy());
   CHECK(dead->healthReason() == "not checked");
   CHECK(added->healthReason() == "not checked");
-  CHECK_FALSE(bench.eventually([&] { return bench.checks() != checks; }, 100ms));
+  bench.pass(1h);
+  CHECK(bench.checks() == 1);
 }

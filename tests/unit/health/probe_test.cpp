@@ -5,6 +5,7 @@
 
 #include "loopback.h"
 #include "scripted_checker.h"
+#include "support/manual_clock.h"
 
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -56,7 +57,8 @@ struct Driver {
   Fd epoll{::epoll_create1(EPOLL_CLOEXEC)};
   ScriptedChecker script;
   std::shared_ptr<health::Checker> checker = script.instance();
-  Probe probe;
+  test::ManualClock clock;
+  Probe probe{clock};
   Probe::Route route;
   Outcome outcome = Outcome::kRunning;
   std::vector<char> buffer = std::vector<char>(4'096);
@@ -89,8 +91,8 @@ TEST_CASE("Probe shows the checker its target", "[health][probe]") {
   d.script.on_begin = [&](const auto& target) {
     seen = view(target.id) == "web-1" && view(target.name) == "name of web-1" &&
            view(target.hostname) == "web.example" && view(target.address) == backend->addressText() &&
-           target.identity == backend->identity() && target.timeout_ns == 2'000'000'000 && target.now_ns <= nowNs() &&
-           target.struct_size == sizeof(target);
+           target.identity == backend->identity() && target.timeout_ns == 2'000'000'000 &&
+           target.now_ns == d.clock.nowNs() && target.struct_size == sizeof(target);
     return sdk::wait();
   };
   d.begin(*backend);
