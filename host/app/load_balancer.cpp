@@ -165,7 +165,7 @@ bool LoadBalancer::isUnused(Pool& pool) { return proxy_->isUnused(pool); }
 std::vector<Address> LoadBalancer::listeningAddresses() const { return own_addresses_; }
 
 void LoadBalancer::drainBackends(const Pool& pool, const std::vector<std::shared_ptr<Backend>>& left) {
-  proxy_->drain(pool, left, proxy::drainTime(config_.runtime.drain_timeout));
+  proxy_->drain(pool, left, proxy::drainTime(nowNs(), config_.runtime.drain_timeout));
 }
 
 void LoadBalancer::endSessionsAt(const Pool& pool, const std::shared_ptr<Backend>& backend) {

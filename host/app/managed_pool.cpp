@@ -218,11 +218,11 @@ void ManagedPool::publishNow() {
   if (pool_->strategy() == nullptr) return;  // cleared meanwhile
   loop_.cancel(std::exchange(republish_, 0));
   if (hasEnded()) return;
-  const std::uint64_t began_ns = nowNs();
+  const std::uint64_t began_ns = loop_.clock().nowNs();
   pool_->settings().awaits_checks.store(awaitsFirstChecks());  // before the view, which has those that queue look again
   if (pool_->publish(began_ns)) {
     // A large pool takes a while to prepare for: most of the time is left for other things.
-    const Duration took(static_cast<Duration::rep>(nowNs() - began_ns));
+    const Duration took(static_cast<Duration::rep>(loop_.clock().nowNs() - began_ns));
     const auto step = std::max<Duration>({health_.slow_start / kRampSteps, kShortestRampStep, 10 * took});
     republish_ = loop_.after(step, [this] { publish(); });
   }
@@ -241,13 +241,13 @@ void ManagedPool::logPanic() {
 void ManagedPool::logWhetherStranded() {
   const bool stranded = pool_->eligibleCount() == 0 && !retired_ && !awaitsFirstChecks();
   if (stranded == (stranded_ns_ != 0)) return;
-  const std::uint64_t since = std::exchange(stranded_ns_, stranded ? nowNs() : 0);
+  const std::uint64_t since = std::exchange(stranded_ns_, stranded ? loop_.clock().nowNs() : 0);
   if (stranded)
     log::error("balance", "no backend is left, clients are turned away",
                {{"backends", pool_->backends()->size()}, {"pool", name_}});
   else
     log::info("balance", "a backend is back, clients are served again",
-              {{"after", secondsText(nowNs() - since)}, {"pool", name_}});
+              {{"after", secondsText(loop_.clock().nowNs() - since)}, {"pool", name_}});
 }
 
 // ---- stopping ------------------------------------------------------------------------------------------------------

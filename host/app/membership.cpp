@@ -35,7 +35,7 @@ void Membership::configure(std::vector<config::Backend> configured, const Resolu
                            Duration resolve_interval) {
   configured_ = std::move(configured);
   resolve_interval_ = resolve_interval;
-  const auto now = nowNs();
+  const auto now = loop_.clock().nowNs();
   auto before = std::exchange(names_, {});
   for (const auto& backend : configured_) {
     if (auto known = before.extract(backend.host); !known.empty())
@@ -110,7 +110,7 @@ std::uint64_t Membership::intervalOf(const Name& name) const {
 }
 
 void Membership::askDue() {
-  const auto now = nowNs();
+  const auto now = loop_.clock().nowNs();
   std::uint64_t next = 0;
   for (auto& [host, name] : names_) {
     if (isNumeric(host)) continue;
@@ -129,7 +129,7 @@ void Membership::askDue() {
 void Membership::wakeAt(std::uint64_t due_ns) {
   if (due_ns == 0 || (timer_ != 0 && timer_due_ns_ <= due_ns)) return;
   loop_.cancel(timer_);
-  const auto now = nowNs();
+  const auto now = loop_.clock().nowNs();
   timer_due_ns_ = due_ns;
   timer_ = loop_.after(Duration(static_cast<Duration::rep>(due_ns > now ? due_ns - now : 0)), [this] {
     timer_ = 0;

@@ -212,7 +212,7 @@ Status LoadBalancer::commitOrSay(Preparation& preparation) {
 // Control thread. Everything that can fail comes before the line; nothing has changed until then.
 Status LoadBalancer::commit(Preparation& preparation) {
   const auto& config = preparation.config;
-  const auto drain = proxy::drainTime(config.runtime.drain_timeout);
+  const auto drain = proxy::drainTime(nowNs(), config.runtime.drain_timeout);
   const std::uint32_t workers = workerCount(config);
   auto pools = pools_->stage(preparation, workers);
   if (!pools) return std::move(pools).error();

@@ -79,7 +79,7 @@ void LoadBalancer::beginDrain() {
     log::warning("app", "the drain timeout is nearly over, closing what is left", {{"sessions", proxy_->sessions()}});
     stop_timer_ = loop_.after(patience / 5, [this] { endDrain(); });
   });
-  proxy_->drain(proxy::drainTime(patience), [this] {
+  proxy_->drain(proxy::drainTime(now, patience), [this] {
     try {
       loop_.post([this] { endAfterPredecessor(); });
     } catch (const std::bad_alloc&) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "proxy/acceptor.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 
 #include <poll.h>
@@ -126,7 +125,7 @@ bool Acceptor::handOver(Mailbox& to, Fd& client, const Address& address, const S
   std::unique_ptr<Newcomer> newcomer(new (std::nothrow) Newcomer{
       std::move(client), address, source.socket->address().port(), source.entrance.listener.get(), nullptr});
   if (newcomer == nullptr) return false;
-  switch (to.inbox.put(newcomer, nowNs())) {
+  switch (to.inbox.put(newcomer, clock_.nowNs())) {
     case Inbox::Handed::kFirst:
       to.wake();
       return true;
@@ -148,7 +147,7 @@ void Acceptor::takeIn(std::unique_ptr<Newcomer> newcomers) noexcept {
 
 void Acceptor::handleError(const Entrance& entrance, int error) {
   entrance.at.counters.accept_errors.add();
-  const std::uint64_t now = nowNs();
+  const std::uint64_t now = clock_.nowNs();
   paused_until_ = now + kPause;
   for (const auto& one : entrances_) watch(*one, false);
   if (complained_at_ != 0 && now - complained_at_ < kComplainEvery) return;
@@ -175,7 +174,7 @@ void Acceptor::pauseForRoom(Entrance& entrance) {
   watch(entrance, false);
   want(entrance, true);
   for (auto& source : entrance.sources) source->behind = true;
-  if (admission.noteFull(nowNs()))
+  if (admission.noteFull(clock_.nowNs()))
     log::warning("proxy", "max_connections is reached, further clients wait",
                  {{"listener", entrance.listener->name()}, {"max_connections", admission.limit()}});
   // A place that became free before that has told nobody.

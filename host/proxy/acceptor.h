@@ -7,6 +7,7 @@
 // Worker thread only.
 #pragma once
 
+#include "base/clock.h"
 #include "proxy/event_loop.h"
 #include "proxy/header_reader.h"
 #include "proxy/listener.h"
@@ -23,14 +24,16 @@ namespace lemonade::proxy {
 
 class Acceptor {
  public:
-  /// sessions, loop, sharing and mailbox, which is that of the worker, must outlive this.
-  Acceptor(std::uint32_t worker, SessionSet& sessions, EventLoop& loop, Sharing& sharing, Mailbox& mailbox)
+  /// All of these, of which mailbox is that of the worker, must outlive this.
+  Acceptor(std::uint32_t worker, SessionSet& sessions, EventLoop& loop, Sharing& sharing, Mailbox& mailbox,
+           const Clock& clock)
       : worker_(worker),
         sessions_(sessions),
         loop_(loop),
         sharing_(sharing),
         mailbox_(mailbox),
-        headers_(worker, sessions, loop, mailbox.counters) {}
+        clock_(clock),
+        headers_(worker, sessions, loop, mailbox.counters, clock) {}
   ~Acceptor() { stop(); }
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
@@ -107,6 +110,7 @@ class Acceptor {
   EventLoop& loop_;
   Sharing& sharing_;
   Mailbox& mailbox_;
+  const Clock& clock_;
   HeaderReader headers_;
   std::vector<std::unique_ptr<Entrance>> entrances_;
   std::vector<Entrance*> full_;  // those that are; has room for all

@@ -200,7 +200,7 @@ void Connector::reportSlow(PoolSessions& at_pool, const Picked& picked, std::uin
 }
 
 // Its port is chosen when the socket connects: one port serves connections to many backends.
-bool Connector::bindSource(const Session& session) noexcept {
+bool Connector::bindSource(const Session& session, std::uint64_t now) noexcept {
   const Address source = session.pool->settings().source();
   if (source.family() != session.target->address().family()) return true;
   const int fd = session.backend.fd;
@@ -208,7 +208,7 @@ bool Connector::bindSource(const Session& session) noexcept {
   if (::bind(fd, source.get(), source.size()) == 0) return true;
   const int error = errno;
   auto& complained_at = session.at_pool->complained_at;
-  if (const std::uint64_t now = nowNs(); now - complained_at > kQuiet || complained_at == 0) {
+  if (now - complained_at > kQuiet || complained_at == 0) {
     complained_at = now;
     log::warning("proxy", "cannot connect from the source address of the pool",
                  {{"pool", session.pool->name()}, {"source", source.text()}, {"error", std::strerror(error)}});
@@ -244,7 +244,7 @@ Connector::Outcome Connector::connect(Session& session, std::uint64_t now) noexc
   session.attempted_at = now;
   session.backend.fd = fd;
   if (fd < 0) return Outcome::kGiveUp;
-  if (!bindSource(session)) return Outcome::kGiveUp;
+  if (!bindSource(session, now)) return Outcome::kGiveUp;
   dialer_.setOption(fd, SOL_SOCKET, SO_OOBINLINE, 1);
   if (!address.isUnix()) {
     dialer_.setOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);

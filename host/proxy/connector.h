@@ -47,7 +47,7 @@ class Connector {
   Pick pick(Session& session, std::uint64_t now) noexcept;
   static void reportInvalid(PoolSessions& at_pool, std::uint64_t now) noexcept;
   static void reportSlow(PoolSessions& at_pool, const Picked& picked, std::uint64_t took, std::uint64_t now) noexcept;
-  bool bindSource(const Session& session) noexcept;
+  bool bindSource(const Session& session, std::uint64_t now) noexcept;
   Outcome connect(Session& session, std::uint64_t now) noexcept;
   bool failAttempt(Session& session, int error, std::uint64_t now) noexcept;
   void putOff(Session& session, std::uint64_t now) noexcept;

@@ -7,8 +7,7 @@
 
 namespace lemonade::proxy {
 
-DrainTime drainTime(Duration timeout) noexcept {
-  const std::uint64_t now = nowNs();
+DrainTime drainTime(std::uint64_t now, Duration timeout) noexcept {
   const auto whole = static_cast<std::uint64_t>(timeout.count());
   return {now + whole / 5 * 4, now + whole};
 }

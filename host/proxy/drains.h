@@ -22,9 +22,9 @@ struct DrainTime {
   std::uint64_t end_ns = 0;    ///< and none is left then
 };
 
-/// For a timeout that begins now: what is left after four fifths of it ends over the last, so that clients do not all
-/// come back at once.
-DrainTime drainTime(Duration timeout) noexcept;
+/// For a timeout that begins now, in monotonic nanoseconds: what is left after four fifths of it ends over the last, so
+/// that clients do not all come back at once.
+DrainTime drainTime(std::uint64_t now, Duration timeout) noexcept;
 
 /// The sessions that a drain is about: those at one backend of a pool, those of a listener, or, where it names neither,
 /// all. Of the pool only the address is used.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "proxy/epoll_relay.h"
 
-#include "base/clock.h"
 #include "proxy/socket_state.h"
 
 #include <poll.h>
@@ -91,7 +90,7 @@ void EpollRelay::wait() noexcept {
   const int count = ::epoll_wait(epoll_.get(), events, kEventsAtOnce, longest);
   if (count == 0) watchGuests();
   if (count <= 0) return;
-  owner().handleTurn(nowNs());
+  owner().handleTurn();
   in_turn_ = true;
   for (int i = 0; i < count; ++i) handleEvent(events[i]);
   in_turn_ = false;

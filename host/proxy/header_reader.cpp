@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "proxy/header_reader.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/nanoseconds.h"
 #include "proxy/socket_state.h"
@@ -58,8 +57,9 @@ struct HeaderReader::Waiting final : Guest {
   char bytes[kLongestProxyHeader];
 };
 
-HeaderReader::HeaderReader(std::uint32_t worker, SessionSet& sessions, EventLoop& loop, WorkerCounters& counters)
-    : worker_(worker), sessions_(sessions), loop_(loop), counters_(counters) {}
+HeaderReader::HeaderReader(std::uint32_t worker, SessionSet& sessions, EventLoop& loop, WorkerCounters& counters,
+                           const Clock& clock)
+    : worker_(worker), sessions_(sessions), loop_(loop), counters_(counters), clock_(clock) {}
 
 HeaderReader::~HeaderReader() { closeAll(); }
 
@@ -74,7 +74,7 @@ HeaderReader::Waiting* HeaderReader::add(std::uint64_t deadline) noexcept try {
 
 void HeaderReader::take(Fd fd, const Address& peer, std::uint16_t local_port, Listener& listener) noexcept {
   auto config = listener.config();
-  Waiting* const client = add(nowNs() + ns(config->header_timeout));
+  Waiting* const client = add(clock_.nowNs() + ns(config->header_timeout));
   if (client == nullptr) {
     listener.at(worker_).counters.no_memory.add();
     return listener.admission().leave();
@@ -165,7 +165,7 @@ void HeaderReader::refuse(Waiting& client, Refusal why, const char* flaw) noexce
 
 // A client can cause it, so it is not said of each.
 void HeaderReader::complain(const Waiting& client, const char* why) noexcept try {
-  const std::uint64_t now = nowNs();
+  const std::uint64_t now = clock_.nowNs();
   if (complained_at_ != 0 && now - complained_at_ < kQuiet) {
     ++silent_since_;
     return;

@@ -8,6 +8,7 @@
 
 #include "balance/address.h"
 #include "balance/proxy_header.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "proxy/event_loop.h"
 #include "proxy/listener.h"
@@ -23,7 +24,8 @@ class HeaderReader {
  public:
   /// All of these must outlive this. counters are the worker's: a client that is read from counts as a session there,
   /// so that nobody takes the worker for idle.
-  HeaderReader(std::uint32_t worker, SessionSet& sessions, EventLoop& loop, WorkerCounters& counters);
+  HeaderReader(std::uint32_t worker, SessionSet& sessions, EventLoop& loop, WorkerCounters& counters,
+               const Clock& clock);
   /// Resets every client that is read from.
   ~HeaderReader();
   HeaderReader(const HeaderReader&) = delete;
@@ -57,6 +59,7 @@ class HeaderReader {
   SessionSet& sessions_;
   EventLoop& loop_;
   WorkerCounters& counters_;
+  const Clock& clock_;
   Clients clients_;
   std::uint64_t complained_at_ = 0;
   std::uint64_t silent_since_ = 0;  // refusals that were not logged since complained_at_

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "balance/quiescence.h"
+#include "base/clock.h"
 #include "base/inherited_descriptors.h"
 #include "base/result.h"
 #include "proxy/drains.h"
@@ -144,7 +145,7 @@ class Proxy {
   Quiescence& quiescence_;
   const RelayKind relay_;
   PerWorker<Mailbox> mailboxes_;
-  Sharing sharing_{mailboxes_};
+  Sharing sharing_{mailboxes_, Clock::steady()};
   std::atomic<std::uint32_t> serving_{0};  // written by control
   mutable std::mutex mutex_;               // guards both lists of listeners, which only control changes
   Listeners listeners_;

@@ -20,8 +20,8 @@ class Relay : public EventLoop, public Dialer, public Transport {
   /// Every call comes from within EventLoop::wait() or Transport::start(), and may close any session.
   class Owner {
    public:
-    /// A turn begins, at this time in monotonic nanoseconds. All other calls are part of a turn.
-    virtual void handleTurn(std::uint64_t now) noexcept = 0;
+    /// A turn begins. All other calls are part of a turn.
+    virtual void handleTurn() noexcept = 0;
     virtual void handleConnected(Session& session) noexcept = 0;
     /// error is an errno.
     virtual void handleConnectFailed(Session& session, int error) noexcept = 0;

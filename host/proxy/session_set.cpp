@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "proxy/session_set.h"
 
-#include "base/clock.h"
-
 #include <algorithm>
 #include <cerrno>
 #include <new>
@@ -17,8 +15,13 @@ constexpr std::uint64_t kQueueLook = 100'000'000;
 }  // namespace
 
 SessionSet::SessionSet(std::uint32_t worker, Relay& relay, Meter& meter, const std::atomic<std::uint32_t>& serving,
-                       Mailbox& mailbox)
-    : worker_(worker), mailbox_(mailbox), meter_(meter), relay_(relay), connector_(worker, serving, meter, relay) {
+                       Mailbox& mailbox, const Clock& clock)
+    : worker_(worker),
+      mailbox_(mailbox),
+      meter_(meter),
+      relay_(relay),
+      clock_(clock),
+      connector_(worker, serving, meter, relay) {
   relay_.setOwner(*this);
 }
 
@@ -46,7 +49,7 @@ void SessionSet::add(Fd client, const Address& address, std::uint16_t local_port
   }
   Session& session = *made;
   enlist(session, listener, *at_pool);
-  now_ = nowNs();
+  now_ = clock_.nowNs();
   session.client_address = address;
   session.local_port = local_port;
   if (destination.family() != AF_UNSPEC) session.destination.reset(new (std::nothrow) const Address(destination));
@@ -173,7 +176,7 @@ void SessionSet::lookAtQueue(PoolSessions& at_pool) noexcept {
 }
 
 void SessionSet::handlePlaces() noexcept {
-  now_ = nowNs();
+  now_ = clock_.nowNs();
   mailbox_.offers.takeAll([this](PoolAtWorker& at, std::uint64_t offered) {
     auto& at_pool = static_cast<PoolSessions&>(*at.attached);
     const bool served = servePlaces(at_pool);
@@ -194,7 +197,7 @@ void SessionSet::handleConnectFailed(Session& session, int error) noexcept {
 
 void SessionSet::handleConnected(Session& session) noexcept {
   if (!connector_.introduce(session)) return handleConnectFailed(session, errno);
-  meter_.connected(session, nowNs());
+  meter_.connected(session, clock_.nowNs());
   enter(session, Session::State::kRelaying);
   relay_.start(session);
 }
@@ -211,7 +214,7 @@ void SessionSet::close(Session& session, CloseReason reason) noexcept {
   // The strategy hears of the end of every pick; the others of a connecting session have been told.
   if (session.state == Session::State::kConnecting && reason == CloseReason::kDrain) meter_.abandoned(session, now_);
   if (session.client.fd >= 0) noteSent(session);
-  meter_.closed(session, nowNs());
+  meter_.closed(session, clock_.nowNs());
   // What is cut short must not look complete: an answer, and a request that was taken and has reached no backend.
   const bool owed_answer = reason != CloseReason::kDone && session.in_exchange;
   const bool unserved = session.connected_at == 0 && session.backend.isOwed();
@@ -282,7 +285,7 @@ void SessionSet::handleActivity(Session& session) noexcept {
 }
 
 void SessionSet::closeAll(CloseReason reason) noexcept {
-  now_ = nowNs();
+  now_ = clock_.nowNs();
   forEachList([this, reason](SessionList& list) {
     while (Session* session = list.front()) close(*session, reason);
   });

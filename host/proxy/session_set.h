@@ -13,6 +13,7 @@
 // session that went on meanwhile costs one look that finds nothing. Worker thread only.
 #pragma once
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "proxy/connector.h"
 #include "proxy/drains.h"
@@ -34,7 +35,7 @@ class SessionSet final : public Relay::Owner {
  public:
   /// Makes itself the owner of the relay. serving is how many workers serve. All of these must outlive the set.
   SessionSet(std::uint32_t worker, Relay& relay, Meter& meter, const std::atomic<std::uint32_t>& serving,
-             Mailbox& mailbox);
+             Mailbox& mailbox, const Clock& clock);
   /// Closes every session.
   ~SessionSet();
   SessionSet(const SessionSet&) = delete;
@@ -70,7 +71,7 @@ class SessionSet final : public Relay::Owner {
   std::size_t size() const noexcept { return size_; }
 
   // For the relay.
-  void handleTurn(std::uint64_t now) noexcept override { now_ = now; }
+  void handleTurn() noexcept override { now_ = clock_.nowNs(); }
   void handleConnected(Session& session) noexcept override;
   void handleConnectFailed(Session& session, int error) noexcept override;
   void handleAbandoned(Session& session) noexcept override;
@@ -145,6 +146,7 @@ class SessionSet final : public Relay::Owner {
   Mailbox& mailbox_;
   Meter& meter_;
   Relay& relay_;
+  const Clock& clock_;
   Connector connector_;
   Drains drains_;
   std::uint64_t now_ = 0;             // of the turn

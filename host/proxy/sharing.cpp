@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "proxy/sharing.h"
 
-#include "base/clock.h"
-
 #include <algorithm>
 #include <cstdint>
 
@@ -18,12 +16,12 @@ std::uint64_t load(const Mailbox& mailbox) noexcept {
   return mailbox.counters.sessions.value() + mailbox.inbox.waiting();
 }
 
-/// True where a worker does not come to those that were handed to it: a plugin holds it up.
-bool isStuck(const Mailbox& mailbox) noexcept {
-  return mailbox.inbox.waiting() != 0 && nowNs() > mailbox.inbox.waitingSince() + kStuck;
-}
-
 }  // namespace
+
+// A worker does not come to those that were handed to it: a plugin holds it up.
+bool Sharing::isStuck(const Mailbox& mailbox) const noexcept {
+  return mailbox.inbox.waiting() != 0 && clock_.nowNs() > mailbox.inbox.waitingSince() + kStuck;
+}
 
 Mailbox& Sharing::choose(Mailbox& own) noexcept {
   const std::uint64_t mine = load(own);

@@ -6,20 +6,24 @@
 #pragma once
 
 #include "balance/per_worker.h"
+#include "base/clock.h"
 #include "proxy/mailbox.h"
 
 namespace lemonade::proxy {
 
 class Sharing {
  public:
-  /// mailboxes must outlive this.
-  explicit Sharing(PerWorker<Mailbox>& mailboxes) : mailboxes_(mailboxes) {}
+  /// Both must outlive this.
+  Sharing(PerWorker<Mailbox>& mailboxes, const Clock& clock) : mailboxes_(mailboxes), clock_(clock) {}
 
   /// The mailbox of the worker that shall take the next client of the one that sits at `own`.
   Mailbox& choose(Mailbox& own) noexcept;
 
  private:
+  bool isStuck(const Mailbox& mailbox) const noexcept;
+
   PerWorker<Mailbox>& mailboxes_;
+  const Clock& clock_;
 };
 
 }  // namespace lemonade::proxy

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "proxy/uring_relay.h"
 
-#include "base/clock.h"
 #include "proxy/ends.h"
 #include "proxy/socket_state.h"
 
@@ -101,7 +100,7 @@ void UringRelay::wait() noexcept {
   (void)buffers_.offer(0);
   leaving_ ? ring_->submit() : ring_->wait(gather_ns_, Coalescing::kEnough);
 
-  owner().handleTurn(nowNs());
+  owner().handleTurn();
   events_ = 0;
   while (const auto completion = ring_->pop()) handleCompletion(*completion);
   settleAll();

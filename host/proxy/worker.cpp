@@ -81,6 +81,7 @@ class Worker::Impl final : public LoopReactor {
   void arm();
 
   Worker& self_;
+  const Clock& clock_ = Clock::steady();  // which the timer below goes by
   const std::uint32_t index_;
   Mailbox& mailbox_;
   Quiescence& quiescence_;
@@ -113,8 +114,8 @@ Worker::Impl::Impl(Worker& self, Relay& relay, Meter& meter, std::uint32_t index
       mailbox_(mailbox),
       quiescence_(quiescence),
       relay_(relay),
-      sessions_(index, relay, meter, serving, mailbox),
-      acceptor_(index, sessions_, relay, sharing, mailbox),
+      sessions_(index, relay, meter, serving, mailbox, clock_),
+      acceptor_(index, sessions_, relay, sharing, mailbox, clock_),
       timer_fd_(ownedFd(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create")),
       timer_(timer_fd_.get()),
       wake_(mailbox.wake_fd.get()),
@@ -221,7 +222,7 @@ void Worker::Impl::runTasks() noexcept {
     try {
       running_[next_](self_);
     } catch (const std::bad_alloc&) {
-      retry_at_ = nowNs() + kRetryAfter;
+      retry_at_ = clock_.nowNs() + kRetryAfter;
       return;
     } catch (const std::exception& error) {
       log::error("proxy", "a task of a worker failed", {{"error", error.what()}});
@@ -232,7 +233,7 @@ void Worker::Impl::runTasks() noexcept {
 
 void Worker::Impl::handleTimer() {
   armed_for_ = 0;
-  const std::uint64_t now = nowNs();
+  const std::uint64_t now = clock_.nowNs();
   if (retry_at_ != 0 && retry_at_ <= now) runTasks();
   sessions_.handleDue(now);
   acceptor_.handleDue(now);

@@ -5,12 +5,10 @@
 
 #include "proxy/relay.h"
 
-#include <cstdint>
-
 namespace lemonade::proxy {
 
 struct DeafOwner final : Relay::Owner {
-  void handleTurn(std::uint64_t) noexcept override {}
+  void handleTurn() noexcept override {}
   void handleConnected(Session&) noexcept override {}
   void handleConnectFailed(Session&, int) noexcept override {}
   void handleAbandoned(Session&) noexcept override {}

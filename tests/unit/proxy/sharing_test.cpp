@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "proxy/sharing.h"
 
-#include "base/clock.h"
+#include "support/manual_clock.h"
 
 #include <catch2/catch.hpp>
 
 namespace lemonade::proxy {
 namespace {
+
+using namespace std::chrono_literals;
 
 /// Workers with so many sessions each, all of which take newcomers.
 struct Workers {
@@ -27,7 +29,8 @@ struct Workers {
   }
 
   PerWorker<Mailbox> mailboxes;
-  Sharing sharing{mailboxes};
+  test::ManualClock clock;
+  Sharing sharing{mailboxes, clock};
 };
 
 }  // namespace
@@ -46,7 +49,7 @@ TEST_CASE("Sharing counts clients that are on their way to a worker", "[proxy]")
   Workers workers{12, 1, 2};
   for (int i = 0; i < 2; ++i) {
     auto one = std::make_unique<Newcomer>();
-    (void)workers.mailboxes[1].inbox.put(one, nowNs());
+    (void)workers.mailboxes[1].inbox.put(one, workers.clock.nowNs());
   }
   CHECK(workers.chosen() == 2);
 }
@@ -56,7 +59,10 @@ TEST_CASE("Sharing gives nobody to a worker that takes none or does not come to 
   (void)workers.mailboxes[1].inbox.close();
   CHECK(workers.chosen() == 2);
   auto one = std::make_unique<Newcomer>();
-  (void)workers.mailboxes[2].inbox.put(one, nowNs() - 1'000'000'000);
+  (void)workers.mailboxes[2].inbox.put(one, workers.clock.nowNs());
+  workers.clock.advance(100ms);
+  CHECK(workers.chosen() == 2);
+  workers.clock.advance(1ms);
   CHECK(workers.chosen() == 3);
 }
 

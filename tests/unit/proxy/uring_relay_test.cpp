@@ -25,7 +25,7 @@ namespace {
 constexpr int kTurns = 2'000;
 
 struct Told final : Relay::Owner {
-  void handleTurn(std::uint64_t) noexcept override {}
+  void handleTurn() noexcept override {}
   void handleConnected(Session&) noexcept override {}
   void handleConnectFailed(Session&, int error) noexcept override { connect_error = error; }
   void handleAbandoned(Session&) noexcept override {}
