@@ -405,14 +405,11 @@ TEST_CASE("Monitor lets whoever hears of a flip change everything", "[health][mo
   Bench b;
   SECTION("forget all backends") {
     b.on_flip = [&] { b.monitor.setBackends({}); };
-    b.watch(backends);
-    CHECK(b.flips.size() == 1);
   }
   SECTION("stop") {
     b.on_flip = [&] { b.monitor.stop(); };
-    b.watch(backends);
-    CHECK(b.flips.size() == 1);
   }
+  b.watch(backends);
   b.pass(1h);
   CHECK(b.flips.size() == 1);
 }
