@@ -39,8 +39,8 @@ std::vector<Check> joined(std::initializer_list<std::span<const Check>> families
 std::vector<Check> staticChecks() { return joined({fileChecks(), elfChecks(), tagChecks()}); }
 
 std::vector<Check> dynamicChecks() {
-  return joined({loadChecks(), descriptorChecks(), lifecycleChecks(), optionChecks(), strategyChecks(),
-                 strategyCostChecks(), healthChecks(), sinkChecks(), stateChecks(), orderChecks(), versionChecks()});
+  return joined({loadChecks(), descriptorChecks(), lifecycleChecks(), strategyChecks(), strategyCostChecks(),
+                 healthChecks(), sinkChecks(), optionChecks(), stateChecks(), orderChecks(), versionChecks()});
 }
 
 }  // namespace lemonade::validate

@@ -60,6 +60,23 @@ Outcome options(const Subject& subject) {
   return pass();
 }
 
+Outcome backendOptions(const Subject& subject) {
+  const Code code(subject);
+  const auto& table = code.table<lemonade_strategy_t>();
+  if (!LEMONADE_HAS(&table, lemonade_strategy_t, backend_option_stride)) return pass();  // built with 1.0
+  require(table.backend_option_count == 0 || table.backend_options != nullptr,
+          "backend_option_count is not 0, but backend_options is NULL");
+  require(table.backend_option_count == 0 || table.backend_option_stride >= plugin::Image::kOptionSizeIn1_0,
+          "backend_option_stride is " + std::to_string(table.backend_option_stride));
+  const auto schema = plugin::OptionSchema::ofBackends(table, code.entry().id);
+  std::set<std::string> keys;
+  for (std::uint32_t i = 0; i < schema.count; ++i) requireRow(schema.row(i), keys);
+  std::vector<plugin::OptionProblem> problems;
+  (void)plugin::OptionSet::build(schema, withSamples(schema, {}), {}, problems);
+  require(problems.empty(), problems.empty() ? "" : problems[0].text);
+  return pass();
+}
+
 // What a kind demands of its table besides its functions.
 template <class Table>
 void requireMore(const Table&) {}
@@ -94,6 +111,9 @@ constexpr Check kChecks[] = {
      "mend the row; see lemonade_option_t in lemonade/plugin.h", options, "load.opens"},
     {"descriptor.interfaces", "has the functions of its kinds, and no other interface",
      "fill the table; compare the whole id in get_interface", interfaces, "load.opens"},
+    {"descriptor.backend_options", "describes its options of backends as the ABI has it",
+     "mend the row; see backend_options in lemonade/strategy.h", backendOptions, "descriptor.interfaces",
+     LEMONADE_KIND_STRATEGY},
 };
 
 }  // namespace

@@ -3,6 +3,8 @@
 // Memory that ends where a page without access begins: who reads or writes one byte too many dies of it.
 #pragma once
 
+#include "validate/host_age.h"
+
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -43,14 +45,15 @@ class GuardedBytes {
   std::size_t size_ = 0;
 };
 
-/// A T, or as many bytes more as a later ABI may have appended to it, which hold garbage. T starts with struct_size.
+/// A T as the host of the check hands it out (see host_age.h), or as many bytes more as a later ABI may have appended
+/// to it, which hold garbage. T starts with struct_size.
 template <class T>
 class Guarded {
  public:
-  explicit Guarded(std::size_t extra) : bytes_(sizeof(T) + extra) {
-    std::memset(bytes_.data(), 0, sizeof(T));
-    std::memset(bytes_.data() + sizeof(T), 0xa5, extra);
-    get()->struct_size = static_cast<std::uint32_t>(sizeof(T) + extra);
+  explicit Guarded(std::size_t extra) : bytes_(sizeHere<T>() + extra) {
+    std::memset(bytes_.data(), 0, bytes_.size() - extra);
+    std::memset(bytes_.data() + bytes_.size() - extra, 0xa5, extra);
+    get()->struct_size = static_cast<std::uint32_t>(bytes_.size());
   }
   T* get() noexcept { return reinterpret_cast<T*>(bytes_.data()); }
   T* operator->() noexcept { return get(); }

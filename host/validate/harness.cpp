@@ -43,11 +43,7 @@ config::OptionTable merged(const Subject& subject, const lemonade_plugin_t& plug
   config::OptionTable table = changes;
   for (const auto& value : subject.options)
     if (!names(table, value.key)) table.push_back(value);
-  for (std::uint32_t i = 0; i < plugin.option_count; ++i) {
-    const auto& row = optionRow(plugin, i);
-    if ((row.flags & LEMONADE_OPTION_REQUIRED) != 0 && !names(table, view(row.key))) table.push_back(sampleOf(row));
-  }
-  return table;
+  return withSamples(plugin::OptionSchema::ofPlugin(plugin, plugin.id), table);
 }
 
 plugin::OptionSet build(const Subject& subject, const lemonade_plugin_t& plugin, const config::OptionTable& changes) {
@@ -72,7 +68,7 @@ const lemonade_host_t* soloHost(std::size_t extra) {
   static Guarded<lemonade_host_t>* const plain = new Guarded<lemonade_host_t>(0);
   static Guarded<lemonade_host_t>* const larger = new Guarded<lemonade_host_t>(kExtra);
   auto& host = *(extra == 0 ? plain : larger)->get();
-  host.abi_minor = extra == 0 ? LEMONADE_ABI_MINOR : LEMONADE_ABI_MINOR + 1;
+  host.abi_minor = host_is_1_0 ? 0 : extra == 0 ? LEMONADE_ABI_MINOR : LEMONADE_ABI_MINOR + 1;
   host.log = [](void*, std::uint32_t, lemonade_str_t) noexcept {};
   host.now_ns = [](void*) noexcept -> std::uint64_t { return nowNs(); };
   host.post = [](void*, void (*)(void*) noexcept, void*) noexcept -> lemonade_status_t { return LEMONADE_OK; };
@@ -98,6 +94,15 @@ Values::Values(const Subject& subject, const lemonade_plugin_t& plugin, const co
   const auto plain = set_.get();
   options_->count = plain.count;
   options_->values = plain.values;
+}
+
+config::OptionTable withSamples(const plugin::OptionSchema& schema, const config::OptionTable& changes) {
+  config::OptionTable table = changes;
+  for (std::uint32_t i = 0; i < schema.count; ++i) {
+    const auto& row = schema.row(i);
+    if ((row.flags & LEMONADE_OPTION_REQUIRED) != 0 && !names(table, view(row.key))) table.push_back(sampleOf(row));
+  }
+  return table;
 }
 
 const lemonade_option_t& optionRow(const lemonade_plugin_t& plugin, std::uint32_t index) {

@@ -64,6 +64,9 @@ class Values {
   Guarded<lemonade_options_t> options_;
 };
 
+/// What would be said of the options of a schema: `changes`, and sample values for what is required.
+config::OptionTable withSamples(const plugin::OptionSchema& schema, const config::OptionTable& changes);
+
 /// Row of a plugin's schema.
 const lemonade_option_t& optionRow(const lemonade_plugin_t& plugin, std::uint32_t index);
 

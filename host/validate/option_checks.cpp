@@ -106,6 +106,29 @@ Outcome random(const Subject& subject) {
   return pass();
 }
 
+/// Backends whose options have values at random, which differ from view to view.
+Outcome ofBackends(const Subject& subject) {
+  const Code code(subject);
+  StrategyRun run(subject, code);
+  const auto schema = plugin::OptionSchema::ofBackends(run.table(), code.entry().id);
+  if (schema.count == 0) return skip("it has no options of backends");
+  const auto times = subject.times(100);
+  for (std::uint32_t time = 0; time < times; ++time) {
+    config::OptionTable changes;
+    for (std::uint32_t i = 0; i < schema.count; ++i) {
+      const double random = static_cast<double>(scrambled(subject.seed, time * 64 + i) >> 11) / 9007199254740992.0;
+      const double share = time < 2 ? time : random;  // the ends of every range first
+      changes.push_back({std::string(view(schema.row(i).key)), valueAt(schema.row(i), share), {}});
+    }
+    Scene scene(equals(4));
+    scene.giveOptions(run.table(), changes);
+    run.show(scene);
+    (void)run.usablePick(scrambled(subject.seed, time));
+    run.showUnprepared(scene);
+  }
+  return pass();
+}
+
 /// What no schema forbids and no author thinks of: the ends of the types where a row has no range, and odd texts.
 std::vector<Written> oddValues(const lemonade_option_t& row) {
   using Integers = std::numeric_limits<std::int64_t>;
@@ -172,6 +195,9 @@ constexpr Check kChecks[] = {
     {"options.bounds", "takes the ends of its ranges and every choice", kMend, bounds, "lifecycle.create"},
     {"options.odd", "takes or properly refuses odd texts and the largest numbers",
      "give the row a range, and look at the size of a text, which is any UTF-8, zero bytes too", odd, "options.bounds"},
+    {"options.backends", "takes any options of backends that its schema allows",
+     "narrow the type or range of the row of backend_options", ofBackends, "strategy.unprepared",
+     LEMONADE_KIND_STRATEGY},
     {"options.random", "takes or properly refuses any values that its schema allows", kMend, random, "options.bounds"},
 };
 

@@ -19,6 +19,7 @@ using Strategy = Live<lemonade_strategy_t>;
 
 /// What it made of a scene; released by hand, in whatever order.
 void* prepared(const Strategy& strategy, const lemonade_plugin_t& entry, Scene& scene) {
+  scene.giveOptions(strategy.table());
   if (strategy.table().prepare == nullptr) return nullptr;
   Guarded<lemonade_error_t> error(0);
   void* made = nullptr;

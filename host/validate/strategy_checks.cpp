@@ -203,7 +203,8 @@ constexpr std::uint32_t kOnly = LEMONADE_KIND_STRATEGY;
 constexpr const char* kEligible = "answer an index out of view->eligible, LEMONADE_PICK_NONE or LEMONADE_PICK_REJECT";
 
 constexpr Check kChecks[] = {
-    {"strategy.valid", "answers backends that may be picked", kEligible, valid, "lifecycle.create", kOnly},
+    {"strategy.valid", "answers backends that may be picked", kEligible, valid,
+     "lifecycle.create descriptor.backend_options", kOnly},
     {"strategy.weights", "bears weights from 0 to the largest", "add weights up in 64 bits", weights, "strategy.valid",
      kOnly},
     {"strategy.none", "bears that there is none to pick", "look at view->eligible_count first", none, "strategy.valid",

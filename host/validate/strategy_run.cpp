@@ -7,23 +7,49 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 
 namespace lemonade::validate {
+
+namespace {
+
+constexpr lemonade_label_t kLabels[] = {{LEMONADE_STR("rack"), LEMONADE_STR("r7")},
+                                        {LEMONADE_STR("role"), LEMONADE_STR("primary")}};
+constexpr lemonade_str_t kHere = LEMONADE_STR("here");
+constexpr lemonade_str_t kThere = LEMONADE_STR("there");
+constexpr std::uint8_t kLocalAddress[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1};
+
+bool needsLocalAddress(const lemonade_strategy_t& table) {
+  return LEMONADE_HAS(&table, lemonade_strategy_t, needs) && (table.needs & LEMONADE_NEED_LOCAL_ADDRESS) != 0;
+}
+
+/// What ABI 1.1 appended: every other backend is in the balancer's zone, and the third of each four has labels.
+void describeBackend(lemonade_backend_t& backend, std::uint32_t index) {
+  backend.zone = index % 2 == 0 ? kHere : kThere;
+  if (index % 4 != 2) return;
+  backend.labels = kLabels;
+  backend.label_count = std::size(kLabels);
+}
+
+}  // namespace
 
 Scene::Scene(std::vector<BackendSpec> specs, std::size_t extra, std::uint64_t first)
     : specs_(std::move(specs)),
       first_(first),
       stats_(specs_.size() * sizeof(lemonade_backend_stats_t)),
-      backends_(specs_.size() * (sizeof(lemonade_backend_t) + extra)),
+      backends_(specs_.size() * (sizeHere<lemonade_backend_t>() + extra)),
       eligible_(specs_.size() * sizeof(std::uint32_t)),
       view_(extra) {
   static std::uint64_t serial = 0;
+  const std::size_t known = sizeHere<lemonade_backend_t>();
+  view_->backend_stride = static_cast<std::uint32_t>(known + extra);
+  view_->backends = reinterpret_cast<const lemonade_backend_t*>(backends_.data());
   for (std::uint32_t i = 0; i < size(); ++i) ids_.push_back("backend-" + std::to_string(identity(i)));
   for (std::uint32_t i = 0; i < size(); ++i) {
-    auto* bytes = backends_.data() + i * (sizeof(lemonade_backend_t) + extra);
-    std::memset(bytes, 0, sizeof(lemonade_backend_t));
-    std::memset(bytes + sizeof(lemonade_backend_t), 0xa5, extra);
-    auto& backend = *reinterpret_cast<lemonade_backend_t*>(bytes);
+    auto* bytes = backends_.data() + i * (known + extra);
+    std::memset(bytes, 0, known);
+    std::memset(bytes + known, 0xa5, extra);
+    auto& backend = this->backend(i);
     backend.id = backend.name = backend.address = str(ids_[i]);
     backend.identity = identity(i);
     backend.weight = specs_[i].weight;
@@ -31,17 +57,36 @@ Scene::Scene(std::vector<BackendSpec> specs, std::size_t extra, std::uint64_t fi
     backend.flags = LEMONADE_BACKEND_ENABLED | (specs_[i].healthy ? LEMONADE_BACKEND_HEALTHY : 0) |
                     (eligible(i) ? LEMONADE_BACKEND_ELIGIBLE : 0);
     backend.stats = &stats(i);
+    if (!host_is_1_0) describeBackend(backend, i);
     if (eligible(i)) eligible_indices_.push_back(i);
   }
   // At the end of the block: what lies behind the last index is the guard page.
   auto* indices = eligible_.data() + eligible_.size() - eligible_indices_.size() * sizeof(std::uint32_t);
   std::copy(eligible_indices_.begin(), eligible_indices_.end(), reinterpret_cast<std::uint32_t*>(indices));
-  view_->backend_stride = static_cast<std::uint32_t>(sizeof(lemonade_backend_t) + extra);
   view_->backend_count = size();
   view_->eligible_count = static_cast<std::uint32_t>(eligible_indices_.size());
-  view_->backends = reinterpret_cast<const lemonade_backend_t*>(backends_.data());
   view_->eligible = reinterpret_cast<const std::uint32_t*>(indices);
   view_->serial = ++serial;
+  if (host_is_1_0) return;
+  view_->pool = str("default");
+  view_->zone = kHere;
+}
+
+void Scene::giveOptions(const lemonade_strategy_t& strategy, const config::OptionTable& changes) {
+  const auto schema = plugin::OptionSchema::ofBackends(strategy, "under test");
+  if (schema.count == 0 || host_is_1_0 || option_set_) return;
+  std::vector<plugin::OptionProblem> problems;
+  option_set_ = plugin::OptionSet::build(schema, withSamples(schema, changes), {}, problems);
+  require(problems.empty(), problems.empty() ? "" : problems[0].text);
+  auto& options = options_.emplace(0);
+  const auto plain = option_set_->get();
+  options->count = plain.count;
+  options->values = plain.values;
+  for (std::uint32_t i = 0; i < size(); ++i) backend(i).options = options.get();
+}
+
+lemonade_backend_t& Scene::backend(std::uint32_t index) noexcept {
+  return *reinterpret_cast<lemonade_backend_t*>(backends_.data() + std::size_t{index} * view_->backend_stride);
 }
 
 lemonade_backend_stats_t& Scene::stats(std::uint32_t index) noexcept {
@@ -86,6 +131,7 @@ void StrategyRun::release() noexcept {
 
 void StrategyRun::showUnprepared(Scene& scene) {
   release();
+  scene.giveOptions(table());
   scene_ = &scene;
 }
 
@@ -114,6 +160,13 @@ std::uint32_t StrategyRun::pick(std::uint64_t random, const std::vector<std::uin
   connection.tried = tried.data();
   connection.tried_count = static_cast<std::uint32_t>(tried.size());
   connection.worker = worker;
+  if (!host_is_1_0) {
+    connection.listener = str("default");
+    if (needsLocalAddress(table())) {
+      connection.local_family = LEMONADE_FAMILY_IPV4;
+      std::copy(std::begin(kLocalAddress), std::end(kLocalAddress), connection.local_address);
+    }
+  }
   cookie_ = 0;
   stage("picking");
   return table().pick(self(), lanes_[worker], prepared_, &connection, &scene_->view(), &cookie_);

@@ -6,7 +6,7 @@
 
 #include "validate/harness.h"
 
-#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +23,10 @@ class Scene {
   /// extra: bytes that each of its structs has more than in 1.0. first: the number of the first backend's identity.
   explicit Scene(std::vector<BackendSpec> specs, std::size_t extra = 0, std::uint64_t first = 1);
 
+  /// Gives its backends the options that a strategy declares for them: the defaults, samples, and `changes`. Once,
+  /// before the strategy is shown the view; nothing where there are none, or the host is of ABI 1.0.
+  void giveOptions(const lemonade_strategy_t& strategy, const config::OptionTable& changes = {});
+
   const lemonade_view_t& view() noexcept { return *view_.get(); }
   lemonade_backend_stats_t& stats(std::uint32_t index) noexcept;
   bool eligible(std::uint32_t index) const noexcept;
@@ -30,6 +34,8 @@ class Scene {
   std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(specs_.size()); }
 
  private:
+  lemonade_backend_t& backend(std::uint32_t index) noexcept;
+
   std::vector<BackendSpec> specs_;
   std::vector<std::string> ids_;
   std::vector<std::uint32_t> eligible_indices_;
@@ -38,6 +44,8 @@ class Scene {
   GuardedBytes backends_;
   GuardedBytes eligible_;
   Guarded<lemonade_view_t> view_;
+  std::optional<plugin::OptionSet> option_set_;
+  std::optional<Guarded<lemonade_options_t>> options_;
 };
 
 /// An instance with its lanes and what it prepared of one scene.

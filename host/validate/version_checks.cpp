@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Time travel: the structs of the oldest host, each ending at a guard page, and those of a later one, which are larger
-// and lie further apart.
+// Time travel: the structs of the oldest host that may load the plugin, and those of this one, each ending at a guard
+// page, and those of a later one, which are larger and lie further apart.
 #include "validate/probe_run.h"
 #include "validate/sink_run.h"
 #include "validate/strategy_run.h"
@@ -61,14 +61,24 @@ Outcome travel(const Subject& subject, std::size_t extra) {
   return pass();
 }
 
-Outcome oldest(const Subject& subject) { return travel(subject, 0); }
+Outcome oldest(const Subject& subject) {
+  if (const auto need = Code(subject).entry().tag.need_minor; need > 0)
+    return {Grade::kPass, "a host of ABI 1.0 refuses it: its need_minor is " + std::to_string(need)};
+  host_is_1_0 = true;
+  return travel(subject, 0);
+}
+
+Outcome current(const Subject& subject) { return travel(subject, 0); }
 Outcome later(const Subject& subject) { return travel(subject, kExtra); }
 
 constexpr Check kChecks[] = {
-    {"versions.oldest", "reads no field that the oldest host lacks", "ask LEMONADE_HAS before you read a newer field",
-     oldest, "lifecycle.create strategy.events strategy.unprepared strategy.weights health.verdicts sink.empty"},
+    {"versions.oldest", "reads no field that a host of ABI 1.0 lacks",
+     "ask LEMONADE_HAS before you read a newer field, of a backend LEMONADE_VIEW_HAS; or set need_minor", oldest,
+     "lifecycle.create strategy.events strategy.unprepared strategy.weights health.verdicts sink.empty"},
+    {"versions.current", "reads nothing behind the structs of this host",
+     "ask LEMONADE_HAS before you read a newer field, of a backend LEMONADE_VIEW_HAS", current, "versions.oldest"},
     {"versions.later", "bears the larger structs of a later host",
-     "step through arrays by their stride: lemonade_view_backend and the like", later, "versions.oldest"},
+     "step through arrays by their stride: lemonade_view_backend and the like", later, "versions.current"},
 };
 
 }  // namespace

@@ -120,6 +120,14 @@ static uint32_t pick(void* self, void* lane, const void* prepared, const lemonad
   if (DOES("allocate_in_pick")) free((void*)(volatile uintptr_t){(uintptr_t)malloc(100)});
   if (DOES("call_in_pick")) (void)syscall(SYS_getppid);
   if (DOES("read_too_far")) (void)((const volatile char*)connection)[sizeof(*connection) + 8];
+  if (DOES("read_without_asking")) (void)((const volatile lemonade_connection_t*)connection)->listener.size;
+  if (DOES("read_zones_without_asking") && view->backend_count > 0)
+    (void)((const volatile lemonade_backend_t*)lemonade_view_backend(view, view->backend_count - 1))->zone.size;
+  if (DOES("read_the_next_version") && LEMONADE_HAS(connection, lemonade_connection_t, listener))
+    (void)((const volatile char*)connection)[sizeof(*connection) + 8];
+  if (DOES("trust_backend_options") && LEMONADE_VIEW_HAS(view, options) && view->backend_count > 0 &&
+      lemonade_view_backend(view, 0)->options->values[0].integer == 10)
+    abort();
   if (DOES("add_up_in_32_bits")) {
     for (i = 0; i < view->eligible_count; ++i) total += lemonade_view_backend(view, view->eligible[i])->weight;
     if (view->eligible_count > 0 && total == 0) abort();
@@ -183,6 +191,18 @@ static lemonade_status_t importState(void* self, lemonade_str_t format, lemonade
   return LEMONADE_OK;
 }
 
+#ifndef BEAST_BACKEND_DEFAULT
+#define BEAST_BACKEND_DEFAULT "5"
+#endif
+static const lemonade_option_t kBackendOptions[] = {{LEMONADE_STR("cost"),
+                                                     LEMONADE_OPTION_INTEGER,
+                                                     0,
+                                                     1,
+                                                     10,
+                                                     LEMONADE_STR(BEAST_BACKEND_DEFAULT),
+                                                     {NULL, 0},
+                                                     LEMONADE_STR("What a session costs there.")}};
+
 static const lemonade_strategy_t kTable = {.struct_size = sizeof(lemonade_strategy_t),
                                            .events = LEMONADE_EVENT_CLOSED | LEMONADE_EVENT_CONNECTED,
                                            .create = create,
@@ -195,7 +215,10 @@ static const lemonade_strategy_t kTable = {.struct_size = sizeof(lemonade_strate
                                            .event = event,
                                            .state_format = stateFormat,
                                            .export_state = exportState,
-                                           .import_state = importState};
+                                           .import_state = importState,
+                                           .backend_options = kBackendOptions,
+                                           .backend_option_count = 1,
+                                           .backend_option_stride = sizeof(lemonade_option_t)};
 
 static const void* beastInterface(lemonade_str_t id) {
   const void* table = &kTable;
