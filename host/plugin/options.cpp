@@ -3,6 +3,7 @@
 
 #include "config/duration.h"
 #include "config/nearest.h"
+#include "plugin/image.h"
 #include "plugin/text.h"
 
 #include <algorithm>
@@ -147,6 +148,7 @@ OptionSchema OptionSchema::ofPlugin(const lemonade_plugin_t& plugin, std::string
 OptionSchema OptionSchema::ofBackends(const lemonade_strategy_t& strategy, std::string id) {
   OptionSchema schema{std::move(id), " for backends"};
   if (!LEMONADE_HAS(&strategy, lemonade_strategy_t, backend_option_stride)) return schema;
+  if (strategy.backend_options == nullptr || strategy.backend_option_stride < Image::kOptionSizeIn1_0) return schema;
   schema.rows = strategy.backend_options;
   schema.count = strategy.backend_option_count;
   schema.stride = strategy.backend_option_stride;

@@ -33,7 +33,8 @@ struct OptionSchema {
 
   /// The options of a plugin.
   static OptionSchema ofPlugin(const lemonade_plugin_t& plugin, std::string id);
-  /// The options that a strategy has for backends; no rows where it was built with ABI 1.0 or declares none.
+  /// The options that a strategy has for backends; no rows where it was built with ABI 1.0 or declares none that can be
+  /// read.
   static OptionSchema ofBackends(const lemonade_strategy_t& strategy, std::string id);
 
   const lemonade_option_t& row(std::uint32_t index) const noexcept;

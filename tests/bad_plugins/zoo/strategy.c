@@ -203,6 +203,10 @@ static const lemonade_option_t kBackendOptions[] = {{LEMONADE_STR("cost"),
                                                      {NULL, 0},
                                                      LEMONADE_STR("What a session costs there.")}};
 
+#ifndef BEAST_BACKEND_ROWS
+#define BEAST_BACKEND_ROWS kBackendOptions
+#endif
+
 static const lemonade_strategy_t kTable = {.struct_size = sizeof(lemonade_strategy_t),
                                            .events = LEMONADE_EVENT_CLOSED | LEMONADE_EVENT_CONNECTED,
                                            .create = create,
@@ -216,12 +220,13 @@ static const lemonade_strategy_t kTable = {.struct_size = sizeof(lemonade_strate
                                            .state_format = stateFormat,
                                            .export_state = exportState,
                                            .import_state = importState,
-                                           .backend_options = kBackendOptions,
+                                           .backend_options = BEAST_BACKEND_ROWS,
                                            .backend_option_count = 1,
                                            .backend_option_stride = sizeof(lemonade_option_t)};
 
 static const void* beastInterface(lemonade_str_t id) {
   const void* table = &kTable;
+  (void)kBackendOptions;
   if (DOES("share_a_table")) {
     char address[32];
     const char* first = getenv("BEAST_TABLE");

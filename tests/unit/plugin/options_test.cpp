@@ -164,6 +164,18 @@ TEST_CASE("Options of backends are checked against what the strategy declares fo
   CHECK(problems[1].text == "count must be from 1 to 10");
 }
 
+TEST_CASE("Rows of options of backends that cannot be read are none", "[plugin]") {
+  lemonade_strategy_t strategy{};
+  strategy.struct_size = sizeof(strategy);
+  strategy.backend_option_count = 5;
+  strategy.backend_option_stride = sizeof(lemonade_option_t);
+  CHECK(OptionSchema::ofBackends(strategy, "p").count == 0);  // they are nowhere
+  strategy.backend_options = kRows;
+  CHECK(OptionSchema::ofBackends(strategy, "p").count == 5);
+  strategy.backend_option_stride = sizeof(lemonade_option_t) - 8;
+  CHECK(OptionSchema::ofBackends(strategy, "p").count == 0);
+}
+
 TEST_CASE("A strategy that declares no options of backends takes none", "[plugin]") {
   lemonade_strategy_t strategy{};
   strategy.struct_size = GENERATE(std::uint32_t{LEMONADE_SIZE_TO(lemonade_strategy_t, import_state)},
