@@ -2,6 +2,7 @@
 #include "balance/pool.h"
 
 #include "balance/feedback.h"
+#include "balance/plugin_address.h"
 #include "base/hash.h"
 
 #include <algorithm>
@@ -174,12 +175,14 @@ std::uint64_t Pool::sessions() const noexcept {
   return sessions;
 }
 
-Picked Pool::pick(lemonade_connection_t& connection, const Tried& tried) noexcept {
+Picked Pool::pick(lemonade_connection_t& connection, const Tried& tried, const LocalAddressSource* local) noexcept {
   const View* view = current_.load(std::memory_order_acquire);
   if (view == nullptr || view->eligibleCount() == 0) return {};
   Excluded excluded(*view, tried);
   Picked picked;
   picked.asked = &view->strategy().info();
+  if ((view->strategy().needs() & LEMONADE_NEED_LOCAL_ADDRESS) != 0 && local != nullptr) [[unlikely]]
+    connection.local_family = writeAddress(local->localAddress(), connection.local_address);
   for (const auto& tier : view->tiers())
     if (pickFrom(*view, tier, connection, excluded, picked)) return picked;
   return picked;

@@ -4,6 +4,7 @@
 // pick from the newest view with one atomic load. A backend that leaves the pool lives on until its last session ended.
 #pragma once
 
+#include "balance/address.h"
 #include "balance/backend.h"
 #include "balance/per_worker.h"
 #include "balance/pool_at_worker.h"
@@ -36,6 +37,16 @@ struct Picked {
   bool full = false;             ///< of kNone: a backend that would do is, or just was, at its limit
   bool invalid = false;          ///< the strategy's answer was unusable, the host picked in its place
   const plugin::InstanceInfo* asked = nullptr;  ///< the strategy; valid until the worker next announces itself
+};
+
+/// Where the client of a connection came to. Asked at most once in a pick, and only for a strategy that needs it.
+class LocalAddressSource {
+ public:
+  /// Of family AF_UNSPEC where it is not known. Worker thread.
+  virtual Address localAddress() const noexcept = 0;
+
+ protected:
+  ~LocalAddressSource() = default;
 };
 
 /// The backends that one connection has failed on of late: as many as retries allow, without allocation.
@@ -136,8 +147,10 @@ class Pool {
   std::uint64_t serial() const noexcept { return published_.load(std::memory_order_acquire); }
 
   /// Picks a backend for a connection and takes a place there. connection.tried and tried_count are filled in here from
-  /// tried. Allocates nothing.
-  Picked pick(lemonade_connection_t& connection, const Tried& tried) noexcept;
+  /// tried, and where the strategy needs them local_address and local_family from local, if there is one. Allocates
+  /// nothing.
+  Picked pick(lemonade_connection_t& connection, const Tried& tried,
+              const LocalAddressSource* local = nullptr) noexcept;
 
   /// Gives back the place that a pick took.
   void release(Backend& backend) noexcept;

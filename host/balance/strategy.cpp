@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 
+#include <utility>
 #include <vector>
 
 namespace lemonade {
@@ -20,7 +21,13 @@ lemonade_status_t appendState(void* context, const void* data, std::uint64_t siz
   return LEMONADE_ERROR_NO_MEMORY;
 }
 
+std::uint32_t needsOf(const lemonade_strategy_t& table) noexcept {
+  return LEMONADE_HAS(&table, lemonade_strategy_t, needs) ? table.needs : 0;
+}
+
 }  // namespace
+
+Strategy::Strategy(Instance instance) : instance_(std::move(instance)), needs_(needsOf(instance_.table())) {}
 
 Result<std::shared_ptr<Strategy>> Strategy::make(Instance instance, std::uint32_t workers) {
   std::shared_ptr<Strategy> strategy(new Strategy(std::move(instance)));

@@ -10,6 +10,7 @@
 
 #include <lemonade/strategy.h>
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,7 +21,8 @@ class Strategy {
  public:
   using Instance = plugin::Instance<lemonade_strategy_t>;
 
-  /// Makes the lanes. Fails with the plugin's own words. Control thread, as everything here but self() and lane().
+  /// Makes the lanes. Fails with the plugin's own words. Control thread, as everything here but self(), lane() and
+  /// needs().
   static Result<std::shared_ptr<Strategy>> make(Instance instance, std::uint32_t workers);
   ~Strategy();
 
@@ -46,15 +48,18 @@ class Strategy {
   void* self() const noexcept { return instance_.self(); }
   void* lane(std::uint32_t worker) const noexcept { return lanes_[worker].lane; }
   const plugin::InstanceInfo& info() const noexcept { return instance_.info(); }
+  /// What it needs of each connection: mask of LEMONADE_NEED_*, 0 where it was built with ABI 1.0.
+  std::uint32_t needs() const noexcept { return needs_; }
 
  private:
   struct Lane {
     void* lane = nullptr;
   };
 
-  explicit Strategy(Instance instance) : instance_(std::move(instance)) {}
+  explicit Strategy(Instance instance);
 
   Instance instance_;
+  const std::uint32_t needs_;
   PerWorker<Lane> lanes_;
 };
 

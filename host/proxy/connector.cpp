@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "proxy/connector.h"
 
+#include "balance/plugin_address.h"
 #include "balance/proxy_header.h"
 #include "base/clock.h"
 #include "base/fd.h"
@@ -63,27 +64,26 @@ std::uint64_t pauseOf(const Pool& pool) noexcept {
   return std::min(kLongestPause, pool.settings().connect_timeout_ns.load(std::memory_order_relaxed));
 }
 
-/// Where the client connected to, as far as it is known.
-Address destinationOf(const Session& session) noexcept {
-  if (session.destination != nullptr) return *session.destination;
-  sockaddr_storage local{};
-  socklen_t size = sizeof(local);
-  auto* const any = reinterpret_cast<sockaddr*>(&local);
-  return ::getsockname(session.client.fd, any, &size) == 0 ? Address(any, size) : Address();
-}
+/// Where the client of a session connected to: what its PROXY header named, else the local address of its socket.
+class Destination final : public LocalAddressSource {
+ public:
+  explicit Destination(const Session& session) noexcept : session_(session) {}
+
+  Address localAddress() const noexcept override {
+    if (session_.destination != nullptr) return *session_.destination;
+    sockaddr_storage local{};
+    socklen_t size = sizeof(local);
+    auto* const any = reinterpret_cast<sockaddr*>(&local);
+    return ::getsockname(session_.client.fd, any, &size) == 0 ? Address(any, size) : Address();
+  }
+
+ private:
+  const Session& session_;
+};
 
 void describeClient(const Session& session, lemonade_connection_t& connection) noexcept {
   const auto& address = session.client_address;
-  if (address.family() == AF_INET6) {
-    connection.client_family = LEMONADE_FAMILY_IPV6;
-    std::memcpy(connection.client_address, &reinterpret_cast<const sockaddr_in6*>(address.get())->sin6_addr, 16);
-  } else if (address.family() == AF_UNIX) {
-    connection.client_family = LEMONADE_FAMILY_UNIX;
-  } else {
-    connection.client_family = LEMONADE_FAMILY_IPV4;
-    connection.client_address[10] = connection.client_address[11] = 0xff;
-    std::memcpy(connection.client_address + 12, &reinterpret_cast<const sockaddr_in*>(address.get())->sin_addr, 4);
-  }
+  connection.client_family = writeAddress(address, connection.client_address);
   connection.client_port = address.port();
   connection.local_port = session.local_port;
   const std::string& listener = session.listener->name();
@@ -140,7 +140,8 @@ Connector::Pick Connector::pick(Session& session, std::uint64_t now) noexcept {
   describeClient(session, connection);
 
   const std::uint64_t asked_at = coarseNs();
-  const Picked picked = session.pool->pick(connection, session.tried);
+  const Destination destination(session);
+  const Picked picked = session.pool->pick(connection, session.tried, &destination);
   if (const std::uint64_t took = coarseNs() - asked_at; took > kSlowPick)
     reportSlow(*session.at_pool, picked, took, now);
   if (picked.invalid) reportInvalid(*session.at_pool, now);
@@ -220,8 +221,8 @@ bool Connector::bindSource(const Session& session, std::uint64_t now) noexcept {
 bool Connector::introduce(const Session& session) noexcept {
   const std::uint8_t version = session.pool->settings().send_proxy.load(std::memory_order_relaxed);
   if (version == 0) return true;
-  const auto header =
-      writeProxyHeader(static_cast<ProxyVersion>(version), {session.client_address, destinationOf(session)});
+  const auto header = writeProxyHeader(static_cast<ProxyVersion>(version),
+                                       {session.client_address, Destination(session).localAddress()});
   const auto bytes = header.view();
   const ssize_t sent = ::send(session.backend.fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   if (sent == static_cast<ssize_t>(bytes.size())) return true;

@@ -28,6 +28,15 @@ View::Backends makeBackends(const Rehearsal& rehearsal) {
   return backends;
 }
 
+/// Every client of the rehearsal comes to an address that is nobody's.
+class RehearsedAddress final : public LocalAddressSource {
+ public:
+  Address localAddress() const noexcept override { return address_; }
+
+ private:
+  const Address address_ = Address::parse("192.0.2.1:80").value_or(Address());
+};
+
 /// A strategy in a pool as the balancer has it.
 class StrategyInPool {
  public:
@@ -116,12 +125,14 @@ class StrategyInPool {
     const std::uint8_t client[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, static_cast<std::uint8_t>(i)};
     std::copy(std::begin(client), std::end(client), connection.client_address);
     connection.client_port = static_cast<std::uint16_t>(1'024 + i);
+    connection.local_port = 80;
+    connection.listener = {"default", 7};
     Tried tried;
-    const auto first = pool_->pick(connection, tried);
+    const auto first = pool_->pick(connection, tried, &local_address_);
     if (first.what != Picked::What::kBackend) return first.invalid;
     tried.add(*first.backend);
     connection.attempt = 1;
-    const auto second = pool_->pick(connection, tried);
+    const auto second = pool_->pick(connection, tried, &local_address_);
     all.push_back(first);
     pool_->release(*first.backend);
     if (second.what == Picked::What::kBackend) pool_->release(*second.backend);
@@ -146,6 +157,7 @@ class StrategyInPool {
   const Rehearsal& rehearsal_;
   ControlLoop& loop_;
   const OnStage& on_stage_;
+  const RehearsedAddress local_address_;
   Quiescence quiescence_;
   std::optional<Pool> pool_;  // its view holds the strategy, too
   std::shared_ptr<Strategy> strategy_;

@@ -103,7 +103,7 @@ typedef struct lemonade_connection {
   uint8_t client_address[16]; /* network order; IPv4 as ::ffff:a.b.c.d */
   uint32_t client_family;     /* LEMONADE_FAMILY_* */
   uint16_t client_port;       /* host order */
-  uint16_t local_port;        /* the listener's, host order */
+  uint16_t local_port;        /* where the client came to, host order: the listener's, or what a PROXY header named */
   const uint32_t* tried;      /* indices this connection must not be given: failed before, or at their limit */
   uint32_t tried_count;       /* indices behind `tried` */
   uint32_t worker;            /* index of the calling worker */
@@ -149,7 +149,10 @@ typedef struct lemonade_strategy_event {
   uint32_t foreign; /* 1: picked by an earlier generation, or by the host in this one's place: cookie is not yours */
 } lemonade_strategy_event_t;
 
-/* What a strategy needs beyond what every pick is told; what nobody asks for costs nothing. */
+/* What a strategy needs beyond what every pick is told; what nobody asks for costs nothing.
+ * LOCAL_ADDRESS: local_address is the destination that the client's PROXY header named, where there was one, and
+ * otherwise the address of the client's socket on this machine, which costs a system call for each pick. Of a Unix
+ * socket there is a family and no address; where the address could not be learned, the family is 0. */
 #define LEMONADE_NEED_LOCAL_ADDRESS UINT32_C(1) /* local_address and local_family of the connection */
 
 /* ---- the interface --------------------------------------------------------------------------------------------- */

@@ -29,11 +29,14 @@ namespace lemonade::proxy {
 /// Takes the first backend that may be picked, or what the test says.
 struct FirstOf {
   std::uint32_t instead = 0;  ///< what the strategy answers in place of a backend; 0: a backend
+  std::uint32_t local_family = 0;
+  std::uint8_t local_byte = 0;  ///< the last of the address that the last client came to
 
   static const lemonade_strategy_t& table() {
     static const lemonade_strategy_t made = [] {
       lemonade_strategy_t table{};
       table.struct_size = sizeof(table);
+      table.needs = LEMONADE_NEED_LOCAL_ADDRESS;
       table.destroy = [](void*) noexcept {};
       table.lane_create = [](void*, std::uint32_t, void**, lemonade_error_t*) noexcept {
         return lemonade_status_t{LEMONADE_OK};
@@ -45,7 +48,10 @@ struct FirstOf {
       table.release = [](void*, void*) noexcept {};
       table.pick = [](void* self, void*, const void*, const lemonade_connection_t* connection,
                       const lemonade_view_t* view, std::uint64_t*) noexcept {
-        if (const auto instead = static_cast<FirstOf*>(self)->instead; instead != 0) return instead;
+        auto& strategy = *static_cast<FirstOf*>(self);
+        strategy.local_family = connection->local_family;
+        strategy.local_byte = connection->local_address[15];
+        if (strategy.instead != 0) return strategy.instead;
         for (std::uint32_t i = 0; i < view->eligible_count; ++i)
           if (lemonade_may_pick(connection, view, view->eligible[i]) != 0) return view->eligible[i];
         return std::uint32_t{LEMONADE_PICK_NONE};

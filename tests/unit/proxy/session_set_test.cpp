@@ -10,6 +10,7 @@
 
 #include <sys/socket.h>
 
+#include <cerrno>
 #include <string>
 #include <vector>
 
@@ -21,14 +22,14 @@ using namespace std::chrono_literals;
 constexpr std::uint64_t kSecond = 1'000'000'000;
 
 struct Fixture : OneWorker {
-  /// A client comes; null where its session is over already.
-  Session* client() {
+  /// A client comes, to what its PROXY header names where that is an address; null where its session is over already.
+  Session* client(const Address& destination = {}) {
     int pair[2];
     REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
     peers.emplace_back(pair[1]);
     REQUIRE(listener->admission().enter());
     const std::size_t before = relay.sessions.size();
-    set.add(Fd(pair[0]), *Address::parse("192.0.2.1:1234"), 80, *listener);
+    set.add(Fd(pair[0]), *Address::parse("192.0.2.1:1234"), 80, *listener, destination);
     return relay.sessions.size() > before ? relay.sessions.back() : nullptr;
   }
   Session* relaying() {
@@ -53,6 +54,21 @@ TEST_CASE_METHOD(Fixture, "SessionSet relays once the backend is connected", "[p
   CHECK(session->state == Session::State::kRelaying);
   CHECK(relay.started == 1);
   CHECK(backend->counters(0).sessions.value() == 1);
+}
+
+TEST_CASE_METHOD(Fixture, "SessionSet tells a strategy that needs it where the client came to", "[proxy]") {
+  backends({kA, kB});
+  REQUIRE(client() != nullptr);
+  CHECK(strategy.local_family == LEMONADE_FAMILY_UNIX);  // what the socket says
+  CHECK(strategy.local_byte == 0);
+  Session* const named = client(*Address::parse("198.51.100.7:443"));
+  REQUIRE(named != nullptr);
+  CHECK(strategy.local_family == LEMONADE_FAMILY_IPV4);
+  CHECK(strategy.local_byte == 7);
+
+  strategy.local_family = 0;
+  relay.connectFailed(*named, ECONNREFUSED);  // another pick, which is told the same
+  CHECK(strategy.local_family == LEMONADE_FAMILY_IPV4);
 }
 
 TEST_CASE_METHOD(Fixture, "SessionSet tries another backend at once where a connect fails", "[proxy]") {
