@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// The real balancer runs plugins that were built from the headers of ABI 1.0: all of what 1.0 promised them happens.
-// They count what they see, and as a "surprise" what 1.0 ruled out.
+// The real balancer runs plugins that were built from the headers of ABI 1.0, and of 1.1: all of what those promised
+// them happens. They count what they see, and as a "surprise" what their version ruled out.
 #include "e2e/reloading.h"
 #include "support/server.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <string>
 
 namespace lemonade::test {
 namespace {
@@ -132,6 +134,50 @@ TEST_CASE("Every pick of a strategy built with ABI 1.0 is followed by its end", 
   reload(balancer, config(false));
   CHECK(eventually([&] { return counted("abandons_total") == 1; }));
   CHECK(counted("surprises_total") == 0);
+}
+
+TEST_CASE_METHOD(Frozen, "A strategy built with ABI 1.0 runs where backends have zones and labels", "[abi]") {
+  Balancer zoned(config("com.example.frozen")
+                     .set("runtime.zone", "eu-1a")
+                     .backend("c", a.address(), "zone = \"eu-1a\"\nlabels = { role = \"primary\" }"));
+  std::string answers;
+  for (int i = 0; i < 9; ++i) answers += test::ask(zoned);
+  CHECK(std::count(answers.begin(), answers.end(), 'a') == 6);
+  CHECK(std::count(answers.begin(), answers.end(), 'b') == 3);
+  CHECK(zoned.metric("lemonade_plugin_frozen_surprises_total") == 0);
+}
+
+TEST_CASE("The balancer runs strategies built with ABI and SDK 1.1", "[abi]") {
+  const std::string id = GENERATE("com.example.frozen_1_1", "com.example.frozen_1_1_cpp");
+  CAPTURE(id);
+  Server near{named("near")}, costly{named("costly")}, meant{named("meant")};
+  const auto config = [&](const std::string& of_near) {
+    return unwatched()
+        .raw("plugins.directories", "[\"" LEMONADE_FROZEN_PLUGINS "\", \"" + testPluginFolder() + "\"]")
+        .set("strategy.algorithm", id)
+        .set("runtime.zone", "eu-1a")
+        .backend("meant", meant.address(), "zone = \"eu-1b\"\nlabels = { listener = \"second\", rack = \"7\" }")
+        .backend("costly", costly.address(), "zone = \"eu-1a\"\noptions = { cost = 2.5 }")
+        .backend("near", near.address(), "zone = \"eu-1a\"\n" + of_near)
+        .listener("second", "default");
+  };
+  Balancer balancer(config(""));
+  const auto counted = [&](const std::string& what) {
+    return balancer.metric("lemonade_plugin_frozen_1_1_" + what + "_total", {"plugin=\"" + id + "\""});
+  };
+  for (int i = 0; i < 3; ++i) {
+    CHECK(balancer.ask("default") == "near");
+    CHECK(balancer.ask("second") == "meant");
+  }
+  reload(balancer, config("options = { spare = true }"));
+  CHECK(balancer.ask("default") == "costly");
+  CHECK(balancer.ask("second") == "meant");
+  CHECK(counted("picks") == 8);
+  CHECK(counted("local") == 8);
+  CHECK(counted("surprises") == 0);
+  if (id != "com.example.frozen_1_1") return;  // the other does not count these
+  CHECK(counted("by_label") == 4);
+  CHECK(counted("near") == 4);
 }
 
 }  // namespace lemonade::test

@@ -213,6 +213,28 @@ TEST_CASE("The Maglev example bounds what one client can bring upon a backend", 
   }
 }
 
+TEST_CASE("The read-write example sends writes to the primary and shares out reads by its option", "[examples]") {
+  Three servers;
+  const std::string primary = "labels = { role = \"primary\" }\noptions = { read_share = 0 }";
+  const auto config = [&](const std::string& of_b, const std::string& of_c) {
+    return servers.behind(exampled().set("strategy.algorithm", "com.example.read_write"), of_b, of_c)
+        .listener("write", "default");
+  };
+  Balancer balancer(config(primary, "options = { read_share = 3 }").realChecks());
+  REQUIRE(eventually([&] { return balancer.metric("lemonade_backend_up") == 3; }));
+  for (int i = 0; i < 5; ++i) CHECK(balancer.ask("write") == "b");
+  std::string reads;
+  for (int i = 0; i < 60; ++i) reads += balancer.ask("default");
+  CHECK(std::count(reads.begin(), reads.end(), 'b') == 0);
+  CHECK(std::count(reads.begin(), reads.end(), 'a') > 0);
+  CHECK(std::count(reads.begin(), reads.end(), 'c') > 30);  // of 45 that are expected
+
+  servers.b.stop();
+  CHECK(eventually([&] { return balancer.ask("write").empty(); }));  // no other takes writes
+  reload(balancer, config("", primary).realChecks());                // another one is the primary from now on
+  CHECK(balancer.ask("write") == "c");
+}
+
 TEST_CASE("The Redis example follows a real server and says what that answers instead of PONG", "[examples]") {
   Redis redis;
   const std::string password = "se cret\"\r\n$1";

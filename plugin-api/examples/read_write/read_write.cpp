@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
 // One pool of database servers behind two listeners: connections that came to the listener for writes go to the
-// primary, all others are shared out among the servers that take reads. Which server is the primary says its label role
-// = "primary"; how many of the reads a server takes, its option read_share.
+// primary, all others are shared out among the servers that take reads. A server is the primary by its label
+// role = "primary", and takes so many of the reads as its option read_share says.
 //
 // A host of ABI 1.0 tells neither listeners nor labels: every connection is a read there, and each server has a share
-// of
-// 1. Where that will not do, set need_minor.
+// of 1. Where that will not do, set need_minor.
 #include <lemonade/sdk/sampling.hpp>
 #include <lemonade/sdk/strategy.hpp>
 
