@@ -2,6 +2,7 @@
 #include "proxy/forwarder.h"
 
 #include "proxy/ends.h"
+#include "proxy/socket_state.h"
 
 #include <sys/socket.h>
 
@@ -14,8 +15,6 @@ namespace {
 
 /// How often one direction may fill the buffer before others have their turn.
 constexpr int kRounds = 4;
-
-bool wouldBlock(int error) noexcept { return error == EAGAIN || error == EWOULDBLOCK; }
 
 }  // namespace
 

@@ -19,7 +19,7 @@ namespace lemonade::proxy {
 
 namespace {
 
-constexpr std::uint64_t kQuiet = 10'000'000'000;  // between two lines about clients that were refused
+constexpr std::uint64_t kBetweenComplaints = 10'000'000'000;
 
 ProxyVersions versionsOf(config::AcceptProxy accept) noexcept {
   switch (accept) {
@@ -36,8 +36,6 @@ bool trusts(const config::Listener& listener, const Address& peer) noexcept {
   const auto& trusted = listener.trusted;
   return std::any_of(trusted.begin(), trusted.end(), [&](const auto& one) { return one.contains(peer.get()); });
 }
-
-bool wouldBlock(int error) noexcept { return error == EAGAIN || error == EWOULDBLOCK; }
 
 }  // namespace
 
@@ -166,7 +164,7 @@ void HeaderReader::refuse(Waiting& client, Refusal why, const char* flaw) noexce
 // A client can cause it, so it is not said of each.
 void HeaderReader::complain(const Waiting& client, const char* why) noexcept try {
   const std::uint64_t now = clock_.nowNs();
-  if (complained_at_ != 0 && now - complained_at_ < kQuiet) {
+  if (complained_at_ != 0 && now - complained_at_ < kBetweenComplaints) {
     ++silent_since_;
     return;
   }

@@ -17,14 +17,17 @@ using Poco::Net::SocketNotification;
 /// One socket with its handlers, as a guest of the loop.
 class LoopReactor::Handler final : public Guest, public std::enable_shared_from_this<Handler> {
  public:
-  Handler(LoopReactor& reactor, Socket socket) : reactor_(reactor), socket_(std::move(socket)) {}
+  Handler(LoopReactor& reactor, const Socket& socket) : reactor_(reactor), socket_(socket) {}
 
   // A handler may remove itself and the others of this socket, and with them this object.
-  void handleReady(std::uint32_t events) noexcept override {
+  void handleReady(std::uint32_t events) noexcept override try {
     const auto self = shared_from_this();
     if ((events & (POLLIN | POLLHUP)) != 0) reactor_.dispatch(socket_, reactor_.readable_);
     if ((events & POLLOUT) != 0) reactor_.dispatch(socket_, reactor_.writable_);
     if ((events & POLLERR) != 0) reactor_.dispatch(socket_, reactor_.error_);
+  } catch (...) {
+    // Poco's error handler has been told of what a handler threw: this is for want of memory, and the socket stays
+    // ready.
   }
 
   void count(const Poco::AbstractObserver& observer, int change) {

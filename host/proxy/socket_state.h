@@ -23,6 +23,9 @@ inline int socketError(int fd) noexcept {
   return ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
 }
 
+/// What errno says where a socket has nothing to read or no room to write at the moment.
+inline bool wouldBlock(int error) noexcept { return error == EAGAIN || error == EWOULDBLOCK; }
+
 /// True for a Unix socket. Such a socket knows no reset, acknowledges nothing, and hangs up where TCP only sends a FIN.
 inline bool isUnix(int fd) noexcept {
   int family = 0;
