@@ -26,16 +26,16 @@ constexpr std::uint64_t kComplainEvery = 10'000'000'000;
 void Acceptor::listen(const std::shared_ptr<Listener>& listener, std::shared_ptr<const ListeningSocket> socket) {
   mailbox_.inbox.open();
   Entrance& entrance = entranceOf(listener);
-  const Source* before = nullptr;
+  const Door* before = nullptr;
   for (const auto& other : entrances_)
-    for (const auto& source : other->sources)
-      if (source->socket == socket) before = source.get();
+    for (const auto& door : other->doors)
+      if (door->socket == socket) before = door.get();
   if (before != nullptr && &before->entrance == &entrance) return;
-  auto source = std::make_unique<Source>(entrance, std::move(socket));
-  entrance.sources.reserve(entrance.sources.size() + 1);
+  auto door = std::make_unique<Door>(entrance, std::move(socket));
+  entrance.doors.reserve(entrance.doors.size() + 1);
   if (before != nullptr) remove(*before);
-  if (entrance.watched) watch(*source, true);
-  entrance.sources.push_back(std::move(source));
+  if (entrance.watched) watch(*door, true);
+  entrance.doors.push_back(std::move(door));
 }
 
 Acceptor::Entrance& Acceptor::entranceOf(const std::shared_ptr<Listener>& listener) {
@@ -50,67 +50,66 @@ Acceptor::Entrance& Acceptor::entranceOf(const std::shared_ptr<Listener>& listen
 
 void Acceptor::unlisten(const ListeningSocket& socket) {
   for (const auto& entrance : entrances_)
-    for (const auto& source : entrance->sources) {
-      if (source->socket.get() != &socket) continue;
+    for (const auto& door : entrance->doors) {
+      if (door->socket.get() != &socket) continue;
       // First, so that the kernel wakes this worker for no client that comes after the last accept: another process may
       // wait at the same socket.
-      if (entrance->watched) watch(*source, false);
-      while (entrance->listener->admission().enter() && acceptOne(*source, For::kOurselves)) {
+      if (entrance->watched) watch(*door, false);
+      while (entrance->listener->admission().enter() && acceptOne(*door, For::kOurselves)) {
       }
-      return remove(*source);
+      return remove(*door);
     }
 }
 
 // A listener without sockets wants no room.
-void Acceptor::remove(const Source& source) noexcept {
-  Entrance& entrance = source.entrance;
-  if (entrance.watched) loop_.removeGuest(source.socket->fd());
-  std::erase_if(entrance.sources, [&](const auto& one) { return one.get() == &source; });
-  if (!entrance.sources.empty()) return;
+void Acceptor::remove(const Door& door) noexcept {
+  Entrance& entrance = door.entrance;
+  if (entrance.watched) loop_.removeGuest(door.socket->fd());
+  std::erase_if(entrance.doors, [&](const auto& one) { return one.get() == &door; });
+  if (!entrance.doors.empty()) return;
   want(entrance, false);
   std::erase_if(entrances_, [&](const auto& one) { return one.get() == &entrance; });
 }
 
-void Acceptor::watch(Source& source, bool on) {
-  const int fd = source.socket->fd();
-  on ? loop_.addGuest(fd, POLLIN, source, EventLoop::Wake::kOne) : loop_.removeGuest(fd);
+void Acceptor::watch(Door& door, bool on) {
+  const int fd = door.socket->fd();
+  on ? loop_.addGuest(fd, POLLIN, door, EventLoop::Wake::kOne) : loop_.removeGuest(fd);
 }
 
 void Acceptor::watch(Entrance& entrance, bool on) {
   if (on == entrance.watched) return;
   entrance.watched = on;
-  for (auto& source : entrance.sources) watch(*source, on);
+  for (auto& door : entrance.doors) watch(*door, on);
 }
 
-void Acceptor::accept(Source& source) {
+void Acceptor::accept(Door& door) {
   for (int i = 0; i < kBatch; ++i) {
-    if (!source.entrance.listener->admission().enter()) return pauseForRoom(source.entrance);
-    if (!acceptOne(source, For::kAnybody)) return;
+    if (!door.entrance.listener->admission().enter()) return pauseForRoom(door.entrance);
+    if (!acceptOne(door, For::kAnybody)) return;
   }
 }
 
 // The place in the admission is taken already; an accept that came to nothing gives it back, which also wakes a worker
 // that saw none free meanwhile.
-bool Acceptor::acceptOne(Source& source, For whom) {
-  Listener& listener = *source.entrance.listener;
+bool Acceptor::acceptOne(Door& door, For whom) {
+  Listener& listener = *door.entrance.listener;
   sockaddr_storage peer;
   socklen_t size = sizeof(peer);
-  const int fd =
-      ::accept4(source.socket->fd(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  const int fd = ::accept4(door.socket->fd(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (fd < 0) {
     const int error = errno;
     listener.admission().leave();
     if (error == EINTR || error == ECONNABORTED) return true;
-    source.behind = false;
-    if (error != EAGAIN && error != EWOULDBLOCK) handleError(source.entrance, error);
+    door.behind = false;
+    if (error != EAGAIN && error != EWOULDBLOCK) handleError(door.entrance, error);
     return false;
   }
-  if (source.behind) source.entrance.at.counters.waited.add();
+  if (door.behind) door.entrance.at.counters.waited.add();
   Fd client(fd);
   const Address address(reinterpret_cast<const sockaddr*>(&peer), size);
   if (whom == For::kAnybody)
-    if (Mailbox& to = sharing_.choose(mailbox_); &to != &mailbox_ && handOver(to, client, address, source)) return true;
-  admit(std::move(client), address, source.socket->address().port(), listener);
+    if (Mailbox& to = sharing_.choose(mailbox_); &to != &mailbox_ && handOver(to, client, address, door)) return true;
+  admit(std::move(client), address, door.socket->address().port(), listener);
   return true;
 }
 
@@ -121,9 +120,9 @@ void Acceptor::admit(Fd client, const Address& peer, std::uint16_t local_port, L
 }
 
 // False where the other takes none, or memory is out: the client stays ours.
-bool Acceptor::handOver(Mailbox& to, Fd& client, const Address& address, const Source& source) noexcept {
+bool Acceptor::handOver(Mailbox& to, Fd& client, const Address& address, const Door& door) noexcept {
   std::unique_ptr<Newcomer> newcomer(new (std::nothrow) Newcomer{
-      std::move(client), address, source.socket->address().port(), source.entrance.listener.get(), nullptr});
+      std::move(client), address, door.socket->address().port(), door.entrance.listener.get(), nullptr});
   if (newcomer == nullptr) return false;
   switch (to.inbox.put(newcomer, clock_.nowNs())) {
     case Inbox::Handed::kFirst:
@@ -173,7 +172,7 @@ void Acceptor::pauseForRoom(Entrance& entrance) {
   Admission& admission = entrance.listener->admission();
   watch(entrance, false);
   want(entrance, true);
-  for (auto& source : entrance.sources) source->behind = true;
+  for (auto& door : entrance.doors) door->behind = true;
   if (admission.noteFull(clock_.nowNs()))
     log::warning("proxy", "max_connections is reached, further clients wait",
                  {{"listener", entrance.listener->name()}, {"max_connections", admission.limit()}});
@@ -191,9 +190,9 @@ void Acceptor::resume() {
 void Acceptor::resume(Entrance& entrance) {
   if (!entrance.listener->admission().hasRoom()) return pauseForRoom(entrance);
   want(entrance, false);
-  auto& sources = entrance.sources;
-  for (std::size_t n = 0; n < sources.size() && !entrance.full && paused_until_ == 0; ++n)
-    accept(*sources[entrance.next_source++ % sources.size()]);
+  auto& doors = entrance.doors;
+  for (std::size_t n = 0; n < doors.size() && !entrance.full && paused_until_ == 0; ++n)
+    accept(*doors[entrance.next_door++ % doors.size()]);
   if (!entrance.full && paused_until_ == 0) watch(entrance, true);
 }
 
@@ -222,14 +221,14 @@ void Acceptor::leave() {
 
 void Acceptor::look() {
   for (const auto& entrance : entrances_)
-    for (std::size_t i = 0; entrance->watched && i < entrance->sources.size(); ++i) accept(*entrance->sources[i]);
+    for (std::size_t i = 0; entrance->watched && i < entrance->doors.size(); ++i) accept(*entrance->doors[i]);
   resume();
 }
 
 void Acceptor::stop() {
   while (!entrances_.empty()) {
-    const auto& sources = entrances_.back()->sources;
-    sources.empty() ? entrances_.pop_back() : unlisten(*sources.back()->socket);
+    const auto& doors = entrances_.back()->doors;
+    doors.empty() ? entrances_.pop_back() : unlisten(*doors.back()->socket);
   }
   takeIn(mailbox_.inbox.close());
   reset();

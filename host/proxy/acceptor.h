@@ -67,8 +67,9 @@ class Acceptor {
   /// A listener from which this worker accepts.
   struct Entrance;
 
-  struct Source final : Guest {
-    Source(Entrance& of, std::shared_ptr<const ListeningSocket> from) : entrance(of), socket(std::move(from)) {}
+  /// One of its listening sockets.
+  struct Door final : Guest {
+    Door(Entrance& of, std::shared_ptr<const ListeningSocket> from) : entrance(of), socket(std::move(from)) {}
     void handleReady(std::uint32_t) noexcept override { entrance.acceptor.accept(*this); }
 
     Entrance& entrance;
@@ -83,22 +84,22 @@ class Acceptor {
     Acceptor& acceptor;
     const std::shared_ptr<Listener> listener;
     ListenerAtWorker& at;
-    std::vector<std::unique_ptr<Source>> sources;
-    std::size_t next_source = 0;
+    std::vector<std::unique_ptr<Door>> doors;
+    std::size_t next_door = 0;
     bool watched = true;
     bool full = false;  // it has no place, and the admission knows that room is wanted
   };
 
   Entrance& entranceOf(const std::shared_ptr<Listener>& listener);
-  void remove(const Source& source) noexcept;
-  void accept(Source& source);
+  void remove(const Door& door) noexcept;
+  void accept(Door& door);
   void admit(Fd client, const Address& peer, std::uint16_t local_port, Listener& listener) noexcept;
   enum class For { kAnybody, kOurselves };
-  bool acceptOne(Source& source, For whom);
-  bool handOver(Mailbox& to, Fd& client, const Address& address, const Source& source) noexcept;
+  bool acceptOne(Door& door, For whom);
+  bool handOver(Mailbox& to, Fd& client, const Address& address, const Door& door) noexcept;
   void takeIn(std::unique_ptr<Newcomer> newcomers) noexcept;
   void handleError(const Entrance& entrance, int error);
-  void watch(Source& source, bool on);
+  void watch(Door& door, bool on);
   void watch(Entrance& entrance, bool on);
   void reset() noexcept;
   void want(Entrance& entrance, bool room) noexcept;
