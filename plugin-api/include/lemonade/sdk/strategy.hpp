@@ -108,8 +108,8 @@ struct Pick {
                                                                       : std::string_view{};
   }
   /// Where the client came to, in network order, IPv4 as ::ffff:a.b.c.d: what its PROXY header named, else the address
-  /// of its socket. Empty in a host of 1.0, without LEMONADE_NEED_LOCAL_ADDRESS in kNeeds, of a Unix socket, and where it
-  /// could not be learned.
+  /// of its socket. Empty in a host of 1.0, without LEMONADE_NEED_LOCAL_ADDRESS in kNeeds, of a Unix socket, and where
+  /// it could not be learned.
   std::span<const std::uint8_t> localAddress() const noexcept {
     if (!LEMONADE_HAS(&connection, lemonade_connection_t, local_family)) return {};
     const bool has = connection.local_family == LEMONADE_FAMILY_IPV4 || connection.local_family == LEMONADE_FAMILY_IPV6;
