@@ -5,20 +5,18 @@
 #include "admin/server.h"
 #include "app/configuration_facts.h"
 #include "app/difference.h"
-#include "app/edges.h"
 #include "app/load_balancer.h"
 #include "app/managed_pool.h"
 #include "app/parent.h"
 #include "app/pool_set.h"
 #include "app/preparation.h"
+#include "app/takeover.h"
 #include "balance/pool.h"
 #include "base/log.h"
-#include "base/nanoseconds.h"
 #include "config/change.h"
 #include "metrics/publisher.h"
 #include "process/descriptor_keeper.h"
 #include "process/watchdog.h"
-#include "process/worker_count.h"
 #include "proxy/proxy.h"
 #include "watch/watcher.h"
 
@@ -30,36 +28,6 @@ namespace {
 
 using namespace std::chrono_literals;
 constexpr Duration kOldAdminGrace = 500ms;
-
-Result<std::vector<Address>> parseAddresses(const std::vector<config::Listen>& listens) {
-  std::vector<Address> addresses;
-  for (const auto& listen : listens) {
-    const auto address = Address::parse(listen.address);
-    if (!address) return Error{listen.source.text() + ": " + listen.address + " is no numeric address with a port"};
-    addresses.push_back(*address);
-  }
-  return addresses;
-}
-
-Result<proxy::ListenerSpec> specOf(const config::Listener& listener, Pool& pool) {
-  auto addresses = parseAddresses(listener.addresses);
-  if (!addresses) return std::move(addresses).error();
-  auto access = unixAccessOf(listener);
-  if (!access) return std::move(access).error();
-  return proxy::ListenerSpec{std::make_shared<const config::Listener>(listener), std::move(addresses).value(),
-                             access.value(), &pool};
-}
-
-Result<std::vector<proxy::ListenerSpec>> specsOf(const std::vector<config::Listener>& listeners,
-                                                 const PoolSet::Staged& pools) {
-  std::vector<proxy::ListenerSpec> specs;
-  for (const auto& listener : listeners) {
-    auto spec = specOf(listener, pools[listener.pool].pool());
-    if (!spec) return std::move(spec).error();
-    specs.push_back(std::move(spec).value());
-  }
-  return specs;
-}
 
 // Of what was said before, an operator wants to hear again only where it may be why a reload is refused.
 void logFindings(const Preparation& preparation) {
@@ -212,29 +180,16 @@ Status LoadBalancer::commitOrSay(Preparation& preparation) {
 // Control thread. Everything that can fail comes before the line; nothing has changed until then.
 Status LoadBalancer::commit(Preparation& preparation) {
   const auto& config = preparation.config;
-  const auto drain = proxy::drainTime(nowNs(), config.runtime.drain_timeout);
-  const std::uint32_t workers = workerCount(config);
-  auto pools = pools_->stage(preparation, workers);
-  if (!pools) return std::move(pools).error();
-  if (auto prepared = proxy_->prepareWorkers(workers); !prepared) return prepared;
-  auto specs = specsOf(config.listeners, pools.value());
-  if (!specs) return std::move(specs).error();
-  auto listeners = proxy_->open(std::move(specs).value(), parent_.inherited);
-  if (!listeners) return std::move(listeners).error();
+  auto takeover = Takeover::stage(preparation, *pools_, *proxy_, parent_.inherited);
+  if (!takeover) return std::move(takeover).error();
   auto admin = admin_;
   if (auto started = startAdmin(config, admin); !started) return started;
   // ---- from here on nothing fails, unless memory is out ----
   config_ = config;
   applySettings(config);
   // Before the pools, of which no backend may be one of the listeners.
-  own_addresses_ = listeners.value().addresses();
-  // A pool has a view before the first listener leads to it, and loses its backends after the last one has.
-  pools_->use(std::move(pools).value(), preparation);
-  proxy_->listen(std::move(listeners).value(), drain);
-  pools_->retireRest();
-  // New workers find the newest views only, whose strategies have lanes for them.
-  proxy_->setWorkers(workers, drain);
-  proxy_->lookAtTimeouts();
+  own_addresses_ = takeover.value().addresses();
+  std::move(takeover).value().use(preparation, proxy::drainTime(nowNs(), config.runtime.drain_timeout));
   applySinks(preparation);
   replaceAdmin(std::move(admin), config);
   holdSockets();

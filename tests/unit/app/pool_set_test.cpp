@@ -4,11 +4,11 @@
 #include "app/pool_set.h"
 
 #include "app/managed_pool.h"
-#include "app/pool_host.h"
 #include "app/preparation.h"
 #include "balance/feedback.h"
 #include "balance/pool.h"
 #include "support/plugin.h"
+#include "unit/app/recording_pool_host.h"
 #include "upgrade/heritage.h"
 
 #include <catch2/catch.hpp>
@@ -22,31 +22,6 @@ using namespace lemonade;
 using namespace lemonade::app;
 
 namespace {
-
-/// A new object, kept until the process ends, as host handles demand.
-template <class T>
-T& keep() {
-  static auto& kept = *new std::vector<std::unique_ptr<T>>;
-  return *kept.emplace_back(std::make_unique<T>());
-}
-
-class RecordingPoolHost : public PoolHost {
- public:
-  bool isUnused(Pool& pool) override {
-    if (!pool.hasLeft()) pool.leave();
-    return pool.isUnused();
-  }
-  std::vector<Address> listeningAddresses() const override { return {}; }
-  void drainBackends(const Pool& pool, const std::vector<std::shared_ptr<Backend>>& left) override {
-    for (const auto& backend : left) drained.push_back(pool.name() + "/" + backend->id());
-  }
-  void endSessionsAt(const Pool&, const std::shared_ptr<Backend>&) override {}
-  void healthChanged(const metrics::HealthEvent&) override {}
-  void viewPublished() override {}
-  void checkEnded() override {}
-
-  std::vector<std::string> drained;  ///< "pool/backend"
-};
 
 /// The pools of a process without workers, whose strategies are round_robin.
 class Reloads {
