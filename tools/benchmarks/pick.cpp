@@ -3,7 +3,8 @@
 // Nanoseconds of one pick, for each strategy and for pools from 2 to 10,000 backends: the best of a hundred short runs
 // on one thread, over backends with some sessions, half of which wait for an answer, and some latency. The clock of the
 // connections moves 5 us a pick (200,000 connections a second), so that what a strategy renews by time is paid for. The
-// runs of each lie seconds apart, since the machine is slower at times.
+// runs of each lie seconds apart, since the machine is slower at times. Strategies that prefer zones are there a second
+// time, with every other backend in the own zone.
 #include "support/strategy_fixture.h"
 
 #include <lemonade/sdk/sampling.hpp>
@@ -14,16 +15,39 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace {
 
 using lemonade::test::StrategyFixture;
 
+/// A strategy as it is measured.
+struct Row {
+  const char* file;
+  bool zones = false;  ///< it prefers the own zone
+
+  std::string name() const { return std::filesystem::path(file).stem().string() + (zones ? "+zones" : ""); }
+  std::map<std::string, std::string> options() const {
+    return zones ? std::map<std::string, std::string>{{"zone_aware", "true"}} : std::map<std::string, std::string>{};
+  }
+};
+
+std::vector<Row> rows() {
+  std::vector<Row> rows;
+  for (const char* file : {LEMONADE_STRATEGY_FILES}) rows.push_back({file});
+  for (const char* file : {LEMONADE_ZONE_STRATEGY_FILES}) rows.push_back({file, true});
+  return rows;
+}
+
 std::vector<lemonade::test::BackendSpec> weightedPool(std::size_t size) {
   auto pool = lemonade::test::equalBackends(size);
-  for (std::size_t i = 0; i < size; ++i) pool[i].weight = static_cast<std::uint32_t>(1 + i % 3);
+  for (std::size_t i = 0; i < size; ++i) {
+    pool[i].weight = static_cast<std::uint32_t>(1 + i % 3);
+    pool[i].zone = i % 2 == 0 ? "here" : "there";
+  }
   return pool;
 }
 
@@ -64,12 +88,12 @@ void measure(Cell& cell) {
 
 int main() {
   constexpr int kRounds = 10;
-  const char* files[] = {LEMONADE_STRATEGY_FILES};
+  const auto strategies = rows();
   const std::size_t sizes[] = {2, 10, 100, 1'000, 10'000};
   std::vector<Cell> cells;
-  for (const char* file : files)
+  for (const auto& row : strategies)
     for (const auto size : sizes) {
-      cells.push_back({std::make_unique<StrategyFixture>(file, weightedPool(size))});
+      cells.push_back({std::make_unique<StrategyFixture>(row.file, weightedPool(size), row.options())});
       makeBusy(*cells.back().fixture);
     }
   for (int round = 0; round < kRounds; ++round)
@@ -78,8 +102,8 @@ int main() {
   std::printf("%-24s", "ns per pick, backends:");
   for (const auto size : sizes) std::printf("%9zu", size);
   auto cell = cells.begin();
-  for (const char* file : files) {
-    std::printf("\n%-24s", std::filesystem::path(file).stem().c_str());
+  for (const auto& row : strategies) {
+    std::printf("\n%-24s", row.name().c_str());
     for ([[maybe_unused]] const auto size : sizes) std::printf("%9.1f", (cell++)->best);
   }
   std::puts("");
