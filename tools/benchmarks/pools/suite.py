@@ -85,17 +85,24 @@ def _stand(build, balancers, backends={}):
         processes.wait_listening("backend", backend, shared)
         targets = {}
         for who, pools in balancers.items():
-            ports = {pool: free_port() for pool in pools}
+            ports = dict(zip(pools, _free_ports(len(pools))))
             folder = processes.folder / who.replace(" ", "-")
             folder.mkdir()
             file = folder / "lemonade.toml"
             file.write_text(_configuration(ports, {pool: backends.get(pool, shared) for pool in pools}))
             process = processes.start(folder.name, [build / "bin/lemonade", "lb", "--config", file], core=0)
             for port in ports.values():
-                processes.wait_listening(who, process, port)
+                processes.wait_listening(folder.name, process, port)
             targets[who] = measures.Target(process, ports["0"], processes, True)
             targets[who].ports = ports
         yield targets
+
+
+def _free_ports(count):
+    ports = set()
+    while len(ports) < count:
+        ports.add(free_port())
+    return ports
 
 
 def _configuration(ports, backends):
