@@ -94,7 +94,7 @@ Reloaded LoadBalancer::reload(const std::string& reason, const FileContent& file
   Running before;
   const auto look = [&] {
     before = running();
-    descriptors_->look(kDescriptorsToTryPlugins);
+    descriptors_->expect(kDescriptorsToTryPlugins);
   };
   if (!loop_.run(look)) return {false, {"the balancer is stopping"}};
   Preparation preparation = prepare(*input_, file, context_, &before);
@@ -142,6 +142,7 @@ Reloaded LoadBalancer::reloadAndRemember(const std::string& reason, const FileCo
   const std::uint64_t began_ns = nowNs(), began_unix_ns = unixNs(), before = generation();
   service_manager_.reloading();
   auto reloaded = reloadOrSay(reason, file);
+  loop_.run([this] { descriptors_->expect(0); });
   const std::uint64_t after = generation();
   const char* result = !reloaded.applied ? "failed" : after == before ? "unchanged" : "applied";
   service_manager_.reloaded(sentence(reason, result, reloaded, after));

@@ -33,10 +33,15 @@ void DescriptorKeeper::stop() {
   spare_.clear();
 }
 
-void DescriptorKeeper::look(std::uint64_t count) {
+void DescriptorKeeper::expect(std::uint64_t count) {
+  expected_ = count;
+  if (timer_ != 0) look();
+}
+
+void DescriptorKeeper::look() {
   followLimit();
-  if (!short_of_ && !canOpen(spare_.empty() ? 1 : std::max(count, kFewest))) return giveUp();
-  if (!short_of_ || !refill(count)) return;
+  if (!short_of_ && !canOpen(spare_.empty() ? 1 : std::max(expected_, kFewest))) return giveUp();
+  if (!short_of_ || !refill()) return;
   short_of_ = false;
   sessions_.holdTo(budget_.sessions);
   log::info("app", "there are descriptors again", {{"limit", budget_.limit}, {"max_connections", budget_.sessions}});
@@ -46,7 +51,7 @@ void DescriptorKeeper::share() {
   budget_ = shareOut(config_, open_, descriptorLimit());
   if (short_of_) return;
   sessions_.holdTo(budget_.sessions);
-  if (!refill(0)) giveUp();
+  if (!refill()) giveUp();
 }
 
 // Somebody has changed it (prlimit).
@@ -60,15 +65,15 @@ void DescriptorKeeper::followLimit() {
                 {"sessions", sessions_.count()}});
 }
 
-/// True where all spare ones are there, and so many more could be had, or at least a few.
-bool DescriptorKeeper::refill(std::uint64_t count) {
+/// True where all spare ones are there, and those that are expected could be had, or at least a few.
+bool DescriptorKeeper::refill() {
   spare_.resize(std::min<std::size_t>(spare_.size(), budget_.spare));
   while (spare_.size() < budget_.spare)
     if (Fd one(::eventfd(0, EFD_CLOEXEC)); one)
       spare_.push_back(std::move(one));
     else
       return spare_.clear(), false;
-  if (canOpen(spare_.empty() ? 1 : std::max(count, kFewest))) return true;
+  if (canOpen(spare_.empty() ? 1 : std::max(expected_, kFewest))) return true;
   spare_.clear();
   return false;
 }

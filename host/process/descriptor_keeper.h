@@ -33,15 +33,17 @@ class DescriptorKeeper {
 
   /// Shares out what there is under this configuration. Starts to look every second.
   void configure(const config::Config& config);
-  /// Looks now: at the limit, and whether so many descriptors can be opened; where not, the spare ones are given up.
-  void look(std::uint64_t count = 0);
+  /// Somebody is about to open so many descriptors, until expect(0): where they cannot be had the spare ones are given
+  /// up now, and not taken again before they can be had besides.
+  void expect(std::uint64_t count);
   /// Looks no more, and gives the spare ones back. Before the end of this.
   void stop();
 
  private:
+  void look();
   void share();
   void followLimit();
-  bool refill(std::uint64_t count);
+  bool refill();
   void giveUp();
 
   ControlLoop& loop_;
@@ -49,6 +51,7 @@ class DescriptorKeeper {
   const Sessions sessions_;
   config::Config config_;
   DescriptorBudget budget_;
+  std::uint64_t expected_ = 0;
   std::vector<Fd> spare_;
   bool short_of_ = false;
   std::uint64_t complained_at_ = 0;
