@@ -14,7 +14,8 @@ namespace {
 
 using namespace std::chrono_literals;
 constexpr Duration kEvery = 1s;
-constexpr std::uint64_t kFewest = 4;  // free ones beside the spare ones, where there are any
+constexpr std::uint64_t kFewest =
+    4;  // free ones beside the spare ones and those that are expected, for everything else
 constexpr std::uint64_t kComplainEvery = 10'000'000'000;
 
 }  // namespace
@@ -40,7 +41,7 @@ void DescriptorKeeper::expect(std::uint64_t count) {
 
 void DescriptorKeeper::look() {
   followLimit();
-  if (!short_of_ && !canOpen(spare_.empty() ? 1 : std::max(expected_, kFewest))) return giveUp();
+  if (!short_of_ && !canOpen(spare_.empty() ? 1 : expected_ + kFewest)) return giveUp();
   if (!short_of_ || !refill()) return;
   short_of_ = false;
   sessions_.holdTo(budget_.sessions);
@@ -65,7 +66,7 @@ void DescriptorKeeper::followLimit() {
                 {"sessions", sessions_.count()}});
 }
 
-/// True where all spare ones are there, and those that are expected could be had, or at least a few.
+/// True where all spare ones are there, and those that are expected and a few more could be had.
 bool DescriptorKeeper::refill() {
   spare_.resize(std::min<std::size_t>(spare_.size(), budget_.spare));
   while (spare_.size() < budget_.spare)
@@ -73,7 +74,7 @@ bool DescriptorKeeper::refill() {
       spare_.push_back(std::move(one));
     else
       return spare_.clear(), false;
-  if (canOpen(spare_.empty() ? 1 : std::max(expected_, kFewest))) return true;
+  if (canOpen(spare_.empty() ? 1 : expected_ + kFewest)) return true;
   spare_.clear();
   return false;
 }
