@@ -49,7 +49,9 @@ holdWhatIsMeant() {
   for path in /usr/share/man/man5/lemonade.toml.5.gz /usr/share/bash-completion/completions/lemonade \
               /usr/share/zsh/vendor-completions/_lemonade /usr/share/fish/vendor_completions.d/lemonade.fish \
               /usr/include/lemonade/plugin.h /usr/share/lemonade/plugin-template/first.cpp \
-              /usr/share/lemonade/sysctl.d/60-lemonade.conf /usr/share/lemonade/limits.d/lemonade.conf; do
+              /usr/share/lemonade/sysctl.d/60-lemonade.conf /usr/share/lemonade/limits.d/lemonade.conf \
+              /usr/share/lemonade/prometheus/prometheus.yml /usr/share/lemonade/prometheus/lemonade.rules.yml \
+              /usr/share/lemonade/grafana/lemonade.json; do
     shows "$list" "$path"
   done
   [ "$(dpkg-deb -I "$packages/$lb" conffiles)" = /etc/lemonade/production.toml ] || fail "other conffiles than meant"

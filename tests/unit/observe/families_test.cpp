@@ -152,7 +152,7 @@ TEST_CASE("Every family is documented", "[app]") {
   }
 }
 
-TEST_CASE("The alerts and queries of the page name families that exist", "[app]") {
+TEST_CASE("The queries of the page name families that exist", "[app]") {
   std::ostringstream page;
   page << std::ifstream(std::string(LEMONADE_SOURCE_DIR) + "/docs/metrics.md").rdbuf();
   const auto backend = makeBackend("1", "web", "10.0.0.1:80");
@@ -166,7 +166,7 @@ TEST_CASE("The alerts and queries of the page name families that exist", "[app]"
     const auto end = part.find_first_not_of("abcdefghijklmnopqrstuvwxyz_", at);
     CHECK_THAT(metrics, Catch::Contains("\n" + part.substr(at, end - at)));
   }
-  CHECK(names > 10);
+  CHECK(names > 5);
 }
 
 TEST_CASE("Thousands of backends are rendered in reasonable time", "[app]") {
