@@ -36,10 +36,12 @@ def filled(query):
 
 
 def queries(board):
-    """The title of each panel, with each of its queries."""
+    """The title of each panel with each of its queries, and the same of annotations."""
     for panel in panels(board):
         for target in panel.get("targets", []):
             yield panel["title"], target["expr"]
+    for annotation in board["annotations"]["list"]:
+        yield annotation["name"], annotation["expr"]
 
 
 def variables(board):

@@ -151,6 +151,7 @@ def main():
             expected = run.all_goes_wrong()
             run.nothing_is_seen()
             run.judge_history(expected)
+            assert "Evaluating rule failed" not in run.prometheus.said(), "a rule could not be evaluated"
             run.judge_dashboard(root)
         except BaseException:
             for process in (run.prometheus, *stage.balancers.values()):
