@@ -75,7 +75,8 @@ class Balancer(Process):
         self.ports = dict(zip(listeners, ports))
         self.head = (f'admin.listen_address = "{self.admin}"\nplugins.directories = {json.dumps(plugins)}\n'
                      'runtime.config_watch_interval_millis = 200\nruntime.workers = 2\nruntime.supervisor = "off"\n'
-                     'proxy.max_connections = 200\nruntime.background_timeout_millis = 1000\nruntime.drain_timeout_millis = 1000\n')
+                     'proxy.max_connections = 200\nruntime.background_timeout_millis = 1000\n'
+                     'runtime.drain_timeout_millis = 1000\n')
         self.write(text)
         super().__init__(folder / f"{name}.log", lemonade, "lb", "--config", str(self.file))
 
