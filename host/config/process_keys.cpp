@@ -124,8 +124,8 @@ std::vector<Key<Metrics>> metricsKeys() {
         "between two deliveries to sinks that are pushed to")
           .variable("LEMONADE_LB_METRICS_INTERVAL_MS"),
       K("sinks", valueOf<Metrics>("list of strings", "ids of metrics sink plugins", Form::kList, sinkIds, readSinks),
-        "prometheus (GET /metrics of the admin listener), log, statsd, or yours",
-        "who hears about metrics: `prometheus`, `log`, `statsd`, or yours; `[]` means nobody"),
+        "prometheus (GET /metrics of the admin listener), log, statsd, otlp, or yours",
+        "who hears about metrics: `prometheus`, `log`, `statsd`, `otlp`, or yours; `[]` means nobody"),
       K("options", std::move(options), "",
         "`[metrics.options.<sink>]`, an id with dots in quotes: `[metrics.options.\"com.example.x\"]`; options for a "
         "sink that is not in `sinks` are a warning")

@@ -71,7 +71,8 @@ inner_livesAndLeaves() {
   local before=$WORK/before
   rootWithPackages
   # Its libraries belong to the machine, not to it.
-  aptIn install adduser curl libpocofoundation80 libpoconet80 libpocojson80 libtomlplusplus3 liburing2 libc-ares2
+  aptIn install adduser curl libpocofoundation80 libpoconet80 libpocojson80 libtomlplusplus3 liburing2 libc-ares2 \
+    libcurl4
   listRoot >"$before"
   inRoot getent passwd >"$WORK/users"
   aptIn install "/packages/$lb"

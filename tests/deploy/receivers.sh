@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 #
-# What the pushing sinks send, as receivers that are not ours understand it: the statsd daemon of npm. The configurations
-# are those of docs/metrics.md.
+# What the pushing sinks send, as receivers that are not ours understand it: the statsd daemon of npm, and the protocol
+# of OpenTelemetry as its own generated code reads it. The configurations are those of docs/metrics.md.
 # shellcheck shell=bash
+
+readonly here=$SOURCE/tests/deploy/receivers
 
 # fetched NAME PACKAGE: a package of npm with what it needs, in $modules; downloaded once.
 fetched() {
@@ -76,4 +78,54 @@ statsdRestarts() {
   eventually 20 grep -q "Connection refused" "$WORK/balancer.log"
   startStatsd
   eventually 20 knows gauges "'lb1\.lemonade_backend_up\.default\.a\."
+}
+
+# startOtlp ARGUMENT...: the receiver, at $receiver.
+startOtlp() {
+  fetched otlp-transformer-0.203 @opentelemetry/otlp-transformer@0.203.0
+  start "$WORK/otlp.log" node "$here/otlp.cjs" "$modules" "$@"
+  eventually 20 grep -q '^listening' "$WORK/otlp.log"
+  receiver=$(sed -n 's/^listening //p' "$WORK/otlp.log")
+}
+
+otlpSees() {
+  eventually 20 grep -q "^resource .*service.name=lemonade " "$WORK/otlp.log"
+  visits 7
+  eventually 20 grep -qE "^sum lemonade_backend_sessions_total 7 .*pool=default backend=a" "$WORK/otlp.log"
+  eventually 20 grep -qE "^histogram lemonade_backend_connect_seconds 7 " "$WORK/otlp.log"
+  shows "$WORK/otlp.log" "gauge lemonade_backend_up 1 "
+  if grep '^wrong' "$WORK/otlp.log"; then fail "the receiver does not read everything"; fi
+}
+
+otlpCounts() {
+  startOtlp
+  startReported "The otlp sink" "s#http://127.0.0.1:4318#http://$receiver#"
+  otlpSees
+}
+
+otlpOverTls() {
+  need openssl
+  openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 \
+    -keyout "$WORK/key.pem" -out "$WORK/cert.pem" 2>"$WORK/openssl.log" || fail "$(cat "$WORK/openssl.log")"
+  startOtlp "$WORK/key.pem" "$WORK/cert.pem"
+  startReported "The otlp sink" "s#http://127.0.0.1:4318.*#https://$receiver\"\nca_file = \"$WORK/cert.pem\"#"
+  otlpSees
+}
+
+# asks BODY: what the receiver answers to it; the first request is turned away.
+asks() {
+  curl -s -o /dev/null -w '%{http_code}' -H 'Content-Type: application/json' -d "$1" "http://$receiver/v1/metrics"
+}
+
+otlpMistakesAreFound() {
+  local point='{"timeUnixNano":"1","asDouble":1}' metric
+  startOtlp
+  asks '{}' >/dev/null
+  for metric in "\"gauge\":{\"dataPoints\":[$point]}" "\"gauge\":{\"dataPoints\":[$point],\"isMonotonic\":true}" \
+    "\"gauges\":{\"dataPoints\":[$point]}" '"gauge":{"dataPoints":[{"timeUnixNano":"1","asDouble":"x"}]}'; do
+    asks "{\"resourceMetrics\":[{\"resource\":{},\"scopeMetrics\":[{\"metrics\":[{\"name\":\"g\",$metric}]}]}]}"
+    echo " $metric"
+  done >"$WORK/answers"
+  [ "$(cut -d' ' -f1 "$WORK/answers" | tr '\n' ' ')" = "200 400 400 400 " ] ||
+    fail "it answers $(cat "$WORK/answers")"
 }
