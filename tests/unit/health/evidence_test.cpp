@@ -9,7 +9,7 @@ using lemonade::health::Evidence;
 
 TEST_CASE("Evidence convicts after five clients that fail here and fifteen that are answered elsewhere", "[health]") {
   Evidence evidence;
-  evidence.add({.failed_here = 100});
+  evidence.add({.failed_here = 5});
   CHECK_FALSE(evidence.convicts());
   evidence.add({.answered_elsewhere = 14});
   CHECK_FALSE(evidence.convicts());
@@ -19,7 +19,19 @@ TEST_CASE("Evidence convicts after five clients that fail here and fifteen that 
   CHECK_FALSE(evidence.convicts());
   evidence.forget();
   CHECK(evidence.points() == 0);
+}
+
+TEST_CASE("Evidence counts failures here and answers elsewhere only beside each other", "[health]") {
+  Evidence evidence;
+  evidence.add({.failed_here = 100});
+  CHECK(evidence.points() == 0);
+  evidence.add({.answered_elsewhere = 6});
+  CHECK_FALSE(evidence.convicts());
+  evidence.add({.answered_elsewhere = 1});
+  CHECK(evidence.convicts());
+  evidence.forget();
   evidence.add({.answered_elsewhere = 100});
+  CHECK(evidence.points() == 0);
   evidence.add({.failed_here = 4});
   CHECK_FALSE(evidence.convicts());
   evidence.add({.failed_here = 1});
@@ -34,6 +46,17 @@ TEST_CASE("Evidence convicts a backend that fails most and not one that answers 
   }
   CHECK(most.convicts());
   CHECK_FALSE(half.convicts());
+}
+
+TEST_CASE("Evidence convicts a backend that fails all while a third of all clients send garbage", "[health]") {
+  // As the coin has it on average: one in four here, and a third of the others fail.
+  Evidence evidence;
+  int coins = 0;
+  while (!evidence.convicts() && coins < 1'000) {
+    evidence.add({.failed_here = 1, .failed_elsewhere = 1, .answered_elsewhere = 2});
+    coins += 4;
+  }
+  CHECK(coins == 160);
 }
 
 TEST_CASE("Evidence does not convict for what clients send, whatever share of it is garbage", "[health]") {
@@ -69,5 +92,17 @@ TEST_CASE("Evidence of a backend that many clients spoke for goes down no furthe
   CHECK(evidence.points() == 0);
   evidence.add({.answered_here = 1'000});
   evidence.add({.failed_here = 13, .answered_elsewhere = 39});
+  CHECK(evidence.convicts());
+}
+
+TEST_CASE("Evidence convicts a backend that many clients spoke for also where its clients come one at a time",
+          "[health]") {
+  Evidence evidence;
+  evidence.add({.answered_here = 1'000});
+  for (int i = 0; i < 13; ++i) {
+    CHECK_FALSE(evidence.convicts());
+    for (int three = 0; three < 3; ++three) evidence.add({.answered_elsewhere = 1});
+    evidence.add({.failed_here = 1});
+  }
   CHECK(evidence.convicts());
 }
