@@ -142,7 +142,8 @@ Reloaded LoadBalancer::reloadAndRemember(const std::string& reason, const FileCo
   const std::uint64_t began_ns = nowNs(), began_unix_ns = unixNs(), before = generation();
   service_manager_.reloading();
   auto reloaded = reloadOrSay(reason, file);
-  loop_.run([this] { descriptors_->expect(0); });
+  // Not waited for: the old admin listener may be stopping, which waits for the answer that this leads to.
+  loop_.post([this] { descriptors_->expect(0); });
   const std::uint64_t after = generation();
   const char* result = !reloaded.applied ? "failed" : after == before ? "unchanged" : "applied";
   service_manager_.reloaded(sentence(reason, result, reloaded, after));
