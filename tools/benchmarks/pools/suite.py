@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Pools: what it costs to have many of them, and what clients of one notice of another whose backends hang. One worker
 on a core of its own, load and backend on another; what is compared is measured by turns."""
+import collections
 import contextlib
 import json
 import socket
@@ -65,13 +66,14 @@ def _costs(build, number, seconds, take):
 
 
 def _delay(build, number, seconds, take):
-    """The 99th percentile of a healthy pool, alone and while clients of another pool get no answer."""
+    """The 99th percentile of a healthy pool, while clients get no answer: at another pool of the balancer, or, so that the
+    load's core has the same to do, straight from the server that gives none."""
     with contextlib.ExitStack() as stack:
-        silent = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=4096))  # accepts, and never answers
-        targets = stack.enter_context(_stand(build, {"balancer": ["0", "silent"]}, {"silent": silent.getsockname()[1]}))
+        silent_port = stack.enter_context(_silent_server())
+        targets = stack.enter_context(_stand(build, {"balancer": ["0", "silent"]}, {"silent": silent_port}))
         target, = targets.values()
-        for who in ("alone", "beside hanging")[::-1 if number % 2 else 1]:
-            with _hanging_clients(target.ports["silent"]) if who != "alone" else contextlib.nullcontext():
+        for who, port in (("alone", silent_port), ("beside hanging", target.ports["silent"]))[::-1 if number % 2 else 1]:
+            with _hanging_clients(port):
                 take("p99 of an answer, us", who, measures.latency(target, seconds, RATE)["p99_us"])
 
 
@@ -115,23 +117,42 @@ def _configuration(ports, backends):
 
 
 @contextlib.contextmanager
+def _silent_server():
+    """The port of a server that accepts and never answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=4096) as server:
+        def accept():
+            clients = collections.deque(maxlen=4 * HANGING)
+            with contextlib.suppress(OSError):
+                while True:
+                    clients.append(server.accept()[0])
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+@contextlib.contextmanager
 def _hanging_clients(port):
-    """Clients that ask, get no answer, give up and come again."""
+    """Clients that ask, get no answer, give up and come again: one after another, since a burst of connects would be a load
+    of its own."""
     over = threading.Event()
 
-    def keep_coming(share):
+    def keep_coming():
         clients = []
-        while not over.wait(PATIENCE_S / 10):
-            while len(clients) >= share:
+        while not over.wait(PATIENCE_S / HANGING):
+            if len(clients) == HANGING:
                 clients.pop(0).close()
-            for _ in range(max(1, share // 10)):
-                with contextlib.suppress(OSError):
-                    clients.append(socket.create_connection(("127.0.0.1", port), 1))
-                    clients[-1].sendall(b"GET /0 HTTP/1.1\r\nHost: x\r\n\r\n")
+            with contextlib.suppress(OSError):
+                clients.append(socket.create_connection(("127.0.0.1", port), 1))
+                clients[-1].sendall(b"GET /0 HTTP/1.1\r\nHost: x\r\n\r\n")
         for client in clients:
             client.close()
 
-    thread = threading.Thread(target=keep_coming, args=(HANGING,))
+    thread = threading.Thread(target=keep_coming)
     thread.start()
     try:
         yield
