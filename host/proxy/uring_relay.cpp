@@ -64,7 +64,9 @@ void UringRelay::addGuest(int fd, std::uint32_t events, Guest& guest, Wake wake)
 void UringRelay::removeGuest(int fd) noexcept {
   const auto found = std::find_if(guests_.begin(), guests_.end(), [fd](const auto& one) { return one.fd == fd; });
   if (found == guests_.end()) return;
-  if (found->asked && attached_) {
+  // Twice: a poll that was woken for a client which another worker took meanwhile is not withdrawn, but armed anew by
+  // the kernel while it hands over what has completed. It would take the wake-up for a later client with it.
+  for (int i = 0; i < 2 && found->asked && attached_; ++i) {
     auto& request = ring_->next();
     const auto data = (found->number << kNumberShift) | (std::uint64_t(Request::kGuest) << kRequestShift);
     ::io_uring_prep_poll_remove(&request, data);

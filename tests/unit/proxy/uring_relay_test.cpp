@@ -10,9 +10,12 @@
 
 #include <catch2/catch.hpp>
 
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -246,4 +249,66 @@ TEST_CASE("UringRelay serves a session that found no buffer although others ask 
   }
   CHECK(turns < 10);
   for (const auto& other : others) CHECK(f.finish(*other));
+}
+
+namespace {
+
+/// Counts how often it was told, and reads the eventfd that it was told of.
+struct Listening final : Guest {
+  explicit Listening(int eventfd = -1) : fd(eventfd) {}
+  void handleReady(std::uint32_t) noexcept override {
+    eventfd_t ignored = 0;
+    if (fd >= 0) (void)::eventfd_read(fd, &ignored);
+    ++told;
+  }
+
+  const int fd;
+  int told = 0;
+};
+
+/// A relay of one worker, which can be made to take a turn.
+struct Waiting {
+  Waiting() : bell(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)), rung(bell.get()) {
+    relay.setOwner(owner);
+    relay.attach();
+    relay.addGuest(bell.get(), POLLIN, rung, EventLoop::Wake::kEach);
+  }
+  void turn() {
+    REQUIRE(::eventfd_write(bell.get(), 1) == 0);
+    relay.wait();
+  }
+
+  Meter meter{0};
+  Told owner;
+  UringRelay relay{meter};
+  Fd bell;
+  Listening rung;
+};
+
+}  // namespace
+
+TEST_CASE("UringRelay takes no wake-up for a descriptor that it was woken for when it was removed", "[proxy]") {
+  if (!offered()) return;
+  const Fd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  const auto address = *Address::parse("unix:@lemonade-uring-" + std::to_string(::getpid()));
+  REQUIRE(::bind(listener.get(), address.get(), address.size()) == 0);
+  REQUIRE(::listen(listener.get(), 4) == 0);
+  const auto connect = [&] {
+    Fd client(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    REQUIRE(::connect(client.get(), address.get(), address.size()) == 0);
+    return client;
+  };
+  Waiting leaves, stays;
+  Listening left, told;
+  leaves.relay.addGuest(listener.get(), POLLIN, left, EventLoop::Wake::kOne);
+  leaves.turn();
+  const Fd first = connect();  // for which it is woken, and which somebody else takes
+  const Fd taken(::accept(listener.get(), nullptr, nullptr));
+  leaves.relay.removeGuest(listener.get());
+  stays.relay.addGuest(listener.get(), POLLIN, told, EventLoop::Wake::kOne);
+  stays.turn();
+  const Fd second = connect();
+  stays.turn();
+  CHECK(told.told == 1);
+  CHECK(left.told == 0);
 }
