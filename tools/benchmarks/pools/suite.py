@@ -4,6 +4,7 @@ on a core of its own, load and backend on another; what is compared is measured 
 import collections
 import contextlib
 import json
+import os
 import socket
 import statistics
 import tempfile
@@ -116,11 +117,18 @@ def _configuration(ports, backends):
     return text
 
 
+def _stand_back():
+    """This thread runs on the load's core, when that has nothing else to do: what it is for is the balancer's work."""
+    os.sched_setaffinity(0, {measures.LOAD_CORE})
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
 @contextlib.contextmanager
 def _silent_server():
     """The port of a server that accepts and never answers."""
     with socket.create_server(("127.0.0.1", 0), backlog=4096) as server:
         def accept():
+            _stand_back()
             clients = collections.deque(maxlen=4 * HANGING)
             with contextlib.suppress(OSError):
                 while True:
@@ -142,6 +150,7 @@ def _hanging_clients(port):
     over = threading.Event()
 
     def keep_coming():
+        _stand_back()
         clients = []
         while not over.wait(PATIENCE_S / HANGING):
             if len(clients) == HANGING:
