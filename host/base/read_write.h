@@ -8,8 +8,8 @@
 
 namespace lemonade {
 
-/// What can be read until the end, or until a read fails, which errno then tells of: EAGAIN where a descriptor that
-/// does not wait has no more for now.
+/// What can be read until the end, or until a read fails, which errno then tells of: EAGAIN where the descriptor is
+/// non-blocking and empty.
 std::string readToEnd(int fd);
 
 /// Writes all bytes; false, with errno, where some cannot be written.

@@ -190,9 +190,9 @@ struct Pool {
   Duration resolve_interval = 10s;
   Duration queue_timeout = 5s;  ///< of clients that wait for a place at a backend; 0: nobody waits
   SendProxy send_proxy = SendProxy::kOff;
-  std::string
-      source_address;  ///< numeric, without a port: from where backends are connected to; "": the system's choice
-  Source source;       ///< of its table
+  /// Numeric, without a port: from where backends are connected to; "": the system's choice.
+  std::string source_address;
+  Source source;  ///< of its table
 };
 
 struct Metrics {

@@ -14,8 +14,8 @@ namespace {
 
 using namespace std::chrono_literals;
 constexpr Duration kEvery = 1s;
-constexpr std::uint64_t kFewest =
-    4;  // free ones beside the spare ones and those that are expected, for everything else
+// Free ones beside the spare ones and those that are expected, for everything else.
+constexpr std::uint64_t kFewest = 4;
 constexpr std::uint64_t kComplainEvery = 10'000'000'000;
 
 }  // namespace

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The name of a Unix socket that listens: its file, who may connect to it, and its removal. A file that a process left
-// behind when it ended is replaced; one that somebody listens at never is. One
-// thread.
+// behind when it ended is replaced; one that somebody listens at never is. One thread.
 #pragma once
 
 #include "balance/address.h"

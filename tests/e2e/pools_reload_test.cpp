@@ -47,7 +47,8 @@ TEST_CASE("A listener leads to another pool after a reload, and its sessions sta
   CHECK(request(live) == 'b');
 }
 
-TEST_CASE("Clients of a pool that a reload brings wait for its first checks where these decide", "[pools][reload]") {
+TEST_CASE("Clients of a pool that a reload brings or fills anew wait for its first checks where these decide",
+          "[pools][reload]") {
   Server early(named("early"));
   std::atomic<bool> well{false};
   Server late([&](Socket& client) {
@@ -55,17 +56,29 @@ TEST_CASE("Clients of a pool that a reload brings wait for its first checks wher
     client.send("late\n");
     (void)client.receiveLine();
   });
-  const auto config = [&](const std::string& pool) {
-    return unwatched().set("proxy.pool", pool).backend("early", early.address()).text() +
+  const bool another_pool = GENERATE(true, false);
+  const std::string script = "'expect \"late\"'";
+  const auto brings = [&] {
+    return unwatched().set("proxy.pool", "late").backend("early", early.address()).text() +
            "[pools.late]\nbackends = \"" + late.address() +
            "\"\n[pools.late.health]\nchecker = \"send_expect\"\ninitial = \"check\"\n" +
-           "timeout = \"10s\"\noptions = { script = 'expect \"late\"' }\n";
+           "timeout = \"10s\"\noptions = { script = " + script + " }\n";
+  };
+  const auto fills = [&] {
+    return unwatched()
+        .set("health.checker", "send_expect")
+        .set("health.initial", "check")
+        .set("health.timeout", "10s")
+        .raw("health.options.script", script)
+        .backend("late", late.address())
+        .text();
   };
   Balancer balancer(unwatched().backend("early", early.address()));
   CHECK(balancer.ask() == "early");
-  REQUIRE(reloadText(balancer, config("late")).status == 200);
+  REQUIRE(reloadText(balancer, another_pool ? brings() : fills()).status == 200);
   Socket client = balancer.connect();
-  REQUIRE(eventually([&] { return balancer.metric("lemonade_proxy_queued_sessions", {"pool=\"late\""}) == 1; }));
+  const std::string pool = another_pool ? "pool=\"late\"" : "pool=\"default\"";
+  REQUIRE(eventually([&] { return balancer.metric("lemonade_proxy_queued_sessions", {pool}) == 1; }));
   well = true;
   well.notify_all();
   CHECK(client.receiveLine() == "late");

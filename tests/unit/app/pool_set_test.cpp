@@ -7,7 +7,7 @@
 #include "app/preparation.h"
 #include "balance/feedback.h"
 #include "balance/pool.h"
-#include "support/plugin.h"
+#include "unit/app/prepared_pools.h"
 #include "unit/app/recording_pool_host.h"
 #include "upgrade/heritage.h"
 
@@ -44,7 +44,7 @@ class Reloads {
   std::unique_ptr<Preparation> prepare(const std::vector<std::string>& names) {
     auto preparation = std::make_unique<Preparation>();
     preparation->config.pools.clear();
-    for (const auto& name : names) addPool(*preparation, name);
+    for (const auto& name : names) addPool(*preparation, name, pool(name) != nullptr, loop_, *context_.loader);
     return preparation;
   }
 
@@ -82,26 +82,6 @@ class Reloads {
   RecordingPoolHost& host() { return host_; }
 
  private:
-  void addPool(Preparation& preparation, const std::string& name) {
-    auto& pool = preparation.config.pools.emplace_back();
-    pool.name = name;
-    pool.strategy.id = "round_robin";
-    pool.health.checker.id = config::Health::kNone;
-    auto& backend = pool.backends.emplace_back();
-    backend.id = backend.name = name;
-    backend.host = "127.0.0.1";
-    backend.port = 80;
-    preparation.resolutions[backend.host] = {
-        Resolution::Outcome::kFound, {{"", 0, 0, 0, {*Address::parse("127.0.0.1", 0)}, {}}}, {}, {}};
-    if (this->pool(name) != nullptr) return;
-    std::vector<plugin::OptionProblem> problems;
-    loop_.run([&] {
-      auto made = test::create<lemonade_strategy_t>(*context_.loader, pool.strategy, problems);
-      REQUIRE(made);
-      preparation.pools[name].strategy.emplace(std::move(*made));
-    });
-  }
-
   ControlLoop& loop_ = keep<ControlLoop>();
   plugin::MetricCells& cells_ = keep<plugin::MetricCells>();
   Resolver resolver_{loop_};

@@ -8,13 +8,12 @@
 #include "app/preparation.h"
 #include "balance/pool.h"
 #include "support/deadline.h"
-#include "support/plugin.h"
+#include "support/no_descriptors.h"
+#include "unit/app/prepared_pools.h"
 #include "unit/app/recording_pool_host.h"
 #include "upgrade/heritage.h"
 
 #include <catch2/catch.hpp>
-
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -135,7 +134,7 @@ class Process {
     preparation->config.runtime.workers = wanted.workers;
     preparation->config.pools.clear();
     preparation->config.listeners.clear();
-    for (const auto& name : wanted.pools) addPool(*preparation, name);
+    for (const auto& name : wanted.pools) addPool(*preparation, name, pool(name) != nullptr, loop_, *context_.loader);
     for (const auto& [name, pool, address] : wanted.listeners) {
       auto& listener = preparation->config.listeners.emplace_back();
       listener.name = name;
@@ -143,26 +142,6 @@ class Process {
       listener.addresses.push_back({address, {}});
     }
     return preparation;
-  }
-
-  void addPool(Preparation& preparation, const std::string& name) {
-    auto& pool = preparation.config.pools.emplace_back();
-    pool.name = name;
-    pool.strategy.id = "round_robin";
-    pool.health.checker.id = config::Health::kNone;
-    auto& backend = pool.backends.emplace_back();
-    backend.id = backend.name = name;
-    backend.host = "127.0.0.1";
-    backend.port = 80;
-    preparation.resolutions[backend.host] = {
-        Resolution::Outcome::kFound, {{"", 0, 0, 0, {*Address::parse("127.0.0.1", 0)}, {}}}, {}, {}};
-    if (this->pool(name) != nullptr) return;
-    std::vector<plugin::OptionProblem> problems;
-    loop_.run([&] {
-      auto made = test::create<lemonade_strategy_t>(*context_.loader, pool.strategy, problems);
-      REQUIRE(made);
-      preparation.pools[name].strategy.emplace(std::move(*made));
-    });
   }
 
   // At no moment of a takeover does a listener lead to a pool of which no backend may be picked.
@@ -188,23 +167,6 @@ class Process {
   InheritedDescriptors inherited_;
   bool started_ = false;
   bool stranded_ = false;
-};
-
-/// No descriptor can be had while this lives.
-class NoDescriptors {
- public:
-  NoDescriptors() {
-    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before_) == 0);
-    rlimit none = before_;
-    none.rlim_cur = 0;
-    REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
-  }
-  ~NoDescriptors() { (void)::setrlimit(RLIMIT_NOFILE, &before_); }
-  NoDescriptors(const NoDescriptors&) = delete;
-  NoDescriptors& operator=(const NoDescriptors&) = delete;
-
- private:
-  rlimit before_{};
 };
 
 bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
@@ -256,7 +218,7 @@ TEST_CASE("A takeover that comes to nothing leaves pools, listeners and workers 
     CHECK(contains(status.error().message, "cannot make a pool"));
   }
   SECTION("as there are no descriptors for workers") {
-    const NoDescriptors none;
+    const test::NoDescriptors none;
     status = process.takeOver({{"web"}, {{"http", "web"}}, 3});
     REQUIRE_FALSE(status);
     CHECK(contains(status.error().message, "3 workers"));

@@ -4,6 +4,7 @@
 #include "balance/pool.h"
 
 #include "balance/feedback.h"
+#include "unit/balance/scripted_pool.h"
 
 #include <catch2/catch.hpp>
 
@@ -12,91 +13,7 @@
 
 using namespace lemonade;
 
-namespace {
-
-/// A strategy whose pick is a lambda of the test.
-struct Scripted {
-  std::function<std::uint32_t(const lemonade_connection_t&, const lemonade_view_t&, const void*)> pick;
-  int released = 0;
-  int lanes = 0;
-  int most_lanes = 100;
-  bool destroyed = false;
-  bool refuse_prepare = false;
-  std::vector<lemonade_strategy_event_t> events;
-
-  static Scripted& of(void* self) { return *static_cast<Scripted*>(self); }
-
-  lemonade_strategy_t table() {
-    lemonade_strategy_t t{};
-    t.struct_size = sizeof(t);
-    t.events = LEMONADE_EVENT_CLOSED;
-    t.create = [](const lemonade_host_t*, const lemonade_options_t*, void**, lemonade_error_t*) noexcept {
-      return lemonade_status_t{LEMONADE_OK};
-    };
-    t.destroy = [](void* self) noexcept { of(self).destroyed = true; };
-    t.lane_create = [](void* self, std::uint32_t, void** lane, lemonade_error_t*) noexcept {
-      if (of(self).lanes == of(self).most_lanes) return lemonade_status_t{LEMONADE_ERROR_LIMIT};
-      ++of(self).lanes;
-      *lane = self;
-      return lemonade_status_t{LEMONADE_OK};
-    };
-    t.lane_destroy = [](void* self, void*) noexcept { --of(self).lanes; };
-    t.prepare = [](void* self, const lemonade_view_t* view, void** prepared, lemonade_error_t*) noexcept {
-      if (of(self).refuse_prepare) return lemonade_status_t{LEMONADE_ERROR_FAILED};
-      *prepared = const_cast<lemonade_view_t*>(view);
-      return lemonade_status_t{LEMONADE_OK};
-    };
-    t.release = [](void* self, void*) noexcept { ++of(self).released; };
-    t.pick = [](void* self, void*, const void* prepared, const lemonade_connection_t* connection,
-                const lemonade_view_t* view, std::uint64_t* cookie) noexcept {
-      *cookie = 42;
-      return of(self).pick(*connection, *view, prepared);
-    };
-    t.event = [](void* self, void*, const lemonade_strategy_event_t* event) noexcept {
-      of(self).events.push_back(*event);
-    };
-    return t;
-  }
-};
-
-struct Fixture {
-  Fixture() {
-    scripted.pick = [](const auto&, const auto& view, const void*) { return view.eligible[0]; };
-    use(scripted, 7);
-    for (const char* id : {"a", "b", "c"}) backends.push_back(backend(id));
-    pool.setBackends(backends);
-    pool.publish();
-  }
-
-  static std::shared_ptr<Backend> backend(const std::string& id) {
-    return std::make_shared<Backend>(config::Backend{.id = id, .name = id, .host = "127.0.0.1", .port = 80},
-                                     *Address::parse("127.0.0.1:80"), 1);
-  }
-  void use(Scripted& strategy, std::uint64_t generation) {
-    tables.push_back(std::make_unique<lemonade_strategy_t>(strategy.table()));
-    auto made =
-        Strategy::make(Strategy::Instance(*tables.back(), &strategy, {"scripted", "1", "", generation}, nullptr), 1);
-    REQUIRE(made);
-    pool.setStrategy(made.value());
-  }
-  Picked pick(const Tried& tried = {}) {
-    lemonade_connection_t connection{};
-    connection.struct_size = sizeof(connection);
-    return pool.pick(connection, tried);
-  }
-
-  std::vector<std::unique_ptr<lemonade_strategy_t>> tables;
-  Scripted scripted;
-  Scripted other;
-  /// As control does it; returns how much is left.
-  std::size_t reclaim() { return quiescence.reclaim() + pool.reclaim(); }
-
-  Quiescence quiescence{1};
-  Pool pool{"default", quiescence, 1};
-  View::Backends backends;
-};
-
-}  // namespace
+using Fixture = ScriptedPool;
 
 TEST_CASE_METHOD(Fixture, "Pool::pick takes a place at the backend that the strategy chose", "[balance]") {
   const auto picked = pick();
@@ -438,73 +355,4 @@ TEST_CASE_METHOD(Fixture, "Pool::setBackends tells which backends left and takes
   CHECK(pool.eligibleCount() == 3);
   CHECK(pick().backend == picked.backend);
   CHECK(reclaim() == 0);
-}
-
-TEST_CASE_METHOD(Fixture, "A view tells the strategy its pool and the balancer's zone", "[balance]") {
-  std::string seen;
-  scripted.pick = [&](const auto&, const lemonade_view_t& view, const void*) {
-    REQUIRE(LEMONADE_HAS(&view, lemonade_view_t, zone));
-    seen = std::string(view.pool.data, view.pool.size) + " in " + std::string(view.zone.data, view.zone.size);
-    return view.eligible[0];
-  };
-  (void)pick();
-  CHECK(seen == "default in ");
-  pool.setZone("eu-1a");
-  pool.publish();
-  (void)pick();
-  CHECK(seen == "default in eu-1a");
-}
-
-TEST_CASE_METHOD(Fixture,
-                 "A view tells the strategy the zone and the labels of a backend as they were when it was made",
-                 "[balance]") {
-  config::Backend settings = backends[1]->settings();
-  settings.zone = "eu-1b";
-  settings.labels = {{"role", "primary"}, {"rack", "7"}};
-  backends[1]->apply(settings);
-  pool.publish();
-  const lemonade_view_t* shown = nullptr;
-  scripted.pick = [&](const auto&, const lemonade_view_t& view, const void*) {
-    shown = &view;
-    return view.eligible[0];
-  };
-  (void)pick();
-  REQUIRE(shown != nullptr);
-  REQUIRE(LEMONADE_VIEW_HAS(shown, label_count));
-  settings.zone = "eu-1c";
-  settings.labels.clear();
-  backends[1]->apply(settings);  // which shows in the next view
-
-  CHECK(lemonade_view_backend(shown, 0)->zone.size == 0);
-  CHECK(lemonade_view_backend(shown, 0)->labels == nullptr);
-  const auto& row = *lemonade_view_backend(shown, 1);
-  CHECK(std::string(row.zone.data, row.zone.size) == "eu-1b");
-  REQUIRE(row.label_count == 2);
-  CHECK(std::string(row.labels[0].name.data, row.labels[0].name.size) == "rack");
-  const auto role = lemonade_backend_label(shown, 1, LEMONADE_STR("role"));
-  CHECK(std::string(role.data, role.size) == "primary");
-  CHECK(lemonade_backend_label(shown, 1, LEMONADE_STR("colour")).size == 0);
-  CHECK(row.options == nullptr);
-}
-
-TEST_CASE_METHOD(Fixture, "A view hands the strategy the options of a backend that it declares", "[balance]") {
-  static const lemonade_option_t kRows[] = {
-      {LEMONADE_STR("cost"), LEMONADE_OPTION_INTEGER, 0, 1, 10, LEMONADE_STR("3"), {}, LEMONADE_STR("doc")}};
-  tables.back()->backend_options = kRows;
-  tables.back()->backend_option_count = 1;
-  tables.back()->backend_option_stride = sizeof(lemonade_option_t);
-  config::Backend settings = backends[1]->settings();
-  settings.options = {{"cost", std::int64_t{7}, {}}};
-  backends[1]->apply(settings);
-  pool.publish();
-  std::vector<std::int64_t> costs;
-  scripted.pick = [&](const auto&, const lemonade_view_t& view, const void*) {
-    for (std::uint32_t i = 0; i < view.backend_count; ++i) {
-      const auto* options = lemonade_view_backend(&view, i)->options;
-      if (options != nullptr && options->count == 1) costs.push_back(options->values[0].integer);
-    }
-    return view.eligible[0];
-  };
-  (void)pick();
-  CHECK(costs == std::vector<std::int64_t>{3, 7, 3});
 }

@@ -163,7 +163,7 @@ TEST_CASE_METHOD(Fixture, "Acceptor that gets no descriptor leaves all sockets f
   acceptor.listen(listener, other);
   (void)connect(socket);
   {
-    const NoDescriptors none;
+    const test::NoDescriptors none;
     ready(socket);
   }
   CHECK(count() == 0);

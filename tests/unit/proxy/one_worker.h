@@ -10,11 +10,11 @@
 #include "proxy/meter.h"
 #include "proxy/session_set.h"
 #include "support/manual_clock.h"
+#include "support/no_descriptors.h"
 #include "unit/proxy/scripted_relay.h"
 
 #include <catch2/catch.hpp>
 
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <atomic>
@@ -61,23 +61,6 @@ struct FirstOf {
     }();
     return made;
   }
-};
-
-/// No descriptor can be had while this lives.
-class NoDescriptors {
- public:
-  NoDescriptors() {
-    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before_) == 0);
-    rlimit none = before_;
-    none.rlim_cur = 0;
-    REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
-  }
-  ~NoDescriptors() { (void)::setrlimit(RLIMIT_NOFILE, &before_); }
-  NoDescriptors(const NoDescriptors&) = delete;
-  NoDescriptors& operator=(const NoDescriptors&) = delete;
-
- private:
-  rlimit before_{};
 };
 
 /// True where the other end of this socket was closed, whatever it sent before.
