@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "admin/clients.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -23,6 +24,12 @@ constexpr std::uint64_t kLogEvery = 60'000'000'000;  // refusals; in nanoseconds
 constexpr std::size_t kSmall = 64 << 10;             // answers that nobody has to make room for
 
 bool exhausted(int code) { return code == EMFILE || code == ENFILE || code == ENOBUFS || code == ENOMEM; }
+
+// The kernel looks for a descriptor before it looks for a client: without one it never says that nobody waits.
+bool somebodyWaits(int listener) {
+  pollfd one{listener, POLLIN, 0};
+  return ::poll(&one, 1, 0) != 0;
+}
 
 }  // namespace
 
@@ -54,8 +61,9 @@ void Clients::accept() {
       take(std::move(fd));
     } else if (errno == EAGAIN) {
       break;
-    } else if (exhausted(errno) && !makeRoom()) {
-      return pause();
+    } else if (exhausted(errno)) {
+      if (!somebodyWaits(acceptor_.native_handle())) break;
+      if (!makeRoom()) return pause();
     }
   }
   listen();

@@ -6,6 +6,7 @@
 #include "client.h"
 
 #include "support/deadline.h"
+#include "support/few_descriptors.h"
 
 #include <Poco/InflatingStream.h>
 #include <Poco/StreamCopier.h>
@@ -329,4 +330,19 @@ TEST_CASE("Server answers by the names it is told from then on", "[admin]") {
   server.allow({});
   CHECK(by("lb.example") == "HTTP/1.1 403 Forbidden");
   CHECK(by(server.address()) == "HTTP/1.1 200 OK");
+}
+
+TEST_CASE("The client who is given the last descriptor is answered", "[admin]") {
+  Server server;
+  startWith(server);
+  const Poco::Net::SocketAddress address(server.address());
+  const Fd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  std::string answer;
+  {
+    const test::FewDescriptors few(1);
+    REQUIRE(::connect(client.get(), address.addr(), address.length()) == 0);
+    sendAll(client, "GET /hello HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    answer = readAll(client);
+  }
+  CHECK(bodyOf(answer) == "hello");
 }

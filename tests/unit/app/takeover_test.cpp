@@ -8,7 +8,7 @@
 #include "app/preparation.h"
 #include "balance/pool.h"
 #include "support/deadline.h"
-#include "support/no_descriptors.h"
+#include "support/few_descriptors.h"
 #include "unit/app/prepared_pools.h"
 #include "unit/app/recording_pool_host.h"
 #include "upgrade/heritage.h"
@@ -218,7 +218,7 @@ TEST_CASE("A takeover that comes to nothing leaves pools, listeners and workers 
     CHECK(contains(status.error().message, "cannot make a pool"));
   }
   SECTION("as there are no descriptors for workers") {
-    const test::NoDescriptors none;
+    const test::FewDescriptors none(0);
     status = process.takeOver({{"web"}, {{"http", "web"}}, 3});
     REQUIRE_FALSE(status);
     CHECK(contains(status.error().message, "3 workers"));

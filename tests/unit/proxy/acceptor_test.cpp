@@ -163,7 +163,7 @@ TEST_CASE_METHOD(Fixture, "Acceptor that gets no descriptor leaves all sockets f
   acceptor.listen(listener, other);
   (void)connect(socket);
   {
-    const test::NoDescriptors none;
+    const test::FewDescriptors none(0);
     ready(socket);
   }
   CHECK(count() == 0);

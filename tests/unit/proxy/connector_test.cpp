@@ -229,7 +229,7 @@ TEST_CASE_METHOD(Fixture, "Connector that gets no descriptor gives the place bac
                  "[proxy]") {
   backends({kA});
   {
-    const test::NoDescriptors none;
+    const test::FewDescriptors none(0);
     CHECK(begin(session) == Outcome::kNoDescriptor);
   }
   CHECK(session.attempt == 0);

@@ -9,8 +9,8 @@
 #include "proxy/mailbox.h"
 #include "proxy/meter.h"
 #include "proxy/session_set.h"
+#include "support/few_descriptors.h"
 #include "support/manual_clock.h"
-#include "support/no_descriptors.h"
 #include "unit/proxy/scripted_relay.h"
 
 #include <catch2/catch.hpp>

@@ -216,7 +216,7 @@ TEST_CASE_METHOD(Fixture, "SessionSet waits for a descriptor, and connects once 
   peers.emplace_back(pair[1]);
   REQUIRE(listener->admission().enter());
   {
-    const test::NoDescriptors none;
+    const test::FewDescriptors none(0);
     set.add(Fd(pair[0]), *Address::parse("192.0.2.1:1234"), 80, *listener);
   }
   REQUIRE(count() == 1);
