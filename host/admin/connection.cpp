@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "admin/connection.h"
 
+#include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/message.hpp>
@@ -25,10 +26,18 @@ std::string headOf(const Response& response, bool last) {
   http::response<http::empty_body> message(static_cast<http::status>(response.status), 11);
   message.set(http::field::content_type, response.content_type);
   for (const auto& [name, value] : response.headers) message.set(name, value);
-  message.set(http::field::content_length, std::to_string(response.body.size()));
+  if (response.stream == nullptr) message.set(http::field::content_length, std::to_string(response.body.size()));
+  last = last || response.stream != nullptr;
   message.set(http::field::connection, last ? "close" : "keep-alive");
   std::ostringstream out;
   out << message.base();
+  return std::move(out).str();
+}
+
+/// "127.0.0.1:40312", "[::1]:40312".
+std::string textOf(const asio::ip::tcp::endpoint& endpoint) {
+  std::ostringstream out;
+  out << endpoint;
   return std::move(out).str();
 }
 
@@ -41,6 +50,11 @@ Connection::Connection(Clients& clients, asio::ip::tcp::socket socket)
       reader_(clients.limits().head, clients.limits().body) {
   boost::system::error_code ignored;
   socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
+  by_ = textOf(socket_.remote_endpoint(ignored));
+}
+
+Connection::~Connection() {
+  if (stream_ != nullptr) stream_->leave();
 }
 
 void Connection::start() {
@@ -50,6 +64,7 @@ void Connection::start() {
 
 void Connection::end() {
   if (std::exchange(ended_, true)) return;
+  if (stream_ != nullptr) stream_->leave();
   timer_.cancel();
   boost::system::error_code ignored;
   socket_.close(ignored);
@@ -86,7 +101,7 @@ void Connection::read() {
 }
 
 void Connection::onRead(std::size_t size) {
-  if (phase_ != Phase::kLingering) return proceed({buffer_.data(), size});
+  if (phase_ != Phase::kLingering && phase_ != Phase::kStreaming) return proceed({buffer_.data(), size});
   discarded_ += size;
   discarded_ > kMaxDiscarded ? end() : read();
 }
@@ -114,7 +129,9 @@ void Connection::askForBody() {
 void Connection::answer() {
   last_ = last_ || !reader_.head().keep_alive;
   enter(Phase::kAnswering, clients_.limits().response_time);
-  clients_.responder().answer({reader_.request(), chooseCoding(reader_.head().accept_encoding), weak_from_this(),
+  auto request = reader_.request();
+  request.by = by_;
+  clients_.responder().answer({std::move(request), chooseCoding(reader_.head().accept_encoding), weak_from_this(),
                                [weak = weak_from_this()](Responder::Shared answer) {
                                  const auto self = weak.lock();
                                  if (self && !self->ended_ && self->phase_ == Phase::kAnswering)
@@ -142,7 +159,9 @@ void Connection::write(Responder::Shared answer) {
 }
 
 void Connection::onWritten() {
+  stream_ = answer_->stream;
   answer_.reset();
+  if (stream_ != nullptr) return reader_.head().method == "HEAD" ? end() : beginStream();
   if (last_) return linger();
   reader_.next();
   judged_ = false;
@@ -156,6 +175,36 @@ void Connection::linger() {
   socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
   enter(Phase::kLingering, clients_.limits().request_time);
   read();
+}
+
+/// What the client says meanwhile is thrown away; that it leaves is seen by reading.
+void Connection::beginStream() {
+  stream_->onPiece([weak = weak_from_this(), executor = socket_.get_executor()] {
+    asio::post(executor, [weak] {
+      if (const auto self = weak.lock(); self && !self->ended_ && self->piece_ == nullptr) self->writePiece();
+    });
+  });
+  read();
+  writePiece();
+}
+
+/// A client that takes nothing for a while is ended by its deadline.
+void Connection::writePiece() {
+  if (phase_ == Phase::kLingering) return;
+  const auto next = stream_->take(piece_);
+  if (next == Stream::State::kEnd) {
+    boost::system::error_code ignored;
+    socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+    return enter(Phase::kLingering, clients_.limits().request_time);  // it is being read
+  }
+  enter(Phase::kStreaming, clients_.limits().response_time);
+  if (next == Stream::State::kNothing) return;
+  asio::async_write(socket_, asio::buffer(*piece_),
+                    [self = shared_from_this()](const boost::system::error_code& error, std::size_t) {
+                      if (self->ended_) return;
+                      self->piece_.reset();
+                      error ? self->end() : self->writePiece();
+                    });
 }
 
 }  // namespace lemonade::admin

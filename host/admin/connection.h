@@ -17,6 +17,7 @@
 
 #include "admin/request_reader.h"
 #include "admin/responder.h"
+#include "admin/stream.h"
 
 namespace lemonade::admin {
 
@@ -31,9 +32,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
     kReading,
     kWriting,
     kAnswering,  ///< a handler has the request
+    kStreaming,  ///< the answer goes on
   };
 
   Connection(Clients& clients, boost::asio::ip::tcp::socket socket);
+  ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
@@ -60,6 +63,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void write(Responder::Shared answer);
   void onWritten();
   void linger();
+  void beginStream();
+  void writePiece();
 
   Clients& clients_;
   boost::asio::ip::tcp::socket socket_;
@@ -73,6 +78,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::size_t discarded_ = 0;
   Responder::Shared answer_;
   std::string head_;  // of the answer
+  std::string by_;    // the client's address
+  std::shared_ptr<Stream> stream_;
+  Stream::Piece piece_;  // that is being written
   std::array<char, 8'192> buffer_;
 };
 

@@ -61,6 +61,7 @@ Coding chooseCoding(const std::optional<std::string>& accept) {
 
 Response encoded(Response response, Coding coding) {
   if (coding == Coding::kNone) return errorResponse(406, "answers come as they are or in gzip");
+  if (response.stream != nullptr) return response;
   response.headers.emplace_back("Vary", "Accept-Encoding");
   const bool pays = coding == Coding::kGzip && response.body.size() >= kShort;
   if (!pays && coding != Coding::kGzipAlways) return response;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,13 +17,18 @@ struct Request {
   std::string query = {};   ///< as sent, without the question mark
   std::string accept = {};  ///< the Accept header, "" where none was sent
   std::string body = {};
+  /// Who asks: the client's address with its port.
+  std::string by = {};
 };
+
+class Stream;
 
 struct Response {
   int status = 200;
   std::string content_type = "application/json";
   std::string body = {};
   std::vector<std::pair<std::string, std::string>> headers = {};
+  std::shared_ptr<Stream> stream = {};  ///< goes on behind the body, until one of both ends it
 };
 
 /// An answer of {"error": message}.

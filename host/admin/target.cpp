@@ -30,4 +30,14 @@ std::optional<Target> parseTarget(std::string_view text) {
   return target;
 }
 
+std::optional<std::map<std::string, std::string>> parseQuery(const std::string& query) try {
+  Poco::URI uri;
+  uri.setRawQuery(query);
+  std::map<std::string, std::string> parameters;
+  for (auto& [name, value] : uri.getQueryParameters()) parameters.insert_or_assign(name, value);
+  return parameters;
+} catch (const Poco::Exception&) {
+  return std::nullopt;
+}
+
 }  // namespace lemonade::admin
