@@ -38,13 +38,49 @@ std::uint64_t Backend::identityOf(const config::Backend& settings, const Address
 }
 
 void Backend::apply(config::Backend settings) {
-  enabled_.store(settings.enabled, std::memory_order_relaxed);
-  weight_.store(settings.weight, std::memory_order_relaxed);
-  max_connections_.store(settings.max_connections, std::memory_order_relaxed);
-  priority_.store(settings.priority, std::memory_order_relaxed);
   auto shared = std::make_shared<const config::Backend>(std::move(settings));
+  {
+    const std::lock_guard lock(mutex_);
+    settings_ = std::move(shared);
+  }
+  useOverrides();
+}
+
+void Backend::setOverrides(std::vector<Override> overrides) {
+  {
+    const std::lock_guard lock(mutex_);
+    overrides_ = std::move(overrides);
+  }
+  useOverrides();
+}
+
+std::vector<Override> Backend::overrides() const {
   const std::lock_guard lock(mutex_);
-  settings_ = std::move(shared);
+  return overrides_;
+}
+
+void Backend::useOverrides() {
+  bool enabled = settings_->enabled, held_back = false;
+  std::uint32_t weight = settings_->weight, max_connections = settings_->max_connections;
+  for (const auto& one : overrides_) switch (one.action) {
+      case Override::Action::kDrain:
+        held_back = true;
+        break;
+      case Override::Action::kDisable:
+        enabled = false;
+        break;
+      case Override::Action::kWeight:
+        weight = one.value;
+        break;
+      case Override::Action::kMaxConnections:
+        max_connections = one.value;
+        break;
+    }
+  enabled_.store(enabled, std::memory_order_relaxed);
+  held_back_.store(held_back, std::memory_order_relaxed);
+  weight_.store(weight, std::memory_order_relaxed);
+  max_connections_.store(max_connections, std::memory_order_relaxed);
+  priority_.store(settings_->priority, std::memory_order_relaxed);
 }
 
 std::shared_ptr<const config::Backend> Backend::sharedSettings() const {

@@ -10,6 +10,7 @@
 
 #include "balance/address.h"
 #include "balance/counters.h"
+#include "balance/override.h"
 #include "balance/per_worker.h"
 #include "balance/slow_start.h"
 #include "balance/trial.h"
@@ -22,6 +23,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 namespace lemonade {
 
@@ -55,6 +57,13 @@ class Backend {
   /// What is configured now, to keep: it stays as it is when something else is applied. Any thread.
   std::shared_ptr<const config::Backend> sharedSettings() const;
 
+  /// What operators have changed of it while it runs; of weight(), maxConnections(), enabled() and draining() that
+  /// counts instead of what is configured. At most one for each action. Control thread; the pool publishes a view
+  /// afterwards.
+  void setOverrides(std::vector<Override> overrides);
+  /// Any thread.
+  std::vector<Override> overrides() const;
+
   // Observed health: written by the control thread, read by any.
   bool healthy() const noexcept { return healthy_.load(std::memory_order_relaxed); }
   /// Returns true where this flipped the state. reason is a few words, kept for status and logs.
@@ -71,10 +80,13 @@ class Backend {
   /// Wall clock of the last flip of its health or ejection, 0 for never. Any thread.
   std::uint64_t healthSinceUnixNs() const noexcept { return health_since_.load(std::memory_order_relaxed); }
 
-  bool draining() const noexcept { return draining_.load(std::memory_order_relaxed); }
+  /// It has left the pool, or an operator has it drained.
+  bool draining() const noexcept {
+    return draining_.load(std::memory_order_relaxed) || held_back_.load(std::memory_order_relaxed);
+  }
   void setDraining(bool draining) noexcept { draining_.store(draining, std::memory_order_relaxed); }
 
-  // Any thread: copies of those settings that are read for each pick.
+  // Any thread: copies of those settings that are read for each pick, as overrides have them.
   bool enabled() const noexcept { return enabled_.load(std::memory_order_relaxed); }
   std::uint32_t weight() const noexcept { return weight_.load(std::memory_order_relaxed); }
   std::uint32_t maxConnections() const noexcept { return max_connections_.load(std::memory_order_relaxed); }
@@ -158,6 +170,8 @@ class Backend {
   }
 
  private:
+  void useOverrides();
+
   alignas(64) lemonade_backend_stats_t stats_{};
   SampleTimes sample_times_;
   Unanswered unanswered_;
@@ -182,6 +196,7 @@ class Backend {
   std::atomic<bool> degraded_{false};
   std::atomic<bool> ejected_{false};
   std::atomic<bool> draining_{false};
+  std::atomic<bool> held_back_{false};  // by an override
   std::atomic<bool> loops_{false};
   std::atomic<bool> enabled_{true};
   std::atomic<std::uint32_t> weight_{1};
@@ -190,8 +205,9 @@ class Backend {
   std::atomic<std::uint64_t> health_since_{0};
 
   mutable std::mutex
-      mutex_;  // guards what follows; the control thread, which alone writes settings_, reads them without
+      mutex_;  // guards what follows; the control thread, which alone writes it, reads the first two without
   std::shared_ptr<const config::Backend> settings_;
+  std::vector<Override> overrides_;
   std::string health_reason_;
   std::string ejection_reason_;
 };

@@ -36,6 +36,8 @@ class BackendFamilies {
     degraded_.add(labels, backend.degraded());
     enabled_.add(labels, backend.enabled());
     draining_.add(labels, backend.draining());
+    for (const auto& made : backend.overrides())
+      override_.add(builder_.labels(labels, {{"action", nameOf(made.action)}}), 1);
     weight_.add(labels, backend.weight());
     max_connections_.add(labels, backend.maxConnections());
     active_.add(labels, backend.active());
@@ -78,11 +80,14 @@ class BackendFamilies {
       builder_.gauge("lemonade_backend_ejected", "1 where it is out for a while because its sessions failed.");
   FamilyBuilder degraded_ =
       builder_.gauge("lemonade_backend_degraded", "1 where its health checks pass and say that it is unwell.");
-  FamilyBuilder enabled_ = builder_.gauge("lemonade_backend_enabled", "1 where the configuration enables the backend.");
+  FamilyBuilder enabled_ =
+      builder_.gauge("lemonade_backend_enabled", "1 unless the configuration or an operator has it disabled.");
   FamilyBuilder draining_ = builder_.gauge("lemonade_backend_draining", "1 where it takes no new sessions.");
-  FamilyBuilder weight_ = builder_.gauge("lemonade_backend_weight", "Configured weight.");
-  FamilyBuilder max_connections_ =
-      builder_.gauge("lemonade_backend_max_connections", "Configured limit of sessions; 0 means none.");
+  FamilyBuilder override_ =
+      builder_.gauge("lemonade_backend_override", "1 while an operator has something of it overridden, by action.");
+  FamilyBuilder weight_ = builder_.gauge("lemonade_backend_weight", "Its weight: configured, or overridden.");
+  FamilyBuilder max_connections_ = builder_.gauge("lemonade_backend_max_connections",
+                                                  "Its limit of sessions, configured or overridden; 0 means none.");
   FamilyBuilder active_ =
       builder_.gauge("lemonade_backend_active_sessions", "Sessions now, those still connecting included.");
   FamilyBuilder waiting_ =

@@ -3,72 +3,15 @@
 // Collecting backends for status, and the layout of its JSON.
 #include "observe/status.h"
 
-#include "base/json.h"
 #include "base/log_line.h"
-
-#include <Poco/DateTimeFormat.h>
-#include <Poco/DateTimeFormatter.h>
-#include <Poco/Timestamp.h>
+#include "observe/json_writer.h"
+#include "observe/reloads.h"
 
 #include <algorithm>
 
 namespace lemonade {
 
 namespace {
-
-/// The writer of one document: each value behind its name. Nothing but the text is allocated, however many backends.
-class Json {
- public:
-  explicit Json(Text& text) : out_(text) { out_.SetIndent(' ', 2); }
-
-  template <class Write>
-  void object(Write write) {
-    out_.StartObject();
-    write();
-    out_.EndObject();
-  }
-  template <class Write>
-  void object(std::string_view name, Write write) {
-    key(name);
-    object(write);
-  }
-  template <class Items, class Write>
-  void array(std::string_view name, const Items& items, Write write) {
-    key(name);
-    out_.StartArray();
-    for (const auto& item : items) write(item);
-    out_.EndArray();
-  }
-  template <class Value>
-  void set(std::string_view name, const Value& value) {
-    key(name);
-    add(value);
-  }
-  void setNull(std::string_view name) {
-    key(name);
-    out_.Null();
-  }
-  void add(std::string_view text) { out_.String(text.data(), static_cast<rapidjson::SizeType>(text.size())); }
-  void add(bool value) { out_.Bool(value); }
-  void add(double value) { out_.Double(value); }
-  void add(std::uint32_t value) { out_.Uint(value); }
-  void add(std::uint64_t value) { out_.Uint64(value); }
-  void add(std::int64_t value) { out_.Int64(value); }
-
- private:
-  void key(std::string_view name) { out_.Key(name.data(), static_cast<rapidjson::SizeType>(name.size())); }
-
-  rapidjson::PrettyWriter<Text, rapidjson::UTF8<>, rapidjson::UTF8<>, ThrowingAllocator> out_;
-};
-
-/// RFC 3339 with microseconds; null for never.
-void setTime(Json& json, std::string_view name, std::uint64_t unix_ns) {
-  if (unix_ns == 0) return json.setNull(name);
-  const Poco::Timestamp time(static_cast<std::int64_t>(unix_ns / 1'000));
-  json.set(name, std::string_view(Poco::DateTimeFormatter::format(time, Poco::DateTimeFormat::ISO8601_FRAC_FORMAT)));
-}
-
-void setText(Json& json, std::string_view name, const std::string& text) { json.set(name, std::string_view(text)); }
 
 void setPercentiles(Json& json, std::string_view name, const Percentiles& percentiles) {
   json.object(name, [&] {
@@ -95,26 +38,43 @@ void setTotals(Json& json, const BackendStatus& backend) {
   });
 }
 
+void setMembers(Json& json, const OverrideStatus& one) {
+  setText(json, "action", nameOf(one.made.action));
+  if (hasValue(one.made.action)) {
+    json.set("value", one.made.value);
+    json.set("configured", one.configured);
+  } else {
+    json.setNull("value");
+  }
+  setTime(json, "since", one.made.since_unix_ns);
+  one.made.until_unix_ns == 0 ? setText(json, "until", "reload") : setTime(json, "until", one.made.until_unix_ns);
+  setText(json, "by", log::validUtf8(one.made.by));
+}
+
+void setMembers(Json& json, const BackendStatus& backend) {
+  setText(json, "pool", backend.pool);
+  setText(json, "id", backend.settings.id);
+  setText(json, "name", backend.settings.name);
+  setText(json, "address", backend.address);
+  setText(json, "state", backend.state);
+  setText(json, "reason", log::validUtf8(backend.reason));  // a plugin's
+  setTime(json, "since", backend.since_unix_ns);
+  json.set("healthy", backend.healthy);
+  json.set("weight", backend.settings.weight);
+  json.set("priority", backend.settings.priority);
+  json.set("max_connections", backend.settings.max_connections);
+  json.set("active", backend.active);
+  json.set("waiting", backend.waiting);
+  setTotals(json, backend);
+  json.set("exchange_rate", backend.exchange_rate);
+  setPercentiles(json, "connect_ms", backend.connect_time);
+  setPercentiles(json, "exchange_ms", backend.exchange_time);
+  json.array("overrides", backend.overrides,
+             [&](const OverrideStatus& one) { json.object([&] { setMembers(json, one); }); });
+}
+
 void add(Json& json, const BackendStatus& backend) {
-  json.object([&] {
-    setText(json, "pool", backend.pool);
-    setText(json, "id", backend.settings.id);
-    setText(json, "name", backend.settings.name);
-    setText(json, "address", backend.address);
-    setText(json, "state", backend.state);
-    setText(json, "reason", log::validUtf8(backend.reason));  // a plugin's
-    setTime(json, "since", backend.since_unix_ns);
-    json.set("healthy", backend.healthy);
-    json.set("weight", backend.settings.weight);
-    json.set("priority", backend.settings.priority);
-    json.set("max_connections", backend.settings.max_connections);
-    json.set("active", backend.active);
-    json.set("waiting", backend.waiting);
-    setTotals(json, backend);
-    json.set("exchange_rate", backend.exchange_rate);
-    setPercentiles(json, "connect_ms", backend.connect_time);
-    setPercentiles(json, "exchange_ms", backend.exchange_time);
-  });
+  json.object([&] { setMembers(json, backend); });
 }
 
 void add(Json& json, const PluginStatus& plugin) {
@@ -161,14 +121,7 @@ void add(Json& json, const WorkerStatus& worker) {
 
 void setReload(Json& json, const std::optional<ReloadStatus>& reload) {
   if (!reload) return json.setNull("last_reload");
-  json.object("last_reload", [&] {
-    setText(json, "result", reload->result);
-    setText(json, "reason", reload->reason);
-    setTime(json, "time", reload->unix_ns);
-    json.set("duration_seconds", static_cast<double>(reload->duration_ns) / 1e9);
-    json.set("generation", reload->generation);
-    json.array("lines", reload->lines, [&](const std::string& line) { json.add(log::validUtf8(line)); });
-  });
+  json.object("last_reload", [&] { setReloadMembers(json, *reload); });
 }
 
 Percentiles percentiles(const Backend& backend, Histogram BackendCounters::*histogram) {
@@ -220,6 +173,12 @@ BackendStatus collect(const Backend& backend) {
   BackendStatus status;
   status.pool = backend.pool();
   status.settings = *backend.sharedSettings();
+  for (auto& made : backend.overrides()) {
+    const bool weight = made.action == Override::Action::kWeight;
+    status.overrides.push_back({std::move(made), weight ? status.settings.weight : status.settings.max_connections});
+  }
+  status.settings.weight = backend.weight();
+  status.settings.max_connections = backend.maxConnections();
   status.address = backend.addressText();
   status.state = stateOf(backend);
   status.reason = backend.healthy() && backend.ejected() ? backend.ejectionReason() : backend.healthReason();
@@ -259,6 +218,45 @@ std::string statusJson(const StatusInput& status) {
   return std::move(text.text);
 }
 
+namespace {
+
+/// A document of one list.
+template <class Items>
+std::string listJson(std::string_view name, const Items& items) {
+  Text text;
+  Json json(text);
+  json.object([&] { json.array(name, items, [&](const auto& item) { add(json, item); }); });
+  text.text += '\n';
+  return std::move(text.text);
+}
+
+}  // namespace
+
+std::string backendsJson(const std::vector<BackendStatus>& backends) { return listJson("backends", backends); }
+std::string poolsJson(const std::vector<PoolStatus>& pools) { return listJson("pools", pools); }
+std::string pluginsJson(const std::vector<PluginStatus>& plugins) { return listJson("plugins", plugins); }
+
+std::string changeJson(const BackendStatus& backend, const ChangeStatus& change) {
+  Text text;
+  Json json(text);
+  json.object([&] {
+    setText(json, "text", log::validUtf8(change.text));
+    if (change.made)
+      json.object("override", [&] { setMembers(json, *change.made); });
+    else
+      json.setNull("override");
+    json.set("taken_back", change.taken_back);
+    if (!change.persist_line.empty())
+      json.object("persist", [&] {
+        setText(json, "line", change.persist_line);
+        setText(json, "place", log::validUtf8(change.persist_place));
+      });
+    setMembers(json, backend);
+  });
+  text.text += '\n';
+  return std::move(text.text);
+}
+
 ExchangeRates::Look ExchangeRates::look(std::uint64_t now_ns) { return Look(*this, now_ns); }
 
 ExchangeRates::Look::Look(ExchangeRates& rates, std::uint64_t now_ns)
@@ -279,6 +277,20 @@ double ExchangeRates::Look::rate(std::uint64_t identity, std::uint64_t exchanges
   seen_.emplace(identity, past);
   const double seconds = static_cast<double>(now_ns_ - past.base_ns) / 1e9;
   return seconds > 0 ? static_cast<double>(exchanges - past.base) / seconds : 0;
+}
+
+double ExchangeRates::last(std::uint64_t identity, std::uint64_t exchanges, std::uint64_t now_ns) {
+  const std::lock_guard lock(mutex_);
+  const auto found = past_.find(identity);
+  if (found == past_.end() || found->second.base > exchanges || found->second.base_ns >= now_ns) return 0;
+  return static_cast<double>(exchanges - found->second.base) /
+         (static_cast<double>(now_ns - found->second.base_ns) / 1e9);
+}
+
+BackendStatus collectBackend(const Backend& backend, ExchangeRates& rates, std::uint64_t now_ns) {
+  auto status = collect(backend);
+  status.exchange_rate = rates.last(backend.identity(), ownExchanges(backend), now_ns);
+  return status;
 }
 
 std::vector<BackendStatus> collectBackends(std::span<const std::shared_ptr<Backend>> backends, ExchangeRates& rates,

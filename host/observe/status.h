@@ -29,9 +29,16 @@ struct Percentiles {
   double p99 = 0;
 };
 
+/// What an operator has overridden of a backend.
+struct OverrideStatus {
+  Override made;
+  std::uint32_t configured = 0;  ///< what is configured in its place, of an action with a value
+};
+
 struct BackendStatus {
   std::string pool;
-  config::Backend settings;  ///< as configured; of a service with what its record says
+  config::Backend settings;  ///< in force; of a service with what its record says
+  std::vector<OverrideStatus> overrides{};
   std::string address;
   std::string state;                ///< the first that holds: "unresolved", "disabled", "draining", "down", "up"
   std::string reason;               ///< of the health it has, a few words
@@ -93,6 +100,15 @@ struct ReloadStatus {
   std::vector<std::string> lines;  ///< the differences, or what is wrong
 };
 
+/// What came of an order to change something of a backend.
+struct ChangeStatus {
+  std::optional<OverrideStatus> made;  ///< none where overrides were taken back
+  std::uint64_t taken_back = 0;        ///< how many
+  std::string text;                    ///< what is so now and until when, for people
+  std::string persist_line;            ///< what to write into the file for it to last; "": nobody asked
+  std::string persist_place;           ///< where
+};
+
 /// What the process that started this one does for it.
 struct SupervisorStatus {
   std::int64_t pid = 0;
@@ -121,11 +137,21 @@ struct StatusInput {
 /// The JSON text, ending in a newline.
 std::string statusJson(const StatusInput& status);
 
+/// Parts of that, as documents of their own.
+std::string backendsJson(const std::vector<BackendStatus>& backends);
+std::string poolsJson(const std::vector<PoolStatus>& pools);
+std::string pluginsJson(const std::vector<PluginStatus>& plugins);
+/// The backend after a change, and what the change was.
+std::string changeJson(const BackendStatus& backend, const ChangeStatus& change);
+
 /// Exchanges a second since an earlier look, at least `window` ago where there is one that old, else since the process
 /// began. Nothing ticks: looks are taken when rates are asked for. Any thread.
 class ExchangeRates {
  public:
   ExchangeRates(Duration window, std::uint64_t started_ns) : window_(window), last_ns_(started_ns) {}
+
+  /// The rate of one backend as the look before had it, without one.
+  double last(std::uint64_t identity, std::uint64_t exchanges, std::uint64_t now_ns);
 
   class Look;
   /// Begins a look at now_ns of the monotonic clock; one at a time. What it does not see is forgotten when it ends.
@@ -165,5 +191,8 @@ class ExchangeRates::Look {
 /// What status shows of each backend, now.
 std::vector<BackendStatus> collectBackends(std::span<const std::shared_ptr<Backend>> backends, ExchangeRates& rates,
                                            std::uint64_t now_ns);
+
+/// The same of one of them.
+BackendStatus collectBackend(const Backend& backend, ExchangeRates& rates, std::uint64_t now_ns);
 
 }  // namespace lemonade

@@ -164,6 +164,20 @@ void describe(Archive& archive, StrategyState& state) {
 }
 
 template <class Archive>
+void describe(Archive& archive, OverrideState& state) {
+  archive("pool", state.pool);
+  archive("backend", state.backend);
+  archive("address", state.address);
+  archive("identity", state.identity);
+  archive("action", state.action);
+  archive("value", state.value);
+  archive("since_unix_ns", state.since_unix_ns);
+  archive("until_unix_ns", state.until_unix_ns);
+  archive("until_ns", state.until_ns);
+  archive("by", state.by);
+}
+
+template <class Archive>
 void describe(Archive& archive, Handover& handover) {
   archive("accepting", handover.accepting);
   archive("processes", handover.processes);
@@ -174,6 +188,7 @@ void describe(Archive& archive, Handover& handover) {
   archive("backends", handover.backends);
   archive("names", handover.names);
   archive("strategies", handover.strategies);
+  archive("overrides", handover.overrides);
   archive("strategy", handover.strategy);
   archive("strategy_state", handover.strategy_state);
 }

@@ -149,6 +149,20 @@ struct StrategyState {
   std::optional<Strategy::State> state{};
 };
 
+/// What an operator has changed of a backend; see Override.
+struct OverrideState {
+  std::string pool{};
+  std::string backend{};  ///< its id
+  std::string address{};
+  std::uint64_t identity = 0;
+  std::uint32_t action = 0;  ///< an Override::Action
+  std::uint32_t value = 0;
+  std::uint64_t since_unix_ns = 0;
+  std::uint64_t until_unix_ns = 0;
+  std::uint64_t until_ns = 0;  ///< 0: with the next reload of the file
+  std::string by{};
+};
+
 struct Handover {
   /// Clients and requests may still come to the one that hands over.
   bool accepting = true;
@@ -160,6 +174,7 @@ struct Handover {
   std::vector<BackendState> backends{};
   std::vector<KnownName> names{};
   std::vector<StrategyState> strategies{};  ///< of each pool
+  std::vector<OverrideState> overrides{};
 
   // That of the default pool, which a process of version 0.2.0 hands over and reads in their place.
   std::string strategy{};  ///< its id

@@ -182,3 +182,15 @@ TEST_CASE("Thousands of backends are rendered in reasonable time", "[app]") {
   CHECK(rendered(sink, *snapshot).size() > 1'000'000);
   CHECK(nowNs() - begin < 20'000'000'000u);
 }
+
+TEST_CASE("What operators override of a backend is a series for each action", "[app]") {
+  const auto backend = makeBackend("1", "web", "10.0.0.1:80");
+  backend->setOverrides({{.action = Override::Action::kWeight, .value = 5}, {.action = Override::Action::kDrain}});
+  RecordingHost host;
+  const auto text = rendered(loadSink("prometheus", host), *fullSnapshot({backend}));
+  const std::string labels = "{pool=\"default\",backend=\"1\",name=\"web\",address=\"10.0.0.1:80\"";
+  CHECK_THAT(text, Catch::Contains("lemonade_backend_override" + labels + ",action=\"weight\"} 1\n"));
+  CHECK_THAT(text, Catch::Contains("lemonade_backend_override" + labels + ",action=\"drain\"} 1\n"));
+  CHECK_THAT(text, Catch::Contains("lemonade_backend_weight" + labels + "} 5\n"));
+  CHECK_THAT(text, Catch::Contains("lemonade_backend_draining" + labels + "} 1\n"));
+}

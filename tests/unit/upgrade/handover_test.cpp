@@ -64,6 +64,7 @@ std::unique_ptr<Handover> example() {
   handover->strategy_state = Strategy::State{"com.example.s/1", std::string("\0\xFF\n", 3) + std::string(1000, 'x')};
   handover->strategies.push_back({"default", handover->strategy, handover->strategy_state});
   handover->strategies.push_back({"web", "com.example.t", std::nullopt});
+  handover->overrides.push_back({"web", "a", "10.0.0.1:80", 14, 2, 5, 15, 16, 17, "127.0.0.1:40000"});
   return handover;
 }
 
@@ -127,6 +128,10 @@ TEST_CASE("A handover that is written and read is the same", "[app]") {
   CHECK(after.backends[0].totals->duration.sumNs() == before->backends[0].totals->duration.sumNs());
   REQUIRE(after.names.size() == 1);
   CHECK(after.names[0].targets == before->names[0].targets);
+  REQUIRE(after.overrides.size() == 1);
+  CHECK(after.overrides[0].pool == "web");
+  CHECK(after.overrides[0].value == 5);
+  CHECK(after.overrides[0].by == "127.0.0.1:40000");
   REQUIRE(after.strategy_state);
   CHECK(after.strategy_state->bytes == before->strategy_state->bytes);
 }
