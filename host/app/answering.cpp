@@ -2,16 +2,20 @@
 //
 // What operators are answered: the routes of the admin listener, the metrics, and the one line for the service manager.
 #include "admin/server.h"
+#include "admin/target.h"
 #include "app/configuration_facts.h"
 #include "app/load_balancer.h"
 #include "app/managed_pool.h"
+#include "app/order.h"
 #include "app/parent.h"
 #include "app/pool_set.h"
 #include "app/preparation.h"
 #include "balance/pool.h"
 #include "metrics/publisher.h"
 #include "observe/configuration.h"
+#include "observe/events.h"
 #include "observe/families.h"
+#include "observe/reloads.h"
 #include "observe/status.h"
 #include "process/descriptor_budget.h"
 #include "proxy/proxy.h"
@@ -35,6 +39,7 @@ using namespace std::chrono_literals;
 
 const std::string kAbi = std::to_string(LEMONADE_ABI_MAJOR) + "." + std::to_string(LEMONADE_ABI_MINOR);
 constexpr auto kReloadWait = 30s;
+constexpr Duration kAnswerMargin = 10s;
 
 admin::Response text(int status, const std::string& line) { return {status, "text/plain", line + "\n", {}}; }
 
@@ -58,9 +63,20 @@ std::shared_ptr<admin::Server> LoadBalancer::makeAdmin(const config::Config& con
   server->handle("GET", "/healthz", Prompt{[](const auto&) { return text(200, "ok"); }});
   server->handle("GET", "/readyz", Prompt{[this](const auto&) { return readiness(); }});
   server->handle("GET", "/api/v1/status", Slow{[this](const auto&) { return status(); }});
+  server->handle("GET", "/api/v1/backends", Slow{[this](const auto& request) { return backendsOf(request); }});
+  server->handle("GET", "/api/v1/pools", Slow{[this](const auto&) { return pools(); }});
+  server->handle("GET", "/api/v1/plugins", Slow{[this](const auto&) { return plugins(); }});
+  server->handle("GET", "/api/v1/reloads", Slow{[this](const auto&) { return reloads(); }});
+  server->handle("GET", "/api/v1/events",
+                 Late{[this](const auto& request, const auto& answer) { answerEvents(request, answer); },
+                      kLongestWait + kAnswerMargin, admin::errorResponse(503, "the answer takes too long")});
+  server->handle("GET", "/api/v1/stream", Prompt{[this](const auto& request) { return stream(request); }});
+  server->handle("POST", "/api/v1/pools/*",
+                 Late{[this](const auto& request, const auto& answer) { control(request, answer); }, kAnswerMargin,
+                      admin::errorResponse(503, "the control thread is busy; status will tell whether it was done")});
   server->handle("GET", "/api/v1/config", Slow{[this](const auto&) { return configuration(); }});
   server->handle("POST", "/api/v1/reload",
-                 Late{[this](const auto&, const auto& answer) { requestReload(answer); }, kReloadWait,
+                 Late{[this](const auto& request, const auto& answer) { requestReload(request, answer); }, kReloadWait,
                       text(202, "still reloading; the log will tell")});
   return server;
 }
@@ -215,8 +231,44 @@ admin::Response LoadBalancer::configuration() const {
   return {200, "application/json", configurationJson(facts->config, facts->generation), {}};
 }
 
-void LoadBalancer::requestReload(const admin::Answer& answer) {
+admin::Response LoadBalancer::backendsOf(const admin::Request& request) {
+  const auto parameters = admin::parseQuery(request.query);
+  if (!parameters) return admin::errorResponse(400, "the query is encoded wrongly");
+  for (const auto& [name, value] : *parameters)
+    if (name != "pool") return admin::errorResponse(400, "backends take no parameter \"" + name + "\"; known is pool");
+  heritage_->awaitLatest();
+  auto all = collectBackends(backends(), *rates_, nowNs());
+  const auto pool = parameters->find("pool");
+  if (pool == parameters->end()) return {.body = backendsJson(all)};
+  std::vector<std::string> names;
+  for (const auto& one : *pools_->configured()) names.push_back(one->name());
+  if (std::find(names.begin(), names.end(), pool->second) == names.end()) return unknown("pool", pool->second, names);
+  std::erase_if(all, [&](const auto& backend) { return backend.pool != pool->second; });
+  return {.body = backendsJson(all)};
+}
+
+admin::Response LoadBalancer::pools() const {
+  StatusInput input;
+  std::shared_ptr<const ConfigurationFacts> facts;
+  {
+    const std::lock_guard lock(facts_mutex_);
+    facts = facts_;
+  }
+  addPools(input, *facts);
+  return {.body = poolsJson(input.pools)};
+}
+
+admin::Response LoadBalancer::plugins() const {
+  const std::lock_guard lock(facts_mutex_);
+  return {.body = pluginsJson(facts_->plugins)};
+}
+
+void LoadBalancer::requestReload(const admin::Request& request, const admin::Answer& answer) {
   if (stopping()) return answer(text(503, stageText()));
+  {
+    const std::lock_guard lock(facts_mutex_);
+    reload_by_ = request.by;
+  }
   watcher_->request("request", [answer](const Reloaded& reloaded) {
     std::string lines = reloaded.applied ? "reloaded" : "refused, the running configuration stays";
     for (const auto& line : reloaded.lines) lines += "\n" + line;

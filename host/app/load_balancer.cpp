@@ -7,6 +7,7 @@
 
 #include "admin/server.h"
 #include "app/configuration_facts.h"
+#include "app/live.h"
 #include "app/managed_pool.h"
 #include "app/parent.h"
 #include "app/pool_set.h"
@@ -16,6 +17,8 @@
 #include "base/log.h"
 #include "base/nanoseconds.h"
 #include "metrics/publisher.h"
+#include "observe/events.h"
+#include "observe/reloads.h"
 #include "observe/status.h"
 #include "process/descriptor_keeper.h"
 #include "process/watchdog.h"
@@ -39,6 +42,8 @@ constexpr Duration kCloseWhenDown = 1s;
 constexpr Duration kLimitLook = 250ms;
 constexpr Duration kStartMargin = 10s;
 constexpr Duration kReclaimAfter = 10ms;
+// The events of a process are numbered from the microsecond of its start on, of which numbers in JavaScript are exact.
+constexpr std::uint64_t kNsOfSequence = 1'000;
 
 Duration until(std::uint64_t deadline_ns) {
   const std::uint64_t now = nowNs();
@@ -59,19 +64,26 @@ LoadBalancer::LoadBalancer(Preparation preparation, config::Input input, Prepara
       loop_(context.loop),
       started_ns_(started_ns),
       started_unix_ns_(unixNs() - (nowNs() - started_ns)),
+      events_(std::make_shared<Events>(started_unix_ns_ / kNsOfSequence)),
       heritage_(std::make_unique<Heritage>(context.cells)),
       quiescence_(std::make_unique<Quiescence>(workerCount(preparation_->config))),
       pools_(std::make_unique<PoolSet>([this](const auto& name, auto workers) { return makePool(name, workers); })),
       proxy_(std::make_unique<proxy::Proxy>(*quiescence_, proxy::chooseRelay(preparation_->config.relay))),
-      descriptors_(
-          std::make_unique<DescriptorKeeper>(loop_, context.open_at_start,
-                                             DescriptorKeeper::Sessions{[this] { return proxy_->sessions(); },
-                                                                        [this](auto limit) { proxy_->holdTo(limit); },
-                                                                        [this] { proxy_->holdToPresent(); }})),
+      descriptors_(std::make_unique<DescriptorKeeper>(loop_, context.open_at_start,
+                                                      DescriptorKeeper::Sessions{[this] { return proxy_->sessions(); },
+                                                                                 [this](auto limit) {
+                                                                                   noteDescriptors(false);
+                                                                                   proxy_->holdTo(limit);
+                                                                                 },
+                                                                                 [this] {
+                                                                                   noteDescriptors(true);
+                                                                                   proxy_->holdToPresent();
+                                                                                 }})),
       publisher_(std::make_unique<metrics::Publisher>(
           std::vector<metrics::Collector>{[this](auto& builder) { addFamilies(builder); }},
           [this](std::function<void()> task) { loop_.post(std::move(task)); }, started_ns)),
       rates_(std::make_unique<ExchangeRates>(preparation_->config.metrics.interval, started_ns)),
+      live_(std::make_unique<Live>(events_, [this] { return status().body; })),
       facts_(std::make_shared<const ConfigurationFacts>()) {
   // Nothing runs yet.
   config_.pools.clear();
@@ -99,6 +111,9 @@ Status LoadBalancer::start() {
   watcher_ = std::make_unique<Watcher>(input_->file, preparation_->seen, [this](const auto& reason, const auto& file) {
     return reloadAndRemember(reason, file);
   });
+  happened({.kind = EventKind::kStarted,
+            .text = std::string("lemonade ") + LEMONADE_VERSION + " has started",
+            .fields = {{"pid", std::to_string(::getpid())}, {"version", LEMONADE_VERSION}}});
   takePlace();
   loop_.run([&] {
     if (status = commitOrSay(*preparation_); !status) return;
@@ -107,9 +122,10 @@ Status LoadBalancer::start() {
       log::warning("app", "closed a socket that was handed over and is not configured", {{"socket", socket}});
     if (parent_.supervisor.exists()) loop_.watch(parent_.supervisor.fd(), [this] { hearSupervisor(); });
     watchdog_.serve([this](int signal) { loop_.post([this, signal] { onSignal(signal); }); });
-    limit_timer_ = loop_.every(kLimitLook, [this] { proxy_->watchLimits(nowNs()); });
+    limit_timer_ = loop_.every(kLimitLook, [this] { lookAround(); });
     awaitFirstChecks();
   });
+  loop_.run([this] { handed_overrides_.clear(); });
   discard(*preparation_, loop_);
   return status;
 }
@@ -146,6 +162,8 @@ void LoadBalancer::serve() {
              {"workers", proxy_->serving()},
              {"pools", config_.pools.size()},
              {"pid", ::getpid()}});
+  happened({.kind = EventKind::kReady,
+            .text = "ready, " + std::to_string(eligible) + " of " + std::to_string(backends) + " backends eligible"});
   control_pulse_.begin();
   service_manager_.ready({[this] { return summary(); }, [this](auto now_ns) { return stillThreads(now_ns); }});
 }
@@ -156,6 +174,7 @@ std::shared_ptr<ManagedPool> LoadBalancer::makePool(const std::string& name, std
   auto pool =
       std::make_shared<ManagedPool>(name, *quiescence_, workers, context_, static_cast<PoolHost&>(*this), *heritage_);
   if (auto handed = handed_states_.extract(name); !handed.empty()) pool->inherit(std::move(handed.mapped()));
+  pool->inherit(handed_overrides_);
   proxy_->attach(pool->pool());
   return pool;
 }
@@ -204,6 +223,8 @@ void LoadBalancer::run() { drained_.get_future().wait(); }
 
 bool LoadBalancer::stop() {
   service_manager_.stopAsking();
+  events_->close();  // who waits for some is a request under way
+  live_->stop();
   watchdog_.waitingFor("a reload under way");
   watcher_->stop();
   watchdog_.waitingFor("workers, checks, sinks and the admin listener");

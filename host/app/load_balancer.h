@@ -22,12 +22,14 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace lemonade {
 class DescriptorKeeper;
+class Events;
 class ExchangeRates;
 class Heritage;
 class Quiescence;
@@ -36,9 +38,12 @@ class Watcher;
 struct FileContent;
 struct Handover;
 struct ListenerTotals;
+struct OverrideState;
+struct PluginStatus;
 struct PoolTotals;
 struct ProcessTotals;
 struct Reloaded;
+struct ReloadRecord;
 struct ReloadStatus;
 struct StatusInput;
 }  // namespace lemonade
@@ -62,8 +67,10 @@ class Proxy;
 
 namespace lemonade::app {
 
+class Live;
 class ManagedPool;
 class PoolSet;
+struct Order;
 struct Parent;
 struct Preparation;
 struct PreparationContext;
@@ -79,6 +86,9 @@ class LoadBalancer : private PoolHost {
   ~LoadBalancer() override;
   LoadBalancer(const LoadBalancer&) = delete;
   LoadBalancer& operator=(const LoadBalancer&) = delete;
+
+  /// So long who asks for events may have them waited for.
+  static constexpr Duration kLongestWait = std::chrono::seconds(30);
 
   /// Binds and starts everything. Not from the control thread, as run() and stop().
   Status start();
@@ -96,9 +106,10 @@ class LoadBalancer : private PoolHost {
   Status commit(Preparation& preparation);
 
   // Reloading; see reload.cpp
-  Reloaded reload(const std::string& reason, const FileContent& file);
-  Reloaded reloadOrSay(const std::string& reason, const FileContent& file);
+  Reloaded reload(const std::string& reason, const FileContent& file, ReloadRecord& record);
+  Reloaded reloadOrSay(const std::string& reason, const FileContent& file, ReloadRecord& record);
   Reloaded reloadAndRemember(const std::string& reason, const FileContent& file);
+  void remember(ReloadRecord record);
   Running running() const;
   Status startAdmin(const config::Config& config, std::shared_ptr<admin::Server>& admin);
   void replaceAdmin(std::shared_ptr<admin::Server> admin, const config::Config& config);
@@ -120,6 +131,27 @@ class LoadBalancer : private PoolHost {
   void healthChanged(const metrics::HealthEvent& event) override;
   void viewPublished() override;
   void checkEnded() override;
+  void happened(Event event) override;  // any thread
+  void overrideEnded(const EndedOverride& ended) override;
+
+  // What operators change while it runs, see controlling.cpp; control thread
+  /// Any thread.
+  void control(const admin::Request& request, const admin::Answer& answer);
+  admin::Response carryOut(const Order& order, const std::string& by);
+  void noteOverride(const Backend& backend, const Override& made, const std::string& until);
+  /// Ends those that last until the next reload of the file; returns a line for each. publish: no reload follows that
+  /// does.
+  std::vector<std::string> endOverrides(bool publish);
+
+  // The timeline, see timeline.cpp; any thread, but for the last two, which are the control thread's
+  void noteReload(const ReloadRecord& reload);
+  void noteRefusedPlugins(const Preparation& preparation);
+  void noteSwaps(const std::vector<PluginStatus>& before, const std::vector<PluginStatus>& now);
+  void answerEvents(const admin::Request& request, const admin::Answer& answer);
+  admin::Response stream(const admin::Request& request);
+  admin::Response reloads() const;
+  void lookAround();
+  void noteDescriptors(bool are_short);
 
   // With a supervisor, see upgrading.cpp; control thread
   void holdSockets();
@@ -171,7 +203,10 @@ class LoadBalancer : private PoolHost {
   std::string summary() const;
   /// Which threads have not moved since this was asked last. Thread of the service manager.
   std::vector<ServiceManager::StillThread> stillThreads(std::uint64_t now_ns);
-  void requestReload(const admin::Answer& answer);
+  admin::Response backendsOf(const admin::Request& request);
+  admin::Response pools() const;
+  admin::Response plugins() const;
+  void requestReload(const admin::Request& request, const admin::Answer& answer);
   admin::Response metrics(const std::string& id, const std::string& accept);
   void addFamilies(metrics::SnapshotBuilder& builder) const;
   void addListeners(metrics::SnapshotBuilder& builder, const ProcessTotals& totals) const;
@@ -197,6 +232,7 @@ class LoadBalancer : private PoolHost {
   ControlLoop& loop_;
   const std::uint64_t started_ns_;
   const std::uint64_t started_unix_ns_;
+  const std::shared_ptr<Events> events_;
 
   const std::unique_ptr<Heritage> heritage_;
   const std::unique_ptr<Quiescence> quiescence_;  // of the workers
@@ -204,19 +240,24 @@ class LoadBalancer : private PoolHost {
   const std::unique_ptr<proxy::Proxy> proxy_;
   const std::unique_ptr<DescriptorKeeper> descriptors_;
   std::map<std::string, Strategy::State> handed_states_;  // by pool, until the first strategies are made
-  std::vector<Address> own_addresses_;                    // where clients are accepted; control thread
-  Fd predecessor_;                                        // control thread, as the next two
+  std::vector<OverrideState> handed_overrides_;           // until the pools are made
+  std::vector<std::string> ended_overrides_;  // by a reload, a line each, until it takes them; control thread
+  std::vector<Address> own_addresses_;        // where clients are accepted; control thread
+  Fd predecessor_;                            // control thread, as the next two
   Fd successor_;
   ControlLoop::TimerId telling_ = 0;  // the successor what is counted
   const std::unique_ptr<metrics::Publisher> publisher_;
   std::map<std::string, metrics::SinkHandle> sinks_;  // by id; control thread
   std::shared_ptr<admin::Server> admin_;
   const std::unique_ptr<ExchangeRates> rates_;
+  const std::unique_ptr<Live> live_;
   std::unique_ptr<Watcher> watcher_;
 
   mutable std::mutex facts_mutex_;
-  std::shared_ptr<const ConfigurationFacts> facts_;  // the pointer is guarded by facts_mutex_, as the next three
+  std::shared_ptr<const ConfigurationFacts> facts_;  // the pointer is guarded by facts_mutex_, as the next five
   std::shared_ptr<const ReloadStatus> last_reload_;  // null: none yet
+  std::list<ReloadRecord> reloads_;                  // newest first
+  std::string reload_by_;                            // who has sent the request that waits
   std::uint64_t failed_upgrades_ = 0;
   std::string upgrade_failure_;
   std::atomic<std::uint64_t> generation_{0};
@@ -229,6 +270,8 @@ class LoadBalancer : private PoolHost {
   bool left_ = false;                     // control thread: the drain is over, no session is left
   bool orphaned_ = false;                 // control thread: the supervisor has died
   bool serving_ = false;                  // control thread: clients are accepted
+  bool short_of_descriptors_ = false;     // control thread
+  std::set<std::string> full_listeners_;  // control thread: where max_connections is reached
   ControlLoop::TimerId awaiting_ = 0;     // control thread: until then at most first checks are waited for
   ControlLoop::TimerId limit_timer_ = 0;  // control thread: looks whether max_connections is still reached
   ControlLoop::TimerId reclaiming_ = 0;   // control thread

@@ -3,6 +3,7 @@
 
 #include "app/edges.h"
 #include "app/membership.h"
+#include "app/overrides.h"
 #include "app/own_listeners.h"
 #include "app/pool_host.h"
 #include "app/preparation.h"
@@ -19,6 +20,7 @@
 
 #include <algorithm>
 #include <new>
+#include <set>
 #include <utility>
 
 namespace lemonade::app {
@@ -47,6 +49,8 @@ ManagedPool::ManagedPool(std::string name, Quiescence& quiescence, std::uint32_t
       ejector_(std::make_unique<health::Ejector>(loop_, *pool_, [this](const auto& backend) { onFlip(backend); })),
       membership_(std::make_unique<Membership>(loop_, context.resolver, *pool_,
                                                [this](const auto& backends) { onBackends(backends); })),
+      overrides_(std::make_unique<Overrides>(
+          loop_, name_, [this](const auto& ended) { host_.overrideEnded(ended); }, [this] { publish(); })),
       self_(std::make_shared<ManagedPool*>(this)) {}
 
 ManagedPool::~ManagedPool() = default;
@@ -95,6 +99,9 @@ void ManagedPool::configure(const config::Pool& config, const Resolutions& resol
   // Before the backends: the monitor gives new backends their first health.
   monitor_->configure({health_.interval, health_.timeout, health_.rise, health_.fall, health_.fast_interval,
                        health_.down_interval, health_.initial, health_.hasChecker(), routeOf(config)});
+  std::set<std::string> ids;
+  for (const auto& backend : config.backends) ids.insert(backend.id);
+  overrides_->keepOnly(ids);
   membership_->configure(config.backends, resolutions, config.resolve_interval);
   const auto& ejection = config.ejection;
   ejector_->configure({ejection.enabled, ejection.consecutive_failures, ejection.base_time, ejection.max_time,
@@ -120,6 +127,31 @@ RunningPool ManagedPool::describe() const {
 }
 
 void ManagedPool::addNames(KnownNames& names) const { names.merge(membership_->names()); }
+
+// ---- what operators change while it runs ---------------------------------------------------------------------------
+
+void ManagedPool::inherit(const std::vector<OverrideState>& overrides) { overrides_->inherit(overrides); }
+
+Override ManagedPool::change(const std::shared_ptr<Backend>& backend, Override wanted, Duration lasting) {
+  auto made = overrides_->make(backend, std::move(wanted), lasting);
+  publish();
+  // After the view without it: no worker picks it any more.
+  if (made.action == Override::Action::kDrain) host_.drainBackends(*pool_, {backend});
+  return made;
+}
+
+std::size_t ManagedPool::takeBack(const Backend& backend) {
+  const std::size_t taken = overrides_->takeBack(backend);
+  if (taken != 0) publish();
+  return taken;
+}
+
+void ManagedPool::endOverrides() { overrides_->endWithReload(); }
+
+void ManagedPool::endOverridesNow() {
+  endOverrides();
+  publish();
+}
 
 // ---- serving -------------------------------------------------------------------------------------------------------
 
@@ -150,6 +182,7 @@ void ManagedPool::markLoops(const Backends& backends) const {
 
 void ManagedPool::onBackends(const Backends& backends) {
   markLoops(backends);
+  overrides_->apply(backends);
   const auto left = pool_->setBackends(backends);
   monitor_->setBackends(backends);
   ejector_->setBackends(backends);
@@ -188,11 +221,33 @@ void ManagedPool::onFlip(const std::shared_ptr<Backend>& backend) {
                        : backend->healthy() ? LEMONADE_HEALTH_UP
                                             : LEMONADE_HEALTH_DOWN,
                        ejected ? backend->ejectionReason() : backend->healthReason()});
+  noteFlip(*backend);
   if (backend->fit() || !health_.close_sessions_when_down) return;
   // After the view without the backend, which publishSoon() has posted: no session comes to it later.
   loop_.post([self = self_, backend] {
     if (*self != nullptr) (*self)->host_.endSessionsAt(*(*self)->pool_, backend);
   });
+}
+
+void ManagedPool::noteFlip(const Backend& backend) {
+  const bool ejected = backend.healthy() && backend.ejected();
+  const bool was_ejected = ejected_.erase(backend.identity()) != 0;
+  if (ejected) ejected_.insert(backend.identity());
+  const bool returned = was_ejected && backend.fit();
+  const EventKind kind = ejected             ? EventKind::kBackendEjected
+                         : returned          ? EventKind::kBackendReturned
+                         : backend.healthy() ? EventKind::kBackendUp
+                                             : EventKind::kBackendDown;
+  const std::string reason = ejected ? backend.ejectionReason() : backend.healthReason();
+  const char* const what = ejected             ? " is ejected"
+                           : returned          ? " is back from ejection"
+                           : backend.healthy() ? " is up"
+                                               : " is down";
+  host_.happened({.kind = kind,
+                  .text = backend.id() + what + (reason.empty() || returned ? "" : ": " + reason),
+                  .pool = name_,
+                  .backend = backend.id(),
+                  .fields = {{"address", backend.addressText()}, {"name", backend.name()}, {"reason", reason}}});
 }
 
 // ---- views ---------------------------------------------------------------------------------------------------------
@@ -248,12 +303,16 @@ void ManagedPool::logWhetherStranded() {
   else
     log::info("balance", "a backend is back, clients are served again",
               {{"after", secondsText(loop_.clock().nowNs() - since)}, {"pool", name_}});
+  host_.happened({.kind = stranded ? EventKind::kPoolDown : EventKind::kPoolUp,
+                  .text = stranded ? "no backend is left in pool " + name_ : "a backend is back in pool " + name_,
+                  .pool = name_});
 }
 
 // ---- stopping ------------------------------------------------------------------------------------------------------
 
 void ManagedPool::retire() {
   if (std::exchange(retired_, true)) return;
+  overrides_->keepOnly({});
   membership_->configure({}, {}, Duration::max());
 }
 
@@ -271,6 +330,7 @@ void ManagedPool::end() {
   if (ended_.exchange(true)) return;
   stopResolving();
   stopChecking();
+  overrides_->stop();
   *self_ = nullptr;
   loop_.cancel(std::exchange(republish_, 0));
   pool_->clear();
@@ -282,6 +342,7 @@ std::size_t ManagedPool::reclaim() { return pool_->reclaim(); }
 
 void ManagedPool::tell(Handover& handover, bool with_strategy) const {
   for (const auto& backend : *pool_->backends()) handover.backends.push_back(stateOf(*backend, *monitor_, *ejector_));
+  overrides_->tell(handover.overrides);
   if (!with_strategy || pool_->strategy() == nullptr) return;
   for (auto& [name, targets] : membership_->names()) handover.names.push_back({name, targets});
   handover.strategies.push_back({name_, strategyInfo().id, pool_->strategy()->exportState()});

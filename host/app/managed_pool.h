@@ -6,6 +6,7 @@
 // Belongs to the balancer. Control thread only, but for what is marked "any thread".
 #pragma once
 
+#include "balance/override.h"
 #include "balance/resolution.h"
 #include "balance/strategy.h"
 #include "base/control_loop.h"
@@ -19,6 +20,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,6 +30,7 @@ class Heritage;
 class Pool;
 class Quiescence;
 struct Handover;
+struct OverrideState;
 struct PoolTotals;
 }  // namespace lemonade
 
@@ -39,6 +42,7 @@ class Monitor;
 namespace lemonade::app {
 
 class Membership;
+class Overrides;
 class PoolHost;
 struct PreparationContext;
 struct RunningPool;
@@ -78,6 +82,20 @@ class ManagedPool {
   RunningPool describe() const;
   /// Adds what each name of its backends leads to.
   void addNames(std::map<std::string, std::vector<Target>>& names) const;
+
+  // ---- what operators change while it runs ----
+
+  /// What the process before had overridden here. Before the first configure().
+  void inherit(const std::vector<OverrideState>& overrides);
+  /// Overrides something of one of its backends, for so long; 0: until the next reload of the file. Publishes a view
+  /// before it returns; sessions at a backend that drains have the drain timeout to end. Returns it with its times.
+  Override change(const std::shared_ptr<Backend>& backend, Override wanted, Duration lasting);
+  /// Takes back what is overridden of a backend; returns how much that was.
+  std::size_t takeBack(const Backend& backend);
+  /// Ends what lasts until the next reload of the file, for a configure() that follows.
+  void endOverrides();
+  /// The same where none follows.
+  void endOverridesNow();
 
   // ---- serving ----
 
@@ -133,6 +151,7 @@ class ManagedPool {
   void publishSoon();
   void publish();
   void publishNow();
+  void noteFlip(const Backend& backend);
   void logPanic();
   void logWhetherStranded();
   Result<std::shared_ptr<Strategy>> withHandedState(std::shared_ptr<Strategy> made, const config::PluginChoice& choice);
@@ -147,11 +166,13 @@ class ManagedPool {
   const std::unique_ptr<health::Monitor> monitor_;
   const std::unique_ptr<health::Ejector> ejector_;
   const std::unique_ptr<Membership> membership_;
+  const std::unique_ptr<Overrides> overrides_;
   std::shared_ptr<const Checker> checker_;
   std::optional<Strategy::State> handed_state_{};
   const std::shared_ptr<ManagedPool*> self_;  // emptied when this ends: tasks may be posted
 
   config::Health health_;
+  std::set<std::uint64_t> ejected_;     // identities of those that the timeline says are
   bool publishing_ = false;             // a publish is posted
   bool retired_ = false;                // no listener leads here
   std::atomic<bool> ended_{false};      // the pool has no strategy any more

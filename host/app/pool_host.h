@@ -6,6 +6,7 @@
 #include "balance/address.h"
 #include "balance/backend.h"
 #include "metrics/sink.h"
+#include "observe/events.h"
 
 #include <memory>
 #include <vector>
@@ -15,6 +16,8 @@ class Pool;
 }  // namespace lemonade
 
 namespace lemonade::app {
+
+struct EndedOverride;
 
 class PoolHost {
  public:
@@ -35,6 +38,10 @@ class PoolHost {
   virtual void viewPublished() = 0;
   /// A check of a backend ended.
   virtual void checkEnded() = 0;
+  /// Something that belongs on a timeline.
+  virtual void happened(Event event) = 0;
+  /// What an operator had changed is over.
+  virtual void overrideEnded(const EndedOverride& ended) = 0;
 };
 
 }  // namespace lemonade::app

@@ -209,6 +209,7 @@ class PluginCreation {
     const auto tried = preflight(rehearsal(kind, choice, file.value()), file.value(), *limit_);
     if (tried.outcome == Preflight::Outcome::kRefused) {
       findings_.error(choice.source, tried.text);
+      preparation_.refused_plugins.emplace_back(choice.id, tried.text);
       return std::nullopt;
     }
     if (tried.outcome == Preflight::Outcome::kUnable) findings_.warning(choice.source, tried.text);

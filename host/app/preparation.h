@@ -58,9 +58,11 @@ struct Preparation {
   Fingerprint seen;                       ///< of what it was made from
   std::vector<config::Finding> findings;  ///< errors and warnings, in the order of the file
   std::set<std::string> repeated;  ///< texts of those that the preparation before had, too, of files that are unchanged
-  std::map<std::string, PreparedPool> pools;  ///< by name, those of config
-  std::vector<plugin::SinkInstance> sinks;    ///< without those that stay
-  Resolutions resolutions;  ///< of names that nothing runs with yet; without those that have not answered in time
+  std::map<std::string, PreparedPool> pools;                           ///< by name, those of config
+  std::vector<plugin::SinkInstance> sinks;                             ///< without those that stay
+  std::vector<std::pair<std::string, std::string>> refused_plugins{};  ///< by a preflight: ids, and why
+  bool ends_overrides = false;  ///< what operators have changed until the next reload of the file ends with it
+  Resolutions resolutions;      ///< of names that nothing runs with yet; without those that have not answered in time
 
   bool ok() const noexcept;
 };

@@ -15,6 +15,8 @@
 #include "base/log.h"
 #include "config/change.h"
 #include "metrics/publisher.h"
+#include "observe/events.h"
+#include "observe/reloads.h"
 #include "process/descriptor_keeper.h"
 #include "process/watchdog.h"
 #include "proxy/proxy.h"
@@ -28,6 +30,9 @@ namespace {
 
 using namespace std::chrono_literals;
 constexpr Duration kOldAdminGrace = 500ms;
+// Reasons of reloads
+constexpr std::string_view kChangedFiles = "changed files";
+constexpr std::string_view kRequest = "request";
 
 // Of what was said before, an operator wants to hear again only where it may be why a reload is refused.
 void logFindings(const Preparation& preparation) {
@@ -68,8 +73,11 @@ void addNewCode(std::vector<std::string>& lines, const config::Pool& before, con
 }
 
 /// What a reload changes, also where only the code of a plugin did.
-std::vector<std::string> changes(const Running& running, const Preparation& preparation) {
-  auto lines = differences(running.config, preparation.config);
+std::vector<std::string> changes(const std::vector<Difference>& differences, const Running& running,
+                                 const Preparation& preparation) {
+  std::vector<std::string> lines;
+  for (const auto& difference : differences)
+    lines.insert(lines.end(), difference.lines.begin(), difference.lines.end());
   for (const auto& now : preparation.config.pools)
     for (const auto& before : running.config.pools)
       if (before.name == now.name) addNewCode(lines, before, now, preparation.pools.at(now.name));
@@ -89,7 +97,7 @@ std::string sentence(const std::string& reason, const std::string& result, const
 
 }  // namespace
 
-Reloaded LoadBalancer::reload(const std::string& reason, const FileContent& file) {
+Reloaded LoadBalancer::reload(const std::string& reason, const FileContent& file, ReloadRecord& record) {
   const std::uint64_t began_ns = nowNs();
   Running before;
   const auto look = [&] {
@@ -106,32 +114,45 @@ Reloaded LoadBalancer::reload(const std::string& reason, const FileContent& file
   };
 
   logFindings(preparation);
+  noteRefusedPlugins(preparation);
   // Also the warnings: a plugin that is missing may be one that was skipped.
   if (!preparation.ok()) return refuse(linesOf(preparation.findings));
-  auto lines = changes(before, preparation);
+  const auto differences = differencesOf(before.config, preparation.config);
+  auto lines = changes(differences, before, preparation);
+  // One that only swaps code because a plugin's file has changed is none of the file.
+  const bool of_file = reason != kChangedFiles || !differences.empty();
   if (lines.empty()) {
+    std::vector<std::string> ended;
+    if (of_file) loop_.run([&] { ended = endOverrides(true); });
     log::info("config", "nothing to reload, the content is the same", {{"reason", reason}});
-    return {true, withRemarks({"nothing changed"}, file)};
+    return {true, withRemarks(ended.empty() ? std::vector<std::string>{"nothing changed"} : ended, file)};
   }
   Status status = Error{"the balancer is stopping"};
+  std::vector<std::string> ended;
+  preparation.ends_overrides = of_file;
   loop_.run([&] {
     if (stopping()) return;
     serve();
+    ended_overrides_.clear();
     status = commitOrSay(preparation);
+    ended = std::exchange(ended_overrides_, {});
   });
   if (!status) {
     log::error("config", status.error().message);
     return refuse({status.error().message});
   }
   for (const auto& line : lines) log::info("config", line);
+  lines.insert(lines.end(), ended.begin(), ended.end());
+  for (const auto& difference : differences)
+    record.changes.push_back({difference.key, difference.before, difference.after});
   reloads_applied_.fetch_add(1);
   log::info("config", "reloaded",
             {{"reason", reason}, {"generation", generation()}, {"took_ms", (nowNs() - began_ns) / 1'000'000}});
   return {true, withRemarks(std::move(lines), file)};
 }
 
-Reloaded LoadBalancer::reloadOrSay(const std::string& reason, const FileContent& file) try {
-  return reload(reason, file);
+Reloaded LoadBalancer::reloadOrSay(const std::string& reason, const FileContent& file, ReloadRecord& record) try {
+  return reload(reason, file, record);
 } catch (const std::exception& e) {
   log::error("config", "reload refused, the running configuration stays", {{"reason", reason}, {"error", e.what()}});
   reloads_failed_.fetch_add(1);
@@ -141,16 +162,28 @@ Reloaded LoadBalancer::reloadOrSay(const std::string& reason, const FileContent&
 Reloaded LoadBalancer::reloadAndRemember(const std::string& reason, const FileContent& file) {
   const std::uint64_t began_ns = nowNs(), began_unix_ns = unixNs(), before = generation();
   service_manager_.reloading();
-  auto reloaded = reloadOrSay(reason, file);
+  ReloadRecord record;
+  auto reloaded = reloadOrSay(reason, file, record);
   // Not waited for: the old admin listener may be stopping, which waits for the answer that this leads to.
   loop_.post([this] { descriptors_->expect(0); });
   const std::uint64_t after = generation();
   const char* result = !reloaded.applied ? "failed" : after == before ? "unchanged" : "applied";
   service_manager_.reloaded(sentence(reason, result, reloaded, after));
-  const std::lock_guard lock(facts_mutex_);
-  last_reload_ = std::make_shared<const ReloadStatus>(
-      ReloadStatus{result, reason, began_unix_ns, nowNs() - began_ns, after, reloaded.lines});
+  record.status = {result, reason, began_unix_ns, nowNs() - began_ns, after, reloaded.lines};
+  remember(std::move(record));
   return reloaded;
+}
+
+void LoadBalancer::remember(ReloadRecord record) {
+  auto status = std::make_shared<const ReloadStatus>(record.status);
+  {
+    const std::lock_guard lock(facts_mutex_);
+    if (record.status.reason == kRequest) record.by = std::exchange(reload_by_, "");
+    last_reload_ = std::move(status);
+    reloads_.push_front(record);
+    if (reloads_.size() > kReloadsKept) reloads_.pop_back();
+  }
+  noteReload(record);
 }
 
 Running LoadBalancer::running() const {
@@ -187,6 +220,8 @@ Status LoadBalancer::commit(Preparation& preparation) {
   auto admin = admin_;
   if (auto started = startAdmin(config, admin); !started) return started;
   // ---- from here on nothing fails, unless memory is out ----
+  if (preparation.ends_overrides)
+    for (const auto& pool : *pools_->configured()) pool->endOverrides();
   config_ = config;
   applySettings(config);
   // Before the pools, of which no backend may be one of the listeners.
@@ -261,8 +296,12 @@ void LoadBalancer::show() {
   }
   generation_.fetch_add(1);
   facts->generation = generation();
-  const std::lock_guard lock(facts_mutex_);
-  facts_ = std::move(facts);
+  std::shared_ptr<const ConfigurationFacts> now = std::move(facts), before = now;
+  {
+    const std::lock_guard lock(facts_mutex_);
+    facts_.swap(before);
+  }
+  noteSwaps(before->plugins, now->plugins);
 }
 
 }  // namespace lemonade::app

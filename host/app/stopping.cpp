@@ -6,6 +6,8 @@
 #include "base/log.h"
 #include "base/nanoseconds.h"
 #include "base/seconds.h"
+#include "observe/events.h"
+#include "observe/reloads.h"
 #include "process/signals.h"
 #include "process/watchdog.h"
 #include "proxy/proxy.h"
@@ -41,6 +43,7 @@ void LoadBalancer::onSignal(int signal) {
 
 void LoadBalancer::beginStop(const std::string& signal) {
   log::info("app", "stopping", {{"signal", signal}, {"sessions", proxy_->sessions()}});
+  happened({.kind = EventKind::kStopping, .text = "stopping, signal: " + signal, .fields = {{"signal", signal}}});
   // A service manager may keep the sockets for the next start.
   if (gave_way_ || service_manager_.isThere())
     for (const auto& socket : proxy_->sockets()) socket->leaveName();
@@ -71,6 +74,8 @@ void LoadBalancer::leaveNow() {
 void LoadBalancer::beginDrain() {
   loop_.cancel(stop_timer_);
   stage_.store(Stage::kDraining);
+  happened({.kind = EventKind::kDraining,
+            .text = "no client is accepted any more, " + std::to_string(proxy_->sessions()) + " sessions are left"});
   if (!gave_way_) (void)parent_.supervisor.hold({});  // else clients would wait there for nobody
   const std::uint64_t now = nowNs();
   const Duration left(static_cast<Duration::rep>(stop_deadline_ns_ > now ? stop_deadline_ns_ - now : 0));

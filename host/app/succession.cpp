@@ -11,6 +11,8 @@
 #include "balance/pool.h"
 #include "base/log.h"
 #include "metrics/publisher.h"
+#include "observe/events.h"
+#include "observe/reloads.h"
 #include "proxy/proxy.h"
 #include "supervisor/link.h"
 #include "upgrade/handing_over.h"
@@ -50,7 +52,11 @@ void LoadBalancer::takePlace() {
       for (auto& strategy : handover->strategies)
         if (strategy.state) handed_states_.insert_or_assign(strategy.pool, std::move(*strategy.state));
       inheritLosses(*handover);
+      handed_overrides_ = handover->overrides;
     }
+    happened({.kind = EventKind::kUpgraded,
+              .text = std::string("this process takes the place of the one before it") +
+                      (handover == nullptr ? ", without its state" : "")});
     heritage_->begin(std::move(handover));
   });
 }

@@ -6,6 +6,8 @@
 #include "app/load_balancer.h"
 #include "app/parent.h"
 #include "base/log.h"
+#include "observe/events.h"
+#include "observe/reloads.h"
 #include "proxy/proxy.h"
 
 #include <utility>
@@ -43,6 +45,7 @@ void LoadBalancer::hearSupervisor() {
 }
 
 void LoadBalancer::noteFailedUpgrade(const std::string& why) {
+  happened({.kind = EventKind::kUpgradeFailed, .text = "an upgrade has failed: " + why, .fields = {{"reason", why}}});
   const std::lock_guard lock(facts_mutex_);
   ++failed_upgrades_;
   upgrade_failure_ = why;
@@ -51,6 +54,7 @@ void LoadBalancer::noteFailedUpgrade(const std::string& why) {
 // Another process accepts on the same sockets now. The rest is a stop like any other, with its bounds.
 void LoadBalancer::giveWay() {
   gave_way_ = true;
+  happened({.kind = EventKind::kHandedOver, .text = "another process has taken over and accepts the clients"});
   service_manager_.yieldToSuccessor();
   if (admin_ != nullptr) admin_->retire();
   tellSuccessor();

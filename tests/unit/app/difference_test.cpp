@@ -275,3 +275,38 @@ TEST_CASE("Differences name pools and listeners", "[app]") {
   CHECK(differences(before, more) == Lines{"listener pg added", "pool db added"});
   CHECK(differences(more, before) == Lines{"listener pg removed", "pool db removed"});
 }
+
+TEST_CASE("A difference has its key with both values and what came or went has one", "[app]") {
+  const auto before = typical();
+  auto after = before;
+  after.runtime.zone = "eu-1a";
+  after.pools.front().retries = 7;
+  after.pools.front().backends[0].weight = 5;
+  after.pools.front().backends[1] = backend("c", "10.0.0.3");
+  const auto all = differencesOf(before, after);
+  const auto find = [&](const std::string& key) {
+    const auto found = std::find_if(all.begin(), all.end(), [&](const auto& one) { return one.key == key; });
+    REQUIRE(found != all.end());
+    return *found;
+  };
+  CHECK(all.size() == 5);
+  CHECK(find("runtime.zone").after == "eu-1a");
+  CHECK(find("proxy.retries").before == "2");
+  CHECK(find("proxy.retries").after == "7");
+  CHECK(find("backends.a.weight").after == "5");
+  CHECK(find("backends.b").before == "10.0.0.2:80");
+  CHECK_FALSE(find("backends.b").after);
+  CHECK_FALSE(find("backends.c").before);
+  CHECK(find("backends.c").lines == Lines{"backend c: added"});
+}
+
+TEST_CASE("A difference of options does not show their values", "[app]") {
+  const auto before = typical();
+  auto after = before;
+  after.pools.front().strategy.options = {{"secret", std::string("hunter2"), {}}};
+  for (const auto& one : differencesOf(before, after)) {
+    CHECK(one.before.value_or("").find("hunter2") == std::string::npos);
+    CHECK(one.after.value_or("").find("hunter2") == std::string::npos);
+  }
+  CHECK_FALSE(differencesOf(before, after).empty());
+}

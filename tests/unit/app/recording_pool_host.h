@@ -3,12 +3,14 @@
 // What the pools of a process need of the rest of it, in tests of reloads.
 #pragma once
 
+#include "app/overrides.h"
 #include "app/pool_host.h"
 #include "balance/pool.h"
 
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace lemonade::app {
@@ -35,8 +37,12 @@ class RecordingPoolHost final : public PoolHost {
   void healthChanged(const metrics::HealthEvent&) override {}
   void viewPublished() override { on_view(); }
   void checkEnded() override {}
+  void happened(Event event) override { events.push_back(std::move(event)); }
+  void overrideEnded(const EndedOverride& ended) override { ended_overrides.push_back(ended); }
 
-  std::vector<std::string> drained;       ///< "pool/backend"
+  std::vector<std::string> drained;  ///< "pool/backend"
+  std::vector<Event> events;
+  std::vector<EndedOverride> ended_overrides;
   std::function<void()> on_view = [] {};  ///< a pool has published a view
 };
 
