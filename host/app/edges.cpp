@@ -41,11 +41,11 @@ std::uint8_t versionOfChecks(const config::Pool& pool) {
 
 }  // namespace
 
-Result<proxy::UnixAccess> unixAccessOf(const config::Listener& listener) {
-  proxy::UnixAccess access;
+Result<UnixAccess> unixAccessOf(const config::Listener& listener) {
+  UnixAccess access;
   if (listener.mode) access.mode = *listener.mode;
   if (!listener.owner.empty())
-    if (auto known = proxy::setOwner(access, listener.owner); !known)
+    if (auto known = setOwner(access, listener.owner); !known)
       return std::move(known).error().in("listener " + listener.name + ", owner");
   return access;
 }

@@ -5,15 +5,15 @@
 #pragma once
 
 #include "balance/pool_settings.h"
+#include "balance/unix_name.h"
 #include "base/result.h"
 #include "config/config.h"
 #include "health/probe.h"
-#include "proxy/unix_name.h"
 
 namespace lemonade::app {
 
 /// The error names the listener's place in the file and the user or group that is unknown.
-Result<proxy::UnixAccess> unixAccessOf(const config::Listener& listener);
+Result<UnixAccess> unixAccessOf(const config::Listener& listener);
 /// Where checks connect to and from, and what they send first.
 health::Probe::Route routeOf(const config::Pool& pool);
 /// What connects to backends go by.

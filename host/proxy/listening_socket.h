@@ -5,11 +5,11 @@
 #pragma once
 
 #include "balance/address.h"
+#include "balance/unix_name.h"
 #include "base/fd.h"
 #include "base/inherited_descriptors.h"
 #include "base/result.h"
 #include "proxy/keepalive.h"
-#include "proxy/unix_name.h"
 
 #include <cstdint>
 #include <memory>

@@ -14,7 +14,7 @@
 #include <string>
 #include <string_view>
 
-namespace lemonade::proxy {
+namespace lemonade {
 
 /// Who may connect to a Unix socket: whoever may write to its file. What is not set stays as the system makes it, which
 /// is the user of this process and the mode that its umask leaves, mostly 0755.
@@ -59,4 +59,4 @@ class UnixName {
   ino_t inode_ = 0;
 };
 
-}  // namespace lemonade::proxy
+}  // namespace lemonade

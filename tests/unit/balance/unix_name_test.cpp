@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "proxy/unix_name.h"
+#include "balance/unix_name.h"
 
 #include "base/fd.h"
 
@@ -15,9 +15,9 @@
 
 using lemonade::Address;
 using lemonade::Fd;
-using lemonade::proxy::setOwner;
-using lemonade::proxy::UnixAccess;
-using lemonade::proxy::UnixName;
+using lemonade::setOwner;
+using lemonade::UnixAccess;
+using lemonade::UnixName;
 namespace fs = std::filesystem;
 
 namespace {
@@ -70,7 +70,7 @@ struct stat statusOf(const std::string& path) {
 
 }  // namespace
 
-TEST_CASE("UnixName binds and listens, and removes the file in the end", "[proxy][unix]") {
+TEST_CASE("UnixName binds and listens, and removes the file in the end", "[balance][unix]") {
   const Folder folder;
   const auto path = folder.file("a.sock");
   {
@@ -81,7 +81,7 @@ TEST_CASE("UnixName binds and listens, and removes the file in the end", "[proxy
   CHECK_FALSE(fs::exists(path));
 }
 
-TEST_CASE("UnixName that is told to leaves the file", "[proxy][unix]") {
+TEST_CASE("UnixName that is told to leaves the file", "[balance][unix]") {
   const Folder folder;
   const auto path = folder.file("a.sock");
   {
@@ -91,7 +91,7 @@ TEST_CASE("UnixName that is told to leaves the file", "[proxy][unix]") {
   CHECK(fs::is_socket(path));
 }
 
-TEST_CASE("UnixName replaces a file at which nobody listens any more", "[proxy][unix]") {
+TEST_CASE("UnixName replaces a file at which nobody listens any more", "[balance][unix]") {
   const Folder folder;
   const auto path = folder.file("a.sock");
   { Listening(path).name->leave(); }
@@ -102,7 +102,7 @@ TEST_CASE("UnixName replaces a file at which nobody listens any more", "[proxy][
   CHECK(answers(path));
 }
 
-TEST_CASE("UnixName never takes the place of one that is served, also while its queue is full", "[proxy][unix]") {
+TEST_CASE("UnixName never takes the place of one that is served, also while its queue is full", "[balance][unix]") {
   const Folder folder;
   const auto path = folder.file("a.sock");
   const Listening first(path);
@@ -121,7 +121,7 @@ TEST_CASE("UnixName never takes the place of one that is served, also while its 
   CHECK(answers(path));
 }
 
-TEST_CASE("UnixName removes nothing that is no socket", "[proxy][unix]") {
+TEST_CASE("UnixName removes nothing that is no socket", "[balance][unix]") {
   const Folder folder;
   const auto path = folder.file("precious");
   std::ofstream(path) << "text";
@@ -130,7 +130,7 @@ TEST_CASE("UnixName removes nothing that is no socket", "[proxy][unix]") {
   CHECK(fs::file_size(path) == 4);
 }
 
-TEST_CASE("UnixName does not remove a file that took the place of its own", "[proxy][unix]") {
+TEST_CASE("UnixName does not remove a file that took the place of its own", "[balance][unix]") {
   const Folder folder;
   const auto path = folder.file("a.sock");
   std::optional<Listening> first(std::in_place, path);
@@ -141,7 +141,7 @@ TEST_CASE("UnixName does not remove a file that took the place of its own", "[pr
   CHECK(answers(path));
 }
 
-TEST_CASE("UnixName gives the file the mode that was asked for, whatever the umask", "[proxy][unix]") {
+TEST_CASE("UnixName gives the file the mode that was asked for, whatever the umask", "[balance][unix]") {
   const Folder folder;
   UnixAccess access;
   access.mode = GENERATE(mode_t{0600}, mode_t{0660}, mode_t{0666});
@@ -153,7 +153,7 @@ TEST_CASE("UnixName gives the file the mode that was asked for, whatever the uma
   CHECK((statusOf(folder.file("a.sock")).st_mode & 07777) == 0640);
 }
 
-TEST_CASE("UnixName gives the file its owner", "[proxy][unix]") {
+TEST_CASE("UnixName gives the file its owner", "[balance][unix]") {
   if (::geteuid() != 0) {
     WARN("only root gives a file to another user");
     return;
@@ -167,12 +167,12 @@ TEST_CASE("UnixName gives the file its owner", "[proxy][unix]") {
   CHECK(statusOf(folder.file("a.sock")).st_gid == 4321);
 }
 
-TEST_CASE("UnixName says what to do where there is no folder", "[proxy][unix]") {
+TEST_CASE("UnixName says what to do where there is no folder", "[balance][unix]") {
   const Folder folder;
   CHECK_THAT(Listening(folder.file("none/a.sock")).problem, Catch::Contains("make the folder first"));
 }
 
-TEST_CASE("UnixName of an abstract socket has no file", "[proxy][unix]") {
+TEST_CASE("UnixName of an abstract socket has no file", "[balance][unix]") {
   const auto name = "@lemonade-unix-name-test-" + std::to_string(::getpid());
   const Listening first(name);
   REQUIRE(first.problem.empty());
@@ -181,7 +181,7 @@ TEST_CASE("UnixName of an abstract socket has no file", "[proxy][unix]") {
   CHECK_THAT(Listening(name).problem, Catch::Contains("another program listens there"));
 }
 
-TEST_CASE("setOwner reads users and groups by name and by number", "[proxy][unix]") {
+TEST_CASE("setOwner reads users and groups by name and by number", "[balance][unix]") {
   UnixAccess access;
   REQUIRE(setOwner(access, "root:root"));
   CHECK(access.user == 0u);
@@ -194,7 +194,7 @@ TEST_CASE("setOwner reads users and groups by name and by number", "[proxy][unix
   CHECK(access.group == 0u);
 }
 
-TEST_CASE("setOwner names whom the system does not know", "[proxy][unix]") {
+TEST_CASE("setOwner names whom the system does not know", "[balance][unix]") {
   UnixAccess access;
   CHECK_THAT(setOwner(access, "no-such-user-here").error().message, Catch::Contains("no user \"no-such-user-here\""));
   CHECK_THAT(setOwner(access, ":no-such-group").error().message, Catch::Contains("no group \"no-such-group\""));

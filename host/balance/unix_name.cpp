@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "proxy/unix_name.h"
+#include "balance/unix_name.h"
 
 #include "base/fd.h"
 
@@ -18,7 +18,7 @@
 #include <utility>
 #include <vector>
 
-namespace lemonade::proxy {
+namespace lemonade {
 
 namespace {
 
@@ -151,4 +151,4 @@ void UnixName::remove() noexcept {
   if (S_ISSOCK(status.st_mode) && status.st_dev == device_ && status.st_ino == inode_) (void)::unlink(path_.c_str());
 }
 
-}  // namespace lemonade::proxy
+}  // namespace lemonade
