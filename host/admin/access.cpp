@@ -7,7 +7,9 @@
 #include <charconv>
 #include <cstdint>
 #include <string_view>
+#include <utility>
 
+#include "admin/message.h"
 #include "base/log_line.h"
 
 namespace lemonade::admin {
@@ -80,9 +82,18 @@ bool sameOrigin(const std::string& origin, Authority host) {
   return *page == host;
 }
 
+/// The token of "Bearer TOKEN"; nothing where the header says something else.
+std::optional<std::string_view> bearerOf(std::string_view value) {
+  constexpr std::string_view kScheme = "bearer ";
+  if (lower(value.substr(0, kScheme.size())) != kScheme) return std::nullopt;
+  value.remove_prefix(kScheme.size());
+  value.remove_prefix(std::min(value.find_first_not_of(' '), value.size()));
+  return value;
+}
+
 }  // namespace
 
-Access::Access(const std::vector<std::string>& names) : names_{"localhost"} {
+Access::Access(const std::vector<std::string>& names, Demand demand) : names_{"localhost"}, demand_(std::move(demand)) {
   for (const auto& name : names) names_.push_back(lower(name));
 }
 
@@ -98,11 +109,32 @@ std::optional<Refusal> Access::refusal(const RequestHead& head) const {
       return Refusal{403, "this listener is not known as \"" + *head.host +
                               "\"; ask it by its address, or add the name to hosts in [admin]"};
   }
-  const bool harmless = head.method == "GET" || head.method == "HEAD";
-  if (!harmless && head.origin && !(host && sameOrigin(*head.origin, *host)))
+  if (changes(head.method) && head.origin && !(host && sameOrigin(*head.origin, *host)))
     return Refusal{
         403, "a page of \"" + *head.origin + "\" may not ask this; send the request without Origin, as curl does"};
   return std::nullopt;
+}
+
+std::variant<std::string, Refusal> Access::judge(const RequestHead& head, const Peer& peer) const {
+  if (auto refused = refusal(head)) return std::move(*refused);
+  return authorize(head, peer);
+}
+
+// A token says who asks also where none is needed.
+std::variant<std::string, Refusal> Access::authorize(const RequestHead& head, const Peer& peer) const {
+  const auto token = head.authorization ? bearerOf(*head.authorization) : std::nullopt;
+  const auto owner = token ? demand_.tokens.ownerOf(*token) : std::nullopt;
+  if (owner) return peer.text + " token=" + *owner;
+  const bool known = peer.from == Peer::From::kUnix || (peer.from == Peer::From::kLoopback && !demand_.of_loopback);
+  if (!changes(head.method) || known) return peer.text;
+  if (!demand_.token_file)
+    return Refusal{403,
+                   "who is not on the balancer's machine may change nothing here; set token_file in [admin] and send "
+                   "a token of that file, or ask from there"};
+  if (token) return Refusal{401, "this token is not in the token_file of [admin]"};
+  return Refusal{401, head.authorization ? "only tokens are known here: send Authorization: Bearer TOKEN"
+                                         : "to change something send a token of the token_file of [admin]: "
+                                           "Authorization: Bearer TOKEN"};
 }
 
 }  // namespace lemonade::admin

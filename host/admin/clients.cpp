@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "admin/clients.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -33,50 +35,71 @@ bool somebodyWaits(int listener) {
 
 }  // namespace
 
-Clients::Clients(asio::io_context& io, Fd listener, int family, const Limits& limits, Responder& responder)
-    : io_(io),
-      limits_(limits),
-      responder_(responder),
-      protocol_(family == AF_INET6 ? asio::ip::tcp::v6() : asio::ip::tcp::v4()),
-      acceptor_(io, protocol_, listener.get()),
-      pause_(io),
-      access_(std::make_shared<const Access>()) {
-  (void)listener.release();
-}
+Clients::Clients(asio::io_context& io, const Limits& limits, Responder& responder)
+    : io_(io), limits_(limits), responder_(responder), access_(std::make_shared<const Access>()) {}
 
-void Clients::listen() {
-  if (waiting_ || !acceptor_.is_open()) return;
-  acceptor_.async_wait(asio::ip::tcp::acceptor::wait_read, [this](const boost::system::error_code& error) {
-    waiting_ = false;
-    if (!error) accept();
-  });
-  waiting_ = true;  // unless there was no memory for it
-}
+Clients::~Clients() = default;
 
-void Clients::accept() {
-  for (int i = 0; i < kAcceptsInARow; ++i) {
-    // Not by Asio, whose sockets every child inherits.
-    Fd fd(::accept4(acceptor_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (fd) {
-      take(std::move(fd));
-    } else if (errno == EAGAIN) {
-      break;
-    } else if (exhausted(errno)) {
-      if (!somebodyWaits(acceptor_.native_handle())) break;
-      if (!makeRoom()) return pause();
-    }
+void Clients::use(const std::vector<ListeningSocket::Shared>& sockets) {
+  std::list<SharedDoor> doors;
+  for (const auto& socket : sockets) {
+    const auto known = std::ranges::find_if(doors_, [&](const SharedDoor& door) { return door->socket == socket; });
+    doors.push_back(known != doors_.end() ? *known : std::make_shared<Door>(io_, socket));
+  }
+  doors_.swap(doors);
+  for (const auto& door : doors) {
+    if (isOpen(door)) continue;
+    // What waits there is told, and lets go of the door.
+    (void)door->descriptor.release();
+    door->pause.cancel();
   }
   listen();
 }
 
-void Clients::take(Fd fd) {
+bool Clients::isOpen(const SharedDoor& door) const { return std::ranges::find(doors_, door) != doors_.end(); }
+
+void Clients::listen() {
+  for (const auto& door : doors_) listen(door);
+}
+
+void Clients::listen(const SharedDoor& door) {
+  if (door->waiting) return;
+  door->descriptor.async_wait(asio::posix::stream_descriptor::wait_read,
+                              [this, door](const boost::system::error_code& error) {
+                                door->waiting = false;
+                                if (!error && isOpen(door)) accept(door);
+                              });
+  door->waiting = true;  // unless there was no memory for it
+}
+
+void Clients::accept(const SharedDoor& door) {
+  const auto& socket = *door->socket;
+  for (int i = 0; i < kAcceptsInARow; ++i) {
+    // Not by Asio, whose sockets every child inherits.
+    Fd fd(::accept4(socket.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (fd) {
+      take(std::move(fd), socket.requested().family());
+    } else if (errno == EAGAIN) {
+      break;
+    } else if (exhausted(errno)) {
+      if (!somebodyWaits(socket.fd())) break;
+      if (!makeRoom()) return pause(door);
+    }
+  }
+  listen(door);
+}
+
+void Clients::take(Fd fd, int family) {
   if (connections_.size() >= limits_.connections) makeRoom();
-  asio::ip::tcp::socket socket(io_);
+  const int on = 1;
+  if (family != AF_UNIX) (void)::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  Peer peer = peerOf(fd.get());
+  asio::generic::stream_protocol::socket socket(io_);
   boost::system::error_code error;
-  socket.assign(protocol_, fd.get(), error);
+  socket.assign(asio::generic::stream_protocol(family, 0), fd.get(), error);
   if (error) return;
   (void)fd.release();
-  const auto connection = std::make_shared<Connection>(*this, std::move(socket));
+  const auto connection = std::make_shared<Connection>(*this, std::move(socket), std::move(peer));
   connections_.emplace(connection.get(), connection);
   connection->start();
 }
@@ -92,19 +115,13 @@ bool Clients::makeRoom() {
 }
 
 /// The client stays in the queue, so the listener stays readable: without a pause this would spin.
-void Clients::pause() {
-  pause_.expires_after(kPause);
-  pause_.async_wait([this](const boost::system::error_code&) {
-    waiting_ = false;
-    listen();
+void Clients::pause(const SharedDoor& door) {
+  door->pause.expires_after(kPause);
+  door->pause.async_wait([this, door](const boost::system::error_code&) {
+    door->waiting = false;
+    if (isOpen(door)) listen(door);
   });
-  waiting_ = true;
-}
-
-void Clients::retire() {
-  boost::system::error_code ignored;
-  acceptor_.close(ignored);
-  pause_.cancel();
+  door->waiting = true;
 }
 
 void Clients::finish() {
@@ -130,20 +147,29 @@ void Clients::allow(Access access) {
   access_ = std::move(next);
 }
 
-std::optional<Response> Clients::refusal(const RequestHead& head) {
+std::variant<std::string, Response> Clients::judge(const RequestHead& head, const Peer& peer) {
   std::shared_ptr<const Access> access;
   {
     const std::lock_guard lock(access_mutex_);
     access = access_;
   }
-  const auto refusal = access->refusal(head);
-  if (!refusal) return std::nullopt;
+  auto judged = access->judge(head, peer);
+  if (auto* by = std::get_if<std::string>(&judged)) return std::move(*by);
+  const auto& refusal = std::get<Refusal>(judged);
+  logRefusal(refusal, peer);
+  auto response = errorResponse(refusal.status, refusal.message);
+  if (refusal.status == 401) response.headers.emplace_back("WWW-Authenticate", "Bearer realm=\"lemonade\"");
+  return response;
+}
+
+// Once a minute each, so that none of them hides the other, and nobody fills the log.
+void Clients::logRefusal(const Refusal& refusal, const Peer& peer) {
+  if (refusal.status == 400) return;
+  auto& logged_ns = refusal.status == 401 ? wrong_token_logged_ns_ : refusal_logged_ns_;
   const auto now = nowNs();
-  if (refusal->status == 403 && (refusal_logged_ns_ == 0 || now - refusal_logged_ns_ > kLogEvery)) {
-    refusal_logged_ns_ = now;
-    log::warning("admin", "a request was refused", {{"reason", refusal->message}});
-  }
-  return errorResponse(refusal->status, refusal->message);
+  if (logged_ns != 0 && now - logged_ns <= kLogEvery) return;
+  logged_ns = now;
+  log::warning("admin", "a request was refused", {{"reason", refusal.message}, {"by", peer.text}});
 }
 
 void Clients::boundUnsent(const Connection& latest) {

@@ -9,6 +9,7 @@
 
 #include <sstream>
 #include <utility>
+#include <variant>
 
 #include "admin/clients.h"
 
@@ -34,24 +35,14 @@ std::string headOf(const Response& response, bool last) {
   return std::move(out).str();
 }
 
-/// "127.0.0.1:40312", "[::1]:40312".
-std::string textOf(const asio::ip::tcp::endpoint& endpoint) {
-  std::ostringstream out;
-  out << endpoint;
-  return std::move(out).str();
-}
-
 }  // namespace
 
-Connection::Connection(Clients& clients, asio::ip::tcp::socket socket)
+Connection::Connection(Clients& clients, Socket socket, Peer peer)
     : clients_(clients),
       socket_(std::move(socket)),
+      peer_(std::move(peer)),
       timer_(socket_.get_executor()),
-      reader_(clients.limits().head, clients.limits().body) {
-  boost::system::error_code ignored;
-  socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
-  by_ = textOf(socket_.remote_endpoint(ignored));
-}
+      reader_(clients.limits().head, clients.limits().body) {}
 
 Connection::~Connection() {
   if (stream_ != nullptr) stream_->leave();
@@ -111,10 +102,17 @@ void Connection::proceed(std::string_view bytes) {
   if (progress == RequestReader::Progress::kRefused) return refuse(reader_.refusal());
   if (phase_ == Phase::kIdle && reader_.begun()) enter(Phase::kReading, clients_.limits().request_time);
   if (progress == RequestReader::Progress::kHead) return read();
-  if (!std::exchange(judged_, true))
-    if (auto refusal = clients_.refusal(reader_.head())) return refuse(std::move(*refusal));
+  if (!std::exchange(judged_, true) && isRefused()) return;
   if (progress == RequestReader::Progress::kComplete) return answer();
   reader_.asksToContinue() ? askForBody() : read();
+}
+
+/// As soon as the head says who asks for what: a body that has no effect need not be read.
+bool Connection::isRefused() {
+  auto judged = clients_.judge(reader_.head(), peer_);
+  if (auto* refusal = std::get_if<Response>(&judged)) return refuse(std::move(*refusal)), true;
+  by_ = std::move(std::get<std::string>(judged));
+  return false;
 }
 
 void Connection::askForBody() {
@@ -172,7 +170,7 @@ void Connection::onWritten() {
 /// Closing while bytes are unread is a reset, which takes the end of the answer from the client.
 void Connection::linger() {
   boost::system::error_code ignored;
-  socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+  socket_.shutdown(Socket::shutdown_send, ignored);
   enter(Phase::kLingering, clients_.limits().request_time);
   read();
 }
@@ -194,7 +192,7 @@ void Connection::writePiece() {
   const auto next = stream_->take(piece_);
   if (next == Stream::State::kEnd) {
     boost::system::error_code ignored;
-    socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+    socket_.shutdown(Socket::shutdown_send, ignored);
     return enter(Phase::kLingering, clients_.limits().request_time);  // it is being read
   }
   enter(Phase::kStreaming, clients_.limits().response_time);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// One client of the admin listener: reads a request, has it answered, writes the answer, and so on. Each of these has a
-// deadline, and a connection in it may be ended to make room for another.
+// One client of the admin server, of TCP or of the Unix socket: reads a request, has it answered, writes the answer,
+// and so on. Each of these has a deadline, and a connection in it may be ended to make room for another.
 //
 // Belongs to the thread of its socket's io_context. Clients owns it, and outlives every call.
 #pragma once
 
-#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include <array>
@@ -15,6 +15,7 @@
 #include <string>
 #include <string_view>
 
+#include "admin/peer.h"
 #include "admin/request_reader.h"
 #include "admin/responder.h"
 #include "admin/stream.h"
@@ -35,7 +36,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
     kStreaming,  ///< the answer goes on
   };
 
-  Connection(Clients& clients, boost::asio::ip::tcp::socket socket);
+  using Socket = boost::asio::generic::stream_protocol::socket;
+
+  Connection(Clients& clients, Socket socket, Peer peer);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -57,6 +60,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void read();
   void onRead(std::size_t size);
   void proceed(std::string_view bytes);
+  bool isRefused();
   void askForBody();
   void answer();
   void refuse(Response response);
@@ -67,18 +71,19 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void writePiece();
 
   Clients& clients_;
-  boost::asio::ip::tcp::socket socket_;
+  Socket socket_;
+  const Peer peer_;
   boost::asio::steady_timer timer_;
   RequestReader reader_;
   Phase phase_ = Phase::kReading;
   std::uint64_t since_ns_ = 0;
   bool judged_ = false;  // the head of this request may be answered
+  std::string by_;       // who asks it, once it is judged
   bool last_ = false;    // no request follows
   bool ended_ = false;
   std::size_t discarded_ = 0;
   Responder::Shared answer_;
   std::string head_;  // of the answer
-  std::string by_;    // the client's address
   std::shared_ptr<Stream> stream_;
   Stream::Piece piece_;  // that is being written
   std::array<char, 8'192> buffer_;

@@ -17,7 +17,7 @@ struct Request {
   std::string query = {};   ///< as sent, without the question mark
   std::string accept = {};  ///< the Accept header, "" where none was sent
   std::string body = {};
-  /// Who asks: the client's address with its port.
+  /// Who asks: the client's address with its port, or "unix:uid=1000 pid=77", and the name of the token it has.
   std::string by = {};
 };
 
@@ -30,6 +30,9 @@ struct Response {
   std::vector<std::pair<std::string, std::string>> headers = {};
   std::shared_ptr<Stream> stream = {};  ///< goes on behind the body, until one of both ends it
 };
+
+/// Whether a request of that method may change something.
+inline bool changes(const std::string& method) { return method != "GET" && method != "HEAD"; }
 
 /// An answer of {"error": message}.
 Response errorResponse(int status, const std::string& message);

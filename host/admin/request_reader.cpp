@@ -52,7 +52,7 @@ std::optional<std::string> only(const Fields& fields, http::field name) {
 /// What is wrong with the fields that say where a message ends, or with one that may come once only.
 const char* framingFault(const http::request_header<>& head) {
   for (const auto name : {http::field::content_length, http::field::transfer_encoding, http::field::host,
-                          http::field::origin, http::field::expect})
+                          http::field::origin, http::field::expect, http::field::authorization})
     if (head.count(name) > 1) return "a header that may come once comes again";
   const auto length = only(head, http::field::content_length);
   if (length && length->find_first_not_of("0123456789") != std::string::npos) return "Content-Length is one number";
@@ -135,6 +135,7 @@ RequestReader::Progress RequestReader::judge() {
   head_.host = target->authority ? std::move(target->authority) : std::move(host);
   head_.origin = only(head, http::field::origin);
   head_.accept_encoding = only(head, http::field::accept_encoding);
+  head_.authorization = only(head, http::field::authorization);
   head_.keep_alive = head.keep_alive();
   request_.path = std::move(target->path);
   request_.query = std::move(target->query);

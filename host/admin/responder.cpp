@@ -7,6 +7,9 @@
 #include <algorithm>
 #include <new>
 #include <thread>
+#include <utility>
+
+#include "base/log.h"
 
 namespace lemonade::admin {
 
@@ -27,9 +30,26 @@ void tell(const Question& question, const Responder::Shared& response) noexcept 
 } catch (const std::bad_alloc&) {
 }
 
+/// What one answer may be given to. What changes something is done for each who asks.
 bool alike(const Question& one, const Question& other) {
-  return one.coding == other.coding && one.request.query == other.request.query &&
+  if (&one == &other) return true;
+  return !changes(one.request.method) && one.coding == other.coding && one.request.query == other.request.query &&
          one.request.accept == other.request.accept;
+}
+
+/// The name of a lane: a path may be asked and told, which are two things to do. HEAD asks as GET does.
+std::string laneOf(const Request& request) {
+  return (request.method == "HEAD" ? "GET" : request.method) + " " + request.path;
+}
+
+/// A line of the log for what may have changed something: who asked, and what came of it.
+std::function<void(Responder::Shared)> logged(const Request& request, std::function<void(Responder::Shared)> done) {
+  std::string what = request.method + " " + request.path;
+  if (!request.query.empty()) what += "?" + request.query;
+  return [what = std::move(what), by = request.by, done = std::move(done)](Responder::Shared response) {
+    log::info("admin", "a change was asked for", {{"request", what}, {"by", by}, {"status", response->status}});
+    done(std::move(response));
+  };
 }
 
 /// Without memory the answer waits; it must not be lost, or its path is never answered again.
@@ -48,6 +68,7 @@ Responder::Responder(const Routes& routes, std::shared_ptr<asio::io_context> io,
     : routes_(routes), io_(std::move(io)), pool_(threads) {}
 
 void Responder::answer(Question question) {
+  if (changes(question.request.method)) question.done = logged(question.request, std::move(question.done));
   const auto found = routes_.find(question.request);
   if (const auto* response = std::get_if<Response>(&found)) return reply(question, *response);
   const Route& route = *std::get<const Route*>(found);
@@ -58,22 +79,22 @@ void Responder::answer(Question question) {
 }
 
 void Responder::begin(const Slow& slow, Question question) {
-  const std::string path = question.request.path;
-  const auto [lane, idle] = lanes_.try_emplace(path, Lane{&slow.handler, {}, {}});
+  const std::string name = laneOf(question.request);
+  const auto [lane, idle] = lanes_.try_emplace(name, Lane{&slow.handler, {}, {}});
   try {
     lane->second.waiting.push_back(std::move(question));
-    if (idle) runNext(path);
+    if (idle) runNext(name);
   } catch (const std::bad_alloc&) {
-    if (idle) abandon(path);  // it would wait for an answer that nobody makes
+    if (idle) abandon(name);  // it would wait for an answer that nobody makes
     throw;
   }
 }
 
-void Responder::runNext(const std::string& path) {
-  auto& lane = lanes_.at(path);
+void Responder::runNext(const std::string& name) {
+  auto& lane = lanes_.at(name);
   std::erase_if(lane.waiting, [](const Question& question) { return question.asker.expired(); });
   if (lane.waiting.empty()) {
-    lanes_.erase(path);
+    lanes_.erase(name);
     return on_idle();
   }
   const auto others = std::stable_partition(lane.waiting.begin(), lane.waiting.end(), [&](const Question& question) {
@@ -82,29 +103,29 @@ void Responder::runNext(const std::string& path) {
   lane.running.assign(std::move_iterator(lane.waiting.begin()), std::move_iterator(others));
   lane.waiting.erase(lane.waiting.begin(), others);
   const auto& first = lane.running.front();
-  asio::post(pool_, [this, path, handler = lane.handler, request = first.request, coding = first.coding] {
+  asio::post(pool_, [this, name, handler = lane.handler, request = first.request, coding = first.coding] {
     (void)::pthread_setname_np(::pthread_self(), "admin-work");  // what top -H shows
     const Handler whole = [&](const Request& asked) { return encoded((*handler)(asked), coding); };
     untilThereIsMemory([&] {
       const auto response = std::make_shared<const Response>(answerOf(whole, request));
-      asio::post(*io_, [this, path, response] { finished(path, response); });
+      asio::post(*io_, [this, name, response] { finished(name, response); });
     });
   });
 }
 
-void Responder::finished(const std::string& path, const Shared& response) {
-  for (const auto& question : std::exchange(lanes_.at(path).running, {})) tell(question, response);
+void Responder::finished(const std::string& name, const Shared& response) {
+  for (const auto& question : std::exchange(lanes_.at(name).running, {})) tell(question, response);
   try {
-    runNext(path);
+    runNext(name);
   } catch (const std::bad_alloc&) {
-    abandon(path);
+    abandon(name);
     throw;
   }
 }
 
 /// Those that wait there are ended by their deadline.
-void Responder::abandon(const std::string& path) {
-  lanes_.erase(path);
+void Responder::abandon(const std::string& name) {
+  lanes_.erase(name);
   on_idle();
 }
 

@@ -2,7 +2,8 @@
 //
 // Runs the handlers, each where it belongs, so that no answer waits for another. What takes a while runs on a few
 // threads of its own, for each path one at a time: a sink that hangs costs one of them, however often it is asked.
-// Whoever asks the same meanwhile gets one answer, made after the last of them asked.
+// Whoever asks the same meanwhile gets one answer, made after the last of them asked; what may change something is done
+// for each who asks. The log says who that was, and what came of it.
 //
 // Belongs to the thread of the io_context, which outlives it, and its handlers all else.
 #pragma once
@@ -46,7 +47,7 @@ class Responder {
   std::function<void()> on_idle = [] {};
 
  private:
-  /// The requests for one path: there is one while a handler runs.
+  /// The requests of one method for one path: there is one while a handler runs.
   struct Lane {
     const Handler* handler;
     std::vector<Question> running;
@@ -58,9 +59,9 @@ class Responder {
   };
 
   void begin(const Slow& slow, Question question);
-  void runNext(const std::string& path);
-  void abandon(const std::string& path);
-  void finished(const std::string& path, const Shared& response);
+  void runNext(const std::string& lane);
+  void abandon(const std::string& lane);
+  void finished(const std::string& lane, const Shared& response);
   void begin(const Late& late, Question question);
   void settle(std::uint64_t id, Response response);
 

@@ -3,18 +3,17 @@
 // The server's thread, and its end.
 #include "admin/server.h"
 
-#include <Poco/Net/NetException.h>
-#include <Poco/Net/SocketAddress.h>
 #include <pthread.h>
-#include <sys/socket.h>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 #include <optional>
-#include <system_error>
 #include <thread>
+#include <utility>
 
 #include "admin/clients.h"
 #include "base/log.h"
@@ -27,28 +26,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr int kBacklog = 512;
 constexpr Duration kMoment = 200ms;  // for what only waited for its client
 
 std::chrono::steady_clock::time_point after(Duration delay) { return std::chrono::steady_clock::now() + delay; }
-
-/// A listening socket that no child inherits. Throws what names the reason.
-Fd listenOn(const Poco::Net::SocketAddress& address) {
-  Fd fd = ownedFd(::socket(address.af(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "socket");
-  const int on = 1;
-  (void)::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-  if (::bind(fd.get(), address.addr(), address.length()) != 0 || ::listen(fd.get(), kBacklog) != 0)
-    throw std::system_error(errno, std::generic_category());
-  return fd;
-}
-
-std::string localAddress(int fd) {
-  sockaddr_storage address{};
-  socklen_t size = sizeof(address);
-  auto* const any = reinterpret_cast<sockaddr*>(&address);
-  if (::getsockname(fd, any, &size) != 0) throw std::system_error(errno, std::generic_category());
-  return Poco::Net::SocketAddress(any, size).toString();
-}
 
 }  // namespace
 
@@ -57,7 +37,8 @@ class Server::Impl {
  public:
   explicit Impl(Limits chosen) : limits(chosen) {}
 
-  void start(const std::string& where, InheritedDescriptors& inherited);
+  void start();
+  void use(std::vector<ListeningSocket::Shared> next);
   /// The server's thread, until close().
   void run();
   /// Accepts no more. On the server's thread.
@@ -78,9 +59,9 @@ class Server::Impl {
   // Constant after start.
   const Limits limits;
   Routes routes;
-  std::string address;
-  int fd = -1;  // of clients_, once there are any
   std::thread thread;
+
+  std::vector<ListeningSocket::Shared> sockets;  // control thread
 
  private:
   void noteQuiet();
@@ -98,18 +79,22 @@ class Server::Impl {
   std::optional<Clients> clients_;
 };
 
-void Server::Impl::start(const std::string& where, InheritedDescriptors& inherited) {
-  const Poco::Net::SocketAddress at(where);
-  Fd listener = inherited.takeListener(at.addr(), "admin");
-  if (!listener) listener = listenOn(at);
-  fd = listener.get();
-  address = localAddress(listener.get());
+void Server::Impl::start() {
   io_ = std::make_shared<asio::io_context>(1);
   work_.emplace(io_->get_executor());
   responder_.emplace(routes, io_, limits.threads);
-  clients_.emplace(*io_, std::move(listener), at.af(), limits, *responder_);
+  clients_.emplace(*io_, limits, *responder_);
+  (void)asio::steady_timer(*io_);  // has it make what it waits with: later there may be no descriptor for that
   responder_->on_idle = [this] { noteQuiet(); };
   clients_->on_empty = [this] { noteQuiet(); };
+}
+
+void Server::Impl::use(std::vector<ListeningSocket::Shared> next) {
+  for (const auto& socket : next)
+    if (std::ranges::find(sockets, socket) == sockets.end())
+      log::info("admin", "listening", {{"address", socket->text()}});
+  post([this, next] { clients_->use(next); });
+  sockets = std::move(next);
 }
 
 void Server::Impl::run() {
@@ -165,33 +150,40 @@ void Server::handle(std::string method, std::string path, Route route) {
   impl_->routes.add(std::move(method), std::move(path), std::move(route));
 }
 
-Status Server::start(const std::string& address, InheritedDescriptors& inherited) {
-  const auto& impl = impl_;
-  try {
-    impl->start(address, inherited);
-    impl->thread = std::thread([raw = impl.get()] { raw->run(); });
-  } catch (const Poco::Exception& e) {
-    return Error{"cannot listen on " + address + ": " + e.displayText()};
-  } catch (const std::exception& e) {
-    return Error{"cannot listen on " + address + ": " + e.what()};
-  }
-  log::info("admin", "listening", {{"address", impl->address}});
+Status Server::start(std::vector<ListeningSocket::Shared> sockets) try {
+  impl_->start();
+  impl_->use(std::move(sockets));
+  impl_->thread = std::thread([raw = impl_.get()] { raw->run(); });
   return success();
+} catch (const std::exception& e) {
+  return Error{std::string("cannot start the admin listener: ") + e.what()};
 }
 
-void Server::allow(const std::vector<std::string>& names) { impl_->clients().allow(Access(names)); }
-
-int Server::fd() const noexcept { return impl_ ? impl_->fd : -1; }
-
-void Server::retire() {
-  impl_->post([impl = impl_] { impl->clients().retire(); });
+Status Server::start(const std::string& address) {
+  const auto at = Address::parse(address);
+  if (!at) return Error{"cannot listen on " + address + ": this is no numeric address with a port"};
+  InheritedDescriptors none;
+  auto socket = ListeningSocket::open(*at, {}, none);
+  if (!socket) return std::move(socket).error();
+  return start(std::vector{std::move(socket).value()});
 }
 
-std::string Server::address() const { return impl_ ? impl_->address : ""; }
+void Server::use(std::vector<ListeningSocket::Shared> sockets) { impl_->use(std::move(sockets)); }
+
+void Server::allow(Access access) { impl_->clients().allow(std::move(access)); }
+
+const std::vector<ListeningSocket::Shared>& Server::sockets() const noexcept {
+  static const auto& none = *new std::vector<ListeningSocket::Shared>();
+  return impl_ ? impl_->sockets : none;
+}
+
+std::string Server::address() const { return sockets().empty() ? "" : sockets().front()->text(); }
 
 bool Server::stop(Duration grace) {
   const auto impl = std::exchange(impl_, nullptr);
   if (!impl || !impl->thread.joinable()) return true;
+  const auto address = impl->sockets.empty() ? std::string() : impl->sockets.front()->text();
+  impl->sockets.clear();
   const auto deadline = after(grace);
   impl->post([impl] { impl->finish(); });
   bool clean = impl->awaitQuiet(deadline);
@@ -204,7 +196,7 @@ bool Server::stop(Duration grace) {
   const bool ended = impl->awaitEnd(after(kMoment));
   ended ? impl->thread.join() : impl->thread.detach();
   if (ended && clean) return true;
-  log::warning("admin", "a request hangs and is left behind", {{"address", impl->address}});
+  log::warning("admin", "a request hangs and is left behind", {{"address", address}});
   static auto& left_behind = *new std::vector<std::shared_ptr<Impl>>;  // never destroyed
   left_behind.push_back(impl);
   return false;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The admin listener: a small HTTP/1.1 server for operators and scrapers, which must outlive whatever they send. One
-// thread reads and writes for all clients without waiting for any (Boost.Asio); handlers that take a while run on a few
-// others. So a probe is answered at once whatever else is slow: other clients, a sink, a reload.
+// The admin listener: a small HTTP/1.1 server for operators and scrapers, which must outlive whatever they send. It
+// listens on TCP, on a Unix socket, or on both. One thread reads and writes for all clients without waiting for any
+// (Boost.Asio); handlers that take a while run on a few others. So a probe is answered at once whatever else is slow:
+// other clients, a sink, a reload.
 //
 // Belongs to the control thread. Prompt and late handlers run on the server's thread and must not block; slow ones run
 // on its other threads, several at once, but for each path one at a time.
@@ -12,11 +13,12 @@
 #include <string>
 #include <vector>
 
+#include "admin/access.h"
 #include "admin/limits.h"
+#include "admin/listening_socket.h"
 #include "admin/message.h"
 #include "admin/routes.h"
 #include "base/clock.h"
-#include "base/inherited_descriptors.h"
 #include "base/result.h"
 
 namespace lemonade::admin {
@@ -33,21 +35,21 @@ class Server {
   /// answers. What a handler throws is logged and answered with 500. Before start().
   void handle(std::string method, std::string path, Route route);
 
-  /// Listens on a numeric address with a port, which may be 0, or takes over a socket that was inherited for it under
-  /// the name "admin". Once. Answers nobody but who asks by address or as "localhost" until allow().
-  Status start(const std::string& address, InheritedDescriptors& inherited);
-  Status start(const std::string& address) {
-    InheritedDescriptors none;
-    return start(address, none);
-  }
-  /// The names it may be asked by besides, as "name" for any port or "name:port"; they replace those given before.
-  void allow(const std::vector<std::string>& names);
-  /// Where it listens, as "127.0.0.1:9090"; "" before start() and after stop().
+  /// Accepts clients by these sockets. Once. Until allow() it answers nobody but who asks by address or as
+  /// "localhost", and lets only this machine change anything.
+  Status start(std::vector<ListeningSocket::Shared> sockets);
+  /// The same for one numeric address with a port, which may be 0.
+  Status start(const std::string& address);
+  /// Accepts clients by these from now on, in the place of those before. Who is connected is served on.
+  void use(std::vector<ListeningSocket::Shared> sockets);
+  /// Whom to answer from now on.
+  void allow(Access access);
+  /// Those in use; none before start() and after stop().
+  const std::vector<ListeningSocket::Shared>& sockets() const noexcept;
+  /// Where it listens, as "127.0.0.1:9090", by the first of them; "" where there is none.
   std::string address() const;
-  /// The listening socket; -1 before start() and after stop().
-  int fd() const noexcept;
   /// Accepts no more: another process does. Those who are connected are served until stop().
-  void retire();
+  void retire() { use({}); }
 
   /// Accepts no more, drops requests that are not complete, gives the others `grace`, then cuts them off. The end of
   /// this object: only address() may follow. Returns false where a handler still did not return: it is left behind with

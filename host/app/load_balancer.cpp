@@ -12,6 +12,7 @@
 #include "app/parent.h"
 #include "app/pool_set.h"
 #include "app/preparation.h"
+#include "app/token_file.h"
 #include "balance/pool.h"
 #include "balance/quiescence.h"
 #include "base/log.h"
@@ -82,6 +83,9 @@ LoadBalancer::LoadBalancer(Preparation preparation, config::Input input, Prepara
       publisher_(std::make_unique<metrics::Publisher>(
           std::vector<metrics::Collector>{[this](auto& builder) { addFamilies(builder); }},
           [this](std::function<void()> task) { loop_.post(std::move(task)); }, started_ns)),
+      token_file_(std::make_unique<TokenFile>([this](admin::Tokens tokens) {
+        loop_.post([this, tokens = std::move(tokens)]() mutable { useTokens(std::move(tokens)); });
+      })),
       rates_(std::make_unique<ExchangeRates>(preparation_->config.metrics.interval, started_ns)),
       live_(std::make_unique<Live>(events_, [this] { return status().body; })),
       facts_(std::make_shared<const ConfigurationFacts>()) {
@@ -111,6 +115,7 @@ Status LoadBalancer::start() {
   watcher_ = std::make_unique<Watcher>(input_->file, preparation_->seen, [this](const auto& reason, const auto& file) {
     return reloadAndRemember(reason, file);
   });
+  watcher_->eachTurn([this] { token_file_->look(); });
   happened({.kind = EventKind::kStarted,
             .text = std::string("lemonade ") + LEMONADE_VERSION + " has started",
             .fields = {{"pid", std::to_string(::getpid())}, {"version", LEMONADE_VERSION}}});
@@ -226,6 +231,7 @@ bool LoadBalancer::stop() {
   events_->close();  // who waits for some is a request under way
   live_->stop();
   watchdog_.waitingFor("a reload under way");
+  token_file_->stop();
   watcher_->stop();
   watchdog_.waitingFor("workers, checks, sinks and the admin listener");
   bool clean = false;  // also where it cannot be told for want of memory

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "admin/message.h"
+#include "admin/tokens.h"
 #include "app/pool_host.h"
 #include "balance/strategy.h"
 #include "base/control_loop.h"
@@ -70,6 +71,8 @@ namespace lemonade::app {
 class Live;
 class ManagedPool;
 class PoolSet;
+class TokenFile;
+struct AdminSockets;
 struct Order;
 struct Parent;
 struct Preparation;
@@ -111,8 +114,9 @@ class LoadBalancer : private PoolHost {
   Reloaded reloadAndRemember(const std::string& reason, const FileContent& file);
   void remember(ReloadRecord record);
   Running running() const;
-  Status startAdmin(const config::Config& config, std::shared_ptr<admin::Server>& admin);
-  void replaceAdmin(std::shared_ptr<admin::Server> admin, const config::Config& config);
+  Result<AdminSockets> startAdmin(const config::Config& config, std::shared_ptr<admin::Server>& admin);
+  void useAdmin(std::shared_ptr<admin::Server> admin, AdminSockets sockets);
+  void useTokens(admin::Tokens tokens);
   void applySettings(const config::Config& config);
   void applySinks(Preparation& preparation);
   void show();
@@ -182,6 +186,7 @@ class LoadBalancer : private PoolHost {
   void beginStop(const std::string& signal);
   /// How long a stop that begins now goes on to accept clients.
   Duration grace() const;
+  void leaveNames();
   void beginDrain();
   /// No session is left here.
   void endAfterPredecessor();
@@ -249,6 +254,7 @@ class LoadBalancer : private PoolHost {
   const std::unique_ptr<metrics::Publisher> publisher_;
   std::map<std::string, metrics::SinkHandle> sinks_;  // by id; control thread
   std::shared_ptr<admin::Server> admin_;
+  const std::unique_ptr<TokenFile> token_file_;
   const std::unique_ptr<ExchangeRates> rates_;
   const std::unique_ptr<Live> live_;
   std::unique_ptr<Watcher> watcher_;

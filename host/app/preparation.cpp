@@ -311,6 +311,15 @@ void warnOfLoops(const Preparation& preparation, config::Findings& findings) {
     for (const auto& backend : pool.backends) warnOfLoop(preparation, backend, own, findings);
 }
 
+/// Other machines change nothing until the file is there and right; that is no reason not to balance.
+void readTokens(Preparation& preparation, config::Findings& findings) {
+  const auto& access = preparation.config.admin_access;
+  if (access.token_file.empty()) return;
+  Looker looker;
+  preparation.tokens = readTokenFile(access.token_file, looker);
+  for (const auto& problem : preparation.tokens->problems) findings.warning(access.token_file_source, problem);
+}
+
 }  // namespace
 
 bool Preparation::ok() const noexcept {
@@ -359,6 +368,7 @@ Preparation prepare(const config::Input& input, const FileContent& file, Prepara
       findings.warning({"plugins.cache_directory", 0, 0}, remark);
   });
   warnOfLoops(preparation, findings);
+  readTokens(preparation, findings);
   preparation.findings = std::move(findings).take();
   return preparation;
 }

@@ -4,6 +4,7 @@
 // addresses of its backends. --validate stops here; a start goes on with what was made.
 #pragma once
 
+#include "app/token_file.h"
 #include "balance/resolver.h"
 #include "balance/strategy.h"
 #include "base/control_loop.h"
@@ -63,6 +64,8 @@ struct Preparation {
   std::vector<std::pair<std::string, std::string>> refused_plugins{};  ///< by a preflight: ids, and why
   bool ends_overrides = false;  ///< what operators have changed until the next reload of the file ends with it
   Resolutions resolutions;      ///< of names that nothing runs with yet; without those that have not answered in time
+
+  std::optional<TokensRead> tokens;  ///< of the token file, where there is to be one
 
   bool ok() const noexcept;
 };

@@ -2,7 +2,9 @@
 //
 // How a configuration takes effect, at the start and again: prepare everything aside, then commit. Whatever can fail
 // does so before the first change, so a reload is applied as a whole or not at all; workers never wait for it.
+#include "admin/access.h"
 #include "admin/server.h"
+#include "app/admin_sockets.h"
 #include "app/configuration_facts.h"
 #include "app/difference.h"
 #include "app/load_balancer.h"
@@ -11,6 +13,7 @@
 #include "app/pool_set.h"
 #include "app/preparation.h"
 #include "app/takeover.h"
+#include "app/token_file.h"
 #include "balance/pool.h"
 #include "base/log.h"
 #include "config/change.h"
@@ -53,8 +56,6 @@ std::vector<std::string> withRemarks(std::vector<std::string> lines, const FileC
   if (!file.again) lines.push_back(std::string("the configuration ") + kReadOnce);
   return lines;
 }
-
-std::string addressOf(const config::Config& config) { return config.admin ? config.admin->address : ""; }
 
 /// "" for the default pool, whose keys stand in no table of its own; else "pool web: ".
 std::string prefixOf(const config::Pool& pool) {
@@ -218,7 +219,8 @@ Status LoadBalancer::commit(Preparation& preparation) {
   auto takeover = Takeover::stage(preparation, *pools_, *proxy_, parent_.inherited);
   if (!takeover) return std::move(takeover).error();
   auto admin = admin_;
-  if (auto started = startAdmin(config, admin); !started) return started;
+  auto sockets = startAdmin(config, admin);
+  if (!sockets) return std::move(sockets).error();
   // ---- from here on nothing fails, unless memory is out ----
   if (preparation.ends_overrides)
     for (const auto& pool : *pools_->configured()) pool->endOverrides();
@@ -228,27 +230,44 @@ Status LoadBalancer::commit(Preparation& preparation) {
   own_addresses_ = takeover.value().addresses();
   std::move(takeover).value().use(preparation, proxy::drainTime(nowNs(), config.runtime.drain_timeout));
   applySinks(preparation);
-  replaceAdmin(std::move(admin), config);
+  useAdmin(std::move(admin), std::move(sockets).value());
+  token_file_->use(preparation.tokens);
+  useTokens(preparation.tokens ? std::move(preparation.tokens->tokens) : admin::Tokens());
   holdSockets();
   show();
   watcher_->configure(config_.runtime.config_watch_interval, pluginSearchPath(config_));
   return success();
 }
 
-/// Makes and starts an admin listener where the configuration has another address for it.
-Status LoadBalancer::startAdmin(const config::Config& config, std::shared_ptr<admin::Server>& admin) {
-  if (addressOf(config) == addressOf(config_)) return success();
-  admin = config.admin ? makeAdmin(config) : nullptr;
-  return admin == nullptr ? success() : admin->start(config.admin->address, parent_.inherited);
+/// Opens what is to be listened on besides what is, and makes the server where there is none to use it.
+Result<AdminSockets> LoadBalancer::startAdmin(const config::Config& config, std::shared_ptr<admin::Server>& admin) {
+  auto sockets = openAdminSockets(
+      config, admin_ != nullptr ? admin_->sockets() : std::vector<admin::ListeningSocket::Shared>(), parent_.inherited);
+  if (!sockets || sockets.value().all.empty() || admin != nullptr) return sockets;
+  admin = makeAdmin(config);
+  if (auto started = admin->start(std::vector<admin::ListeningSocket::Shared>()); !started)
+    return std::move(started).error();
+  return sockets;
 }
 
-void LoadBalancer::replaceAdmin(std::shared_ptr<admin::Server> admin, const config::Config& config) {
-  if (admin != admin_) {
-    // The request that asked for this reload may still be answered by the old one.
-    if (admin_ != nullptr) loop_.post([old = admin_] { (void)old->stop(kOldAdminGrace); });
-    admin_ = std::move(admin);
-  }
-  if (admin_ != nullptr) admin_->allow(config.admin_hosts);
+void LoadBalancer::useAdmin(std::shared_ptr<admin::Server> admin, AdminSockets sockets) {
+  const auto& why = sockets.without_socket;
+  if (!why.empty() && generation_.load() == 0)
+    log::info("admin", "no Unix socket for the command line, it has to ask by TCP; [admin] socket gives a path",
+              {{"reason", why}});
+  admin_ = std::move(admin);
+  if (admin_ == nullptr) return;
+  applySocketMode(sockets.all, config_.admin_access);
+  if (!sockets.all.empty()) return admin_->use(std::move(sockets.all));
+  // The request that asked for this reload may still be answered.
+  loop_.post([old = std::exchange(admin_, nullptr)] { (void)old->stop(kOldAdminGrace); });
+}
+
+void LoadBalancer::useTokens(admin::Tokens tokens) {
+  if (admin_ == nullptr) return;
+  const auto& access = config_.admin_access;
+  admin_->allow(admin::Access(config_.admin_hosts, {std::move(tokens), !access.token_file.empty(),
+                                                    access.token_required == config::TokenRequired::kAlways}));
 }
 
 void LoadBalancer::applySettings(const config::Config& config) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What a signal begins: a grace, in which those in front learn that they shall send nobody here, and the drain.
+#include "admin/server.h"
 #include "app/load_balancer.h"
 #include "app/parent.h"
 #include "base/log.h"
@@ -45,8 +46,7 @@ void LoadBalancer::beginStop(const std::string& signal) {
   log::info("app", "stopping", {{"signal", signal}, {"sessions", proxy_->sessions()}});
   happened({.kind = EventKind::kStopping, .text = "stopping, signal: " + signal, .fields = {{"signal", signal}}});
   // A service manager may keep the sockets for the next start.
-  if (gave_way_ || service_manager_.isThere())
-    for (const auto& socket : proxy_->sockets()) socket->leaveName();
+  if (gave_way_ || service_manager_.isThere()) leaveNames();
   const Duration planned = Watchdog::planned(config_.runtime.accept_timeout);
   stop_deadline_ns_ = nowNs() + ns(planned);
   service_manager_.stopping(config_.runtime.accept_timeout + kStopMargin);
@@ -58,6 +58,13 @@ void LoadBalancer::beginStop(const std::string& signal) {
   });
   stage_.store(Stage::kGrace);
   log::info("app", "/readyz answers 503, and clients are accepted for a while", {{"grace", secondsText(ns(grace))}});
+}
+
+/// Leaves the files of Unix sockets to who listens there from now on.
+void LoadBalancer::leaveNames() {
+  for (const auto& socket : proxy_->sockets()) socket->leaveName();
+  if (admin_ != nullptr)
+    for (const auto& socket : admin_->sockets()) socket->leaveName();
 }
 
 // Where clients were never served, and where another process listens on these sockets, nobody in front has to learn of

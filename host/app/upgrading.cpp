@@ -17,7 +17,8 @@ namespace lemonade::app {
 void LoadBalancer::holdSockets() {
   std::vector<std::pair<std::string, int>> sockets;
   for (const auto& socket : proxy_->sockets()) sockets.emplace_back(socket->handedAs(), socket->fd());
-  if (admin_ != nullptr) sockets.emplace_back("admin", admin_->fd());
+  if (admin_ != nullptr)
+    for (const auto& socket : admin_->sockets()) sockets.emplace_back(socket->handedAs(), socket->fd());
   service_manager_.keep(sockets);
   if (!parent_.supervisor.hold(sockets))
     log::warning("app", "the supervisor cannot hold the sockets: an upgrade would open them anew",
@@ -56,6 +57,7 @@ void LoadBalancer::giveWay() {
   gave_way_ = true;
   happened({.kind = EventKind::kHandedOver, .text = "another process has taken over and accepts the clients"});
   service_manager_.yieldToSuccessor();
+  leaveNames();
   if (admin_ != nullptr) admin_->retire();
   tellSuccessor();
   leaveNow();

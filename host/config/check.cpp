@@ -99,6 +99,8 @@ void checkAddresses(const Draft& draft, Findings& findings) {
   for (const auto& listener : draft.config.listeners)
     for (const auto& listen : listener.addresses) check(listen);
   if (draft.config.admin) check(*draft.config.admin);
+  if (const auto& access = draft.config.admin_access; access.hasOwnSocket())
+    check({std::string(kUnixPrefix) + access.socket, draft.whereSaid("admin.socket")});
 }
 
 /// A listener that takes headers says from whom; a source address serves backends of its family.

@@ -217,6 +217,26 @@ inline constexpr std::array kWords<Ready::Pools> = {"any", "all", "named"};
 template <>
 inline constexpr std::array kWords<log::Format> = {"text", "json"};
 
+/// From whom a token is asked who wants to change something over TCP.
+enum class TokenRequired { kRemote, kAlways };
+
+template <>
+inline constexpr std::array kWords<TokenRequired> = {"remote", "always"};
+
+/// Who may change something through the admin listener, and where else than by TCP.
+struct AdminAccess {
+  /// In place of a path: where the system has a folder for it; see app/admin_socket.h.
+  static constexpr const char* kAuto = "auto";
+
+  std::string socket = kAuto;  ///< the path of a Unix socket; "": none
+  std::uint32_t socket_mode = 0600;
+  std::string token_file;  ///< its path; "": none
+  TokenRequired token_required = TokenRequired::kRemote;
+  Source token_file_source;
+
+  bool hasOwnSocket() const { return !socket.empty() && socket != kAuto; }
+};
+
 struct Config {
   Runtime runtime;
   Relay relay = Relay::kAuto;                                  ///< of the process; chosen at start
@@ -225,6 +245,7 @@ struct Config {
   Metrics metrics;
   std::optional<Listen> admin;                  ///< none: off
   std::vector<std::string> admin_hosts;         ///< names it is asked by, as "name" or "name:port"
+  AdminAccess admin_access;                     ///< who may change something there
   Ready ready;                                  ///< when /readyz answers 200
   std::vector<std::string> plugin_directories;  ///< in the order of search, without the installed ones
   std::string plugin_cache_directory;           ///< of the private copies of plugins; "": chosen by the host

@@ -14,7 +14,8 @@ namespace {
 
 constexpr std::string_view kPrefix = "LEMONADE_LB_";
 constexpr const char* kBackendAddresses = "LEMONADE_LB_BACKEND_ADDRESSES";
-constexpr const char* kAdminAddress = "LEMONADE_LB_ADMIN_ADDRESS";
+constexpr const char* kAdminAddress = "LEMONADE_LB_ADMIN_ADDRESS";  // which, as the next, means off where it is empty
+constexpr const char* kAdminSocket = "LEMONADE_LB_ADMIN_SOCKET";
 constexpr const char* kPluginDirs = "LEMONADE_LB_PLUGIN_DIRS";
 constexpr const char* kLog = "LEMONADE_LOG";
 constexpr const char* kRustLog = "RUST_LOG";
@@ -111,7 +112,8 @@ std::vector<std::string> knownVariables() {
 void readEnvironment(const Environment& environment, Draft& draft, Findings& findings) {
   const auto get = [&environment](std::string_view name) -> const std::string* {
     const auto found = environment.find(name);
-    return found != environment.end() && (!found->second.empty() || name == kAdminAddress) ? &found->second : nullptr;
+    const bool may_be_empty = name == kAdminAddress || name == kAdminSocket;
+    return found != environment.end() && (!found->second.empty() || may_be_empty) ? &found->second : nullptr;
   };
   for (const auto& key : configKeys()) {
     if (key.facts.variable.empty()) continue;

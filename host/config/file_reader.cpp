@@ -98,7 +98,8 @@ class FileReader {
     const auto directory = std::filesystem::path(file_).parent_path();
     const auto resolve = [&directory](std::string& path) { path = (directory / path).lexically_normal().string(); };
     for (auto& path : draft_.config.plugin_directories) resolve(path);
-    if (auto& path = draft_.config.plugin_cache_directory; !path.empty()) resolve(path);
+    for (auto* path : {&draft_.config.plugin_cache_directory, &draft_.config.admin_access.token_file})
+      if (!path->empty()) resolve(*path);
   }
 
   // ---- backends ----

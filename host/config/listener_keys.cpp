@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
 // The keys of a listener.
+#include "config/file_mode.h"
 #include "config/host_port.h"
 #include "config/keys.h"
 #include "config/limits.h"
 #include "config/values.h"
 
-#include <charconv>
-#include <system_error>
 #include <utility>
 
 namespace lemonade::config {
@@ -59,26 +58,14 @@ std::vector<std::string> trustedOf(const Listener& listener) {
 }
 
 /// "0660"; "" where none is set.
-std::string modeOf(const Listener& listener) {
-  if (!listener.mode) return "";
-  std::string digits = "0000";
-  for (std::uint32_t i = 0, mode = *listener.mode; i < 4; ++i, mode /= 8)
-    digits[3 - i] = static_cast<char>('0' + mode % 8);
-  return digits;
-}
+std::string modeOf(const Listener& listener) { return listener.mode ? fileModeText(*listener.mode) : ""; }
 
 void readMode(const Item& item, Listener& listener) {
   const auto text = item.text();
   listener.mode.reset();
   if (text && text->empty()) return;
-  std::uint32_t mode = 0;
-  const auto isMode = [&mode](const std::string& digits) {
-    const auto* const end = digits.data() + digits.size();
-    const auto read = std::from_chars(digits.data(), end, mode, 8);
-    return read.ec == std::errc() && read.ptr == end && mode <= 0777;
-  };
-  if (!text || !isMode(*text)) return item.refuse("give the mode as text of octal digits, such as \"0660\"");
-  listener.mode = mode;
+  listener.mode = text ? parseFileMode(*text) : std::nullopt;
+  if (!listener.mode) item.refuse("give the mode as text of octal digits, such as \"0660\"");
 }
 
 void readOwner(const Item& item, Listener& listener) {

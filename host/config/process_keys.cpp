@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The keys of the process as a whole: what no listener and no pool has of its own.
+#include "config/file_mode.h"
 #include "config/host_port.h"
 #include "config/keys.h"
 #include "config/limits.h"
@@ -156,6 +157,32 @@ void readAdminHosts(const Item& item, Config& config) {
   config.admin_hosts = std::move(hosts);
 }
 
+// An abstract name has no file to say who may connect.
+void readAdminSocket(const Item& item, AdminAccess& access) {
+  const auto text = item.text().value_or("?");
+  const bool is_path = text.starts_with('/') && parseListenerAddress(std::string(kUnixPrefix) + text).ok();
+  if (!text.empty() && text != AdminAccess::kAuto && !is_path)
+    return item.refuse(
+        "give the whole path of a Unix socket, such as \"/run/lemonade/admin.sock\", \"auto\", or \"\" for none");
+  access.socket = text;
+}
+
+void readSocketMode(const Item& item, AdminAccess& access) {
+  const auto text = item.text();
+  const auto mode = text ? parseFileMode(*text) : std::nullopt;
+  if (!mode) return item.refuse("give the mode as text of octal digits, such as \"0660\"");
+  access.socket_mode = *mode;
+}
+
+std::string socketModeOf(const AdminAccess& access) { return fileModeText(access.socket_mode); }
+
+void readTokenFile(const Item& item, AdminAccess& access) {
+  access.token_file_source = item.source;
+  if (item.text() == "") return access.token_file.clear();
+  if (auto text = textOf(item, "give the path of a file that holds tokens, or \"\" for none"))
+    access.token_file = std::move(*text);
+}
+
 void readReady(const Item& item, Config& config) {
   if (const auto word = item.text()) {
     if (word == "any") config.ready = {Ready::Pools::kAny, {}};
@@ -195,13 +222,50 @@ void readLevel(const Item& item, Config& config) {
   config.log_levels = std::move(levels).value();
 }
 
+std::vector<Key<AdminAccess>> adminAccessKeys() {
+  using K = Key<AdminAccess>;
+  return {
+      K("socket",
+        valueOf<AdminAccess>("string", "an absolute path, `\"auto\"` or `\"\"`", Form::kText, &AdminAccess::socket,
+                             readAdminSocket),
+        R"(the same by a Unix socket, which the command line asks first; auto: in the folder that systemd makes; "" = off)",
+        "a Unix socket that answers the same, and that `lemonade status` and the [other commands](admin-access.md) ask "
+        "first: whoever may write to its file may change everything. `auto`: `admin.sock` in `$RUNTIME_DIRECTORY`, "
+        "which "
+        "systemd sets, else in `/run/lemonade` where that folder is there and may be written to, else none; `\"\"` "
+        "means "
+        "off")
+          .variable("LEMONADE_LB_ADMIN_SOCKET", "set but empty means off"),
+      K("socket_mode", valueOf<AdminAccess>("string", "octal digits", Form::kText, socketModeOf, readSocketMode),
+        R"(of its file: who may ask by it; "0660" adds the group of the balancer)",
+        "the mode of its file: `\"0600\"` lets the user of the balancer and root ask, `\"0660\"` its group, too")
+          .variable("LEMONADE_LB_ADMIN_SOCKET_MODE"),
+      K("token_file",
+        valueOf<AdminAccess>("string", "a file, relative to the file", Form::kText, &AdminAccess::token_file,
+                             readTokenFile),
+        R"(tokens, one a line, for those who change something from another machine; "" = nobody there may)",
+        "[tokens](admin-access.md#tokens), one a line, `TOKEN` or `NAME: TOKEN`: who sends one may change something "
+        "also "
+        "from another machine; without a file nobody there may. It is read again when it changes")
+          .variable("LEMONADE_LB_ADMIN_TOKEN_FILE"),
+      K("token_required", choice(&AdminAccess::token_required),
+        R"(who needs one: "remote" = other machines; "always" = this one, too, behind a proxy on it, say)",
+        "who needs a token to change something: `remote`: who comes from another machine; `always`: also who comes "
+        "from "
+        "this one by TCP, which [a proxy on it](admin-access.md#behind-a-proxy) makes of everybody. The Unix socket "
+        "needs none")
+          .variable("LEMONADE_LB_ADMIN_TOKEN_REQUIRED"),
+  };
+}
+
 std::vector<Key<Config>> adminKeys() {
   using K = Key<Config>;
   return {
       K("listen_address", valueOf<Config>("string", "as in `[proxy]`, or `\"\"`", Form::kText, adminAddress, readAdmin),
-        R"(/metrics, /healthz, /readyz, /api/v1/status, /api/v1/config; "" = off. It asks for no password)",
+        R"(/metrics, /healthz, /readyz, /api/v1/status, /api/v1/config; "" = off. Whoever reaches it may read)",
         "where `/metrics`, `/healthz`, `/readyz`, `/api/v1/status`, `/api/v1/config` and `POST /api/v1/reload` answer; "
-        "`\"\"` means off. It asks for no password, and whoever reaches it can start a reload: keep it private")
+        "`\"\"` means off. Whoever reaches it may read; who may change something, as by a reload, "
+        "[is said by the keys below](admin-access.md)")
           .variable("LEMONADE_LB_ADMIN_ADDRESS", "set but empty means off"),
       K("hosts",
         valueOf<Config>("list of strings", "names, `\"lb.example\"` for any port or `\"lb.example:9090\"`", Form::kList,
@@ -274,6 +338,8 @@ std::vector<Key<Config>> makeProcessKeys() {
   add(
       metricsKeys(), "metrics", [](auto& config) -> auto& { return config.metrics; });
   add(adminKeys(), "admin", whole);
+  add(
+      adminAccessKeys(), "admin", [](auto& config) -> auto& { return config.admin_access; });
   add(pluginsKeys(), "plugins", whole);
   add(logKeys(), "log", whole);
   return all;

@@ -167,9 +167,18 @@ void Watcher::run() {
     const auto heard = std::exchange(heard_, {});
     lock.unlock();
     tell(heard, answerTo(request));
+    lookBeside();
     lock.lock();
   }
   tell(std::exchange(heard_, {}), kStopping);
+}
+
+void Watcher::lookBeside() noexcept {
+  try {
+    also_();
+  } catch (const std::exception& e) {
+    log::error("config", "cannot look whether a file has changed", {{"error", e.what()}});
+  }
 }
 
 // From the first moment on, not only from the first look.

@@ -50,6 +50,8 @@ class Watcher {
   Watcher(const Watcher&) = delete;
   Watcher& operator=(const Watcher&) = delete;
 
+  /// Called at each turn of the watcher's thread, changed or not, for what is looked at beside. Before configure().
+  void eachTurn(std::function<void()> also) { also_ = std::move(also); }
   /// How often to look, and at which plugin directories. Starts watching; again: changes that. Any thread.
   void configure(Duration interval, std::vector<std::string> plugin_directories);
   /// Reloads soon, changed or not; heard is called when that is done, on the watcher's thread, or at once where it has
@@ -76,12 +78,14 @@ class Watcher {
   std::optional<Fingerprint> settled(Seen before, const std::vector<std::string>& directories, bool asked);
   bool leftAlone(int equal_looks) const;
   void run();
+  void lookBeside() noexcept;
   void hearOfWriters() noexcept;
   Reloaded answerTo(const std::optional<std::string>& request) noexcept;
   Reloaded reloadWhereChanged(const std::optional<std::string>& request);
 
   const std::optional<std::string> file_;
   const Reload reload_;
+  std::function<void()> also_ = [] {};
 
   // Watcher's thread only.
   Fingerprint known_;

@@ -51,6 +51,7 @@ std::string TemporaryFolder::write(const std::string& name, std::string_view con
 Config::Config() {
   set("proxy.listen_address", "127.0.0.1:0");
   set("admin.listen_address", "127.0.0.1:0");
+  set("admin.socket", "");  // of an installed balancer, where this machine has the folder for it
   set("strategy.algorithm", "round_robin");
   set("runtime.workers", 2);
   set("runtime.drain_timeout_millis", 2000);

@@ -3,6 +3,12 @@
 
 #include <catch2/catch.hpp>
 
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
 using namespace lemonade::admin;
 
 namespace {
@@ -69,4 +75,83 @@ TEST_CASE("Access refuses what a page of another origin sends and lets it read",
   CHECK(posted("[::1]:9090", "http://[::1]:9090") == 200);
   CHECK(statusFor(Access(), {.method = "POST", .origin = "http://evil.example"}) == 403);
   CHECK(statusFor(Access(), {.method = "POST", .host = "localhost"}) == 200);
+}
+
+namespace {
+
+const std::string kToken = "0123456789abcdef";
+
+Demand demand(bool of_loopback = false) {
+  std::vector<Tokens::Problem> problems;
+  return {Tokens::parse("ci: " + kToken, problems), true, of_loopback};
+}
+
+/// The status of the refusal, or who is said to ask.
+std::string judged(const Access& access, const std::string& method, Peer::From from,
+                   std::optional<std::string> authorization = std::nullopt) {
+  RequestHead head{.method = method, .host = "localhost"};
+  head.authorization = std::move(authorization);
+  const auto verdict = access.judge(head, {from, "peer"});
+  const auto* refusal = std::get_if<Refusal>(&verdict);
+  return refusal != nullptr ? std::to_string(refusal->status) : std::get<std::string>(verdict);
+}
+
+}  // namespace
+
+TEST_CASE("Everybody may read and only who is here may change something while there is no token file", "[admin]") {
+  const Access access;
+  for (const auto from : {Peer::From::kUnix, Peer::From::kLoopback, Peer::From::kElsewhere}) {
+    CHECK(judged(access, "GET", from) == "peer");
+    CHECK(judged(access, "HEAD", from) == "peer");
+  }
+  for (const char* method : {"POST", "PUT", "DELETE", "PATCH", "get"}) {
+    CAPTURE(method);
+    CHECK(judged(access, method, Peer::From::kUnix) == "peer");
+    CHECK(judged(access, method, Peer::From::kLoopback) == "peer");
+    CHECK(judged(access, method, Peer::From::kElsewhere) == "403");
+    CHECK(judged(access, method, Peer::From::kElsewhere, "Bearer " + kToken) == "403");
+  }
+  const auto verdict = access.judge({.method = "POST", .host = "10.0.0.1"}, {Peer::From::kElsewhere, "peer"});
+  CHECK_THAT(std::get<Refusal>(verdict).message, Catch::Contains("token_file in [admin]"));
+}
+
+TEST_CASE("Who is elsewhere changes something with a token of the file and with nothing else", "[admin]") {
+  const Access access({}, demand());
+  const auto from = Peer::From::kElsewhere;
+  CHECK(judged(access, "POST", from, "Bearer " + kToken) == "peer token=ci");
+  CHECK(judged(access, "POST", from, "bearer   " + kToken) == "peer token=ci");
+  CHECK(judged(access, "POST", from) == "401");
+  for (const char* sent : {"", "Bearer", "Bearer ", "Bearer 0123456789abcdeg",
+                           "Basic MDEyMzQ1Njc4OWFiY2RlZg==", "0123456789abcdef", "Bearer 0123456789abcdef x"}) {
+    CAPTURE(sent);
+    CHECK(judged(access, "POST", from, sent) == "401");
+    CHECK(judged(access, "GET", from, sent) == "peer");
+  }
+  CHECK(judged(access, "POST", Peer::From::kLoopback) == "peer");
+  CHECK(judged(access, "POST", Peer::From::kLoopback, "Bearer " + kToken) == "peer token=ci");
+  CHECK(judged(access, "GET", from, "Bearer " + kToken) == "peer token=ci");
+}
+
+TEST_CASE("A file without a token lets nobody from elsewhere change anything", "[admin]") {
+  const Access access({}, {Tokens(), true, false});
+  CHECK(judged(access, "POST", Peer::From::kElsewhere, "Bearer ") == "401");
+  CHECK(judged(access, "POST", Peer::From::kElsewhere, "Bearer " + kToken) == "401");
+}
+
+TEST_CASE("Loopback needs a token where that is configured and the Unix socket never does", "[admin]") {
+  const Access access({}, demand(true));
+  CHECK(judged(access, "POST", Peer::From::kLoopback) == "401");
+  CHECK(judged(access, "GET", Peer::From::kLoopback) == "peer");
+  CHECK(judged(access, "POST", Peer::From::kLoopback, "Bearer " + kToken) == "peer token=ci");
+  CHECK(judged(access, "POST", Peer::From::kUnix) == "peer");
+}
+
+TEST_CASE("A token does not let a page of another origin or another name in", "[admin]") {
+  const Access access({}, demand());
+  RequestHead head{.method = "POST", .host = "evil.example"};
+  head.authorization = "Bearer " + kToken;
+  CHECK(std::get<Refusal>(access.judge(head, {Peer::From::kElsewhere, "peer"})).status == 403);
+  head.host = "10.0.0.1:9090";
+  head.origin = "http://evil.example";
+  CHECK(std::get<Refusal>(access.judge(head, {Peer::From::kElsewhere, "peer"})).status == 403);
 }

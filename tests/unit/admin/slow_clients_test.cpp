@@ -325,9 +325,9 @@ TEST_CASE("Server answers by the names it is told from then on", "[admin]") {
     return statusOf(ask(server, "GET /hello HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n"));
   };
   CHECK(by("lb.example") == "HTTP/1.1 403 Forbidden");
-  server.allow({"lb.example"});
+  server.allow(Access({"lb.example"}));
   CHECK(by("lb.example") == "HTTP/1.1 200 OK");
-  server.allow({});
+  server.allow(Access());
   CHECK(by("lb.example") == "HTTP/1.1 403 Forbidden");
   CHECK(by(server.address()) == "HTTP/1.1 200 OK");
 }
