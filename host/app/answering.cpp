@@ -5,11 +5,14 @@
 #include "admin/target.h"
 #include "app/configuration_facts.h"
 #include "app/load_balancer.h"
+#include "app/log_levels.h"
 #include "app/managed_pool.h"
+#include "app/openapi.h"
 #include "app/order.h"
 #include "app/parent.h"
 #include "app/pool_set.h"
 #include "app/preparation.h"
+#include "app/validation.h"
 #include "balance/pool.h"
 #include "metrics/publisher.h"
 #include "observe/configuration.h"
@@ -40,6 +43,7 @@ using namespace std::chrono_literals;
 const std::string kAbi = std::to_string(LEMONADE_ABI_MAJOR) + "." + std::to_string(LEMONADE_ABI_MINOR);
 constexpr auto kReloadWait = 30s;
 constexpr Duration kAnswerMargin = 10s;
+constexpr auto kLevelWait = 10s;
 
 admin::Response text(int status, const std::string& line) { return {status, "text/plain", line + "\n", {}}; }
 
@@ -78,6 +82,14 @@ std::shared_ptr<admin::Server> LoadBalancer::makeAdmin(const config::Config& con
   server->handle("POST", "/api/v1/reload",
                  Late{[this](const auto& request, const auto& answer) { requestReload(request, answer); }, kReloadWait,
                       text(202, "still reloading; the log will tell")});
+  server->handle("POST", "/api/v1/validate", Slow{[this](const auto& request) { return validate(request); }});
+  server->handle("GET", "/api/v1/log-level",
+                 Prompt{[this](const auto&) { return admin::Response{.body = log_levels_->json()}; }});
+  for (const char* method : {"POST", "PUT"})
+    server->handle(method, "/api/v1/log-level",
+                   Late{[this](const auto& request, const auto& answer) { setLogLevel(request, answer); }, kLevelWait,
+                        text(202, "the balancer is busy; the log will tell")});
+  server->handle("GET", "/api/v1/openapi.json", Prompt{[](const auto&) { return openApi(); }});
   return server;
 }
 
@@ -273,6 +285,20 @@ void LoadBalancer::requestReload(const admin::Request& request, const admin::Ans
     std::string lines = reloaded.applied ? "reloaded" : "refused, the running configuration stays";
     for (const auto& line : reloaded.lines) lines += "\n" + line;
     answer(text(reloaded.applied ? 200 : 422, lines));
+  });
+}
+
+admin::Response LoadBalancer::validate(const admin::Request& request) const {
+  const ValidationPlace place{input_->file.value_or("request.toml"), input_->plugin_dirs};
+  return validateApart(request.body, place, [this] { return stopping(); });
+}
+
+void LoadBalancer::setLogLevel(const admin::Request& request, const admin::Answer& answer) {
+  const auto order = readLogLevelOrder(request.query);
+  if (!order) return answer(admin::errorResponse(400, order.error().message));
+  loop_.post([this, order = order.value(), answer] {
+    log_levels_->set(order.levels, order.lasting);
+    answer({.body = log_levels_->json()});
   });
 }
 

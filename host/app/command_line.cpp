@@ -21,6 +21,9 @@ void addLoadBalancer(CLI::App& app, LoadBalancerArguments& arguments) {
   command->add_option("--config", arguments.config, "Configuration file; without it the environment configures")
       ->type_name("FILE");
   command->add_flag("--validate", arguments.validate, "Check configuration, plugins and their options, then exit");
+  command->add_flag("--json", arguments.json, "With --validate: print what is found as JSON")->needs("--validate");
+  // For the admin listener, which validates what a request brings.
+  command->add_option("--called-as", arguments.called_as)->needs("--validate")->group("");
   command->add_option("--plugin-dir", arguments.plugin_dirs, "Directory of plugins, searched first; may be repeated")
       ->type_name("DIR");
   command->footer(

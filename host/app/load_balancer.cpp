@@ -8,6 +8,7 @@
 #include "admin/server.h"
 #include "app/configuration_facts.h"
 #include "app/live.h"
+#include "app/log_levels.h"
 #include "app/managed_pool.h"
 #include "app/parent.h"
 #include "app/pool_set.h"
@@ -86,6 +87,7 @@ LoadBalancer::LoadBalancer(Preparation preparation, config::Input input, Prepara
       token_file_(std::make_unique<TokenFile>([this](admin::Tokens tokens) {
         loop_.post([this, tokens = std::move(tokens)]() mutable { useTokens(std::move(tokens)); });
       })),
+      log_levels_(std::make_unique<LogLevels>(loop_)),
       rates_(std::make_unique<ExchangeRates>(preparation_->config.metrics.interval, started_ns)),
       live_(std::make_unique<Live>(events_, [this] { return status().body; })),
       facts_(std::make_shared<const ConfigurationFacts>()) {
@@ -101,6 +103,7 @@ LoadBalancer::~LoadBalancer() {
     loop_.cancel(stop_timer_);
     loop_.cancel(awaiting_);
     descriptors_->stop();
+    log_levels_->stop();
     forgetSuccessor();
     if (predecessor_) loop_.unwatch(predecessor_.get());
     if (parent_.supervisor.exists()) loop_.unwatch(parent_.supervisor.fd());

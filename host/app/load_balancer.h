@@ -69,6 +69,7 @@ class Proxy;
 namespace lemonade::app {
 
 class Live;
+class LogLevels;
 class ManagedPool;
 class PoolSet;
 class TokenFile;
@@ -212,6 +213,8 @@ class LoadBalancer : private PoolHost {
   admin::Response pools() const;
   admin::Response plugins() const;
   void requestReload(const admin::Request& request, const admin::Answer& answer);
+  admin::Response validate(const admin::Request& request) const;
+  void setLogLevel(const admin::Request& request, const admin::Answer& answer);
   admin::Response metrics(const std::string& id, const std::string& accept);
   void addFamilies(metrics::SnapshotBuilder& builder) const;
   void addListeners(metrics::SnapshotBuilder& builder, const ProcessTotals& totals) const;
@@ -255,6 +258,7 @@ class LoadBalancer : private PoolHost {
   std::map<std::string, metrics::SinkHandle> sinks_;  // by id; control thread
   std::shared_ptr<admin::Server> admin_;
   const std::unique_ptr<TokenFile> token_file_;
+  const std::unique_ptr<LogLevels> log_levels_;
   const std::unique_ptr<ExchangeRates> rates_;
   const std::unique_ptr<Live> live_;
   std::unique_ptr<Watcher> watcher_;

@@ -8,6 +8,7 @@
 #include "app/configuration_facts.h"
 #include "app/difference.h"
 #include "app/load_balancer.h"
+#include "app/log_levels.h"
 #include "app/managed_pool.h"
 #include "app/parent.h"
 #include "app/pool_set.h"
@@ -271,7 +272,7 @@ void LoadBalancer::useTokens(admin::Tokens tokens) {
 }
 
 void LoadBalancer::applySettings(const config::Config& config) {
-  if (generation_.load() != 0) log::start(config.log_levels, config.log_format);
+  log_levels_->configure(config, generation_.load() == 0);
   watchdog_.setBound(config.runtime.accept_timeout);
   descriptors_->configure(config);
 }

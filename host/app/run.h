@@ -13,6 +13,8 @@ namespace lemonade::app {
 struct LoadBalancerArguments {
   std::optional<std::string> config;
   bool validate = false;
+  bool json = false;                     ///< what validating finds as JSON
+  std::optional<std::string> called_as;  ///< what the configuration file is called, where it is really another
   std::vector<std::string> plugin_dirs;
   std::vector<std::string> command;  ///< all words of the command line, to execute it again
 };

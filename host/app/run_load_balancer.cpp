@@ -5,13 +5,16 @@
 #include "app/preparation.h"
 #include "app/run.h"
 #include "app/supervision.h"
+#include "base/json.h"
 #include "base/log.h"
+#include "base/log_line.h"
 #include "config/environment.h"
 #include "process/memory.h"
 #include "process/service_manager.h"
 #include "process/watchdog.h"
 
 #include <Poco/Exception.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -39,12 +42,47 @@ std::string textOf(const std::exception& e) {
   return text;
 }
 
-int reportValidation(const Preparation& preparation) {
+/// {"valid":true,"file":"a.toml","findings":[{"severity":"warning","file":"a.toml","line":3,"column":1,"text":"..."}]}
+std::string findingsJson(const Preparation& preparation) {
+  Text text;
+  rapidjson::Writer<Text, rapidjson::UTF8<>, rapidjson::UTF8<>, ThrowingAllocator> json(text);
+  const auto set = [&json](const char* name, const std::string& value) {
+    json.Key(name);
+    json.String(log::validUtf8(value).c_str());
+  };
+  json.StartObject();
+  json.Key("valid");
+  json.Bool(preparation.ok());
+  set("file", preparation.config.file);
+  json.Key("findings");
+  json.StartArray();
+  for (const auto& finding : preparation.findings) {
+    json.StartObject();
+    set("severity", finding.severity == config::Severity::kError ? "error" : "warning");
+    set("file", finding.source.file);
+    json.Key("line");
+    json.Uint(finding.source.line);
+    json.Key("column");
+    json.Uint(finding.source.column);
+    set("text", finding.text);
+    json.EndObject();
+  }
+  json.EndArray();
+  json.EndObject();
+  return std::move(text.text);
+}
+
+int reportValidation(const Preparation& preparation, bool as_json) {
+  const int code = preparation.ok() ? kSuccess : kConfigurationError;
+  if (as_json) {
+    std::cout << findingsJson(preparation) << std::endl;
+    return code;
+  }
   for (const auto& finding : preparation.findings) std::cerr << finding.line() << "\n";
-  if (!preparation.ok()) return kConfigurationError;
+  if (!preparation.ok()) return code;
   const auto& file = preparation.config.file;
   std::cout << (file.empty() ? "the environment" : file) << ": the configuration is valid\n";
-  return kSuccess;
+  return code;
 }
 
 void logStartFindings(const Preparation& preparation) {
@@ -101,9 +139,10 @@ int runGuarded(const LoadBalancerArguments& arguments, Watchdog& watchdog, Paren
   context.preflight_first = arguments.validate;
   config::Input input{arguments.config, config::processEnvironment(), arguments.plugin_dirs};
   const FileContent file = firstFingerprint(input.file, parent.inherited);
+  if (arguments.called_as) input.file = arguments.called_as;
   if (!arguments.validate && !parent.supervisor.exists()) becomeSupervisor(arguments, input, file, parent.inherited);
   auto preparation = prepare(input, file, context);
-  if (arguments.validate) return end(reportValidation(preparation), preparation, context, watchdog);
+  if (arguments.validate) return end(reportValidation(preparation, arguments.json), preparation, context, watchdog);
   log::start(preparation.config.log_levels, preparation.config.log_format);
   logStartFindings(preparation);
   if (const auto swept = context.loader != nullptr ? context.loader->swept() : 0; swept != 0)
@@ -121,6 +160,7 @@ int runGuarded(const LoadBalancerArguments& arguments, Watchdog& watchdog, Paren
 
 int runLoadBalancer(const LoadBalancerArguments& arguments) try {
   const std::uint64_t started_ns = nowNs();
+  if (arguments.called_as) (void)::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a balancer waits for what is found
   (void)::prctl(PR_SET_NAME, "lemonade");  // executed by descriptor or as /proc/self/exe, it would be something else
   Parent parent{InheritedDescriptors::fromEnvironment(), {}};
   if (const auto code = runSupervisor(arguments, parent.inherited)) return *code;
