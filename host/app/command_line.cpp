@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "app/command_line.h"
 
+#include "app/exit_codes.h"
 #include "app/run.h"
+#include "app/run_check.h"
 #include "base/command_description.h"
 #include "base/standard_descriptors.h"
+#include "cli/commands.h"
+#include "cli/exit_codes.h"
 
 #include <lemonade/plugin.h>
 #include <CLI/CLI.hpp>
@@ -59,6 +63,24 @@ void addDemoBackend(CLI::App& app, DemoBackendArguments& arguments) {
       "LEMONADE_WORKER_WORK_DELAY_MS.");
 }
 
+void addCheck(CLI::App& app, CheckArguments& arguments) {
+  auto* command = app.add_subcommand("check", "Check one backend once and show every step, without a running balancer");
+  command->add_option("BACKEND", arguments.backend, "POOL/BACKEND, or the BACKEND alone")->required();
+  command->add_option("--config", arguments.config, "Configuration file that has the backend")
+      ->type_name("FILE")
+      ->required();
+  command->add_option("--plugin-dir", arguments.plugin_dirs, "Directory of plugins, searched first; may be repeated")
+      ->type_name("DIR");
+  command->add_flag("--json", arguments.json, "Print the steps as JSON");
+  command->footer("Exit codes: 0 the check passed, 1 it did not, 2 wrong use or configuration.");
+}
+
+/// Wrong use of the commands for operators, of which scripts tell apart what came of them, has a code of its own.
+int codeOfWrongUse(int argc, char** argv, const cli::Commands& commands) {
+  const std::string name = argc > 1 ? argv[1] : "";
+  return commands.has(name) || name == "check" ? cli::kWrongUse : kConfigurationError;
+}
+
 /// The child's end of a preflight; see preflight.h. Not for people, so --help does not show it.
 void addPreflight(CLI::App& app) { app.add_subcommand("preflight")->group(""); }
 
@@ -77,15 +99,21 @@ int runCommandLine(int argc, char** argv) {
   addLoadBalancer(app, load_balancer);
   addDemoBackend(app, worker);
   addUpgrade(app, upgrade);
+  cli::Commands commands;
+  commands.addTo(app);
+  CheckArguments check;
+  addCheck(app, check);
   addPreflight(app);
   addCommandDescription(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
-    // CLI11's own codes are above 100; a wrong command line is a configuration error.
-    return app.exit(e) == 0 ? 0 : 1;
+    // CLI11's own codes are above 100.
+    return app.exit(e) == 0 ? kSuccess : codeOfWrongUse(argc, argv, commands);
   }
   if (app.got_subcommand("preflight")) return runPreflight();
+  if (app.got_subcommand("check")) return runCheck(check);
+  if (const auto code = commands.run(app)) return *code;
   if (app.got_subcommand("upgrade")) return runUpgrade(upgrade);
   return app.got_subcommand("load-balancer") ? runLoadBalancer(load_balancer) : runDemoBackend(worker);
 }

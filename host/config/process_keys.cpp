@@ -229,7 +229,7 @@ std::vector<Key<AdminAccess>> adminAccessKeys() {
         valueOf<AdminAccess>("string", "an absolute path, `\"auto\"` or `\"\"`", Form::kText, &AdminAccess::socket,
                              readAdminSocket),
         R"(the same by a Unix socket, which the command line asks first; auto: in the folder that systemd makes; "" = off)",
-        "a Unix socket that answers the same, and that `lemonade status` and the [other commands](admin-access.md) ask "
+        "a Unix socket that answers the same, and that `lemonade status` and the [other commands](command-line.md) ask "
         "first: whoever may write to its file may change everything. `auto`: `admin.sock` in `$RUNTIME_DIRECTORY`, "
         "which "
         "systemd sets, else in `/run/lemonade` where that folder is there and may be written to, else none; `\"\"` "

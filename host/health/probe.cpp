@@ -113,6 +113,7 @@ Probe::Outcome Probe::begin(const Checker& checker, const Backend& backend, cons
   const auto status = checker.table().probe_begin(checker.self(), &target, &probe_, &verdict);
   if (status != LEMONADE_OK)
     return end(Outcome::kBroken, "the checker could not begin (status " + std::to_string(status) + ")");
+  if (witness_ != nullptr) witness_->answered(verdict);
   checker_ = &checker;
   const auto outcome = obey(verdict, {}, true);
   return outcome == Outcome::kRunning ? connect(route.source, epoll_fd, tag) : outcome;
@@ -187,7 +188,9 @@ Probe::Outcome Probe::feed(std::uint32_t type, lemonade_str_t data, int error) {
   event.data = data;
   event.error = error;
   auto verdict = emptyVerdict();
+  if (witness_ != nullptr) witness_->happened(event);
   checker_->table().probe_event(checker_->self(), probe_, &event, &verdict);
+  if (witness_ != nullptr) witness_->answered(verdict);
   switch (type) {
     case LEMONADE_PROBE_ERROR:
       return obey(verdict, wordsOf(error), false);

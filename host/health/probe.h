@@ -49,6 +49,14 @@ class Probe {
     }
   };
 
+  /// Hears of each step of a check, for people to see; called within the calls of the Probe.
+  class Witness {
+   public:
+    virtual ~Witness() = default;
+    virtual void happened(const lemonade_probe_event_t& event) = 0;
+    virtual void answered(const lemonade_probe_verdict_t& verdict) = 0;
+  };
+
   /// The clock must outlive this.
   explicit Probe(const Clock& clock) : clock_(clock) {}
   Probe(const Probe&) = delete;
@@ -65,6 +73,9 @@ class Probe {
   Outcome onTimeout();
   /// Ends the check without an outcome; ignored where none is running.
   void cancel() noexcept;
+
+  /// Nobody hears of the steps without this; null: nobody. It must stay as long as this.
+  void show(Witness* witness) noexcept { witness_ = witness; }
 
   bool running() const noexcept { return checker_ != nullptr; }
   /// Why the last check was kDegraded, kFailed, kBroken or kSkipped, in a few words; empty after kPassed.
@@ -84,6 +95,7 @@ class Probe {
   Outcome end(Outcome outcome, std::string reason);
 
   const Clock& clock_;
+  Witness* witness_ = nullptr;
   const Checker* checker_ = nullptr;  // of the check that runs
   void* probe_ = nullptr;             // the checker's
   Fd fd_;

@@ -15,7 +15,9 @@ import tempfile
 
 import pages
 
-COMMAND = re.compile(r"(?:^|[\s`/(=])(lemonade (?:lb|load-balancer|worker|w|upgrade)|lemonade|tools/[\w-]+)((?: +[^\s`|;&]+)*)")
+WORDS = ("lb|load-balancer|worker|w|upgrade|status|backends|drain|disable|enable|weight|max_connections|plugins|reload|"
+         "reopen|events|top|check")
+COMMAND = re.compile(rf"(?:^|[\s`/(=])(lemonade (?:{WORDS})\b|lemonade|tools/[\w-]+)((?: +[^\s`|;&]+)*)")
 FLAG = re.compile(r"--[a-z][a-z-]+")
 VARIABLE = re.compile(r"\bLEMONADE_(?:LB_|WORKER_|LOG)\w*")
 

@@ -16,12 +16,13 @@ MAY_INCLUDE = {
     "balance": {"base", "config", "plugin"},
     "validate": {"base", "config", "plugin"},
     **{sibling: BELOW_SIBLINGS for sibling in SIBLINGS},
+    "cli": {"base", "config", "admin"},
     "watch": {"base", "config", "plugin"},
     "process": {"base", "config", "admin"},
     "observe": BELOW_SIBLINGS | {"metrics"},
     "rehearsal": BELOW_SIBLINGS | {"metrics", "observe"},
     "upgrade": BELOW_SIBLINGS | {"health", "metrics", "supervisor"},
-    "app": BELOW_SIBLINGS | SIBLINGS | {"supervisor", "watch", "process", "observe", "rehearsal", "upgrade"},
+    "app": BELOW_SIBLINGS | SIBLINGS | {"supervisor", "watch", "process", "observe", "rehearsal", "upgrade", "cli"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.MULTILINE)
 

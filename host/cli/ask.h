@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+//
+// The commands that ask a running balancer once, or tell it something. Each returns its exit code. One thread.
+#pragma once
+
+#include "cli/options.h"
+
+#include <optional>
+#include <string>
+
+namespace lemonade::cli {
+
+int runStatus(const Options& options);
+/// Of one pool, where one is named.
+int runBackends(const Options& options, const std::optional<std::string>& pool);
+int runPlugins(const Options& options);
+int runControl(const Options& options, const Control& control);
+int runReload(const Options& options);
+int runReopen(const Options& options);
+/// The newest `count` events, and where it follows those that are still to come, until it is interrupted.
+int runEvents(const Options& options, unsigned count, bool follow);
+
+}  // namespace lemonade::cli

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+//
+// The balancer's answers for people. Pure functions; any thread.
+#pragma once
+
+#include "cli/document.h"
+#include "cli/style.h"
+
+#include <string>
+#include <vector>
+
+namespace lemonade::cli {
+
+/// Of a state, such as "up" or "draining".
+Colour colourOf(const std::string& state);
+
+/// The whole status: the process, its listeners, pools and the last reload.
+std::string showStatus(const Document& status, bool colours);
+/// A table of backends, of the status or of /api/v1/backends.
+std::string showBackends(const std::vector<Document>& backends, bool colours);
+std::string showPlugins(const std::vector<Document>& plugins, bool colours);
+/// One event, in a line.
+std::string showEvent(const Document& event, bool colours);
+/// What an order came to.
+std::string showChange(const Document& change);
+
+/// It runs, and every pool has a backend that may be picked.
+bool isWell(const Document& status);
+
+}  // namespace lemonade::cli
