@@ -34,20 +34,20 @@ class Histogram {
   static constexpr auto kBounds = detail::makeBounds();
   static constexpr std::size_t kBuckets = kBounds.size() + 1;
 
-  /// A copy of the counts; adds up over workers.
+  /// A copy of the counts; adds up over workers and over backends, in any order, since all have the same bounds.
   struct Sum {
     std::array<std::uint64_t, kBuckets> buckets{};
     std::uint64_t count = 0;
     std::uint64_t sum_ns = 0;
 
-    void add(const Histogram& histogram) noexcept {
-      for (std::size_t i = 0; i < kBuckets; ++i) {
-        const auto n = histogram.buckets_[i].load(std::memory_order_relaxed);
-        buckets[i] += n;
-        count += n;
-      }
-      sum_ns += histogram.sum_ns_.load(std::memory_order_relaxed);
+    bool operator==(const Sum&) const noexcept = default;
+
+    void add(const Sum& other) noexcept {
+      for (std::size_t i = 0; i < kBuckets; ++i) buckets[i] += other.buckets[i];
+      count += other.count;
+      sum_ns += other.sum_ns;
     }
+    void add(const Histogram& histogram) noexcept { add(histogram.sum()); }
 
     /// The duration, in nanoseconds, that a share of all samples (0 to 1) does not exceed; 0 without samples. Linear
     /// within the bucket.
@@ -77,7 +77,20 @@ class Histogram {
     bump(sum_ns_, ns);
   }
 
-  // One cell at a time, for what stores or adds up whole histograms. Setting: the one writing thread.
+  /// What it has counted so far.
+  Sum sum() const noexcept {
+    Sum sum;
+    for (std::size_t i = 0; i < kBuckets; ++i) sum.count += sum.buckets[i] = bucket(i);
+    sum.sum_ns = sumNs();
+    return sum;
+  }
+  /// Makes it one that has counted this. The one writing thread.
+  void set(const Sum& sum) noexcept {
+    for (std::size_t i = 0; i < kBuckets; ++i) setBucket(i, sum.buckets[i]);
+    setSumNs(sum.sum_ns);
+  }
+
+  // One cell at a time, for what stores whole histograms. Setting: the one writing thread.
   std::uint64_t bucket(std::size_t i) const noexcept { return buckets_[i].load(std::memory_order_relaxed); }
   void setBucket(std::size_t i, std::uint64_t count) noexcept { buckets_[i].store(count, std::memory_order_relaxed); }
   std::uint64_t sumNs() const noexcept { return sum_ns_.load(std::memory_order_relaxed); }

@@ -50,6 +50,31 @@ TEST_CASE("Histogram percentiles are true to a few per cent", "[balance]") {
   CHECK(sum.quantile(0.99) == Approx(9.9e6).epsilon(0.03));
 }
 
+TEST_CASE("Histograms add up in any order and lose nothing", "[balance]") {
+  Histogram workers[3];
+  Histogram whole;
+  for (std::uint64_t i = 0; i < 3'000; ++i) {
+    const std::uint64_t ns = (i * i * 7'919) % 200'000'000'000;
+    workers[i % 3].record(ns);
+    whole.record(ns);
+  }
+  const auto added = [&](std::initializer_list<std::size_t> order) {
+    Histogram::Sum sum;
+    for (const auto i : order) sum.add(workers[i].sum());
+    return sum;
+  };
+  CHECK(added({0, 1, 2}) == whole.sum());
+  CHECK(added({2, 0, 1}) == whole.sum());
+  Histogram::Sum pair = workers[1].sum(), grouped = workers[0].sum();
+  pair.add(workers[2].sum());
+  grouped.add(pair);
+  CHECK(grouped == added({0, 1, 2}));
+  CHECK(added({0, 1, 2}).quantile(0.95) == whole.sum().quantile(0.95));
+  Histogram copy;
+  copy.set(whole.sum());
+  CHECK(copy.sum() == whole.sum());
+}
+
 TEST_CASE("Histogram without samples has percentiles of zero", "[balance]") {
   CHECK(Histogram::Sum{}.quantile(0.99) == 0);
 }
