@@ -168,19 +168,57 @@ std::vector<ServiceManager::StillThread> LoadBalancer::stillThreads(std::uint64_
   return still;
 }
 
+std::vector<Recent::ListenerNow> LoadBalancer::listenersNow() const {
+  std::map<std::string, Tally> tallies;
+  for (const auto& listener : proxy_->allListeners())
+    for (const auto* counters : listener->counters()) {
+      auto& tally = tallies[listener->name()];
+      tally.clients += counters->accepted.value();
+      tally.errors += errorsOf(*counters);
+    }
+  std::vector<Recent::ListenerNow> all;
+  for (const auto& [name, tally] : tallies) all.push_back({name, tally});
+  return all;
+}
+
+std::vector<Recent::PoolNow> LoadBalancer::poolsNow() const {
+  std::map<std::string, Recent::PoolNow> by_name;
+  for (const auto& pool : pools_->all())
+    for (const auto* counters : pool->pool().counters()) {
+      auto& now = by_name[pool->name()];
+      now.tally.clients += counters->clients.value();
+      now.tally.errors += errorsOf(*counters);
+      now.queue_time.add(counters->queue_time);
+    }
+  std::vector<Recent::PoolNow> all;
+  for (auto& [name, now] : by_name) {
+    now.name = name;
+    all.push_back(std::move(now));
+  }
+  return all;
+}
+
 void LoadBalancer::addListeners(StatusInput& input, const ConfigurationFacts& facts) const {
   ProcessTotals totals;
   collectListeners(totals.listeners, heritage_->totals()->listeners);
+  const auto listeners = listenersNow();
+  const std::uint64_t now_ns = nowNs();
   for (const auto& listener : proxy_->allListeners()) {
     const auto addresses = facts.addresses.find(listener->name());
     if (listener->isRemoved() || addresses == facts.addresses.end()) continue;
     const auto& counters = totalsOf(totals.listeners, listener->name()).counters;
+    const auto now =
+        std::find_if(listeners.begin(), listeners.end(), [&](const auto& one) { return one.name == listener->name(); });
     input.listeners.push_back({listener->name(), listener->pool().name(), addresses->second,
-                               listener->admission().limit(), counters.sessions.value(), counters.accepted.value()});
+                               listener->admission().limit(), counters.sessions.value(), counters.accepted.value(),
+                               listener->config()->max_connections,
+                               now != listeners.end() ? recent_->of(now_ns, *now) : Rates{}});
   }
 }
 
 void LoadBalancer::addPools(StatusInput& input, const ConfigurationFacts& facts) const {
+  const auto pools = poolsNow();
+  const std::uint64_t now_ns = nowNs();
   for (const auto& pool : *pools_->configured()) {
     PoolTotals totals;
     pool->collect(totals);
@@ -194,6 +232,18 @@ void LoadBalancer::addPools(StatusInput& input, const ConfigurationFacts& facts)
     input.pools.push_back({pool->name(), eligible != 0, pluginOf(plugin::kKindOf<lemonade_strategy_t>),
                            pluginOf(plugin::kKindOf<lemonade_health_checker_t>), pool->pool().backends()->size(),
                            eligible, totals.counters.sessions.value(), totals.counters.queued.value()});
+    auto& status = input.pools.back();
+    if (const auto now =
+            std::find_if(pools.begin(), pools.end(), [&](const auto& one) { return one.name == pool->name(); });
+        now != pools.end()) {
+      const auto [rates, queue_time] = recent_->of(now_ns, *now);
+      status.rates = rates;
+      status.queue_time = percentilesOf(queue_time);
+    }
+    addBackends(status, pool->backends(), *recent_, now_ns);
+    if (const double timed = static_cast<double>(totals.counters.picks_timed.value()); timed > 0)
+      status.mean_pick_ms = static_cast<double>(totals.counters.pick_ns.value()) / timed / 1e6;
+    status.worst_pick_ms = static_cast<double>(pool->pool().slowestPick(now_ns)) / 1e6;
   }
 }
 
@@ -226,11 +276,18 @@ admin::Response LoadBalancer::status() {
   input.max_connections = proxy_->maxConnections();
   addListeners(input, *facts);
   addPools(input, *facts);
-  for (const auto* counters : proxy_->counters())
-    if (input.workers.size() < proxy_->serving() || counters->sessions.value() != 0)
-      input.workers.push_back({counters->sessions.value(), counters->accepted.value()});
+  const std::uint64_t now_ns = nowNs();
+  const auto counters = proxy_->counters();
+  const auto lags = proxy_->lags(now_ns);
+  for (std::size_t i = 0; i < std::min(counters.size(), lags.size()); ++i)
+    if (input.workers.size() < proxy_->serving() || counters[i]->sessions.value() != 0)
+      input.workers.push_back(
+          {counters[i]->sessions.value(), counters[i]->accepted.value(), static_cast<double>(lags[i]) / 1e6});
+  input.control_lag_ms = static_cast<double>(control_lag_.worst(now_ns)) / 1e6;
+  input.open_descriptors = openDescriptors();
+  input.max_descriptors = descriptorLimit();
   input.plugins = facts->plugins;
-  input.backends = collectBackends(backends(), *rates_, nowNs());
+  input.backends = collectBackends(backends(), *recent_, now_ns);
   return {200, "application/json", statusJson(input), {}};
 }
 
@@ -249,7 +306,7 @@ admin::Response LoadBalancer::backendsOf(const admin::Request& request) {
   for (const auto& [name, value] : *parameters)
     if (name != "pool") return admin::errorResponse(400, "backends take no parameter \"" + name + "\"; known is pool");
   heritage_->awaitLatest();
-  auto all = collectBackends(backends(), *rates_, nowNs());
+  auto all = collectBackends(backends(), *recent_, nowNs());
   const auto pool = parameters->find("pool");
   if (pool == parameters->end()) return {.body = backendsJson(all)};
   std::vector<std::string> names;
@@ -313,11 +370,15 @@ admin::Response LoadBalancer::metrics(const std::string& id, const std::string& 
 }
 
 void LoadBalancer::addListeners(metrics::SnapshotBuilder& builder, const ProcessTotals& totals) const {
-  std::map<std::string, std::uint32_t> limits;
+  std::map<std::string, std::pair<std::uint32_t, std::uint32_t>> limits;  // in force, and configured
   for (const auto& listener : proxy_->allListeners())
-    if (!listener->isRemoved()) limits[listener->name()] = listener->admission().limit();
+    if (!listener->isRemoved())
+      limits[listener->name()] = {listener->admission().limit(), listener->config()->max_connections};
   std::vector<ListenerFacts> listeners;
-  for (const auto& total : totals.listeners) listeners.push_back({total.name, total.counters, limits[total.name]});
+  for (const auto& total : totals.listeners) {
+    const auto [limit, configured] = limits[total.name];
+    listeners.push_back({total.name, total.counters, limit, configured});
+  }
   lemonade::addListeners(builder, listeners);
 }
 
@@ -325,10 +386,23 @@ void LoadBalancer::addPools(metrics::SnapshotBuilder& builder, const ProcessTota
   std::set<std::string> checked;
   for (const auto& pool : pools_->all())
     if (pool->checks()) checked.insert(pool->name());
+  const std::uint64_t now_ns = nowNs();
+  std::map<std::string, std::uint64_t> slowest_picks;
+  for (const auto& pool : pools_->all())
+    slowest_picks[pool->name()] = std::max(slowest_picks[pool->name()], pool->pool().slowestPick(now_ns));
+  std::shared_ptr<const ConfigurationFacts> facts;
+  {
+    const std::lock_guard lock(facts_mutex_);
+    facts = facts_;
+  }
+  std::map<std::string, std::string> strategies;
+  for (const auto& plugin : facts->plugins)
+    if (plugin.kind == plugin::kKindOf<lemonade_strategy_t>.name) strategies[plugin.pool] = plugin.info.id;
   std::vector<PoolFacts> pools;
   for (const auto& total : totals.pools)
     pools.push_back({total.name, total.counters, checked.contains(total.name), total.checks.value(),
-                     total.check_failures.value(), total.checker_errors.value(), total.ejections.value()});
+                     total.check_failures.value(), total.checker_errors.value(), total.ejections.value(),
+                     strategies[total.name], slowest_picks[total.name]});
   lemonade::addPools(builder, pools);
 }
 
@@ -350,6 +424,7 @@ void LoadBalancer::addFamilies(metrics::SnapshotBuilder& builder) const {
       facts.last_reload_unix_ns = last_reload_->unix_ns;
       facts.last_reload_duration_ns = last_reload_->duration_ns;
     }
+    facts.last_upgrade_failed = failed_upgrades_ != 0;  // one that did not fail has ended this process
   }
   facts.upgrades_completed = totals.upgrades.value();
   facts.upgrades_failed = totals.upgrades_failed.value();
@@ -357,6 +432,12 @@ void LoadBalancer::addFamilies(metrics::SnapshotBuilder& builder) const {
   facts.draining_sessions = heritage_->sessions();
   facts.mapped_generations = plugin::Image::mapped();
   facts.log_dropped = totals.log_dropped.value();
+  facts.open_descriptors = openDescriptors();
+  facts.max_descriptors = descriptorLimit();
+  const std::uint64_t now_ns = nowNs();
+  facts.control_lag_ns = control_lag_.worst(now_ns);
+  facts.worker_lags_ns = proxy_->lags(now_ns);
+  facts.worker_lags_ns.resize(std::min<std::size_t>(facts.worker_lags_ns.size(), proxy_->serving()));
   addProcess(builder, facts);
   addListeners(builder, totals);
   addPools(builder, totals);

@@ -108,7 +108,7 @@ admin::Response LoadBalancer::carryOut(const Order& order, const std::string& by
     change.persist_line = lineOf(order);
     change.persist_place = placeOf(*backend);
   }
-  return {.body = changeJson(collectBackend(*backend, *rates_, nowNs()), change)};
+  return {.body = changeJson(collectBackend(*backend, *recent_, nowNs()), change)};
 }
 
 void LoadBalancer::noteOverride(const Backend& backend, const Override& made, const std::string& until) {

@@ -88,7 +88,7 @@ LoadBalancer::LoadBalancer(Preparation preparation, config::Input input, Prepara
         loop_.post([this, tokens = std::move(tokens)]() mutable { useTokens(std::move(tokens)); });
       })),
       log_levels_(std::make_unique<LogLevels>(loop_)),
-      rates_(std::make_unique<ExchangeRates>(preparation_->config.metrics.interval, started_ns)),
+      recent_(std::make_unique<Recent>(started_ns)),
       live_(std::make_unique<Live>(events_, [this] { return status().body; })),
       facts_(std::make_shared<const ConfigurationFacts>()) {
   // Nothing runs yet.
@@ -100,6 +100,7 @@ LoadBalancer::~LoadBalancer() {
   loop_.run([this] {
     loop_.cancel(reclaiming_);
     loop_.cancel(limit_timer_);
+    loop_.cancel(mark_timer_);
     loop_.cancel(stop_timer_);
     loop_.cancel(awaiting_);
     descriptors_->stop();
@@ -131,11 +132,22 @@ Status LoadBalancer::start() {
     if (parent_.supervisor.exists()) loop_.watch(parent_.supervisor.fd(), [this] { hearSupervisor(); });
     watchdog_.serve([this](int signal) { loop_.post([this, signal] { onSignal(signal); }); });
     limit_timer_ = loop_.every(kLimitLook, [this] { lookAround(); });
+    mark_timer_ =
+        loop_.every(Recent::kTick, [this] { recent_->mark(nowNs(), listenersNow(), poolsNow(), backends()); });
     awaitFirstChecks();
   });
   loop_.run([this] { handed_overrides_.clear(); });
   discard(*preparation_, loop_);
   return status;
+}
+
+// This comes round so often that it tells how late the control thread is, too.
+void LoadBalancer::watchLimits() {
+  const std::uint64_t now = nowNs();
+  control_lag_.done(now);
+  control_lag_.due(now + ns(kLimitLook));
+  proxy_->watchLimits(now);
+  for (const auto& pool : pools_->all()) pool->pool().watchLimits(now);
 }
 
 // Where the first checks decide who takes clients, these wait for them in the kernel's queue rather than being told

@@ -10,9 +10,11 @@
 #include "balance/strategy.h"
 #include "base/control_loop.h"
 #include "base/fd.h"
+#include "base/lag.h"
 #include "base/pulse.h"
 #include "base/result.h"
 #include "config/config.h"
+#include "observe/recent.h"
 #include "process/service_manager.h"
 
 #include <atomic>
@@ -31,7 +33,6 @@
 namespace lemonade {
 class DescriptorKeeper;
 class Events;
-class ExchangeRates;
 class Heritage;
 class Quiescence;
 class Watchdog;
@@ -123,6 +124,7 @@ class LoadBalancer : private PoolHost {
   void show();
 
   // Serving clients; control thread
+  void watchLimits();
   void awaitFirstChecks();
   void serve();
   void reclaimSoon(Duration delay);
@@ -221,6 +223,9 @@ class LoadBalancer : private PoolHost {
   void addPools(metrics::SnapshotBuilder& builder, const ProcessTotals& totals) const;
   /// Of all pools.
   std::vector<std::shared_ptr<Backend>> backends() const;
+  /// What listeners and pools have counted in this process, each name once.
+  std::vector<Recent::ListenerNow> listenersNow() const;
+  std::vector<Recent::PoolNow> poolsNow() const;
 
   /// How far it is: stopping, but with clients still accepted; closed to new ones.
   enum class Stage { kRunning, kGrace, kDraining };
@@ -259,7 +264,7 @@ class LoadBalancer : private PoolHost {
   std::shared_ptr<admin::Server> admin_;
   const std::unique_ptr<TokenFile> token_file_;
   const std::unique_ptr<LogLevels> log_levels_;
-  const std::unique_ptr<ExchangeRates> rates_;
+  const std::unique_ptr<Recent> recent_;
   const std::unique_ptr<Live> live_;
   std::unique_ptr<Watcher> watcher_;
 
@@ -275,6 +280,7 @@ class LoadBalancer : private PoolHost {
   std::atomic<std::uint64_t> reloads_failed_{0};
 
   Pulse control_pulse_;
+  Lag control_lag_;
   std::atomic<Stage> stage_{Stage::kRunning};
   bool gave_way_ = false;                 // control thread: another process listens on the same sockets
   bool left_ = false;                     // control thread: the drain is over, no session is left
@@ -284,6 +290,7 @@ class LoadBalancer : private PoolHost {
   std::set<std::string> full_listeners_;  // control thread: where max_connections is reached
   ControlLoop::TimerId awaiting_ = 0;     // control thread: until then at most first checks are waited for
   ControlLoop::TimerId limit_timer_ = 0;  // control thread: looks whether max_connections is still reached
+  ControlLoop::TimerId mark_timer_ = 0;   // control thread: sets the marks of what is counted
   ControlLoop::TimerId reclaiming_ = 0;   // control thread
   ControlLoop::TimerId stop_timer_ = 0;   // control thread: the end of the grace, then of the drain
   std::promise<void> drained_;

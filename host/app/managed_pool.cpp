@@ -367,6 +367,7 @@ void ManagedPool::collect(PoolTotals& totals) const {
     totals.counters.sessions.add(counters->sessions.value());
     totals.counters.queued.add(counters->queued.value());
   }
+  totals.counters.full_ns.add(pool_->fullNs());
   totals.checks.add(monitor_->counters().checks.value());
   totals.check_failures.add(monitor_->counters().failures.value());
   totals.checker_errors.add(monitor_->counters().broken.value());

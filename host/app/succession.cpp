@@ -170,6 +170,7 @@ void LoadBalancer::collectListeners(std::list<ListenerTotals>& totals,
       addTotals(to, *counters);
       to.sessions.add(counters->sessions.value());
     }
+    to.full_ns.add(listener->fullNs());
   }
   for (auto& to : totals)
     if (const auto* before = findTotals(inherited, to.name); before != nullptr)

@@ -139,7 +139,7 @@ void LoadBalancer::lookAround() {
   for (const auto& name : full_listeners_)
     if (!reached.contains(name)) note(EventKind::kLimitOver, name, " is no longer reached");
   full_listeners_ = std::move(reached);
-  proxy_->watchLimits(nowNs());
+  watchLimits();
   events_->expire(nowNs());
 }
 

@@ -44,7 +44,7 @@ struct alignas(64) BackendCounters {
   Histogram duration;
 };
 
-/// One worker's numbers of one pool.
+/// One worker's numbers of one pool; full_ns is the control thread's.
 struct alignas(64) PoolCounters {
   Counter sessions;           ///< now: clients that were given this pool
   Counter queued;             ///< now: those of them that wait for a place at a backend
@@ -59,9 +59,16 @@ struct alignas(64) PoolCounters {
   Counter slow_picks;         ///< picks that took over 100 ms
   Counter descriptor_waits;   ///< connects put off for want of descriptors
   Counter port_waits;         ///< connects put off for want of source ports
+  Counter clients;            ///< that were given this pool, ever
+  Counter backend_resets;     ///< sessions that a backend reset
+  Counter early_closes;       ///< sessions that a backend closed before its first byte while the client waited
+  Counter full_ns;            ///< how long every backend that could be picked was at its max_connections
+  Counter picks_timed;        ///< picks whose time is in pick_ns: one in 64
+  Counter pick_ns;
+  Histogram queue_time;  ///< of clients that queued, until the connect that they waited for began or they left
 };
 
-/// One worker's numbers of one listener.
+/// One worker's numbers of one listener; full_ns is the control thread's.
 struct alignas(64) ListenerCounters {
   Counter accepted;
   Counter sessions;       ///< now: accepted and not yet closed
@@ -76,6 +83,14 @@ struct alignas(64) ListenerCounters {
   Counter header_malformed;  ///< sent something else
   Counter header_timeouts;   ///< did not send all of it in time
   Counter header_closed;     ///< left before they had
+
+  // How clients failed, as PoolCounters has it.
+  Counter no_backend;
+  Counter connect_failed;
+  Counter queue_timeouts;
+  Counter backend_resets;
+  Counter early_closes;
+  Counter full_ns;  ///< how long max_connections was reached
 };
 
 /// One worker's numbers of all its clients.

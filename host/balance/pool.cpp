@@ -175,6 +175,29 @@ std::uint64_t Pool::sessions() const noexcept {
   return sessions;
 }
 
+std::uint64_t Pool::slowestPick(std::uint64_t now) const noexcept {
+  std::uint64_t slowest = 0;
+  for (std::uint32_t i = 0; i < at_workers_.size(); ++i)
+    slowest = std::max(slowest, at_workers_[i].slowest_pick.of(now));
+  return slowest;
+}
+
+// Between two looks it counts as it was found, which comes to the right share of the time also where it changes often.
+void Pool::watchLimits(std::uint64_t now_ns) noexcept {
+  if (full_since_ns_ != 0 && now_ns > full_since_ns_) full_ns_.add(now_ns - full_since_ns_);
+  full_since_ns_ = isFull() ? now_ns : 0;
+}
+
+bool Pool::isFull() const noexcept {
+  if (view_ == nullptr || view_->eligibleCount() == 0) return false;
+  for (const auto& tier : view_->tiers())
+    for (std::uint32_t i = 0; i < tier.get().eligible_count; ++i) {
+      const Backend& backend = view_->backend(tier.get().eligible[i]);
+      if (backend.maxConnections() == 0 || backend.active() < backend.maxConnections()) return false;
+    }
+  return true;
+}
+
 Picked Pool::pick(lemonade_connection_t& connection, const Tried& tried, const LocalAddressSource* local) noexcept {
   const View* view = current_.load(std::memory_order_acquire);
   if (view == nullptr || view->eligibleCount() == 0) return {};

@@ -108,6 +108,9 @@ class Pool {
   void setStarting(bool starting) noexcept { starting_ = starting; }
   /// True where fewer backends are fit than the panic threshold asks for, so that all are used.
   bool panic() const noexcept { return panic_; }
+  /// Looks whether every backend that may be picked is at its max_connections, and counts for how long they are. To be
+  /// called a few times a second.
+  void watchLimits(std::uint64_t now_ns) noexcept;
   /// Lets go of the strategy and of the view. No worker runs any more.
   void clear();
   /// Nothing leads here any more. From now on isUnused() finds out when the pool may be destroyed.
@@ -138,6 +141,10 @@ class Pool {
   std::vector<const PoolCounters*> counters() const;
   /// Clients now that were given this pool.
   std::uint64_t sessions() const noexcept;
+  /// The longest pick of late, in nanoseconds. now is monotonic.
+  std::uint64_t slowestPick(std::uint64_t now) const noexcept;
+  /// How long every backend that could be picked was at its max_connections; watchLimits() finds out.
+  std::uint64_t fullNs() const noexcept { return full_ns_.value(); }
 
   // ---- worker threads ----
 
@@ -187,6 +194,7 @@ class Pool {
   std::uint32_t tossCoin(const View& view, const View::Tier& tier, lemonade_connection_t& connection, Excluded excluded,
                          std::uint32_t meant, Picked& picked) noexcept;
   std::uint32_t pickInstead(const View::Tier& tier, const lemonade_connection_t& connection) noexcept;
+  bool isFull() const noexcept;
 
   const std::string name_;
 
@@ -200,6 +208,7 @@ class Pool {
   PoolRules rules_;
   bool panic_ = false;
   bool starting_ = false;
+  std::uint64_t full_since_ns_ = 0;  // or since the last look; 0: it was not then
   /// How far the end of the pool has come; see isUnused().
   enum class End { kUsed, kLeft, kEmpty };
   End end_ = End::kUsed;
@@ -216,6 +225,7 @@ class Pool {
   std::atomic<std::uint64_t> published_{0};
   PoolSettings settings_;
   std::atomic<std::uint32_t> eligible_{0};
+  Counter full_ns_;  // written by control
   std::atomic<std::uint32_t> next_instead_{0};
   std::atomic<std::uint32_t> suspicious_{0};
   std::atomic<std::uint32_t> queued_{0};  // sessions that wait for a place at a backend

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "balance/counters.h"
+#include "base/worst.h"
 
 #include <atomic>
 #include <cstdint>
@@ -20,6 +21,8 @@ class PoolAttachment {
 
 struct PoolAtWorker {
   PoolCounters counters;
+  /// Picks, in nanoseconds, of those that were timed or took over 20 ms.
+  Worst slowest_pick;
 
   // Any thread.
   /// Since when the session waits that waits longest for a place at a backend, monotonic nanoseconds; 0: none does.

@@ -3,7 +3,10 @@
 // The names, help texts and labels of all families of the host but those of the sinks themselves.
 #include "observe/families.h"
 
+#include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 
 namespace lemonade {
 
@@ -52,11 +55,19 @@ class BackendFamilies {
       return real(sum);
     };
     sessions_.add(labels, total(&BackendCounters::sessions));
-    failures_.add(builder_.labels(labels, {{"reason", "refused"}}), total(&BackendCounters::connect_refused));
-    failures_.add(builder_.labels(labels, {{"reason", "timeout"}}), total(&BackendCounters::connect_timeouts));
-    failures_.add(builder_.labels(labels, {{"reason", "error"}}), total(&BackendCounters::connect_errors));
+    const std::pair<const char*, Counter BackendCounters::*> failures[] = {
+        {"refused", &BackendCounters::connect_refused},
+        {"timeout", &BackendCounters::connect_timeouts},
+        {"error", &BackendCounters::connect_errors}};
+    for (const auto& [reason, counter] : failures) {
+      const auto with_reason = builder_.labels(labels, {{"reason", reason}});
+      failures_.add(with_reason, total(counter));
+      errors_.add(with_reason, total(counter));
+    }
     resets_.add(labels, total(&BackendCounters::resets));
+    errors_.add(builder_.labels(labels, {{"reason", "reset"}}), total(&BackendCounters::resets));
     early_closes_.add(labels, total(&BackendCounters::early_closes));
+    errors_.add(builder_.labels(labels, {{"reason", "early_close"}}), total(&BackendCounters::early_closes));
     idle_timeouts_.add(labels, total(&BackendCounters::idle_timeouts));
     exchanges_.add(labels, total(&BackendCounters::exchanges));
     bytes_.add(builder_.labels(labels, {{"direction", "in"}}), total(&BackendCounters::bytes_in));
@@ -97,6 +108,8 @@ class BackendFamilies {
   FamilyBuilder sessions_ = builder_.counter("lemonade_backend_sessions_total", "Sessions connected.");
   FamilyBuilder failures_ =
       builder_.counter("lemonade_backend_connect_failures_total", "Connects to the backend that failed.");
+  FamilyBuilder errors_ =
+      builder_.counter("lemonade_backend_errors_total", "Connects and sessions that failed by the backend, by reason.");
   FamilyBuilder resets_ = builder_.counter("lemonade_backend_resets_total", "Sessions that the backend reset.");
   FamilyBuilder early_closes_ =
       builder_.counter("lemonade_backend_early_closes_total",
@@ -151,7 +164,45 @@ void addProcess(SnapshotBuilder& builder, const ProcessFacts& facts) {
       .counter("lemonade_log_lines_dropped_total",
                "Log lines dropped because the log could not keep up or memory was out.")
       .add(real(facts.log_dropped));
+  builder.gauge("lemonade_last_upgrade_success", "0 where the last upgrade that was asked for failed, else 1.")
+      .add(facts.last_upgrade_failed ? 0 : 1);
+  builder.gauge("process_open_fds", "Open descriptors.").add(real(facts.open_descriptors));
+  builder.gauge("process_max_fds", "How many descriptors may be open.").add(real(facts.max_descriptors));
+  builder
+      .gauge("lemonade_control_lag_seconds",
+             "How late the control thread was at worst, of the last 30 to 60 seconds; what is late now counts.")
+      .add(real(facts.control_lag_ns) / 1e9);
+  auto lag = builder.gauge("lemonade_worker_lag_seconds",
+                           "The longest turn of a worker in the last 30 to 60 seconds, in which all its clients "
+                           "waited; one under way counts.");
+  for (std::size_t i = 0; i < facts.worker_lags_ns.size(); ++i)
+    lag.add(builder.labels({{"worker", std::to_string(i)}}), real(facts.worker_lags_ns[i]) / 1e9);
 }
+
+namespace {
+
+template <class Counters>
+using Reasons = std::pair<const char*, Counter Counters::*>;
+
+constexpr Reasons<ListenerCounters> kListenerErrors[] = {
+    {"no_backend", &ListenerCounters::no_backend},        {"connect_failed", &ListenerCounters::connect_failed},
+    {"queue_timeout", &ListenerCounters::queue_timeouts}, {"reset", &ListenerCounters::backend_resets},
+    {"early_close", &ListenerCounters::early_closes},     {"no_memory", &ListenerCounters::no_memory}};
+constexpr Reasons<PoolCounters> kPoolErrors[] = {{"no_backend", &PoolCounters::no_backend},
+                                                 {"connect_failed", &PoolCounters::connect_failed},
+                                                 {"queue_timeout", &PoolCounters::queue_timeouts},
+                                                 {"reset", &PoolCounters::backend_resets},
+                                                 {"early_close", &PoolCounters::early_closes}};
+
+template <class Counters>
+void addErrors(SnapshotBuilder& builder, std::string_view name, const metrics::LabelSet& labels,
+               const Counters& counters, std::span<const std::type_identity_t<Reasons<Counters>>> reasons) {
+  auto errors = builder.counter(name, "Clients that failed by what is behind the balancer, by reason.");
+  for (const auto& [reason, counter] : reasons)
+    errors.add(builder.labels(labels, {{"reason", reason}}), real((counters.*counter).value()));
+}
+
+}  // namespace
 
 void addListeners(SnapshotBuilder& builder, std::span<const ListenerFacts> listeners) {
   for (const auto& listener : listeners) {
@@ -163,6 +214,11 @@ void addListeners(SnapshotBuilder& builder, std::span<const ListenerFacts> liste
         .add(labels, real(listener.counters.sessions.value()));
     builder.gauge("lemonade_proxy_max_connections", "Limit of client connections.")
         .add(labels, listener.max_connections);
+    builder.gauge("lemonade_listener_configured_max_connections", "max_connections as configured.")
+        .add(labels, listener.configured_max_connections);
+    builder.counter("lemonade_listener_full_seconds_total", "How long max_connections was reached.")
+        .add(labels, real(listener.counters.full_ns.value()) / 1e9);
+    addErrors(builder, "lemonade_listener_errors_total", labels, listener.counters, kListenerErrors);
     count("lemonade_proxy_waited_total", "Client connections that had to wait because max_connections was reached.",
           &ListenerCounters::waited);
     count("lemonade_proxy_accepted_total", "Client connections accepted.", &ListenerCounters::accepted);
@@ -214,6 +270,32 @@ void addTraffic(SnapshotBuilder& builder, const PoolFacts& pool, const metrics::
   count("lemonade_proxy_port_waits_total", "Connects put off for want of source ports.", &PoolCounters::port_waits);
 }
 
+void addPicks(SnapshotBuilder& builder, const PoolFacts& pool) {
+  if (pool.strategy.empty()) return;
+  const auto labels = builder.labels({{"pool", pool.name}, {"plugin", pool.strategy}});
+  builder.counter("lemonade_pool_timed_picks_total", "Picks of the strategy that were timed: one in 64.")
+      .add(labels, real(pool.counters.picks_timed.value()));
+  builder.counter("lemonade_pool_timed_pick_seconds_total", "How long these took.")
+      .add(labels, real(pool.counters.pick_ns.value()) / 1e9);
+  builder
+      .gauge("lemonade_pool_slowest_pick_seconds",
+             "The longest pick of the last 30 to 60 seconds, of those that were timed or took over 20 ms.")
+      .add(labels, real(pool.slowest_pick_ns) / 1e9);
+}
+
+void addWork(SnapshotBuilder& builder, const PoolFacts& pool, const metrics::LabelSet& labels) {
+  builder.counter("lemonade_pool_clients_total", "Client connections that were given the pool.")
+      .add(labels, real(pool.counters.clients.value()));
+  addErrors(builder, "lemonade_pool_errors_total", labels, pool.counters, kPoolErrors);
+  builder
+      .counter("lemonade_pool_full_seconds_total",
+               "How long every backend that may be picked was at its max_connections.")
+      .add(labels, real(pool.counters.full_ns.value()) / 1e9);
+  builder.histogram("lemonade_pool_queue_seconds", "How long client connections that queued waited for a place.")
+      .add(labels, pool.counters.queue_time.sum());
+  addPicks(builder, pool);
+}
+
 void addHealth(SnapshotBuilder& builder, const PoolFacts& pool, const metrics::LabelSet& labels) {
   builder.counter("lemonade_health_checks_total", "Health checks that ended.").add(labels, real(pool.health_checks));
   builder.counter("lemonade_health_check_failures_total", "Health checks that failed.")
@@ -234,6 +316,7 @@ void addPools(SnapshotBuilder& builder, std::span<const PoolFacts> pools) {
   for (const auto& pool : pools) {
     const auto labels = builder.labels({{"pool", pool.name}});
     addTraffic(builder, pool, labels);
+    addWork(builder, pool, labels);
     addHealth(builder, pool, labels);
   }
 }

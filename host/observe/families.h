@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "balance/backend.h"
 #include "balance/counters.h"
@@ -37,6 +38,11 @@ struct ProcessFacts {
   std::uint32_t draining_processes = 0;  ///< before this one
   std::uint64_t draining_sessions = 0;   ///< which these have
   std::uint64_t log_dropped = 0;         ///< log::dropped()
+  bool last_upgrade_failed = false;
+  std::uint64_t open_descriptors = 0;
+  std::uint64_t max_descriptors = 0;
+  std::uint64_t control_lag_ns = 0;                ///< the worst of late, see Lag
+  std::vector<std::uint64_t> worker_lags_ns = {};  ///< of each worker that serves
 };
 
 /// A pool, at one moment. What it refers to must outlive the call that it is given to.
@@ -48,6 +54,8 @@ struct PoolFacts {
   std::uint64_t health_failures = 0;  ///< of these, how many failed
   std::uint64_t checker_errors = 0;   ///< checks that came to nothing because the checker itself failed
   std::uint64_t ejections = 0;        ///< backends taken out because their sessions failed
+  std::string_view strategy = {};     ///< its id; empty: it has none any more
+  std::uint64_t slowest_pick_ns = 0;  ///< of late
 };
 
 /// A listener, at one moment; as above.
@@ -55,6 +63,7 @@ struct ListenerFacts {
   std::string_view name;
   const ListenerCounters& counters;  ///< of all workers
   std::uint32_t max_connections = 0;
+  std::uint32_t configured_max_connections = 0;
 };
 
 void addProcess(metrics::SnapshotBuilder& builder, const ProcessFacts& facts);

@@ -7,8 +7,6 @@
 #include "observe/json_writer.h"
 #include "observe/reloads.h"
 
-#include <algorithm>
-
 namespace lemonade {
 
 namespace {
@@ -20,6 +18,16 @@ void setPercentiles(Json& json, std::string_view name, const Percentiles& percen
     json.set("p95", percentiles.p95);
     json.set("p99", percentiles.p99);
   });
+}
+
+void setErrorRates(Json& json, const Rates& rates) {
+  json.set("error_rate", rates.errors);
+  json.set("error_share", rates.error_share);
+}
+
+void setRates(Json& json, const Rates& rates) {
+  json.set("exchange_rate", rates.exchanges);
+  setErrorRates(json, rates);
 }
 
 void setTotals(Json& json, const BackendStatus& backend) {
@@ -66,7 +74,8 @@ void setMembers(Json& json, const BackendStatus& backend) {
   json.set("active", backend.active);
   json.set("waiting", backend.waiting);
   setTotals(json, backend);
-  json.set("exchange_rate", backend.exchange_rate);
+  json.set("connect_rate", backend.rates.clients);
+  setRates(json, backend.rates);
   setPercentiles(json, "connect_ms", backend.connect_time);
   setPercentiles(json, "exchange_ms", backend.exchange_time);
   json.array("overrides", backend.overrides,
@@ -96,6 +105,9 @@ void add(Json& json, const ListenerStatus& listener) {
     json.set("max_connections", listener.max_connections);
     json.set("sessions", listener.sessions);
     json.set("accepted", listener.accepted);
+    json.set("configured_max_connections", listener.configured_max_connections);
+    json.set("client_rate", listener.rates.clients);
+    setErrorRates(json, listener.rates);
   });
 }
 
@@ -109,6 +121,14 @@ void add(Json& json, const PoolStatus& pool) {
     json.set("eligible", pool.eligible);
     json.set("sessions", pool.sessions);
     json.set("queued", pool.queued);
+    json.set("client_rate", pool.rates.clients);
+    setRates(json, pool.rates);
+    setPercentiles(json, "exchange_ms", pool.exchange_time);
+    setPercentiles(json, "queue_ms", pool.queue_time);
+    json.object("pick_ms", [&] {
+      json.set("mean", pool.mean_pick_ms);
+      json.set("worst", pool.worst_pick_ms);
+    });
   });
 }
 
@@ -116,18 +136,13 @@ void add(Json& json, const WorkerStatus& worker) {
   json.object([&] {
     json.set("sessions", worker.sessions);
     json.set("accepted", worker.accepted);
+    json.set("lag_ms", worker.lag_ms);
   });
 }
 
 void setReload(Json& json, const std::optional<ReloadStatus>& reload) {
   if (!reload) return json.setNull("last_reload");
   json.object("last_reload", [&] { setReloadMembers(json, *reload); });
-}
-
-Percentiles percentiles(const Backend& backend, Histogram BackendCounters::*histogram) {
-  Histogram::Sum sum;
-  backend.forEachCounters([&](const BackendCounters& counters) { sum.add(counters.*histogram); });
-  return {sum.count, sum.quantile(0.5) / 1e6, sum.quantile(0.95) / 1e6, sum.quantile(0.99) / 1e6};
 }
 
 const char* stateOf(const Backend& backend) noexcept {
@@ -150,14 +165,6 @@ void collectTotals(const Backend& backend, BackendStatus& status) {
     status.bytes_in += counters.bytes_in.value();
     status.bytes_out += counters.bytes_out.value();
   });
-}
-
-/// Without those of processes before this one, which come all at once and are no rate.
-std::uint64_t ownExchanges(const Backend& backend) {
-  std::uint64_t sum = 0;
-  for (std::uint32_t worker = 0; worker < backend.workers(); ++worker)
-    sum += backend.counters(worker).exchanges.value();
-  return sum;
 }
 
 void setSupervisor(Json& json, const std::optional<SupervisorStatus>& supervisor) {
@@ -187,8 +194,6 @@ BackendStatus collect(const Backend& backend) {
   status.active = backend.active();
   status.waiting = lemonade_load_u32(&backend.stats().waiting);
   collectTotals(backend, status);
-  status.connect_time = percentiles(backend, &BackendCounters::connect_time);
-  status.exchange_time = percentiles(backend, &BackendCounters::exchange_time);
   return status;
 }
 
@@ -208,6 +213,11 @@ std::string statusJson(const StatusInput& status) {
     json.set("config_generation", status.config_generation);
     setReload(json, status.last_reload);
     json.set("max_connections", status.max_connections);
+    json.object("descriptors", [&] {
+      json.set("open", status.open_descriptors);
+      json.set("limit", status.max_descriptors);
+    });
+    json.set("control_lag_ms", status.control_lag_ms);
     json.array("listeners", status.listeners, [&](const auto& listener) { add(json, listener); });
     json.array("pools", status.pools, [&](const auto& pool) { add(json, pool); });
     json.array("workers", status.workers, [&](const auto& worker) { add(json, worker); });
@@ -257,52 +267,42 @@ std::string changeJson(const BackendStatus& backend, const ChangeStatus& change)
   return std::move(text.text);
 }
 
-ExchangeRates::Look ExchangeRates::look(std::uint64_t now_ns) { return Look(*this, now_ns); }
-
-ExchangeRates::Look::Look(ExchangeRates& rates, std::uint64_t now_ns)
-    : rates_(rates), lock_(rates.mutex_), previous_ns_(rates.last_ns_), now_ns_(std::max(now_ns, rates.last_ns_)) {}
-
-ExchangeRates::Look::~Look() {
-  rates_.last_ns_ = now_ns_;
-  rates_.past_ = std::move(seen_);
+Percentiles percentilesOf(const Histogram::Sum& samples) noexcept {
+  return {samples.count, samples.quantile(0.5) / 1e6, samples.quantile(0.95) / 1e6, samples.quantile(0.99) / 1e6};
 }
 
-double ExchangeRates::Look::rate(std::uint64_t identity, std::uint64_t exchanges) {
-  const auto found = rates_.past_.find(identity);
-  // A total that went back belongs to a backend that left and came again.
-  const bool known = found != rates_.past_.end() && found->second.next <= exchanges;
-  Past past = known ? found->second : Past{previous_ns_, 0, now_ns_, exchanges};
-  if (now_ns_ - past.next_ns >= static_cast<std::uint64_t>(rates_.window_.count()))
-    past = {past.next_ns, past.next, now_ns_, exchanges};
-  seen_.emplace(identity, past);
-  const double seconds = static_cast<double>(now_ns_ - past.base_ns) / 1e9;
-  return seconds > 0 ? static_cast<double>(exchanges - past.base) / seconds : 0;
-}
-
-double ExchangeRates::last(std::uint64_t identity, std::uint64_t exchanges, std::uint64_t now_ns) {
-  const std::lock_guard lock(mutex_);
-  const auto found = past_.find(identity);
-  if (found == past_.end() || found->second.base > exchanges || found->second.base_ns >= now_ns) return 0;
-  return static_cast<double>(exchanges - found->second.base) /
-         (static_cast<double>(now_ns - found->second.base_ns) / 1e9);
-}
-
-BackendStatus collectBackend(const Backend& backend, ExchangeRates& rates, std::uint64_t now_ns) {
+BackendStatus collectBackend(const Backend& backend, const Recent& recent, std::uint64_t now_ns) {
   auto status = collect(backend);
-  status.exchange_rate = rates.last(backend.identity(), ownExchanges(backend), now_ns);
+  const auto figures = recent.of(now_ns, backend);
+  status.rates = figures.rates;
+  status.connect_time = percentilesOf(figures.connect_time);
+  status.exchange_time = percentilesOf(figures.exchange_time);
   return status;
 }
 
-std::vector<BackendStatus> collectBackends(std::span<const std::shared_ptr<Backend>> backends, ExchangeRates& rates,
+std::vector<BackendStatus> collectBackends(std::span<const std::shared_ptr<Backend>> backends, const Recent& recent,
                                            std::uint64_t now_ns) {
   std::vector<BackendStatus> all;
   all.reserve(backends.size());
-  auto look = rates.look(now_ns);
   for (const auto& backend : backends) {
-    all.push_back(collect(*backend));
-    all.back().exchange_rate = look.rate(backend->identity(), ownExchanges(*backend));
+    auto& status = all.emplace_back(collect(*backend));
+    const auto figures = recent.of(now_ns, *backend);
+    status.rates = figures.rates;
+    status.connect_time = percentilesOf(figures.connect_time);
+    status.exchange_time = percentilesOf(figures.exchange_time);
   }
   return all;
+}
+
+void addBackends(PoolStatus& pool, std::span<const std::shared_ptr<Backend>> backends, const Recent& recent,
+                 std::uint64_t now_ns) {
+  Histogram::Sum exchange_time;
+  for (const auto& backend : backends) {
+    const auto figures = recent.of(now_ns, *backend);
+    pool.rates.exchanges += figures.rates.exchanges;
+    exchange_time.add(figures.exchange_time);
+  }
+  pool.exchange_time = percentilesOf(exchange_time);
 }
 
 }  // namespace lemonade

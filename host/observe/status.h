@@ -8,20 +8,19 @@
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "balance/backend.h"
-#include "base/clock.h"
+#include "balance/histogram.h"
+#include "observe/recent.h"
 #include "plugin/instance.h"
 
 namespace lemonade {
 
-/// Durations in milliseconds that a share of the samples does not exceed; 0 without samples.
+/// Durations in milliseconds that a share of the samples of the last minute does not exceed; 0 without samples.
 struct Percentiles {
   std::uint64_t samples = 0;
   double p50 = 0;
@@ -55,7 +54,7 @@ struct BackendStatus {
   std::uint64_t exchanges = 0;
   std::uint64_t bytes_in = 0;
   std::uint64_t bytes_out = 0;
-  double exchange_rate = 0;  ///< exchanges a second, see ExchangeRates
+  Rates rates;  ///< its clients are the connects that were tried
   Percentiles connect_time;
   Percentiles exchange_time;
 };
@@ -63,6 +62,7 @@ struct BackendStatus {
 struct WorkerStatus {
   std::uint64_t sessions = 0;  ///< now
   std::uint64_t accepted = 0;  ///< ever
+  double lag_ms = 0;           ///< the worst of late, see Lag
 };
 
 struct PluginStatus {
@@ -80,6 +80,11 @@ struct PoolStatus {
   std::uint64_t eligible = 0;
   std::uint64_t sessions = 0;  ///< now
   std::uint64_t queued = 0;    ///< of these, those that wait for a place at a backend
+  Rates rates{};
+  Percentiles exchange_time{};  ///< of all its backends
+  Percentiles queue_time{};
+  double mean_pick_ms = 0;   ///< of all that were timed
+  double worst_pick_ms = 0;  ///< of late
 };
 
 struct ListenerStatus {
@@ -89,6 +94,8 @@ struct ListenerStatus {
   std::uint32_t max_connections = 0;
   std::uint64_t sessions = 0;  ///< now
   std::uint64_t accepted = 0;  ///< ever
+  std::uint32_t configured_max_connections = 0;
+  Rates rates{};
 };
 
 struct ReloadStatus {
@@ -127,6 +134,9 @@ struct StatusInput {
   std::string config_file;                  ///< "" where the environment alone configures
   std::optional<ReloadStatus> last_reload;  ///< none yet: null
   std::uint32_t max_connections = 0;
+  double control_lag_ms = 0;           ///< of the control thread, as that of a worker
+  std::uint64_t open_descriptors = 0;  ///< of the process
+  std::uint64_t max_descriptors = 0;
   std::vector<ListenerStatus> listeners;
   std::vector<PoolStatus> pools;
   std::vector<WorkerStatus> workers;
@@ -144,55 +154,17 @@ std::string pluginsJson(const std::vector<PluginStatus>& plugins);
 /// The backend after a change, and what the change was.
 std::string changeJson(const BackendStatus& backend, const ChangeStatus& change);
 
-/// Exchanges a second since an earlier look, at least `window` ago where there is one that old, else since the process
-/// began. Nothing ticks: looks are taken when rates are asked for. Any thread.
-class ExchangeRates {
- public:
-  ExchangeRates(Duration window, std::uint64_t started_ns) : window_(window), last_ns_(started_ns) {}
-
-  /// The rate of one backend as the look before had it, without one.
-  double last(std::uint64_t identity, std::uint64_t exchanges, std::uint64_t now_ns);
-
-  class Look;
-  /// Begins a look at now_ns of the monotonic clock; one at a time. What it does not see is forgotten when it ends.
-  Look look(std::uint64_t now_ns);
-
- private:
-  struct Past {
-    std::uint64_t base_ns, base;  // the look that rates are counted from
-    std::uint64_t next_ns, next;  // the one that takes its place when it is `window` old
-  };
-
-  const Duration window_;
-  std::mutex mutex_;  // held by the look under way; guards what follows
-  std::uint64_t last_ns_;
-  std::unordered_map<std::uint64_t, Past> past_;  // by backend identity
-};
-
-class ExchangeRates::Look {
- public:
-  ~Look();
-  Look(const Look&) = delete;
-  Look& operator=(const Look&) = delete;
-  /// The rate of one backend whose total is now `exchanges`.
-  double rate(std::uint64_t identity, std::uint64_t exchanges);
-
- private:
-  friend class ExchangeRates;
-  Look(ExchangeRates& rates, std::uint64_t now_ns);
-
-  ExchangeRates& rates_;
-  const std::unique_lock<std::mutex> lock_;
-  const std::uint64_t previous_ns_;
-  const std::uint64_t now_ns_;
-  std::unordered_map<std::uint64_t, Past> seen_;
-};
-
 /// What status shows of each backend, now.
-std::vector<BackendStatus> collectBackends(std::span<const std::shared_ptr<Backend>> backends, ExchangeRates& rates,
+std::vector<BackendStatus> collectBackends(std::span<const std::shared_ptr<Backend>> backends, const Recent& recent,
                                            std::uint64_t now_ns);
 
 /// The same of one of them.
-BackendStatus collectBackend(const Backend& backend, ExchangeRates& rates, std::uint64_t now_ns);
+BackendStatus collectBackend(const Backend& backend, const Recent& recent, std::uint64_t now_ns);
+
+/// Gives a pool what it has of all of its backends: the rate of exchanges, and how long they took.
+void addBackends(PoolStatus& pool, std::span<const std::shared_ptr<Backend>> backends, const Recent& recent,
+                 std::uint64_t now_ns);
+
+Percentiles percentilesOf(const Histogram::Sum& samples) noexcept;
 
 }  // namespace lemonade

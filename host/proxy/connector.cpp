@@ -24,6 +24,8 @@ namespace lemonade::proxy {
 namespace {
 
 constexpr std::uint64_t kSlowPick = 100'000'000;
+constexpr std::uint64_t kLongPick = 20'000'000;  // more than a tick of the coarse clock
+constexpr std::uint32_t kTimedOf = 64;           // picks, one is timed by the clock that costs more
 constexpr std::uint64_t kLongestPause = 1'000'000'000;
 constexpr std::uint64_t kPace = 1'000'000;        // between two that come again after a pause, over all workers
 constexpr std::uint64_t kSpread = 4;              // pauses: a herd that takes longer at that pace comes closer together
@@ -139,11 +141,14 @@ Connector::Pick Connector::pick(Session& session, std::uint64_t now) noexcept {
   connection.worker = worker_;
   describeClient(session, connection);
 
-  const std::uint64_t asked_at = coarseNs();
+  const bool timed = picks_++ % kTimedOf == 0;
+  const std::uint64_t asked_at = timed ? nowNs() : coarseNs();
   const Destination destination(session);
   const Picked picked = session.pool->pick(connection, session.tried, &destination);
-  if (const std::uint64_t took = coarseNs() - asked_at; took > kSlowPick)
-    reportSlow(*session.at_pool, picked, took, now);
+  const std::uint64_t took = (timed ? nowNs() : coarseNs()) - asked_at;
+  if (timed || took > kLongPick) [[unlikely]]
+    noteTime(session.at_pool->at, took, timed, now);
+  if (took > kSlowPick) reportSlow(*session.at_pool, picked, took, now);
   if (picked.invalid) reportInvalid(*session.at_pool, now);
   if (picked.what == Picked::What::kBackend) {
     session.target = picked.backend;
@@ -186,6 +191,13 @@ void Connector::reportInvalid(PoolSessions& at_pool, std::uint64_t now) noexcept
   at_pool.invalid_logged_at = now;
   log::error("proxy", "the strategy gave an answer that cannot be used, round robin answered in its place",
              {{"pool", at_pool.pool.name()}});
+}
+
+void Connector::noteTime(PoolAtWorker& at, std::uint64_t took, bool timed, std::uint64_t now) noexcept {
+  at.slowest_pick.note(now, took);
+  if (!timed) return;
+  at.counters.picks_timed.add();
+  at.counters.pick_ns.add(took);
 }
 
 void Connector::reportSlow(PoolSessions& at_pool, const Picked& picked, std::uint64_t took,

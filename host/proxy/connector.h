@@ -46,6 +46,7 @@ class Connector {
   enum class Pick { kBackend, kFull, kNone, kRejected };
   Pick pick(Session& session, std::uint64_t now) noexcept;
   static void reportInvalid(PoolSessions& at_pool, std::uint64_t now) noexcept;
+  static void noteTime(PoolAtWorker& at, std::uint64_t took, bool timed, std::uint64_t now) noexcept;
   static void reportSlow(PoolSessions& at_pool, const Picked& picked, std::uint64_t took, std::uint64_t now) noexcept;
   bool bindSource(const Session& session, std::uint64_t now) noexcept;
   Outcome connect(Session& session, std::uint64_t now) noexcept;
@@ -60,6 +61,7 @@ class Connector {
   Meter& meter_;
   Dialer& dialer_;
   std::uint64_t random_state_;
+  std::uint32_t picks_ = 0;  // of which some are timed
 };
 
 }  // namespace lemonade::proxy

@@ -52,10 +52,13 @@ void Listener::offerRoom() noexcept {
       return wake_(worker);
 }
 
-// Under a load that is near the limit all the time, that is one time and not many.
+// Under a load that is near the limit all the time, that is one time and not many. Between two looks it counts as it
+// was found, which comes to the right share of the time also where it changes often.
 void Listener::watchLimit(std::uint64_t now) {
   const std::uint64_t since = admission_.fullSince();
   const bool reached = !admission_.hasRoom();
+  if (looked_full_ns_ != 0 && now > looked_full_ns_) full_ns_.add(now - looked_full_ns_);
+  looked_full_ns_ = reached ? now : 0;
   if (since == 0 || reached) {
     room_since_ns_ = 0;
     return;

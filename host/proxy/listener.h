@@ -78,7 +78,8 @@ class Listener {
   std::uint32_t maxConnections() const noexcept { return max_connections_; }
   /// The configuration has it no more.
   void setRemoved() noexcept { removed_.store(true, std::memory_order_relaxed); }
-  /// Says that max_connections is no longer reached, once that is so for a while. To be called a few times a second.
+  /// Counts for how long max_connections is reached, and says that it is no longer, once that is so for a while. To be
+  /// called a few times a second.
   void watchLimit(std::uint64_t now);
 
   // ---- any thread ----
@@ -99,6 +100,8 @@ class Listener {
   bool isRemoved() const noexcept { return removed_.load(std::memory_order_relaxed); }
   /// The counters of each worker that there ever was.
   std::vector<const ListenerCounters*> counters() const;
+  /// How long max_connections was reached; watchLimit() finds out.
+  std::uint64_t fullNs() const noexcept { return full_ns_.value(); }
   /// What a worker has to do with this listener.
   ListenerAtWorker& at(std::uint32_t worker) noexcept { return at_workers_[worker]; }
 
@@ -119,8 +122,10 @@ class Listener {
   // Control thread only.
   Sockets sockets_;
   std::uint32_t max_connections_;
-  std::uint64_t room_since_ns_ = 0;  // after max_connections was reached; 0: it still is, or never was
-  std::uint64_t waited_before_ = 0;  // clients, until it was reached
+  std::uint64_t room_since_ns_ = 0;   // after max_connections was reached; 0: it still is, or never was
+  std::uint64_t waited_before_ = 0;   // clients, until it was reached
+  std::uint64_t looked_full_ns_ = 0;  // when it was found reached by the last look; 0: it was not
+  Counter full_ns_;                   // written here, read by any thread
 
   alignas(64) std::atomic<std::uint32_t> next_offered_{0};  // any worker
   Admission admission_;

@@ -5,6 +5,7 @@
 
 #include "balance/counters.h"
 #include "base/fd.h"
+#include "base/lag.h"
 #include "base/pulse.h"
 #include "proxy/inbox.h"
 #include "proxy/offers.h"
@@ -26,6 +27,8 @@ struct Mailbox {
   Offers offers;
   /// Whether the worker moves; it answers when it is woken.
   Pulse pulse;
+  /// From what the worker was woken by until it waits again: so long the next client waited at worst.
+  Lag lag;
   Fd wake_fd;
 };
 

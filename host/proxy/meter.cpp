@@ -59,6 +59,7 @@ void Meter::connected(Session& session, std::uint64_t now) noexcept {
   auto& counters = session.target->counters(worker_);
   counters.sessions.add();
   counters.connect_time.record(took);
+  if (session.queued_at != 0) session.at_pool->at.counters.queue_time.record(session.attempted_at - session.queued_at);
   if (!session.pool->wants(LEMONADE_EVENT_CONNECTED)) return;
   auto told = event(session, LEMONADE_EVENT_CONNECTED, now);
   told.value_ns = took;
@@ -148,8 +149,12 @@ void Meter::countEnd(Session& session, BackendCounters& counters, std::uint64_t 
   counters.duration.record(now - session.connected_at);
   if (session.reason == CloseReason::kIdleTimeout) counters.idle_timeouts.add();
   const bool reset = session.reason == CloseReason::kBackendReset;
-  if (reset) counters.resets.add();
-  if (session.turned_away) counters.early_closes.add();
+  auto& of_listener = session.at_listener->counters;
+  auto& of_pool = session.at_pool->at.counters;
+  if (reset)
+    for (Counter* counter : {&counters.resets, &of_pool.backend_resets, &of_listener.backend_resets}) counter->add();
+  if (session.turned_away)
+    for (Counter* counter : {&counters.early_closes, &of_pool.early_closes, &of_listener.early_closes}) counter->add();
   // A reset by one that owed nothing is no failure: many servers end idle connections so. Nor says one that had
   // answered before much about the backend: it took what this very client sent for no reason to go on.
   const bool early = !session.answered && (session.turned_away || reset);
@@ -179,10 +184,13 @@ void Meter::countReason(const Session& session) noexcept {
     case CloseReason::kDrain:
       return of_listener.drain_closed.add();
     case CloseReason::kNoBackend:
+      of_listener.no_backend.add();
       return of_pool.no_backend.add();
     case CloseReason::kConnectFailed:
+      of_listener.connect_failed.add();
       return of_pool.connect_failed.add();
     case CloseReason::kQueueTimeout:
+      of_listener.queue_timeouts.add();
       return of_pool.queue_timeouts.add();
     case CloseReason::kRejected:
       return of_pool.strategy_rejected.add();
@@ -195,6 +203,8 @@ void Meter::countReason(const Session& session) noexcept {
 
 void Meter::closed(Session& session, std::uint64_t now) noexcept {
   countReason(session);
+  if (session.queued_at != 0 && session.connected_at == 0)
+    session.at_pool->at.counters.queue_time.record(now - session.queued_at);
   if (session.target != nullptr) {
     if (session.in_exchange)
       feedback::exchangeDropped(*session.target, session.exchange_at);

@@ -404,6 +404,12 @@ std::vector<const WorkerCounters*> Proxy::counters() const {
   return counters;
 }
 
+std::vector<std::uint64_t> Proxy::lags(std::uint64_t now) const {
+  std::vector<std::uint64_t> lags;
+  for (std::uint32_t i = 0; i < mailboxes_.size(); ++i) lags.push_back(mailboxes_[i].lag.worst(now));
+  return lags;
+}
+
 bool Proxy::runOn(std::uint32_t from, std::uint32_t to, const std::function<void(Worker&)>& task) {
   std::vector<Worker*> running;
   for (std::uint32_t i = from; i < to; ++i)

@@ -122,6 +122,8 @@ class Proxy {
   std::uint32_t serving() const noexcept { return serving_.load(); }
   /// The counters of each worker that there ever was, those that serve first.
   std::vector<const WorkerCounters*> counters() const;
+  /// The worst lag of each of them of late, in nanoseconds. now is monotonic.
+  std::vector<std::uint64_t> lags(std::uint64_t now) const;
 
  private:
   using Socket = std::shared_ptr<const ListeningSocket>;

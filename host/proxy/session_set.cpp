@@ -80,9 +80,8 @@ void SessionSet::enlist(Session& session, Listener& listener, PoolSessions& at_p
   auto& of_listener = session.at_listener->counters;
   if (of_pool.sessions.value() == 0) pools_.push_back(at_pool);
   if (of_listener.sessions.value() == 0) listeners_.push_back(*session.at_listener);
-  of_pool.sessions.add();
-  for (Counter* counter :
-       {&of_listener.accepted, &of_listener.sessions, &mailbox_.counters.accepted, &mailbox_.counters.sessions})
+  for (Counter* counter : {&of_pool.clients, &of_pool.sessions, &of_listener.accepted, &of_listener.sessions,
+                           &mailbox_.counters.accepted, &mailbox_.counters.sessions})
     counter->add();
   ++size_;
 }

@@ -71,7 +71,7 @@ class SessionSet final : public Relay::Owner {
   std::size_t size() const noexcept { return size_; }
 
   // For the relay.
-  void handleTurn() noexcept override { now_ = clock_.nowNs(); }
+  void handleTurn() noexcept override { mailbox_.lag.due(now_ = clock_.nowNs()); }
   void handleConnected(Session& session) noexcept override;
   void handleConnectFailed(Session& session, int error) noexcept override;
   void handleAbandoned(Session& session) noexcept override;

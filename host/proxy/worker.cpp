@@ -180,6 +180,7 @@ void Worker::Impl::stop() noexcept {
   mailbox_.wake();
   thread_.join();
   mailbox_.pulse.end();
+  mailbox_.lag.due(0);
   quiescence_.setOffline(index_);
 }
 
@@ -198,6 +199,7 @@ void Worker::Impl::onBusy() {
   if (wake_.take()) handleWake();
   if (timer_.take()) handleTimer();
   arm();
+  mailbox_.lag.done(coarseNs());
 }
 
 void Worker::Impl::handleWake() {

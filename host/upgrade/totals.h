@@ -28,7 +28,8 @@ void forEachTotal(const BackendCounters*, Visit&& visit) {
   visit("duration", &BackendCounters::duration);
 }
 
-/// The same of a listener, without `sessions`, which counts what is now.
+/// The same of a listener, without `sessions`, which counts what is now. Names are none of a pool: the sums of both
+/// stand beside each other in a handover.
 template <class Visit>
 void forEachTotal(const ListenerCounters*, Visit&& visit) {
   visit("accepted", &ListenerCounters::accepted);
@@ -41,6 +42,12 @@ void forEachTotal(const ListenerCounters*, Visit&& visit) {
   visit("header_malformed", &ListenerCounters::header_malformed);
   visit("header_timeouts", &ListenerCounters::header_timeouts);
   visit("header_closed", &ListenerCounters::header_closed);
+  visit("listener_no_backend", &ListenerCounters::no_backend);
+  visit("listener_connect_failed", &ListenerCounters::connect_failed);
+  visit("listener_queue_timeouts", &ListenerCounters::queue_timeouts);
+  visit("listener_backend_resets", &ListenerCounters::backend_resets);
+  visit("listener_early_closes", &ListenerCounters::early_closes);
+  visit("listener_full_ns", &ListenerCounters::full_ns);
 }
 
 /// The same of a pool, without `sessions` and `queued`, which count what is now.
@@ -57,18 +64,23 @@ void forEachTotal(const PoolCounters*, Visit&& visit) {
   visit("slow_picks", &PoolCounters::slow_picks);
   visit("descriptor_waits", &PoolCounters::descriptor_waits);
   visit("port_waits", &PoolCounters::port_waits);
+  visit("clients", &PoolCounters::clients);
+  visit("backend_resets", &PoolCounters::backend_resets);
+  visit("early_closes", &PoolCounters::early_closes);
+  visit("full_ns", &PoolCounters::full_ns);
+  visit("picks_timed", &PoolCounters::picks_timed);
+  visit("pick_ns", &PoolCounters::pick_ns);
+  visit("queue_time", &PoolCounters::queue_time);
 }
 
 inline void add(Counter& sum, const Counter& more) noexcept { sum.add(more.value()); }
 inline void add(Histogram& sum, const Histogram& more) noexcept {
-  for (std::size_t i = 0; i < Histogram::kBuckets; ++i) sum.setBucket(i, sum.bucket(i) + more.bucket(i));
-  sum.setSumNs(sum.sumNs() + more.sumNs());
+  auto both = sum.sum();
+  both.add(more);
+  sum.set(both);
 }
 inline void assign(Counter& to, const Counter& from) noexcept { to.set(from.value()); }
-inline void assign(Histogram& to, const Histogram& from) noexcept {
-  for (std::size_t i = 0; i < Histogram::kBuckets; ++i) to.setBucket(i, from.bucket(i));
-  to.setSumNs(from.sumNs());
-}
+inline void assign(Histogram& to, const Histogram& from) noexcept { to.set(from.sum()); }
 
 /// Adds each total of more to that of sum, which nobody else writes.
 template <class Counters>

@@ -10,10 +10,10 @@ import pathlib
 import re
 import sys
 
-FAMILY = re.compile(r"^\| `(?P<name>lemonade_\w+)` \| (?P<type>\w+) \|(?P<labels>[^|]*)\|", re.MULTILINE)
+FAMILY = re.compile(r"^\| `(?P<name>(?:lemonade|process)_\w+)` \| (?P<type>\w+) \|(?P<labels>[^|]*)\|", re.MULTILINE)
 SECTION = re.compile(r"^## ", re.MULTILINE)
-NAME = re.compile(r"\blemonade[_:][\w:]+")
-SELECTOR = re.compile(r"\b(?P<name>lemonade_\w+)\{(?P<labels>[^}]*)\}")
+NAME = re.compile(r"\b(?:lemonade[_:]|process_)[\w:]+")
+SELECTOR = re.compile(r"\b(?P<name>(?:lemonade|process)_\w+)\{(?P<labels>[^}]*)\}")
 LABEL = re.compile(r"(\w+) *(?:=~|!~|!=|=)")
 RECORD = re.compile(r"^ *- record: (\S+)$", re.MULTILINE)
 ALERT = re.compile(r"^ *- alert: (?P<name>\w+)$.*?severity: (?P<severity>\w+).*?^ *runbook: (?P<runbook>\S+)$",

@@ -16,10 +16,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Everything that the status says of a backend but its rate, which depends on when it is asked.
+/// Everything that the status says of a backend but its rates, which depend on when it is asked.
 std::string known(Balancer& balancer, const std::string& id) {
   auto backend = balancer.backend(id);
-  for (const char* key : {"exchange_rate", "weight"}) backend->remove(key);
+  for (const char* key : {"connect_rate", "exchange_rate", "error_rate", "error_share", "weight"}) backend->remove(key);
   std::ostringstream text;
   backend->stringify(text);
   return text.str();

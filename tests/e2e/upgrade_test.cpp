@@ -105,6 +105,7 @@ TEST_CASE("A configuration that is wrong fails an upgrade and changes nothing", 
   CHECK(servingPid(balancer) == serving);
   CHECK(balancer.ask() == "a");
   CHECK(balancer.status()->getObject("supervisor")->getValue<int>("failed_upgrades") == 1);
+  CHECK(balancer.metric("lemonade_last_upgrade_success") == 0);
 }
 
 TEST_CASE("lemonade upgrade waits for the next process and says which it is", "[upgrade]") {

@@ -28,6 +28,7 @@ void use(Backend& backend) {
     counters.connect_timeouts.add(3);
     counters.connect_errors.add(4);
     counters.resets.add(5);
+    counters.early_closes.add(10);
     counters.idle_timeouts.add(6);
     counters.exchanges.add(7);
     counters.bytes_in.add(8);
@@ -42,23 +43,40 @@ void use(Backend& backend) {
 std::shared_ptr<const metrics::Snapshot> fullSnapshot(const std::vector<std::shared_ptr<Backend>>& backends) {
   ListenerCounters listener;
   listener.accepted.add(22);
+  listener.connect_failed.add(4);
+  listener.full_ns.add(2'500'000'000);
   PoolCounters pool;
   pool.retries.add(3);
+  pool.clients.add(21);
+  pool.backend_resets.add(5);
+  pool.full_ns.add(1'500'000'000);
+  pool.picks_timed.add(2);
+  pool.pick_ns.add(500);
+  pool.queue_time.record(2'000'000'000);
   plugin::MetricCells cells;
   lemonade_metric_cell_t* cell = nullptr;
   REQUIRE(cells.find("com.example.ewma", LEMONADE_METRIC_COUNTER, "resets_total", "Resets.", &cell) == LEMONADE_OK);
   lemonade_metric_add(cell, 12);
   RecordingHost host;
-  metrics::Publisher publisher({[](auto& builder) { addProcess(builder, {.version = "0.1.0", .abi = "1.0"}); },
-                                [&](auto& builder) {
-                                  const ListenerFacts listeners[] = {{"default", listener, 100}, {"web", listener, 50}};
-                                  addListeners(builder, listeners);
-                                  const PoolFacts pools[] = {{"default", pool, true, 7}, {"web", pool, false}};
-                                  addPools(builder, pools);
-                                },
-                                [&](auto& builder) { addBackends(builder, backends); },
-                                [&](auto& builder) { addPluginMetrics(builder, cells); }},
-                               nullptr);
+  metrics::Publisher publisher(
+      {[](auto& builder) {
+         addProcess(builder, {.version = "0.1.0",
+                              .abi = "1.0",
+                              .last_upgrade_failed = true,
+                              .open_descriptors = 40,
+                              .max_descriptors = 1'024,
+                              .worker_lags_ns = {0, 250'000'000}});
+       },
+       [&](auto& builder) {
+         const ListenerFacts listeners[] = {{"default", listener, 100, 200}, {"web", listener, 50, 50}};
+         addListeners(builder, listeners);
+         const PoolFacts pools[] = {{"default", pool, true, 7, 0, 0, 0, "round_robin", 120'000'000},
+                                    {"web", pool, false}};
+         addPools(builder, pools);
+       },
+       [&](auto& builder) { addBackends(builder, backends); },
+       [&](auto& builder) { addPluginMetrics(builder, cells); }},
+      nullptr);
   publisher.configure({.interval = 1h}, {loadSink("prometheus", host)});
   const auto snapshot = publisher.snapshot();
   publisher.stop(10s);
@@ -99,6 +117,11 @@ TEST_CASE("Families of backends add up the workers", "[app]") {
   CHECK(value("connect_failures_total", ",reason=\"error\"") == "8");
   CHECK(value("resets_total") == "10");
   CHECK(value("idle_timeouts_total") == "12");
+  CHECK(value("errors_total", ",reason=\"refused\"") == "4");
+  CHECK(value("errors_total", ",reason=\"timeout\"") == "6");
+  CHECK(value("errors_total", ",reason=\"error\"") == "8");
+  CHECK(value("errors_total", ",reason=\"reset\"") == "10");
+  CHECK(value("errors_total", ",reason=\"early_close\"") == "20");
   CHECK(value("exchanges_total") == "14");
   CHECK(value("bytes_total", ",direction=\"in\"") == "16");
   CHECK(value("bytes_total", ",direction=\"out\"") == "18");
@@ -115,6 +138,21 @@ TEST_CASE("Families of backends add up the workers", "[app]") {
   CHECK(lines["lemonade_health_checks_total{pool=\"default\"}"] == "7");
   CHECK(lines["lemonade_health_checks_enabled{pool=\"web\"}"] == "0");
   CHECK(lines["lemonade_plugin_resets_total{plugin=\"com.example.ewma\"}"] == "12");
+  CHECK(lines["lemonade_listener_configured_max_connections{listener=\"default\"}"] == "200");
+  CHECK(lines["lemonade_listener_errors_total{listener=\"web\",reason=\"connect_failed\"}"] == "4");
+  CHECK(lines["lemonade_listener_full_seconds_total{listener=\"web\"}"] == "2.5");
+  CHECK(lines["lemonade_pool_clients_total{pool=\"web\"}"] == "21");
+  CHECK(lines["lemonade_pool_errors_total{pool=\"web\",reason=\"reset\"}"] == "5");
+  CHECK(lines["lemonade_pool_full_seconds_total{pool=\"web\"}"] == "1.5");
+  CHECK(lines["lemonade_pool_queue_seconds_sum{pool=\"web\"}"] == "2");
+  const std::string plugin = "{pool=\"default\",plugin=\"round_robin\"}";
+  CHECK(lines["lemonade_pool_timed_picks_total" + plugin] == "2");
+  CHECK(lines["lemonade_pool_timed_pick_seconds_total" + plugin] == "0.0000005");
+  CHECK(lines["lemonade_pool_slowest_pick_seconds" + plugin] == "0.12");
+  CHECK(lines["lemonade_last_upgrade_success"] == "0");
+  CHECK(lines["process_open_fds"] == "40");
+  CHECK(lines["process_max_fds"] == "1024");
+  CHECK(lines["lemonade_worker_lag_seconds{worker=\"1\"}"] == "0.25");
   CHECK(lines["lemonade_build_info{version=\"0.1.0\",abi=\"1.0\"}"] == "1");
 }
 
@@ -124,7 +162,7 @@ TEST_CASE("A backend that does not resolve is not up and one without samples has
   const auto text = rendered(loadSink("prometheus", host), *fullSnapshot({backend}));
   CHECK_THAT(text, Catch::Contains(
                        "lemonade_backend_up{pool=\"default\",backend=\"1\",name=\"web\",address=\"host:80\"} 0\n"));
-  CHECK_THAT(text, !Catch::Contains("_seconds_bucket"));
+  CHECK_THAT(text, !Catch::Contains("lemonade_backend_connect_seconds_bucket"));
 }
 
 TEST_CASE("promtool has no complaint about the real families", "[app]") {

@@ -8,7 +8,6 @@
 
 using namespace lemonade;
 using namespace lemonade;
-using namespace std::chrono_literals;
 
 namespace {
 
@@ -25,8 +24,7 @@ std::shared_ptr<Backend> makeBackend(const std::string& id, const std::string& a
 }
 
 std::vector<BackendStatus> collect(const std::vector<std::shared_ptr<Backend>>& backends) {
-  ExchangeRates rates(10s, 0);
-  return collectBackends(backends, rates, 10 * kSecond);
+  return collectBackends(backends, Recent(0), 10 * kSecond);
 }
 
 }  // namespace
@@ -70,7 +68,9 @@ TEST_CASE("Status shows the process and its parts", "[app]") {
                       .addresses = {"127.0.0.1:8080", "[::1]:8080"},
                       .max_connections = 50,
                       .sessions = 2,
-                      .accepted = 9}};
+                      .accepted = 9,
+                      .configured_max_connections = 60,
+                      .rates = {.clients = 4, .errors = 1, .error_share = 0.25}}};
   input.pools = {{.name = "blue",
                   .ready = true,
                   .strategy = "round_robin",
@@ -78,8 +78,17 @@ TEST_CASE("Status shows the process and its parts", "[app]") {
                   .backends = 3,
                   .eligible = 1,
                   .sessions = 2,
-                  .queued = 1}};
-  input.workers = {{.sessions = 1, .accepted = 18'446'744'073'709'551'615u}, {.sessions = 2, .accepted = 3}};
+                  .queued = 1,
+                  .rates = {.clients = 5, .exchanges = 50, .errors = 2, .error_share = 0.4},
+                  .exchange_time = {.samples = 7, .p50 = 1, .p95 = 2, .p99 = 3},
+                  .queue_time = {.samples = 8, .p50 = 4, .p95 = 5, .p99 = 6},
+                  .mean_pick_ms = 0.0002,
+                  .worst_pick_ms = 120}};
+  input.control_lag_ms = 2.5;
+  input.open_descriptors = 30;
+  input.max_descriptors = 1'024;
+  input.workers = {{.sessions = 1, .accepted = 18'446'744'073'709'551'615u},
+                   {.sessions = 2, .accepted = 3, .lag_ms = 7.5}};
   input.plugins = {
       {.kind = "strategy", .info = {.id = "round_robin", .version = "1.0.0", .file = "rr.so", .number = 7}}};
   const auto object = parsed(statusJson(input));
@@ -110,6 +119,10 @@ TEST_CASE("Status shows the process and its parts", "[app]") {
   CHECK(listener->getValue<int>("max_connections") == 50);
   CHECK(listener->getValue<int>("sessions") == 2);
   CHECK(listener->getValue<int>("accepted") == 9);
+  CHECK(listener->getValue<int>("configured_max_connections") == 60);
+  CHECK(listener->getValue<double>("client_rate") == 4);
+  CHECK(listener->getValue<double>("error_rate") == 1);
+  CHECK(listener->getValue<double>("error_share") == 0.25);
   const auto pool = object->getArray("pools")->getObject(0);
   CHECK(pool->getValue<std::string>("name") == "blue");
   CHECK(pool->getValue<bool>("ready"));
@@ -119,8 +132,20 @@ TEST_CASE("Status shows the process and its parts", "[app]") {
   CHECK(pool->getValue<int>("eligible") == 1);
   CHECK(pool->getValue<int>("sessions") == 2);
   CHECK(pool->getValue<int>("queued") == 1);
+  CHECK(pool->getValue<double>("client_rate") == 5);
+  CHECK(pool->getValue<double>("exchange_rate") == 50);
+  CHECK(pool->getValue<double>("error_rate") == 2);
+  CHECK(pool->getValue<double>("error_share") == 0.4);
+  CHECK(pool->getObject("exchange_ms")->getValue<double>("p95") == 2);
+  CHECK(pool->getObject("queue_ms")->getValue<double>("p99") == 6);
+  CHECK(pool->getObject("pick_ms")->getValue<double>("mean") == 0.0002);
+  CHECK(pool->getObject("pick_ms")->getValue<double>("worst") == 120);
+  CHECK(object->getValue<double>("control_lag_ms") == 2.5);
+  CHECK(object->getObject("descriptors")->getValue<int>("open") == 30);
+  CHECK(object->getObject("descriptors")->getValue<int>("limit") == 1'024);
   REQUIRE(object->getArray("workers")->size() == 2);
   CHECK(object->getArray("workers")->getObject(0)->getValue<std::uint64_t>("accepted") == 18'446'744'073'709'551'615u);
+  CHECK(object->getArray("workers")->getObject(1)->getValue<double>("lag_ms") == 7.5);
   const auto plugin = object->getArray("plugins")->getObject(0);
   CHECK(plugin->getValue<std::string>("kind") == "strategy");
   CHECK(plugin->getValue<std::string>("id") == "round_robin");
@@ -158,6 +183,9 @@ TEST_CASE("Status shows what each backend did", "[app]") {
   CHECK(totals->getValue<int>("bytes_in") == 16);
   CHECK(totals->getValue<int>("bytes_out") == 18);
   CHECK(object->getValue<double>("exchange_rate") == Approx(1.4));
+  CHECK(object->getValue<double>("connect_rate") == Approx(2));
+  CHECK(object->getValue<double>("error_rate") == Approx(2.8));
+  CHECK(object->getValue<double>("error_share") == 1);  // of 20 connects 18 failed, and more sessions than there were
   CHECK(object->getObject("exchange_ms")->getValue<int>("samples") == 100);
   CHECK(object->getObject("exchange_ms")->getValue<double>("p50") == Approx(11));
   CHECK(object->getObject("exchange_ms")->getValue<double>("p99") == Approx(11.98));
@@ -180,23 +208,15 @@ TEST_CASE("The state of a backend is the first of its reasons to be out", "[app]
   CHECK(stateOf(makeBackend("b", "no address")) == "unresolved");
 }
 
-TEST_CASE("Exchange rates are those since a look at least a window ago", "[app]") {
-  ExchangeRates rates(10s, 0);
-  const auto at = [&](std::uint64_t second, std::uint64_t exchanges) {
-    return rates.look(second * kSecond).rate(1, exchanges);
-  };
-  CHECK(at(5, 50) == 10);            // since the process began
-  CHECK(at(10, 150) == 15);          // the first look is not old enough yet
-  CHECK(at(15, 250) == Approx(20));  // since the look at 5
-  CHECK(at(20, 250) == Approx(200.0 / 15));
-  CHECK(at(25, 250) == 0);  // since the look at 15
-  CHECK(at(24, 250) == 0);  // a late look does not turn time back
-}
-
-TEST_CASE("Exchange rates forget backends and start anew with those that come again", "[app]") {
-  ExchangeRates rates(10s, 0);
-  rates.look(10 * kSecond).rate(1, 1'000);
-  { auto nobody = rates.look(20 * kSecond); }
-  CHECK(rates.look(30 * kSecond).rate(1, 50) == 5);
-  CHECK(rates.look(40 * kSecond).rate(1, 20) == 2);  // the total went back: a new backend of the same identity
+TEST_CASE("The percentiles of a pool are those of all its backends together", "[app]") {
+  const std::vector<std::shared_ptr<Backend>> backends = {makeBackend("a"), makeBackend("b", "10.0.0.2:80")};
+  for (int i = 0; i < 90; ++i) backends[0]->counters(0).exchange_time.record(11'000'000);
+  for (int i = 0; i < 10; ++i) backends[1]->counters(1).exchange_time.record(900'000'000);
+  for (const auto& backend : backends) backend->counters(0).exchanges.add(50);
+  PoolStatus pool;
+  addBackends(pool, backends, Recent(0), 10 * kSecond);
+  CHECK(pool.exchange_time.samples == 100);
+  CHECK(pool.exchange_time.p50 == Approx(11).epsilon(0.1));
+  CHECK(pool.exchange_time.p95 > 800);
+  CHECK(pool.rates.exchanges == Approx(10));
 }
