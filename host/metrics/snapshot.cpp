@@ -64,12 +64,31 @@ FamilyBuilder& FamilyBuilder::add(const LabelSet& labels, const Histogram::Sum& 
   }
   new (&buckets[count - 1]) lemonade_bucket_t{std::numeric_limits<double>::infinity(), samples.count};
 
+  const auto [fine_buckets, fine_count] = addFine(samples);
   auto& series = append(labels);
+  series.fine_buckets = fine_buckets;
+  series.fine_bucket_count = fine_count;
   series.buckets = buckets;
   series.bucket_count = count;
   series.value = seconds(samples.sum_ns);
   series.count = samples.count;
   return *this;
+}
+
+std::pair<const lemonade_fine_bucket_t*, std::uint32_t> FamilyBuilder::addFine(const Histogram::Sum& samples) {
+  const auto empty = std::count(samples.buckets.begin(), samples.buckets.end(), std::uint64_t{0});
+  const auto count = samples.buckets.size() - static_cast<std::size_t>(empty);
+  if (count == 0) return {};
+  auto* const fine = static_cast<lemonade_fine_bucket_t*>(
+      snapshot_->arena_.allocate(count * sizeof(lemonade_fine_bucket_t), alignof(lemonade_fine_bucket_t)));
+  auto* next = fine;
+  for (std::size_t i = 0; i < Histogram::kBuckets; ++i) {
+    if (samples.buckets[i] == 0) continue;
+    const double upper =
+        i < Histogram::kBounds.size() ? seconds(Histogram::kBounds[i]) : std::numeric_limits<double>::infinity();
+    new (next++) lemonade_fine_bucket_t{i == 0 ? 0 : seconds(Histogram::kBounds[i - 1]), upper, samples.buckets[i]};
+  }
+  return {fine, static_cast<std::uint32_t>(count)};
 }
 
 FamilyBuilder SnapshotBuilder::family(std::uint32_t type, std::string_view name, std::string_view help) {

@@ -18,6 +18,7 @@
 #include <span>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "balance/histogram.h"
@@ -82,6 +83,7 @@ class FamilyBuilder {
   friend class SnapshotBuilder;
   FamilyBuilder(Snapshot& snapshot, Snapshot::FamilyStore& family) : snapshot_(&snapshot), family_(&family) {}
   lemonade_series_t& append(const LabelSet& labels);
+  std::pair<const lemonade_fine_bucket_t*, std::uint32_t> addFine(const Histogram::Sum& samples);
 
   Snapshot* snapshot_;
   Snapshot::FamilyStore* family_;

@@ -4,6 +4,7 @@
 // one hands out is larger, which is said where it is made. Set before anything is made, in the process of one check.
 #pragma once
 
+#include <lemonade/metrics_sink.h>
 #include <lemonade/strategy.h>
 
 #include <cstddef>
@@ -22,6 +23,8 @@ template <>
 inline constexpr std::size_t kSizeIn1_0<lemonade_view_t> = LEMONADE_SIZE_TO(lemonade_view_t, serial);
 template <>
 inline constexpr std::size_t kSizeIn1_0<lemonade_connection_t> = LEMONADE_SIZE_TO(lemonade_connection_t, server_name);
+template <>
+inline constexpr std::size_t kSizeIn1_0<lemonade_series_t> = LEMONADE_SIZE_TO(lemonade_series_t, count);
 
 /// The size that the host of the check gives it.
 template <class T>

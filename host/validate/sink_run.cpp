@@ -2,6 +2,7 @@
 #include "validate/sink_run.h"
 
 #include "base/clock.h"
+#include "validate/host_age.h"
 
 #include <cstring>
 #include <limits>
@@ -24,15 +25,20 @@ Snapshot::Snapshot(std::uint32_t series, std::vector<std::string> labels, std::v
     : labels_(std::move(labels)),
       values_(std::move(values)),
       buckets_{{0.1, 1}, {1, 2}, {std::numeric_limits<double>::infinity(), 3}},
+      fine_buckets_{{0, 0.1, 1}, {0.5, 0.6, 1}, {100, std::numeric_limits<double>::infinity(), 1}},
       families_(kFamilies * (sizeof(lemonade_family_t) + extra)),
       snapshot_(extra) {
-  const auto series_stride = sizeof(lemonade_series_t) + extra;
+  const std::size_t known = sizeHere<lemonade_series_t>();
+  const auto series_stride = known + extra;
   const auto family_stride = sizeof(lemonade_family_t) + extra;
   std::memset(families_.data(), 0xa5, families_.size());
   for (std::uint32_t f = 0; f < kFamilies; ++f) {
     auto& rows = series_.emplace_back(series * series_stride);
     std::memset(rows.data(), 0xa5, rows.size());
-    for (std::uint32_t i = 0; i < series; ++i) rowAt<lemonade_series_t>(rows, i, series_stride) = seriesAt(i, f == 2);
+    for (std::uint32_t i = 0; i < series; ++i) {
+      const auto one = seriesAt(i, f == 2);
+      std::memcpy(rows.data() + i * series_stride, &one, known);
+    }
     rowAt<lemonade_family_t>(families_, f, family_stride) = {str(kNames[f]),
                                                              str("A number for a check."),
                                                              f + 1,
@@ -58,7 +64,10 @@ lemonade_series_t Snapshot::seriesAt(std::uint32_t index, bool histogram) {
           histogram ? static_cast<std::uint32_t>(buckets_.size()) : 0,
           index + 1,
           value,
-          histogram ? 3U : 0U};
+          histogram ? 3U : 0U,
+          histogram ? fine_buckets_.data() : nullptr,
+          histogram ? static_cast<std::uint32_t>(fine_buckets_.size()) : 0,
+          0};
 }
 
 lemonade_writer_t Reader::writer() noexcept { return {sizeof(lemonade_writer_t), 0, this, write}; }

@@ -26,6 +26,7 @@ class Snapshot {
   std::vector<double> values_;
   std::deque<std::vector<lemonade_label_t>> label_rows_;
   std::vector<lemonade_bucket_t> buckets_;
+  std::vector<lemonade_fine_bucket_t> fine_buckets_;  // of the same samples
   std::deque<GuardedBytes> series_;
   GuardedBytes families_;
   Guarded<lemonade_snapshot_t> snapshot_;

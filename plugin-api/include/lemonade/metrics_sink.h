@@ -23,6 +23,14 @@ typedef struct lemonade_bucket {
   uint64_t cumulative; /* samples in this bucket and all below */
 } lemonade_bucket_t;
 
+/* One of the buckets that the host counts in, which are narrower than those that are shown, owned as its snapshot: how
+ * many samples were above `lower` and at most `upper`. Never grows. */
+typedef struct lemonade_fine_bucket {
+  double lower;   /* exclusive; 0 of the first one, which has what is 0, too */
+  double upper;   /* inclusive; +infinity of the last one */
+  uint64_t count; /* not 0 */
+} lemonade_fine_bucket_t;
+
 /* One time series of a family, owned as its snapshot. Grows by the family's series_stride. */
 typedef struct lemonade_series {
   const lemonade_label_t* labels;   /* NULL where label_count is 0 */
@@ -32,6 +40,11 @@ typedef struct lemonade_series {
   uint64_t id;                      /* stable for this name and these labels while the process lives */
   double value;                     /* of counters and gauges; of a histogram the sum of all samples */
   uint64_t count;                   /* of a histogram: the samples, else 0 */
+
+  /* Since 1.1: ask lemonade_family_has_fine_buckets first. */
+  const lemonade_fine_bucket_t* fine_buckets; /* of a histogram, those with samples, ascending; else NULL */
+  uint32_t fine_bucket_count;                 /* buckets behind `fine_buckets` */
+  uint32_t reserved;
 } lemonade_series_t;
 
 /* All series of one name, owned as their snapshot. Grows by the snapshot's family_stride. */
@@ -123,6 +136,11 @@ static inline const lemonade_family_t* lemonade_snapshot_family(const lemonade_s
 /* Gives the series at an index below series_count. Valid as long as the snapshot. [any] */
 static inline const lemonade_series_t* lemonade_family_series(const lemonade_family_t* family, uint32_t index) {
   return (const lemonade_series_t*)(const void*)((const char*)family->series + (uint64_t)index * family->series_stride);
+}
+
+/* Says whether the series of a family have fine buckets: 1, or 0 where the host is older than that. [any] */
+static inline int lemonade_family_has_fine_buckets(const lemonade_family_t* family) {
+  return family->series_stride >= LEMONADE_SIZE_TO(lemonade_series_t, fine_bucket_count);
 }
 
 #ifdef __cplusplus

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Prometheus text exposition format 0.0.4, written for whoever scrapes /metrics.
+// Prometheus text exposition format 0.0.4, written for whoever scrapes /metrics; and, where that is wanted, the one
+// that has native histograms.
+#include "protobuf.h"
+
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -68,15 +71,40 @@ class Output {
 
 class Prometheus : public lemonade::sdk::MetricsSink {
  public:
-  std::string_view contentType(std::string_view) noexcept { return "text/plain; version=0.0.4; charset=utf-8"; }
+  static constexpr lemonade_option_t kOptions[] = {
+      lemonade::sdk::option("native_histograms", LEMONADE_OPTION_BOOLEAN, "false",
+                            "Answers scrapers that take protobuf with native histograms beside the classic ones."),
+  };
 
-  void render(const lemonade::sdk::Snapshot& snapshot, std::string_view, lemonade::sdk::Writer writer) {
+  Prometheus(lemonade::sdk::Host, const lemonade::sdk::Options& options)
+      : native_(options.boolean("native_histograms")) {}
+
+  std::string_view contentType(std::string_view accept) noexcept {
+    return isProtobuf(accept) ? prometheus::kProtobufType : "text/plain; version=0.0.4; charset=utf-8";
+  }
+
+  void render(const lemonade::sdk::Snapshot& snapshot, std::string_view accept, lemonade::sdk::Writer writer) {
+    isProtobuf(accept) ? writeProtobuf(snapshot, writer) : writeText(snapshot, writer);
+  }
+
+ private:
+  bool isProtobuf(std::string_view accept) const noexcept { return native_ && prometheus::prefersProtobuf(accept); }
+
+  static void writeProtobuf(const lemonade::sdk::Snapshot& snapshot, lemonade::sdk::Writer writer) {
+    std::string piece;
+    for (std::uint32_t i = 0; i < snapshot.size(); ++i) {
+      prometheus::appendFamily(piece, snapshot[i]);
+      writer.write(piece);
+      piece.clear();
+    }
+  }
+
+  static void writeText(const lemonade::sdk::Snapshot& snapshot, lemonade::sdk::Writer writer) {
     Output out(writer);
     for (std::uint32_t i = 0; i < snapshot.size(); ++i) writeFamily(out, snapshot[i]);
     out.flush();
   }
 
- private:
   static void writeFamily(Output& out, const lemonade::sdk::Family& family) {
     out << "# HELP " << family.name() << " ";
     out.escaped(family.help(), false).endLine();
@@ -131,9 +159,12 @@ class Prometheus : public lemonade::sdk::MetricsSink {
         return "untyped";
     }
   }
+
+  const bool native_;
 };
 
 }  // namespace
 
-LEMONADE_METRICS_SINK(Prometheus, .id = "prometheus", .version = "1.0.0", .name = "Prometheus", .vendor = "Lemonade",
-                      .doc = "Answers scrapers of /metrics in the Prometheus text format 0.0.4.")
+LEMONADE_METRICS_SINK(
+    Prometheus, .id = "prometheus", .version = "1.0.0", .name = "Prometheus", .vendor = "Lemonade",
+    .doc = "Answers scrapers of /metrics in the Prometheus text format 0.0.4, or with native histograms.")

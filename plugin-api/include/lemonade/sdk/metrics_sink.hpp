@@ -29,6 +29,12 @@ class Family {
   const lemonade_series_t& operator[](std::uint32_t index) const noexcept {
     return *lemonade_family_series(family_, index);
   }
+  /// Of a histogram, the narrow buckets that have samples; none where the host is too old to have them.
+  std::span<const lemonade_fine_bucket_t> fineBuckets(std::uint32_t index) const noexcept {
+    if (lemonade_family_has_fine_buckets(family_) == 0) return {};
+    const lemonade_series_t& series = (*this)[index];
+    return {series.fine_buckets, series.fine_bucket_count};
+  }
 
  private:
   const lemonade_family_t* family_;
