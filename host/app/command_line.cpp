@@ -52,6 +52,21 @@ void addUpgrade(CLI::App& app, UpgradeArguments& arguments) {
       "Exit codes: 0 upgraded, 1 configuration error, 2 the running balancer stays.");
 }
 
+void addDoctor(CLI::App& app, DoctorArguments& arguments) {
+  auto* command = app.add_subcommand("doctor", "Try what a configuration needs of machine, names and backends");
+  command->add_option("--config", arguments.config, "Configuration file; without it the environment configures")
+      ->type_name("FILE");
+  command->add_option("--plugin-dir", arguments.plugin_dirs, "Directory of plugins, searched first; may be repeated")
+      ->type_name("DIR");
+  command->add_option("--timeout", arguments.timeout, "How long names, connects and checks may take together: 10s")
+      ->type_name("TIME");
+  command->add_flag("--json", arguments.json, "Say it as JSON");
+  command->footer(
+      "Run it as the user and with the limits of the balancer. Nothing is changed: addresses to listen on are\n"
+      "bound for a moment, each backend is connected to three times and checked once.\n"
+      "Exit codes: 0 no problem, warnings included, 1 problems, 2 wrong usage.");
+}
+
 void addDemoBackend(CLI::App& app, DemoBackendArguments& arguments) {
   auto* command = app.add_subcommand("worker", "Run a small HTTP backend, for trying things out")->alias("w");
   command->add_option("--config", arguments.config, "Configuration file with a [worker] table")->type_name("FILE");
@@ -78,7 +93,7 @@ void addCheck(CLI::App& app, CheckArguments& arguments) {
 /// Wrong use of the commands for operators, of which scripts tell apart what came of them, has a code of its own.
 int codeOfWrongUse(int argc, char** argv, const cli::Commands& commands) {
   const std::string name = argc > 1 ? argv[1] : "";
-  return commands.has(name) || name == "check" ? cli::kWrongUse : kConfigurationError;
+  return commands.has(name) || name == "check" || name == "doctor" ? cli::kWrongUse : kConfigurationError;
 }
 
 /// The child's end of a preflight; see preflight.h. Not for people, so --help does not show it.
@@ -96,9 +111,11 @@ int runCommandLine(int argc, char** argv) {
   load_balancer.command.assign(argv, argv + argc);
   DemoBackendArguments worker;
   UpgradeArguments upgrade;
+  DoctorArguments doctor;
   addLoadBalancer(app, load_balancer);
   addDemoBackend(app, worker);
   addUpgrade(app, upgrade);
+  addDoctor(app, doctor);
   cli::Commands commands;
   commands.addTo(app);
   CheckArguments check;
@@ -115,6 +132,7 @@ int runCommandLine(int argc, char** argv) {
   if (app.got_subcommand("check")) return runCheck(check);
   if (const auto code = commands.run(app)) return *code;
   if (app.got_subcommand("upgrade")) return runUpgrade(upgrade);
+  if (app.got_subcommand("doctor")) return runDoctor(doctor);
   return app.got_subcommand("load-balancer") ? runLoadBalancer(load_balancer) : runDemoBackend(worker);
 }
 

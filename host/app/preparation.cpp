@@ -80,7 +80,7 @@ void addName(const Preparation& preparation, const config::Backend& backend, con
                             : "name \"" + backend.host + "\" has not resolved within " +
                                   std::to_string(std::chrono::milliseconds(kResolveWait).count()) +
                                   " ms: no name server has answered yet") +
-                       "; backend " + backend.id + " is down until it resolves, and its name is tried again");
+                       "; backend " + backend.id + " " + kNameIsTriedAgain);
 }
 
 void addNames(const Preparation& preparation, const std::set<std::string>& asked, config::Findings& findings) {

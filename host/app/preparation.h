@@ -92,6 +92,9 @@ constexpr std::uint64_t kDescriptorsToTryPlugins = 10;
 Preparation prepare(const config::Input& input, const FileContent& file, PreparationContext& context,
                     const Running* running = nullptr);
 
+/// How the warning about a name that has not resolved ends.
+constexpr const char* kNameIsTriedAgain = "is down until it resolves, and its name is tried again";
+
 /// What a reload says of a configuration that came through a pipe: words that follow the path.
 extern const char* const kReadOnce;
 

@@ -31,6 +31,17 @@ struct UpgradeArguments {
   bool rollback = false;
 };
 
+struct DoctorArguments {
+  std::optional<std::string> config;
+  std::vector<std::string> plugin_dirs;
+  std::string timeout = "10s";  ///< a duration
+  bool json = false;
+};
+
+/// Tries what the configuration needs of this machine, its names and its backends, and says what to mend. Exit codes: 0
+/// no problem, 1 problems, 2 wrong usage or nothing could be tried.
+int runDoctor(const DoctorArguments& arguments);
+
 /// Asks the supervisor of the running balancer, which the configuration leads to, for an upgrade and waits for what
 /// comes of it. Exit codes as below; 2 where the balancer is not found or goes on as before.
 int runUpgrade(const UpgradeArguments& arguments);

@@ -19,10 +19,12 @@ MAY_INCLUDE = {
     "cli": {"base", "config", "admin"},
     "watch": {"base", "config", "plugin"},
     "process": {"base", "config", "admin"},
+    "doctor": BELOW_SIBLINGS | {"health", "process"},
     "observe": BELOW_SIBLINGS | {"metrics"},
     "rehearsal": BELOW_SIBLINGS | {"metrics", "observe"},
     "upgrade": BELOW_SIBLINGS | {"health", "metrics", "supervisor"},
-    "app": BELOW_SIBLINGS | SIBLINGS | {"supervisor", "watch", "process", "observe", "rehearsal", "upgrade", "cli"},
+    "app": BELOW_SIBLINGS | SIBLINGS | {"supervisor", "watch", "process", "doctor", "observe", "rehearsal", "upgrade",
+                                         "cli"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.MULTILINE)
 
