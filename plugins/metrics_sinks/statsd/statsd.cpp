@@ -5,9 +5,10 @@
 // made is not sent, so a reload counts nothing twice; what cannot be sent is lost, as ever with statsd, and counted.
 #include "intervals.h"
 #include "line.h"
-#include "server.h"
 
 #include <lemonade/sdk/metrics_sink.hpp>
+
+#include <datagrams/server.h>
 
 #include <algorithm>
 #include <array>
@@ -19,6 +20,8 @@
 
 namespace lemonade::statsd {
 namespace {
+
+using datagrams::Address, datagrams::Sent, datagrams::Server;
 
 /// A server is waited for at most so long in one flush: for a name, and where a Unix socket is full.
 constexpr std::chrono::nanoseconds kPatience = std::chrono::seconds(1);

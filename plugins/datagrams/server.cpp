@@ -14,7 +14,7 @@
 #include <system_error>
 #include <utility>
 
-namespace lemonade::statsd {
+namespace lemonade::datagrams {
 
 namespace {
 
@@ -151,4 +151,4 @@ int Server::trySend(std::string_view datagram, std::chrono::nanoseconds wait) co
   return 0;
 }
 
-}  // namespace lemonade::statsd
+}  // namespace lemonade::datagrams

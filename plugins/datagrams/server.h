@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The statsd server as a place to send datagrams to: UDP by name or number, or a Unix socket. One thread.
+// A server as a place to send datagrams to: UDP by name or number, or a Unix socket. Part of each plugin that sends
+// any. One thread.
 #pragma once
 
 #include "resolver.h"
@@ -10,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-namespace lemonade::statsd {
+namespace lemonade::datagrams {
 
 /// Where the server is, as it is configured.
 struct Address {
@@ -72,4 +73,4 @@ class Server {
   std::string reason_;
 };
 
-}  // namespace lemonade::statsd
+}  // namespace lemonade::datagrams

@@ -9,7 +9,7 @@
 #include <thread>
 #include <utility>
 
-namespace lemonade::statsd {
+namespace lemonade::datagrams {
 
 /// One look-up; owned by its thread and by the resolver that waits for it.
 struct Resolver::Lookup {
@@ -69,4 +69,4 @@ std::optional<Found> Resolver::take(std::chrono::nanoseconds wait) {
   return found;
 }
 
-}  // namespace lemonade::statsd
+}  // namespace lemonade::datagrams

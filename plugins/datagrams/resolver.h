@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-namespace lemonade::statsd {
+namespace lemonade::datagrams {
 
 /// An address as connect() takes it.
 struct SocketAddress {
@@ -46,4 +46,4 @@ class Resolver {
   std::shared_ptr<Lookup> lookup_;  // the one under way
 };
 
-}  // namespace lemonade::statsd
+}  // namespace lemonade::datagrams
