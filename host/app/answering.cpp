@@ -14,6 +14,7 @@
 #include "app/preparation.h"
 #include "app/validation.h"
 #include "balance/pool.h"
+#include "base/log.h"
 #include "metrics/publisher.h"
 #include "observe/configuration.h"
 #include "observe/events.h"
@@ -44,6 +45,7 @@ const std::string kAbi = std::to_string(LEMONADE_ABI_MAJOR) + "." + std::to_stri
 constexpr auto kReloadWait = 30s;
 constexpr Duration kAnswerMargin = 10s;
 constexpr auto kLevelWait = 10s;
+constexpr auto kReopenWait = 10s;
 
 admin::Response text(int status, const std::string& line) { return {status, "text/plain", line + "\n", {}}; }
 
@@ -90,6 +92,9 @@ std::shared_ptr<admin::Server> LoadBalancer::makeAdmin(const config::Config& con
                    Late{[this](const auto& request, const auto& answer) { setLogLevel(request, answer); }, kLevelWait,
                         text(202, "the balancer is busy; the log will tell")});
   server->handle("GET", "/api/v1/openapi.json", Prompt{[](const auto&) { return openApi(); }});
+  server->handle("POST", "/api/v1/reopen",
+                 Late{[this](const auto&, const auto& answer) { reopen("request", answer); }, kReopenWait,
+                      text(202, "a sink is still busy; the log will tell")});
   return server;
 }
 
@@ -356,6 +361,21 @@ void LoadBalancer::setLogLevel(const admin::Request& request, const admin::Answe
   loop_.post([this, order = order.value(), answer] {
     log_levels_->set(order.levels, order.lasting);
     answer({.body = log_levels_->json()});
+  });
+}
+
+// Also while it stops: the sessions that drain are logged, too.
+void LoadBalancer::reopen(const std::string& reason, const admin::Answer& answer) {
+  publisher_->reopen([reason, answer](metrics::Reopening::Outcome outcome) {
+    for (const auto& problem : outcome.problems)
+      log::error("metrics", "cannot open a file anew, the old one is written on", {{"reason", problem}});
+    const std::string done = outcome.reopened == 0 && outcome.problems.empty()
+                                 ? "no sink writes to a file that could be opened anew"
+                                 : "sinks that opened their files anew: " + std::to_string(outcome.reopened);
+    log::info("metrics", done, {{"reason", reason}});
+    std::string lines = done;
+    for (const auto& problem : outcome.problems) lines += "\n" + problem;
+    answer(text(outcome.problems.empty() ? 200 : 500, lines));
   });
 }
 

@@ -83,7 +83,9 @@ LoadBalancer::LoadBalancer(Preparation preparation, config::Input input, Prepara
                                                                                  }})),
       publisher_(std::make_unique<metrics::Publisher>(
           std::vector<metrics::Collector>{[this](auto& builder) { addFamilies(builder); }},
-          [this](std::function<void()> task) { loop_.post(std::move(task)); }, started_ns)),
+          [this](std::function<void()> task) { loop_.post(std::move(task)); }, started_ns,
+          metrics::RecordSource{[this](bool wanted) { proxy_->wantRecords(wanted); },
+                                [this](const auto& visit) { proxy_->forEachRecordLane(visit); }})),
       token_file_(std::make_unique<TokenFile>([this](admin::Tokens tokens) {
         loop_.post([this, tokens = std::move(tokens)]() mutable { useTokens(std::move(tokens)); });
       })),

@@ -184,7 +184,8 @@ class LoadBalancer : private PoolHost {
   std::uint64_t generation() const noexcept;
 
   // Stopping, see stopping.cpp; control thread
-  /// A signal came: SIGHUP reloads; of the others the first stops and the second ends at once.
+  /// A signal came: SIGHUP reloads, SIGUSR1 has sinks open their files anew; of the others the first stops and the
+  /// second ends at once.
   void onSignal(int signal);
   void beginStop(const std::string& signal);
   /// How long a stop that begins now goes on to accept clients.
@@ -217,6 +218,8 @@ class LoadBalancer : private PoolHost {
   void requestReload(const admin::Request& request, const admin::Answer& answer);
   admin::Response validate(const admin::Request& request) const;
   void setLogLevel(const admin::Request& request, const admin::Answer& answer);
+  /// Has sinks open their files anew, and answers once they have. Any thread.
+  void reopen(const std::string& reason, const admin::Answer& answer);
   admin::Response metrics(const std::string& id, const std::string& accept);
   void addFamilies(metrics::SnapshotBuilder& builder) const;
   void addListeners(metrics::SnapshotBuilder& builder, const ProcessTotals& totals) const;

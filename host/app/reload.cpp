@@ -292,8 +292,9 @@ void LoadBalancer::applySinks(Preparation& preparation) {
   }
   sinks_ = std::move(sinks);
   const auto& runtime = preparation.config.runtime;
-  publisher_->configure({preparation.config.metrics.interval, runtime.metrics_cap, runtime.health_cap},
-                        std::move(ordered));
+  publisher_->configure(
+      {preparation.config.metrics.interval, runtime.metrics_cap, runtime.health_cap, runtime.records_cap},
+      std::move(ordered));
 }
 
 // What status shows; it answers on other threads, from a copy.

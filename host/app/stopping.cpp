@@ -33,6 +33,7 @@ constexpr Duration kStopMargin = 5s;
 
 void LoadBalancer::onSignal(int signal) {
   const std::string name = nameOf(signal);
+  if (meaningOf(signal) == Meaning::kReopen) return reopen(name, [](const auto&) {});
   if (meaningOf(signal) == Meaning::kReload) {
     if (!stopping()) (void)watcher_->request(name);
     return;

@@ -38,6 +38,10 @@ std::uint64_t Backend::identityOf(const config::Backend& settings, const Address
 }
 
 void Backend::apply(config::Backend settings) {
+  if (names_.empty() || *names_.back() != settings.name) {
+    names_.push_back(std::make_unique<const std::string>(settings.name));
+    name_.store(names_.back().get(), std::memory_order_release);
+  }
   auto shared = std::make_shared<const config::Backend>(std::move(settings));
   {
     const std::lock_guard lock(mutex_);
@@ -134,11 +138,6 @@ std::string Backend::ejectionReason() const {
 void Backend::setSuspected(bool suspected) {
   if (suspected && own_trial_ == nullptr) own_trial_ = std::make_shared<Trial>();
   trial_.store(suspected ? own_trial_.get() : nullptr, std::memory_order_release);
-}
-
-std::string Backend::name() const {
-  const std::lock_guard lock(mutex_);
-  return settings_->name;
 }
 
 }  // namespace lemonade

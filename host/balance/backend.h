@@ -91,7 +91,8 @@ class Backend {
   std::uint32_t weight() const noexcept { return weight_.load(std::memory_order_relaxed); }
   std::uint32_t maxConnections() const noexcept { return max_connections_.load(std::memory_order_relaxed); }
   std::uint32_t priority() const noexcept { return priority_.load(std::memory_order_relaxed); }
-  std::string name() const;
+  /// Valid as long as the backend, and of that text for good: a reload that renames it leads to another one.
+  const std::string& name() const noexcept { return *name_.load(std::memory_order_acquire); }
 
   /// Taken out for a while because its sessions fail, whatever its checks say. Written by the control thread.
   bool ejected() const noexcept { return ejected_.load(std::memory_order_relaxed); }
@@ -203,6 +204,8 @@ class Backend {
   std::atomic<std::uint32_t> max_connections_{0};
   std::atomic<std::uint32_t> priority_{0};
   std::atomic<std::uint64_t> health_since_{0};
+  std::atomic<const std::string*> name_{nullptr};
+  std::vector<std::unique_ptr<const std::string>> names_;  // control thread; the last is the one in force
 
   mutable std::mutex
       mutex_;  // guards what follows; the control thread, which alone writes it, reads the first two without

@@ -38,6 +38,11 @@ std::vector<Key<Runtime>> runtimeKeys() {
         "health events that wait; then the oldest are dropped and counted",
         "health events that wait; beyond it the oldest are dropped and counted, and checks go on")
           .variable("LEMONADE_LB_HEALTH_CAP"),
+      K("records_cap", integer(&Runtime::records_cap, 1, kMaxQueue),
+        "session records that wait; then the oldest are dropped and counted",
+        "records of sessions that wait, a thousand at a time, for a slow sink such as [`access_log`](access-log.md); "
+        "beyond it the oldest are dropped and counted")
+          .variable("LEMONADE_LB_RECORDS_CAP"),
       K("grace_millis", millis(&Runtime::grace, 0s, kDay),
         "at a stop /readyz turns 503 so long before the listeners close, for what stands in front",
         "at a stop `/readyz` turns 503 so long before the listeners close, [for what stands in "
@@ -125,8 +130,9 @@ std::vector<Key<Metrics>> metricsKeys() {
         "between two deliveries to sinks that are pushed to")
           .variable("LEMONADE_LB_METRICS_INTERVAL_MS"),
       K("sinks", valueOf<Metrics>("list of strings", "ids of metrics sink plugins", Form::kList, sinkIds, readSinks),
-        "prometheus (GET /metrics of the admin listener), log, statsd, otlp, or yours",
-        "who hears about metrics: `prometheus`, `log`, `statsd`, `otlp`, or yours; `[]` means nobody"),
+        "prometheus (GET /metrics), log, statsd, otlp, access_log, or yours",
+        "who hears about metrics: `prometheus`, `log`, `statsd`, `otlp`, [`access_log`](access-log.md), or yours; `[]` "
+        "means nobody"),
       K("options", std::move(options), "",
         "`[metrics.options.<sink>]`, an id with dots in quotes: `[metrics.options.\"com.example.x\"]`; options for a "
         "sink that is not in `sinks` are a warning")
@@ -263,7 +269,8 @@ std::vector<Key<Config>> adminKeys() {
   return {
       K("listen_address", valueOf<Config>("string", "as in `[proxy]`, or `\"\"`", Form::kText, adminAddress, readAdmin),
         R"(/metrics, /healthz, /readyz, /api/v1/status, /api/v1/config; "" = off. Whoever reaches it may read)",
-        "where `/metrics`, `/healthz`, `/readyz`, `/api/v1/status`, `/api/v1/config` and `POST /api/v1/reload` answer; "
+        "where `/metrics`, `/healthz`, `/readyz`, `/api/v1/status`, `/api/v1/config`, `POST /api/v1/reload` "
+        "and others answer; "
         "`\"\"` means off. Whoever reaches it may read; who may change something, as by a reload, "
         "[is said by the keys below](admin-access.md)")
           .variable("LEMONADE_LB_ADMIN_ADDRESS", "set but empty means off"),

@@ -3,15 +3,22 @@
 // The schedule of snapshots, and the coming and going of sinks.
 #include "metrics/publisher.h"
 
+#include <pthread.h>
+
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <new>
+#include <utility>
 
 #include "base/log.h"
 
 namespace lemonade::metrics {
 
 namespace {
+
+/// So long a record waits at most for being fetched; the lane of a worker has room for more than it can end meanwhile.
+constexpr Duration kFetchEvery = std::chrono::milliseconds(50);
 
 /// Runs one collector; what it throws costs its families, not the snapshot.
 void addFrom(const Collector& collector, SnapshotBuilder& builder) {
@@ -28,10 +35,12 @@ std::uint64_t after(Duration delay) noexcept { return nowNs() + static_cast<std:
 
 }  // namespace
 
-Publisher::Publisher(std::vector<Collector> collectors, Undertaker::Post to_control, std::uint64_t started_ns)
+Publisher::Publisher(std::vector<Collector> collectors, Undertaker::Post to_control, std::uint64_t started_ns,
+                     RecordSource records)
     : collectors_(std::move(collectors)),
       undertaker_(std::make_shared<Undertaker>(std::move(to_control))),
-      started_ns_(started_ns) {}
+      started_ns_(started_ns),
+      source_(std::move(records)) {}
 
 Publisher::~Publisher() { stop(Duration::zero()); }
 
@@ -58,13 +67,17 @@ void Publisher::configure(const SinkLimits& limits, std::vector<SinkHandle> hand
     for (const auto& sink : begun) sink->close(0);
     throw;
   }
+  const bool wanted = std::ranges::any_of(next, &Sink::takesRecords);
+  if (wanted) followRecords(true);
+  takeRecords();  // of sessions that ended before: they are for the sinks that were there
   {
-    const std::lock_guard lock(mutex_);
+    const std::scoped_lock lock(records_mutex_, mutex_);
     sinks_ = std::move(next);
     interval_ = std::max<Duration>(limits.interval, std::chrono::milliseconds(1));
     ++settings_;
     changed_.notify_all();
   }
+  if (!wanted) followRecords(false);
   for (auto& sink : leaving) {
     sink->close(after(limits.interval));
     if (!sink->release()) retired_.push_back(sink);
@@ -76,9 +89,66 @@ void Publisher::healthEvent(const HealthEvent& event) {
   for (const auto& sink : sinks()) sink->push(event);
 }
 
+// Records that nobody took before are of sessions that nobody wanted to know of.
+void Publisher::followRecords(bool wanted) {
+  if (!source_.want || wanted == fetcher_.joinable()) return;
+  source_.want(wanted);
+  if (!wanted) {
+    fetcher_ = {};
+    return;
+  }
+  source_.for_each_lane([](SessionRecordLane& lane) { lane.takeAll([](const SessionRecord&) {}); });
+  fetcher_ = std::jthread([this](std::stop_token stopped) { fetch(std::move(stopped)); });
+}
+
+void Publisher::fetch(std::stop_token stopped) {
+  (void)::pthread_setname_np(::pthread_self(), "records");
+  std::mutex mutex;
+  std::unique_lock lock(mutex);
+  while (!fetching_.wait_for(lock, stopped, kFetchEvery, [] { return false; }) && !stopped.stop_requested())
+    takeRecords();
+}
+
+void Publisher::takeRecords() noexcept try {
+  if (!source_.for_each_lane) return;
+  const std::lock_guard lock(records_mutex_);
+  SinkList to = sinks();
+  std::erase_if(to, [](const auto& sink) { return !sink->takesRecords(); });
+  if (to.empty()) return;
+  const std::uint64_t unix_minus_monotonic_ns = unixNs() - nowNs();
+  std::uint64_t drops = 0;
+  auto batch = std::make_shared<SessionBatch>();
+  source_.for_each_lane([&](SessionRecordLane& lane) {
+    drops += lane.dropped();
+    lane.takeAll([&](const SessionRecord& record) {
+      batch->add(record, unix_minus_monotonic_ns);
+      if (batch->size() >= SessionBatch::kMost) forward(batch, to);
+    });
+  });
+  const std::uint64_t dropped = drops - std::exchange(lane_drops_, drops);
+  if (dropped != 0)
+    for (const auto& sink : to) sink->noteDropped(dropped);
+  if (batch->size() != 0) forward(batch, to);
+} catch (const std::bad_alloc&) {
+  log::error("metrics", "session records are left out", {{"reason", "out of memory"}});
+}
+
+/// Leaves an empty batch in the place of the one that it hands on.
+void Publisher::forward(std::shared_ptr<SessionBatch>& batch, const SinkList& to) {
+  const std::shared_ptr<const SessionBatch> full = std::exchange(batch, std::make_shared<SessionBatch>());
+  for (const auto& sink : to) sink->push(full);
+}
+
+void Publisher::reopen(Reopening::Done done) {
+  const auto reopening = std::make_shared<Reopening>(std::move(done));
+  for (const auto& sink : sinks()) sink->push(reopening);
+}
+
 bool Publisher::stop(Duration grace) {
   if (std::exchange(stopped_, true)) return true;
   const auto deadline_ns = after(grace);
+  takeRecords();
+  followRecords(false);
   SinkList leaving;
   {
     const std::lock_guard lock(mutex_);
@@ -161,6 +231,7 @@ void Publisher::inherit(const std::string& sink, const SinkLosses& losses) {
   if (!counters) counters = std::make_shared<SinkCounters>();
   counters->inherited_series = losses.dropped_series;
   counters->inherited_health_events = losses.dropped_health_events;
+  counters->inherited_records = losses.dropped_records;
   counters->inherited_errors = losses.errors;
 }
 
@@ -169,13 +240,16 @@ void Publisher::addOwnFamilies(SnapshotBuilder& builder) const {
                                  "Series of snapshots that a metrics sink was too slow to take.");
   auto events = builder.counter("lemonade_health_events_dropped_total",
                                 "Health events that a metrics sink was too slow to take.");
-  auto errors =
-      builder.counter("lemonade_sink_errors_total", "Snapshots that a metrics sink failed to push or render.");
+  auto records = builder.counter("lemonade_session_records_dropped_total",
+                                 "Records of sessions that a metrics sink was too slow to take.");
+  auto errors = builder.counter("lemonade_sink_errors_total",
+                                "Snapshots and batches of session records that a metrics sink failed to take.");
   for (const auto& sink : sinks()) {
     const auto labels = builder.labels({{"sink", sink->id()}});
     const auto total = sink->counters().total();
     dropped.add(labels, static_cast<double>(total.dropped_series));
     events.add(labels, static_cast<double>(total.dropped_health_events));
+    records.add(labels, static_cast<double>(total.dropped_records));
     errors.add(labels, static_cast<double>(total.errors));
   }
 }

@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: MIT
 //
 // Feeds the metrics sinks: a snapshot of all collectors every interval to those that push, one on demand from those
-// that are asked, and health events as they happen. A sink that is slow loses its own snapshots and nobody else's.
+// that are asked, health events as they happen, and records of sessions some 50 ms after these have ended. A sink that
+// is slow loses its own and nobody else's.
 //
 // Belongs to the control thread; render() and snapshot() are for any thread. One thread makes the snapshots, and it
-// sleeps where no sink pushes. stop() comes before destruction.
+// sleeps where no sink pushes; another one fetches the records from the workers, and there is none where no sink takes
+// records. stop() comes before destruction.
 #pragma once
 
+#include <condition_variable>
+#include <functional>
 #include <map>
+#include <memory>
+#include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
@@ -17,11 +24,20 @@
 
 namespace lemonade::metrics {
 
+/// Where session records come from.
+struct RecordSource {
+  using Visit = std::function<void(SessionRecordLane&)>;
+  std::function<void(bool)> want;                   ///< whether workers keep them from now on; control thread
+  std::function<void(const Visit&)> for_each_lane;  ///< any thread
+};
+
 class Publisher {
  public:
   /// collectors stay callable until stop() returned and no render() is under way. to_control runs a task soon on the
   /// control thread (ControlLoop::post). started_ns: when the process began, on the monotonic clock.
-  Publisher(std::vector<Collector> collectors, Undertaker::Post to_control, std::uint64_t started_ns = nowNs());
+  /// records stays callable as long as collectors; without functions there are no records.
+  Publisher(std::vector<Collector> collectors, Undertaker::Post to_control, std::uint64_t started_ns = nowNs(),
+            RecordSource records = {});
   /// Stops at once where stop() was not called.
   ~Publisher();
   Publisher(const Publisher&) = delete;
@@ -33,6 +49,9 @@ class Publisher {
   void configure(const SinkLimits& limits, std::vector<SinkHandle> sinks);
   /// Queues an event for every sink that hears of health. Never blocks.
   void healthEvent(const HealthEvent& event);
+  /// Has every sink that can open anew what it writes to. Calls done once, on any thread, when all have: at once where
+  /// none can, and never where one hangs.
+  void reopen(Reopening::Done done);
   /// What was lost at each sink, by id.
   std::map<std::string, SinkLosses> losses() const;
   /// That much of it was lost in processes before this one.
@@ -55,6 +74,10 @@ class Publisher {
   using SinkList = std::vector<std::shared_ptr<Sink>>;
 
   void tick();
+  void followRecords(bool wanted);
+  void fetch(std::stop_token stopped);
+  void takeRecords() noexcept;
+  void forward(std::shared_ptr<SessionBatch>& batch, const SinkList& to);
   void push() const noexcept;
   void addOwnFamilies(SnapshotBuilder& builder) const;
   SinkList sinks() const;
@@ -62,12 +85,20 @@ class Publisher {
   const std::vector<Collector> collectors_;
   const std::shared_ptr<Undertaker> undertaker_;
   const std::uint64_t started_ns_;
+  const RecordSource source_;
 
   // Control thread only.
   std::vector<std::weak_ptr<Sink>> retired_;  // no longer configured, perhaps still delivering
   std::map<std::string, std::shared_ptr<SinkCounters>, std::less<>> counters_;
   std::thread ticker_;
   bool stopped_ = false;
+
+  /// Held while records are fetched and handed on, and while sinks come and go: what has been fetched reaches those who
+  /// were there. Before mutex_.
+  std::mutex records_mutex_;
+  std::condition_variable_any fetching_;
+  std::uint64_t lane_drops_ = 0;  // that sinks were told of; guarded by records_mutex_
+  std::jthread fetcher_;          // control thread; joinable while some sink takes records
 
   mutable std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;

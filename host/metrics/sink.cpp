@@ -57,12 +57,33 @@ void Undertaker::close() {
   post_ = nullptr;
 }
 
+Reopening::~Reopening() {
+  try {
+    done_(std::move(outcome_));
+  } catch (const std::bad_alloc&) {
+    // Whoever asked hears nothing, as where a sink hangs.
+  }
+}
+
+void Reopening::succeeded() {
+  const std::lock_guard lock(mutex_);
+  ++outcome_.reopened;
+}
+
+void Reopening::failed(std::string problem) {
+  const std::lock_guard lock(mutex_);
+  outcome_.problems.push_back(std::move(problem));
+}
+
 Sink::Sink(SinkHandle handle, const SinkLimits& limits, std::shared_ptr<SinkCounters> counters,
            std::shared_ptr<Undertaker> undertaker)
     : id_(handle->info().id),
       pushes_(handle->table().flush != nullptr),
       hears_health_(handle->table().health_event != nullptr),
       renders_(handle->table().render != nullptr && handle->table().content_type != nullptr),
+      takes_records_(LEMONADE_HAS(&handle->table(), lemonade_metrics_sink_t, session_records) &&
+                     handle->table().session_records != nullptr),
+      reopens_(LEMONADE_HAS(&handle->table(), lemonade_metrics_sink_t, reopen) && handle->table().reopen != nullptr),
       counters_(std::move(counters)),
       undertaker_(std::move(undertaker)),
       handle_(std::move(handle)),
@@ -73,7 +94,7 @@ Sink::~Sink() {
 }
 
 void Sink::start() {
-  if (!pushes() && !hearsHealth()) return;
+  if (!pushes() && !hearsHealth() && !takesRecords() && !reopens()) return;
   const std::lock_guard lock(mutex_);
   // Detached, because a thread that hangs in a plugin cannot be joined; awaitEnd() waits for those that do not.
   std::thread thread([self = shared_from_this()]() mutable {
@@ -137,29 +158,86 @@ void Sink::push(HealthEvent event) {
   changed_.notify_all();
 }
 
+void Sink::push(std::shared_ptr<const SessionBatch> batch) {
+  if (!takesRecords()) return;
+  const std::lock_guard lock(mutex_);
+  if (closing_) return;
+  queued_records_ += batch->size();
+  batches_.push_back(std::move(batch));
+  while (queued_records_ > limits_.records_cap && batches_.size() > 1) {
+    const std::size_t records = batches_.front()->size();
+    queued_records_ -= records;
+    counters_->dropped_records += records;
+    dropped_untold_ += records;
+    batches_.pop_front();
+  }
+  changed_.notify_all();
+}
+
+void Sink::noteDropped(std::uint64_t records) {
+  if (!takesRecords()) return;
+  counters_->dropped_records += records;
+  const std::lock_guard lock(mutex_);
+  dropped_untold_ += records;
+}
+
+void Sink::push(std::shared_ptr<Reopening> reopening) {
+  if (!reopens()) return;
+  const std::lock_guard lock(mutex_);
+  if (closing_) return;
+  reopenings_.push_back(std::move(reopening));
+  changed_.notify_all();
+}
+
 void Sink::run() {
   std::unique_lock lock(mutex_);
   for (;;) {
-    changed_.wait(lock, [&] { return closing_ || !events_.empty() || !snapshots_.empty(); });
-    if (closing_ && nowNs() >= close_deadline_ns_) return;
-    if (!events_.empty()) {
-      const auto event = std::move(events_.front());
-      events_.pop_front();
-      lock.unlock();
-      deliver(event);
-    } else if (!snapshots_.empty()) {
-      const auto snapshot = std::move(snapshots_.front());
-      snapshots_.pop_front();
-      queued_series_ -= snapshot->seriesCount();
-      const auto deadline_ns =
-          closing_ ? close_deadline_ns_ : nowNs() + static_cast<std::uint64_t>(limits_.interval.count());
-      lock.unlock();
-      deliver(*snapshot, deadline_ns);
-    } else {
-      return;
-    }
-    lock.lock();
+    changed_.wait(lock, [&] {
+      return closing_ || !reopenings_.empty() || !events_.empty() || !batches_.empty() || !snapshots_.empty();
+    });
+    const bool over = closing_ && nowNs() >= close_deadline_ns_;
+    if (over || !deliverNext(lock)) break;
   }
+  counters_->dropped_records += queued_records_;
+  reopenings_.clear();
+}
+
+std::uint64_t Sink::deadline() const noexcept {
+  return closing_ ? close_deadline_ns_ : nowNs() + static_cast<std::uint64_t>(limits_.interval.count());
+}
+
+// False where nothing waits. The lock is free while the plugin is called.
+bool Sink::deliverNext(std::unique_lock<std::mutex>& lock) {
+  const auto take = [](auto& queue) {
+    auto first = std::move(queue.front());
+    queue.pop_front();
+    return first;
+  };
+  const std::uint64_t deadline_ns = deadline();
+  if (!reopenings_.empty()) {
+    const auto reopening = take(reopenings_);
+    lock.unlock();
+    deliver(*reopening);
+  } else if (!events_.empty()) {
+    const auto event = take(events_);
+    lock.unlock();
+    deliver(event);
+  } else if (!batches_.empty()) {
+    const auto batch = take(batches_);
+    queued_records_ -= batch->size();
+    const std::uint64_t dropped = std::exchange(dropped_untold_, 0);
+    lock.unlock();
+    deliver(*batch, dropped, deadline_ns);
+  } else if (!snapshots_.empty()) {
+    const auto snapshot = take(snapshots_);
+    queued_series_ -= snapshot->seriesCount();
+    lock.unlock();
+    deliver(*snapshot, deadline_ns);
+  } else {
+    return false;
+  }
+  lock.lock();
+  return true;
 }
 
 void Sink::deliver(const HealthEvent& event) {
@@ -181,6 +259,23 @@ void Sink::deliver(const Snapshot& snapshot, std::uint64_t deadline_ns) noexcept
     failed(plugin::describe(error));
 } catch (const std::bad_alloc&) {
   ++counters_->errors;
+}
+
+void Sink::deliver(const SessionBatch& batch, std::uint64_t dropped, std::uint64_t deadline_ns) noexcept try {
+  const auto raw = batch.raw(dropped);
+  auto error = plugin::emptyError();
+  if (table().session_records(handle_->self(), &raw, deadline_ns, &error) != LEMONADE_OK)
+    failed(plugin::describe(error));
+} catch (const std::bad_alloc&) {
+  ++counters_->errors;
+}
+
+void Sink::deliver(Reopening& reopening) {
+  auto error = plugin::emptyError();
+  if (table().reopen(handle_->self(), &error) == LEMONADE_OK)
+    reopening.succeeded();
+  else
+    reopening.failed("metrics sink " + id_ + ": " + plugin::describe(error));
 }
 
 Result<Rendered> Sink::render(const Snapshot& snapshot, std::string_view accept) {

@@ -17,9 +17,11 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "metrics/session_batch.h"
 #include "metrics/snapshot.h"
 #include "plugin/instance.h"
 
@@ -50,12 +52,14 @@ struct SinkLimits {
   Duration interval = std::chrono::seconds(10);
   std::uint32_t metrics_cap = 10'000;  ///< series in all snapshots waiting; the newest snapshot is always kept
   std::uint32_t health_cap = 1'000;    ///< health events waiting
+  std::uint32_t records_cap = 50'000;  ///< session records in all batches waiting; the newest batch is always kept
 };
 
 /// What was lost at a sink, in this process and those before it.
 struct SinkLosses {
   std::uint64_t dropped_series = 0;
   std::uint64_t dropped_health_events = 0;
+  std::uint64_t dropped_records = 0;
   std::uint64_t errors = 0;
 };
 
@@ -63,15 +67,17 @@ struct SinkLosses {
 struct SinkCounters {
   std::atomic<std::uint64_t> dropped_series{0};
   std::atomic<std::uint64_t> dropped_health_events{0};
+  std::atomic<std::uint64_t> dropped_records{0};
   std::atomic<std::uint64_t> errors{0};
   // In processes before this one.
   std::atomic<std::uint64_t> inherited_series{0};
   std::atomic<std::uint64_t> inherited_health_events{0};
+  std::atomic<std::uint64_t> inherited_records{0};
   std::atomic<std::uint64_t> inherited_errors{0};
 
   SinkLosses total() const noexcept {
     return {dropped_series + inherited_series, dropped_health_events + inherited_health_events,
-            errors + inherited_errors};
+            dropped_records + inherited_records, errors + inherited_errors};
   }
 };
 
@@ -89,6 +95,31 @@ class Undertaker {
   Post post_;
 };
 
+/// Sinks are asked to open their files anew. Shared by all that have yet to do so: the last that lets go of it calls
+/// done, with a sentence for each that could not. Any thread.
+class Reopening {
+ public:
+  /// What became of it: how many sinks did, and a sentence for each that could not.
+  struct Outcome {
+    std::size_t reopened = 0;
+    std::vector<std::string> problems = {};
+  };
+  using Done = std::function<void(Outcome)>;
+
+  explicit Reopening(Done done) : done_(std::move(done)) {}
+  ~Reopening();
+  Reopening(const Reopening&) = delete;
+  Reopening& operator=(const Reopening&) = delete;
+
+  void succeeded();
+  void failed(std::string problem);
+
+ private:
+  const Done done_;
+  std::mutex mutex_;
+  Outcome outcome_;
+};
+
 class Sink : public std::enable_shared_from_this<Sink> {
  public:
   Sink(SinkHandle handle, const SinkLimits& limits, std::shared_ptr<SinkCounters> counters,
@@ -102,6 +133,8 @@ class Sink : public std::enable_shared_from_this<Sink> {
   bool pushes() const noexcept { return pushes_; }
   bool hearsHealth() const noexcept { return hears_health_; }
   bool renders() const noexcept { return renders_; }
+  bool takesRecords() const noexcept { return takes_records_; }
+  bool reopens() const noexcept { return reopens_; }
   const SinkCounters& counters() const noexcept { return *counters_; }
 
   // Control thread.
@@ -119,6 +152,10 @@ class Sink : public std::enable_shared_from_this<Sink> {
   // Any thread; never waits for the sink.
   void push(std::shared_ptr<const Snapshot> snapshot);
   void push(HealthEvent event);
+  void push(std::shared_ptr<const SessionBatch> batch);
+  /// So many records were lost on their way to this sink.
+  void noteDropped(std::uint64_t records);
+  void push(std::shared_ptr<Reopening> reopening);
 
   /// Writes a snapshot on the calling thread. Any thread, several at once.
   Result<Rendered> render(const Snapshot& snapshot, std::string_view accept);
@@ -126,7 +163,11 @@ class Sink : public std::enable_shared_from_this<Sink> {
  private:
   const lemonade_metrics_sink_t& table() const noexcept { return handle_->table(); }
   void run();
+  bool deliverNext(std::unique_lock<std::mutex>& lock);
+  std::uint64_t deadline() const noexcept;
   void deliver(const HealthEvent& event);
+  void deliver(const SessionBatch& batch, std::uint64_t dropped, std::uint64_t deadline_ns) noexcept;
+  void deliver(Reopening& reopening);
   void deliver(const Snapshot& snapshot, std::uint64_t deadline_ns) noexcept;
   Result<Rendered> renderUnguarded(const Snapshot& snapshot, std::string_view accept);
   void failed(const std::string& what);
@@ -136,6 +177,8 @@ class Sink : public std::enable_shared_from_this<Sink> {
   const bool pushes_;
   const bool hears_health_;
   const bool renders_;
+  const bool takes_records_;
+  const bool reopens_;
   const std::shared_ptr<SinkCounters> counters_;
   const std::shared_ptr<Undertaker> undertaker_;
 
@@ -146,6 +189,10 @@ class Sink : public std::enable_shared_from_this<Sink> {
   std::deque<std::shared_ptr<const Snapshot>> snapshots_;
   std::size_t queued_series_ = 0;
   std::deque<HealthEvent> events_;
+  std::deque<std::shared_ptr<const SessionBatch>> batches_;
+  std::size_t queued_records_ = 0;
+  std::uint64_t dropped_untold_ = 0;  // records that were lost since the last batch
+  std::deque<std::shared_ptr<Reopening>> reopenings_;
   std::uint64_t close_deadline_ns_ = 0;
   bool closing_ = false;
   bool running_ = false;

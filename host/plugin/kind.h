@@ -46,7 +46,9 @@ inline std::string missingFunction(const lemonade_health_checker_t& table) {
 }
 
 inline std::string missingFunction(const lemonade_metrics_sink_t& table) {
-  if (table.flush == nullptr && table.render == nullptr) return "flush or render";
+  const bool takes_records =
+      LEMONADE_HAS(&table, lemonade_metrics_sink_t, session_records) && table.session_records != nullptr;
+  if (table.flush == nullptr && table.render == nullptr && !takes_records) return "flush, render or session_records";
   return table.render != nullptr && table.content_type == nullptr ? "content_type, which render needs" : "";
 }
 

@@ -39,6 +39,8 @@ Meaning meaningOf(int signal) noexcept {
       return Meaning::kStop;
     case SIGHUP:
       return Meaning::kReload;
+    case SIGUSR1:
+      return Meaning::kReopen;
     default:
       return Meaning::kNothing;
   }

@@ -14,7 +14,8 @@ namespace lemonade {
 enum class Meaning {
   kStop,     ///< SIGTERM, SIGINT, SIGQUIT
   kReload,   ///< SIGHUP
-  kNothing,  ///< those that nobody means for us, and whose default would be a silent end: SIGUSR1, SIGALRM ...
+  kReopen,   ///< SIGUSR1: files that were moved are to be opened anew
+  kNothing,  ///< those that nobody means for us, and whose default would be a silent end: SIGUSR2, SIGALRM ...
 };
 
 Meaning meaningOf(int signal) noexcept;

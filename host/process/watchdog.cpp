@@ -32,6 +32,9 @@ constexpr Duration kLastMoment = 250ms;   // what a second signal leaves to what
 constexpr Duration kTellingTime = 200ms;  // what the last words may take
 constexpr Duration kMargin = 500ms;       // of planned()
 
+constexpr std::uint64_t bitOf(int signal) noexcept { return std::uint64_t{1} << (signal - 1); }
+constexpr std::uint64_t kKeptEarly = bitOf(SIGHUP) | bitOf(SIGUSR1);
+
 std::uint64_t later(std::uint64_t now_ns, Duration time) noexcept {
   return now_ns + static_cast<std::uint64_t>(std::max(time, Duration::zero()).count());
 }
@@ -141,7 +144,7 @@ void Watchdog::Impl::endProcess() noexcept {
 }
 
 void Watchdog::Impl::note(int signal) noexcept {
-  noted.fetch_or(std::uint64_t{1} << (signal - 1));
+  noted.fetch_or(bitOf(signal));
   wakeSpeaker();
 }
 
@@ -153,11 +156,11 @@ void Watchdog::Impl::wakeSpeaker() noexcept {
 void Watchdog::Impl::speak() {
   for (std::uint32_t seen = 0;; came.wait(seen)) {
     seen = came.load();
-    // Before there is anybody to reload a SIGHUP waits; serve() looks again.
-    const std::uint64_t kept = phase.load() == Phase::kEarly ? std::uint64_t{1} << (SIGHUP - 1) : 0;
+    // Before there is anybody to reload or to open files anew these wait; serve() looks again.
+    const std::uint64_t kept = phase.load() == Phase::kEarly ? kKeptEarly : 0;
     const std::uint64_t bits = noted.fetch_and(kept) & ~kept;
     for (int signal = 1; signal <= 64; ++signal)
-      if ((bits >> (signal - 1) & 1) != 0) answer(signal);
+      if ((bits & bitOf(signal)) != 0) answer(signal);
     if (const auto which = words.load(); which != Words::kNone) {
       sayLastWords(which);
       wakeWatchdog();
@@ -169,14 +172,16 @@ void Watchdog::Impl::speak() {
 // Where there is no memory to hand a signal on it is tried again; the watchdog bounds how long that matters.
 void Watchdog::Impl::answer(int signal) noexcept try {
   if (phase.load() == Phase::kLeaving) return;
-  if (meaningOf(signal) == Meaning::kNothing) {
+  const Meaning meaning = meaningOf(signal);
+  if (meaning == Meaning::kNothing || (meaning == Meaning::kReopen && !plan.reloads)) {
     if (plan.reloads && signal == SIGUSR2)
       return log::warning("app",
                           "an upgrade is asked of the supervisor; without one stop and start, or set "
                           "runtime.supervisor to \"on\"",
                           {{"signal", nameOf(signal)}});
     log::warning("app",
-                 plan.reloads ? "a signal came that does nothing; SIGTERM, SIGINT and SIGQUIT stop, SIGHUP reloads"
+                 plan.reloads ? "a signal came that does nothing; SIGTERM, SIGINT and SIGQUIT stop, SIGHUP reloads, "
+                                "SIGUSR1 opens log files anew"
                               : "a signal came that does nothing; SIGTERM, SIGINT, SIGQUIT and SIGHUP stop",
                  {{"signal", nameOf(signal)}});
     return;
@@ -185,7 +190,7 @@ void Watchdog::Impl::answer(int signal) noexcept try {
   if (on_signal) on_signal(signal);
 } catch (const std::bad_alloc&) {
   std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  noted.fetch_or(std::uint64_t{1} << (signal - 1));
+  noted.fetch_or(bitOf(signal));
   wakeSpeaker();
 }
 

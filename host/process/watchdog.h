@@ -4,9 +4,8 @@
 //
 //   watchdog   reads the signals and counts the time of a stop, and runs nothing else: no lock, no log, no code of a
 //              plugin can hold it up
-//   signals    says what came, passes a stop or a reload on, and has the last words; where it hangs as well, the
-//   watchdog
-//              ends the process without them
+//   signals    says what came, passes a stop, a reload or a SIGUSR1 on, and has the last words; where it hangs as
+//              well, the watchdog ends the process without them
 //
 // A first SIGTERM, SIGINT or SIGQUIT is passed on to whoever serves, which has the bound of a stop from then on. A
 // second one leaves it a moment. Where nobody serves yet, the first one ends the process.
@@ -23,7 +22,7 @@ class Watchdog {
   struct Plan {
     int early_code;                  ///< what a stop ends the process with before serve()
     Duration bound;                  ///< how long a stop takes at most; see setBound()
-    bool reloads;                    ///< SIGHUP is passed on; otherwise it stops
+    bool reloads;                    ///< SIGHUP and SIGUSR1 are passed on; otherwise the first stops
     std::function<void()> farewell;  ///< the last thing done where the process is ended by force; it may hang
   };
   /// Called on the thread of signals; what may hang belongs elsewhere.
@@ -33,7 +32,7 @@ class Watchdog {
   /// std::system_error. It is never destroyed: it guards the very end of the process, too.
   static Watchdog& start(Plan plan);
 
-  /// From now on signals are passed on, also a SIGHUP that came before.
+  /// From now on signals are passed on, also a SIGHUP or SIGUSR1 that came before.
   void serve(OnSignal on_signal);
   /// How long a stop that begins later takes at most. Any thread.
   void setBound(Duration bound) noexcept;

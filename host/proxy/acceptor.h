@@ -33,7 +33,7 @@ class Acceptor {
         sharing_(sharing),
         mailbox_(mailbox),
         clock_(clock),
-        headers_(worker, sessions, loop, mailbox.counters, clock) {}
+        headers_(worker, sessions, loop, mailbox, clock) {}
   ~Acceptor() { stop(); }
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;

@@ -47,6 +47,7 @@ struct HeaderReader::Waiting final : Guest {
   Clients::iterator place;
   Fd fd;
   Address peer;
+  std::uint64_t accepted_at = 0;
   std::uint16_t local_port = 0;
   Listener* listener = nullptr;
   std::shared_ptr<const config::Listener> config;  // as it was when the client came
@@ -55,9 +56,9 @@ struct HeaderReader::Waiting final : Guest {
   char bytes[kLongestProxyHeader];
 };
 
-HeaderReader::HeaderReader(std::uint32_t worker, SessionSet& sessions, EventLoop& loop, WorkerCounters& counters,
+HeaderReader::HeaderReader(std::uint32_t worker, SessionSet& sessions, EventLoop& loop, Mailbox& mailbox,
                            const Clock& clock)
-    : worker_(worker), sessions_(sessions), loop_(loop), counters_(counters), clock_(clock) {}
+    : worker_(worker), sessions_(sessions), loop_(loop), mailbox_(mailbox), clock_(clock) {}
 
 HeaderReader::~HeaderReader() { closeAll(); }
 
@@ -72,7 +73,8 @@ HeaderReader::Waiting* HeaderReader::add(std::uint64_t deadline) noexcept try {
 
 void HeaderReader::take(Fd fd, const Address& peer, std::uint16_t local_port, Listener& listener) noexcept {
   auto config = listener.config();
-  Waiting* const client = add(clock_.nowNs() + ns(config->header_timeout));
+  const std::uint64_t now = clock_.nowNs();
+  Waiting* const client = add(now + ns(config->header_timeout));
   if (client == nullptr) {
     listener.at(worker_).counters.no_memory.add();
     return listener.admission().leave();
@@ -80,10 +82,11 @@ void HeaderReader::take(Fd fd, const Address& peer, std::uint16_t local_port, Li
   client->reader = this;
   client->fd = std::move(fd);
   client->peer = peer;
+  client->accepted_at = now;
   client->local_port = local_port;
   client->listener = &listener;
   client->config = std::move(config);
-  counters_.sessions.add();
+  mailbox_.counters.sessions.add();
   // A reload has just turned it off.
   if (client->config->accept_proxy == config::AcceptProxy::kOff) return finish(*client, {});
   if (!trusts(*client->config, peer))
@@ -125,7 +128,8 @@ bool HeaderReader::watch(Waiting& client) noexcept try {
 
 void HeaderReader::finish(Waiting& client, const ProxyReading& reading) noexcept {
   const bool named = reading.header.source.family() != AF_UNSPEC;
-  const Address address = named ? reading.header.source : client.peer;
+  const Address peer = client.peer;
+  const Address address = named ? reading.header.source : peer;
   const std::uint16_t port =
       named && reading.header.destination.port() != 0 ? reading.header.destination.port() : client.local_port;
   if (client.watched) loop_.removeGuest(client.fd.get());
@@ -133,7 +137,8 @@ void HeaderReader::finish(Waiting& client, const ProxyReading& reading) noexcept
   Fd fd = std::move(client.fd);
   Listener& listener = *client.listener;
   free(client);
-  sessions_.add(std::move(fd), address, port, listener, named ? reading.header.destination : Address());
+  sessions_.add(std::move(fd), address, port, listener, named ? reading.header.destination : Address(),
+                named ? peer : Address());
 }
 
 void HeaderReader::refuse(Waiting& client, Refusal why, const char* flaw) noexcept {
@@ -142,23 +147,39 @@ void HeaderReader::refuse(Waiting& client, Refusal why, const char* flaw) noexce
   switch (why) {
     case Refusal::kUntrusted:
       counters.header_untrusted.add();
+      record(client, LEMONADE_END_HEADER_UNTRUSTED);
       complain(client, flaw);
       break;
     case Refusal::kMalformed:
       counters.header_malformed.add();
+      record(client, LEMONADE_END_HEADER_MALFORMED);
       complain(client, flaw);
       break;
     case Refusal::kTimeout:
       counters.header_timeouts.add();
+      record(client, LEMONADE_END_HEADER_TIMEOUT);
       complain(client, "its PROXY header was not complete in time");
       break;
     case Refusal::kClosed:  // as those do that only look whether somebody listens
       counters.header_closed.add();
+      record(client, LEMONADE_END_HEADER_CLOSED);
       break;
   }
   resetOnClose(client.fd.get());
   free(client);
   listener.admission().leave();
+}
+
+// One that was refused before it was a session has a record all the same.
+void HeaderReader::record(const Waiting& client, std::uint32_t reason) noexcept {
+  if (!mailbox_.records.wanted()) return;
+  SessionRecord record;
+  record.listener = client.listener->name();
+  record.client = &client.peer;
+  record.numbers.reason = reason;
+  record.numbers.started_ns = client.accepted_at;
+  record.numbers.duration_ns = clock_.nowNs() - client.accepted_at;
+  mailbox_.records.put(record);
 }
 
 // A client can cause it, so it is not said of each.
@@ -180,7 +201,7 @@ void HeaderReader::complain(const Waiting& client, const char* why) noexcept try
 
 void HeaderReader::free(Waiting& client) noexcept {
   if (client.watched) loop_.removeGuest(client.fd.get());
-  counters_.sessions.subtract();
+  mailbox_.counters.sessions.subtract();
   clients_.erase(client.place);
 }
 
@@ -195,6 +216,7 @@ void HeaderReader::closeAll() noexcept {
   while (!clients_.empty()) {
     Waiting& client = clients_.begin()->second;
     Listener& listener = *client.listener;
+    record(client, LEMONADE_END_DRAIN);
     resetOnClose(client.fd.get());
     free(client);
     listener.admission().leave();

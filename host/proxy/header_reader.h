@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "proxy/event_loop.h"
 #include "proxy/listener.h"
+#include "proxy/mailbox.h"
 #include "proxy/session_set.h"
 
 #include <cstddef>
@@ -22,10 +23,9 @@ namespace lemonade::proxy {
 
 class HeaderReader {
  public:
-  /// All of these must outlive this. counters are the worker's: a client that is read from counts as a session there,
-  /// so that nobody takes the worker for idle.
-  HeaderReader(std::uint32_t worker, SessionSet& sessions, EventLoop& loop, WorkerCounters& counters,
-               const Clock& clock);
+  /// All of these must outlive this. mailbox is the worker's: a client that is read from counts as a session there, so
+  /// that nobody takes the worker for idle.
+  HeaderReader(std::uint32_t worker, SessionSet& sessions, EventLoop& loop, Mailbox& mailbox, const Clock& clock);
   /// Resets every client that is read from.
   ~HeaderReader();
   HeaderReader(const HeaderReader&) = delete;
@@ -52,13 +52,14 @@ class HeaderReader {
   bool watch(Waiting& client) noexcept;
   void finish(Waiting& client, const ProxyReading& reading) noexcept;
   void refuse(Waiting& client, Refusal why, const char* flaw) noexcept;
+  void record(const Waiting& client, std::uint32_t reason) noexcept;
   void complain(const Waiting& client, const char* why) noexcept;
   void free(Waiting& client) noexcept;
 
   const std::uint32_t worker_;
   SessionSet& sessions_;
   EventLoop& loop_;
-  WorkerCounters& counters_;
+  Mailbox& mailbox_;
   const Clock& clock_;
   Clients clients_;
   std::uint64_t complained_at_ = 0;

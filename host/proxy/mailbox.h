@@ -4,6 +4,7 @@
 #pragma once
 
 #include "balance/counters.h"
+#include "balance/session_records.h"
 #include "base/fd.h"
 #include "base/lag.h"
 #include "base/pulse.h"
@@ -25,6 +26,8 @@ struct Mailbox {
   Inbox inbox;
   /// Places at backends that were offered to this worker; wake() after each.
   Offers offers;
+  /// Sessions of this worker that have ended.
+  SessionRecordLane records;
   /// Whether the worker moves; it answers when it is woken.
   Pulse pulse;
   /// From what the worker was woken by until it waits again: so long the next client waited at worst.

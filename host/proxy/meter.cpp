@@ -12,36 +12,6 @@
 
 namespace lemonade::proxy {
 
-const char* closeReasonName(CloseReason reason) noexcept {
-  switch (reason) {
-    case CloseReason::kDone:
-      return "done";
-    case CloseReason::kClientReset:
-      return "client-reset";
-    case CloseReason::kBackendReset:
-      return "backend-reset";
-    case CloseReason::kIdleTimeout:
-      return "idle-timeout";
-    case CloseReason::kHalfCloseTimeout:
-      return "half-close-timeout";
-    case CloseReason::kConnectFailed:
-      return "connect-failed";
-    case CloseReason::kNoBackend:
-      return "no-backend";
-    case CloseReason::kQueueTimeout:
-      return "queue-timeout";
-    case CloseReason::kRejected:
-      return "rejected";
-    case CloseReason::kDrain:
-      return "drain";
-    case CloseReason::kAbandoned:
-      return "abandoned";
-    case CloseReason::kNoMemory:
-      return "no-memory";
-  }
-  return "unknown";
-}
-
 lemonade_strategy_event_t Meter::event(const Session& session, std::uint32_t type, std::uint64_t now) const noexcept {
   lemonade_strategy_event_t event{};
   event.struct_size = sizeof(event);
@@ -112,6 +82,7 @@ void Meter::endExchange(Session& session) noexcept {
   const std::uint64_t took = now - session.exchange_at;
   session.in_exchange = false;
   ++session.exchanges;
+  if (!session.answered) session.answered_at = now;
   session.slowest_exchange_ns = std::max(session.slowest_exchange_ns, took);
   feedback::exchangeAnswered(*session.target, session.exchange_at, now);
   feedback::becameQuiet(*session.target);
@@ -126,6 +97,7 @@ void Meter::endExchange(Session& session) noexcept {
 
 void Meter::firstAnswer(Session& session) noexcept {
   session.answered = true;
+  if (session.answered_at == 0) session.answered_at = nowNs();  // it spoke first
   feedback::succeeded(*session.target);
   feedback::forgetDoubts(*session.target);
   session.trial.answered();
@@ -242,7 +214,7 @@ void Meter::writeAccessLog(const Session& session, std::uint64_t now) const noex
               {"connect_ms", log::milliseconds(connect_ns)},
               {"slowest_exchange_ms", log::milliseconds(session.slowest_exchange_ns)},
               {"duration_ms", log::milliseconds(now - session.accepted_at)},
-              {"reason", closeReasonName(session.reason)}});
+              {"reason", lemonade_end_text(static_cast<std::uint32_t>(session.reason)).data}});
 } catch (...) {
   // A line that cannot be composed for want of memory is lost.
 }

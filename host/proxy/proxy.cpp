@@ -281,6 +281,7 @@ void Proxy::noteEmpty() noexcept {
 
 Status Proxy::prepareWorkers(std::uint32_t count) try {
   mailboxes_.grow(count);
+  wantRecords(records_wanted_);
   quiescence_.addWorkers(count);
   for (const auto* listeners : {&listeners_, &removed_})
     for (const auto& listener : *listeners) listener->addWorkers(count);
@@ -408,6 +409,15 @@ std::vector<std::uint64_t> Proxy::lags(std::uint64_t now) const {
   std::vector<std::uint64_t> lags;
   for (std::uint32_t i = 0; i < mailboxes_.size(); ++i) lags.push_back(mailboxes_[i].lag.worst(now));
   return lags;
+}
+
+void Proxy::wantRecords(bool wanted) noexcept {
+  records_wanted_ = wanted;
+  forEachRecordLane([wanted](SessionRecordLane& lane) { lane.want(wanted); });
+}
+
+void Proxy::forEachRecordLane(const std::function<void(SessionRecordLane&)>& visit) {
+  for (std::uint32_t i = 0; i < mailboxes_.size(); ++i) visit(mailboxes_[i].records);
 }
 
 bool Proxy::runOn(std::uint32_t from, std::uint32_t to, const std::function<void(Worker&)>& task) {

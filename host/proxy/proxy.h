@@ -5,6 +5,7 @@
 #pragma once
 
 #include "balance/quiescence.h"
+#include "balance/session_records.h"
 #include "base/clock.h"
 #include "base/inherited_descriptors.h"
 #include "base/result.h"
@@ -106,6 +107,9 @@ class Proxy {
   /// Tells of workers that have not answered the last call, and asks the others anew. One thread at a time, any.
   void look(std::uint64_t now, const Still& still);
 
+  /// Whether workers keep records of sessions that end, for forEachRecordLane().
+  void wantRecords(bool wanted) noexcept;
+
   /// Says that max_connections of a listener is no longer reached, once that is so for a while. To be called a few
   /// times a second.
   void watchLimits(std::uint64_t now);
@@ -124,6 +128,8 @@ class Proxy {
   std::vector<const WorkerCounters*> counters() const;
   /// The worst lag of each of them of late, in nanoseconds. now is monotonic.
   std::vector<std::uint64_t> lags(std::uint64_t now) const;
+  /// Visits the lane of each worker that there ever was.
+  void forEachRecordLane(const std::function<void(SessionRecordLane&)>& visit);
 
  private:
   using Socket = std::shared_ptr<const ListeningSocket>;
@@ -157,6 +163,7 @@ class Proxy {
   std::uint32_t hold_to_ = std::numeric_limits<std::uint32_t>::max();  // clients, over all listeners
   bool hold_present_ = false;                                          // none but those that there are
   bool started_ = false;
+  bool records_wanted_ = false;
 };
 
 /// How many clients each of several listeners may have where there may be `most` in all: the limits themselves where

@@ -7,6 +7,7 @@
 
 #include "balance/pool.h"
 
+#include <lemonade/metrics_sink.h>
 #include <lemonade/strategy.h>
 
 #include <boost/intrusive/list.hpp>
@@ -40,24 +41,21 @@ class Listener;
 struct ListenerAtWorker;
 struct PoolSessions;
 
-/// Why a session ended; see closeReasonName.
+/// Why a session ended, as session records say it.
 enum class CloseReason : std::uint8_t {
-  kDone,
-  kClientReset,
-  kBackendReset,
-  kIdleTimeout,
-  kHalfCloseTimeout,
-  kConnectFailed,
-  kNoBackend,
-  kQueueTimeout,
-  kRejected,
-  kDrain,
-  kAbandoned,
-  kNoMemory,
+  kDone = LEMONADE_END_DONE,
+  kClientReset = LEMONADE_END_CLIENT_RESET,
+  kBackendReset = LEMONADE_END_BACKEND_RESET,
+  kIdleTimeout = LEMONADE_END_IDLE_TIMEOUT,
+  kHalfCloseTimeout = LEMONADE_END_HALF_CLOSE_TIMEOUT,
+  kConnectFailed = LEMONADE_END_CONNECT_FAILED,
+  kNoBackend = LEMONADE_END_NO_BACKEND,
+  kQueueTimeout = LEMONADE_END_QUEUE_TIMEOUT,
+  kRejected = LEMONADE_END_REJECTED,
+  kDrain = LEMONADE_END_DRAIN,
+  kAbandoned = LEMONADE_END_ABANDONED,
+  kNoMemory = LEMONADE_END_NO_MEMORY,
 };
-
-/// The word for a reason in the access log: "done", "client-reset", ...
-const char* closeReasonName(CloseReason reason) noexcept;
 
 struct alignas(16) Session {
   enum class State : std::uint8_t {
@@ -112,6 +110,7 @@ struct alignas(16) Session {
 
   Address client_address;                      ///< of the PROXY header, where there was one that named it
   std::unique_ptr<const Address> destination;  ///< where that header says the client connected to; null: to our socket
+  std::unique_ptr<const Address> peer;         ///< the proxy that sent it, where somebody wants to know; null: none
   std::uint16_t local_port = 0;
 
   // Monotonic nanoseconds; 0: not yet.
@@ -119,6 +118,7 @@ struct alignas(16) Session {
   std::uint64_t queued_at = 0;
   std::uint64_t attempted_at = 0;
   std::uint64_t connected_at = 0;
+  std::uint64_t answered_at = 0;  ///< the first byte of the backend
   std::uint64_t active_at = 0;
   std::uint64_t exchange_at = 0;
   std::uint64_t progress_at = 0;  ///< of kDelivering: when `left` became less

@@ -76,12 +76,12 @@ bool SessionSet::hasProgressed(Session& session) const noexcept {
   return session.left != 0 && (before == 0 || session.left < before);
 }
 
-// What the client was sent, and what it has acknowledged, for the access log. The client's socket is open.
+// What the client was sent, and what it has acknowledged, for those who log sessions. The client's socket is open.
 void SessionSet::noteSent(Session& session) const noexcept {
   const Endpoint& client = session.client;
   session.sent_out =
       session.bytes_out - std::min(session.bytes_out, client.dropped + relay_.pending(session, Side::kClient));
-  if (!log::enabled("access", log::Level::kDebug)) return;
+  if (!mailbox_.records.wanted() && !log::enabled("access", log::Level::kDebug)) return;
   std::uint64_t waiting = unacknowledged(client.fd);
   if (client.finished && waiting != 0) --waiting;  // the FIN
   session.acknowledged_out = session.sent_out - std::min(session.sent_out, waiting);

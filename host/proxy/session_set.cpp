@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "proxy/session_set.h"
 
+#include "proxy/recording.h"
+
 #include <algorithm>
 #include <cerrno>
 #include <new>
@@ -40,7 +42,7 @@ void SessionSet::end() noexcept {
 }
 
 void SessionSet::add(Fd client, const Address& address, std::uint16_t local_port, Listener& listener,
-                     const Address& destination) noexcept {
+                     const Address& destination, const Address& peer) noexcept {
   PoolSessions* const at_pool = poolSessions(listener.pool());
   Session* const made = at_pool != nullptr ? relay_.take(std::move(client)) : nullptr;
   if (made == nullptr) {
@@ -53,6 +55,8 @@ void SessionSet::add(Fd client, const Address& address, std::uint16_t local_port
   session.client_address = address;
   session.local_port = local_port;
   if (destination.family() != AF_UNSPEC) session.destination.reset(new (std::nothrow) const Address(destination));
+  if (peer.family() != AF_UNSPEC && mailbox_.records.wanted())
+    session.peer.reset(new (std::nothrow) const Address(peer));
   session.accepted_at = session.active_at = now_;
   at_pool->connecting.pushBack(session, now_);
   if (!at_pool->queued.empty() && at_pool->pool.eligibleCount() != 0)
@@ -213,7 +217,9 @@ void SessionSet::close(Session& session, CloseReason reason) noexcept {
   // The strategy hears of the end of every pick; the others of a connecting session have been told.
   if (session.state == Session::State::kConnecting && reason == CloseReason::kDrain) meter_.abandoned(session, now_);
   if (session.client.fd >= 0) noteSent(session);
-  meter_.closed(session, clock_.nowNs());
+  const std::uint64_t ended_at = clock_.nowNs();
+  meter_.closed(session, ended_at);
+  if (mailbox_.records.wanted()) mailbox_.records.put(recordOf(session, ended_at));
   // What is cut short must not look complete: an answer, and a request that was taken and has reached no backend.
   const bool owed_answer = reason != CloseReason::kDone && session.in_exchange;
   const bool unserved = session.connected_at == 0 && session.backend.isOwed();

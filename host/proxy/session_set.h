@@ -46,9 +46,10 @@ class SessionSet final : public Relay::Owner {
 
   /// Takes over an accepted client, whose place in the admission of the listener is taken, and finds it a backend of
   /// the pool to which the listener leads now.
-  /// destination is what the client's PROXY header named, else of family AF_UNSPEC.
+  /// Where the client's PROXY header named address, destination is what it named, too, and peer the proxy that sent it;
+  /// else both are of family AF_UNSPEC.
   void add(Fd client, const Address& address, std::uint16_t local_port, Listener& listener,
-           const Address& destination = {}) noexcept;
+           const Address& destination = {}, const Address& peer = {}) noexcept;
 
   /// Places at backends may have become free: sessions that wait for one look again, first come first served. Of pools
   /// of which no place was offered, and which have no newer view, nothing is looked at.

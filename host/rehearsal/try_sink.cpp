@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// A metrics sink renders an empty snapshot and a small one, and is asked to push an empty one.
+// A metrics sink renders an empty snapshot and a small one, is asked to push an empty one, and gets no session records.
 #include "base/clock.h"
+#include "metrics/session_batch.h"
 #include "metrics/snapshot.h"
 #include "observe/families.h"
 #include "plugin/text.h"
@@ -35,7 +36,8 @@ Status render(const plugin::SinkInstance& sink, const metrics::Snapshot& snapsho
 
 }  // namespace
 
-/// Only an empty snapshot is pushed, and no health event: what a push sink feeds must not hear of a rehearsal.
+/// Only an empty snapshot and an empty batch are pushed, and no health event: what a push sink feeds must not hear of a
+/// rehearsal.
 Status tryPlugin(plugin::SinkInstance& sink, const RehearsalContext& context) {
   const auto empty = metrics::SnapshotBuilder().build(unixNs(), 0);
   metrics::SnapshotBuilder builder;
@@ -46,6 +48,13 @@ Status tryPlugin(plugin::SinkInstance& sink, const RehearsalContext& context) {
     // Its outcome depends on who listens, so it counts for nothing.
     auto error = plugin::emptyError();
     (void)sink.table().flush(sink.self(), &empty->raw(), nowNs() + kSinkTime, &error);
+  }
+  if (LEMONADE_HAS(&sink.table(), lemonade_metrics_sink_t, session_records) &&
+      sink.table().session_records != nullptr) {
+    context.on_stage("taking session records");
+    const auto none = metrics::SessionBatch().raw(0);
+    auto error = plugin::emptyError();
+    (void)sink.table().session_records(sink.self(), &none, nowNs() + kSinkTime, &error);
   }
   if (sink.table().render == nullptr) return success();
   context.on_stage("rendering");

@@ -110,11 +110,19 @@ void Supervisor::handleSignal(int signal, int value) {
     case SIGABRT:
       return abort();
     case SIGHUP:
-    case SIGUSR1:
       return pass(current_.get(), signal);
+    case SIGUSR1:
+      return reopen();
     default:
       return stop(signal);
   }
+}
+
+// All that have sessions write to the same files. The one that is starting cannot be told yet, and may have them open.
+void Supervisor::reopen() {
+  pass(current_.get(), SIGUSR1);
+  for (const auto& child : draining_) pass(child.get(), SIGUSR1);
+  next_missed_reopen_ = next_ != nullptr;
 }
 
 // Those that drain have been told to; a second signal means them, too. The balancer closes its sockets as it sees fit,
@@ -193,6 +201,7 @@ void Supervisor::promote() {
   current_ = std::move(next_);
   held_ = current_->held;
   program_ = current_->program;
+  if (std::exchange(next_missed_reopen_, false)) pass(current_.get(), SIGUSR1);
 }
 
 // ---- children ------------------------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@
 //
 //   SIGTERM, SIGINT, SIGQUIT   passed on: the balancer drains and ends. A second one goes to every process that is left
 //   SIGABRT                    passed on to every process: all end at once
-//   SIGHUP, SIGUSR1            passed on
+//   SIGHUP                     passed on
+//   SIGUSR1                    passed on to every process: all open their log files anew
 //   SIGUSR2                    an upgrade; queued with kRollBack (sigqueue(3)): back to the program before the last one
 #pragma once
 
@@ -36,6 +37,7 @@ class Supervisor {
   void wait();
   void handleSignal(int signal, int value);
   void stop(int signal);
+  void reopen();
   void abort();
   void upgrade(bool back);
   void failUpgrade(const std::string& why);
@@ -62,6 +64,7 @@ class Supervisor {
   std::uint64_t pause_ns_ = 0;     // before the next start, after one that did not last
   bool was_ready_ = false;         // any of them
   bool stopping_ = false;
+  bool next_missed_reopen_ = false;
   std::optional<int> status_;  // how the last one ended; then run() ends
 };
 

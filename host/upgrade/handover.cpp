@@ -127,6 +127,7 @@ void describe(Archive& archive, SinkTotal& total) {
   archive("sink", total.sink);
   archive("dropped_series", total.losses.dropped_series);
   archive("dropped_health_events", total.losses.dropped_health_events);
+  archive("dropped_records", total.losses.dropped_records);
   archive("errors", total.losses.errors);
 }
 

@@ -106,6 +106,43 @@ Outcome health(const Subject& subject) {
   return pass();
 }
 
+void takeRecords(const Code& code, const Sink& sink, Records& records) {
+  Guarded<lemonade_error_t> error(0);
+  stage("taking session records");
+  const auto status = sink.table().session_records(sink.self(), records.get(), nowNs() + kSecond, error.get());
+  if (status != LEMONADE_OK) requireError(code.entry(), status, *error.get());
+}
+
+Outcome sessions(const Subject& subject) {
+  const Code code(subject);
+  const Sink sink(subject, code);
+  if (!takesRecords(sink.table())) return skip("it takes no session records");
+  Records none(0, {}, 0);
+  Records plain(100, {"web", "192.0.2.1:80"}, 1'000'000);
+  Records strange(
+      50, {"", "a\"b\\c\nd", "\xc3\xa9\xe2\x82\xac", std::string(3'000, 'l'), std::string("\0x", 2), "\xff\xfe"},
+      ~std::uint64_t{0});
+  Records many(1'000, {"web-1"}, 1);
+  for (auto* records : {&none, &plain, &strange, &many}) takeRecords(code, sink, *records);
+  return pass();
+}
+
+Outcome reopen(const Subject& subject) {
+  const Code code(subject);
+  const Sink sink(subject, code);
+  if (!LEMONADE_HAS(&sink.table(), lemonade_metrics_sink_t, reopen) || sink.table().reopen == nullptr)
+    return skip("it opens nothing anew");
+  Records some(10, {"web"}, 1);
+  for (int i = 0; i < 3; ++i) {
+    Guarded<lemonade_error_t> error(0);
+    stage("opening anew what it writes to");
+    const auto status = sink.table().reopen(sink.self(), error.get());
+    if (status != LEMONADE_OK) requireError(code.entry(), status, *error.get());
+    if (takesRecords(sink.table())) takeRecords(code, sink, some);
+  }
+  return pass();
+}
+
 constexpr std::uint32_t kOnly = LEMONADE_KIND_METRICS_SINK;
 
 constexpr Check kChecks[] = {
@@ -119,6 +156,11 @@ constexpr Check kChecks[] = {
      "sink.empty", kOnly},
     {"sink.health", "bears every health event", "an unknown state is a newer host's", health, "lifecycle.create",
      kOnly},
+    {"sink.sessions", "takes records of sessions",
+     "escape texts; an unknown reason is a newer host's, and so is an unknown flag", sessions, "lifecycle.create",
+     kOnly},
+    {"sink.reopen", "opens anew what it writes to, and goes on", "close the old file once the new one is open", reopen,
+     "lifecycle.create", kOnly},
 };
 
 }  // namespace

@@ -70,6 +70,32 @@ lemonade_series_t Snapshot::seriesAt(std::uint32_t index, bool histogram) {
           0};
 }
 
+Records::Records(std::uint32_t count, std::vector<std::string> texts, std::uint64_t number, std::size_t extra)
+    : texts_(std::move(texts)), rows_(count * (sizeof(lemonade_session_record_t) + extra)), batch_(extra) {
+  const auto stride = sizeof(lemonade_session_record_t) + extra;
+  std::memset(rows_.data(), 0xa5, rows_.size());
+  for (std::uint32_t i = 0; i < count; ++i) rowAt<lemonade_session_record_t>(rows_, i, stride) = recordAt(i, number);
+  batch_->record_count = count;
+  batch_->records = count == 0 ? nullptr : reinterpret_cast<const lemonade_session_record_t*>(rows_.data());
+  batch_->record_stride = static_cast<std::uint32_t>(stride);
+  batch_->dropped = number;
+}
+
+lemonade_session_record_t Records::recordAt(std::uint32_t index, std::uint64_t number) const {
+  lemonade_session_record_t record{};
+  std::size_t next = index;
+  for (auto* text : {&record.listener, &record.pool, &record.backend, &record.backend_name, &record.backend_address,
+                     &record.client, &record.peer})
+    if (!texts_.empty()) *text = str(texts_[next++ % texts_.size()]);
+  record.backend_identity = record.started_unix_ns = record.duration_ns = record.queue_ns = number;
+  record.connect_ns = record.first_byte_ns = record.slowest_exchange_ns = record.exchanges = number;
+  record.bytes_in = record.bytes_out = record.bytes_out_acknowledged = number;
+  record.reason = index % (LEMONADE_END_HEADER_CLOSED + 2);
+  record.flags = index % 2 == 0 ? 0 : ~0U;
+  record.attempts = index;
+  return record;
+}
+
 lemonade_writer_t Reader::writer() noexcept { return {sizeof(lemonade_writer_t), 0, this, write}; }
 
 lemonade_status_t Reader::write(void* context, const void* data, std::uint64_t size) noexcept {

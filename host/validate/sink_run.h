@@ -5,6 +5,8 @@
 
 #include "validate/harness.h"
 
+#include <lemonade/metrics_sink.h>
+
 #include <cstdint>
 #include <deque>
 #include <string>
@@ -30,6 +32,26 @@ class Snapshot {
   std::deque<GuardedBytes> series_;
   GuardedBytes families_;
   Guarded<lemonade_snapshot_t> snapshot_;
+};
+
+/// Whether the sink has the slot for session records.
+inline bool takesRecords(const lemonade_metrics_sink_t& table) noexcept {
+  return LEMONADE_HAS(&table, lemonade_metrics_sink_t, session_records) && table.session_records != nullptr;
+}
+
+/// A batch of session records: one for each end that there is and one that there is not, of so many sessions.
+class Records {
+ public:
+  /// texts: for every text of the records, in turn. number: of every time and count. extra: as everywhere.
+  Records(std::uint32_t count, std::vector<std::string> texts, std::uint64_t number, std::size_t extra = 0);
+  const lemonade_session_batch_t* get() noexcept { return batch_.get(); }
+
+ private:
+  lemonade_session_record_t recordAt(std::uint32_t index, std::uint64_t number) const;
+
+  const std::vector<std::string> texts_;
+  GuardedBytes rows_;
+  Guarded<lemonade_session_batch_t> batch_;
 };
 
 /// A reader that takes so many bytes and then no more.

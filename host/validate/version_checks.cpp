@@ -43,6 +43,11 @@ void live(const Subject& subject, const Code& code, std::size_t extra, std::type
   stage("flushing");
   if (sink.table().flush != nullptr)
     (void)sink.table().flush(sink.self(), snapshot.get(), nowNs() + 1'000'000'000, error.get());
+  if (!host_is_1_0 && takesRecords(sink.table())) {
+    Records records(20, {"web"}, 1, extra);
+    stage("taking session records");
+    (void)sink.table().session_records(sink.self(), records.get(), nowNs() + 1'000'000'000, error.get());
+  }
   if (sink.table().render == nullptr) return;
   Reader reader;
   Guarded<lemonade_writer_t> writer(extra);

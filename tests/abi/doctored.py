@@ -34,6 +34,8 @@ CASES = [
     ("a field in the middle of what 1.1 appended", "strategy", r"(?m)^  uint32_t local_family;",
      r"  uint64_t extra;\n\g<0>", {"layout", "abidiff"}),
     ("a field of 1.1 that is gone", "strategy", r"(?m)^  uint32_t needs;.*\n", "", {"layout", "abidiff"}),
+    ("a field of a session record that is gone", "metrics_sink", r"(?m)^  uint64_t queue_ns;.*\n", "",
+     {"layout", "abidiff"}),
     ("a constant of 1.1 of another value", "strategy", r"LEMONADE_NEED_LOCAL_ADDRESS UINT32_C\(1\)",
      "LEMONADE_NEED_LOCAL_ADDRESS UINT32_C(2)", {"drift"}),
     ("a field at the end", "strategy", r"(?m)^} lemonade_connection_t;", r"  uint64_t extra;\n\g<0>", set()),

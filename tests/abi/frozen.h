@@ -24,6 +24,9 @@
 #define lemonade_may_pick frozen_may_pick
 #define lemonade_snapshot_family frozen_snapshot_family
 #define lemonade_family_series frozen_family_series
+#define lemonade_batch_record frozen_batch_record
+#define lemonade_end_text frozen_end_text
+#define lemonade_record_is_error frozen_record_is_error
 
 namespace frozen {
 #if FROZEN_MINOR == 0
@@ -52,6 +55,9 @@ constexpr std::uint64_t kLayoutHash = LEMONADE_LAYOUT_HASH;
 #undef lemonade_may_pick
 #undef lemonade_snapshot_family
 #undef lemonade_family_series
+#undef lemonade_batch_record
+#undef lemonade_end_text
+#undef lemonade_record_is_error
 
 #undef LEMONADE_PLUGIN_H
 #undef LEMONADE_HOST_H

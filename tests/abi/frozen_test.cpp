@@ -180,4 +180,24 @@ TEST_CASE("The balancer runs strategies built with ABI and SDK 1.1", "[abi]") {
   CHECK(counted("near") == 4);
 }
 
+TEST_CASE("The balancer hands session records to a sink built with ABI 1.1", "[abi]") {
+  Server a{http("a")};
+  Balancer balancer(unwatched()
+                        .raw("plugins.directories", "[\"" LEMONADE_FROZEN_PLUGINS "\", \"" + testPluginFolder() + "\"]")
+                        .raw("metrics.sinks", R"(["prometheus", "com.example.frozen_1_1_sink"])")
+                        .set("health.checker", "com.example.optimist")
+                        .backend("a", a.address()));
+  const auto counted = [&](const std::string& what) {
+    return balancer.metric("lemonade_plugin_frozen_1_1_" + what + "_total");
+  };
+  for (int i = 0; i < 5; ++i) CHECK(ask(balancer) == "a");
+  CHECK(eventually([&] { return counted("sessions") == 5; }));
+  CHECK(counted("bytes") > 0);
+  CHECK(counted("errors") == 0);
+  CHECK(httpGet(balancer.adminAddress(), "/api/v1/reopen", "POST").status == 200);
+  CHECK(counted("reopened") == 1);
+  CHECK(counted("lost") == 0);
+  CHECK(counted("sink_surprises") == 0);
+}
+
 }  // namespace lemonade::test

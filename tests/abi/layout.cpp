@@ -17,8 +17,14 @@
 
 #if FROZEN_MINOR >= 1
 #define SINCE_1_1(...) , __VA_ARGS__
+#define STRUCTS_OF_1_1                                                                                           \
+  GROWS(lemonade_session_record_t, listener, pool, backend, backend_name, backend_address, client, peer,         \
+        backend_identity, reason, flags, attempts, reserved, started_unix_ns, duration_ns, queue_ns, connect_ns, \
+        first_byte_ns, slowest_exchange_ns, exchanges, bytes_in, bytes_out, bytes_out_acknowledged)              \
+  GROWS(lemonade_session_batch_t, struct_size, record_count, records, record_stride, reserved, dropped)
 #else
 #define SINCE_1_1(...)
+#define STRUCTS_OF_1_1
 #endif
 
 // Each struct with its fields in order of declaration: FIXED(type, field...) never grows, GROWS(...) may, at its end.
@@ -65,7 +71,9 @@
   GROWS(lemonade_family_t, name, help, type, series_count, series, series_stride, reserved)                            \
   GROWS(lemonade_snapshot_t, struct_size, family_count, families, family_stride, reserved, unix_ns, uptime_ns)         \
   GROWS(lemonade_health_event_t, struct_size, state, unix_ns, identity, id, name, address, reason)                     \
-  GROWS(lemonade_metrics_sink_t, struct_size, reserved, create, destroy, flush, content_type, render, health_event)
+  STRUCTS_OF_1_1                                                                                                       \
+  GROWS(lemonade_metrics_sink_t, struct_size, reserved, create, destroy, flush, content_type, render,                  \
+        health_event SINCE_1_1(session_records, reopen))
 
 namespace {
 

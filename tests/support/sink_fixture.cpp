@@ -68,7 +68,8 @@ SinkFixture::SinkFixture(const std::string& path, const std::map<std::string, st
     const auto given = options.find(text(row.key));
     const auto& value = texts.emplace_back(given == options.end() ? text(row.default_value) : given->second);
     const bool number = row.type == LEMONADE_OPTION_INTEGER || row.type == LEMONADE_OPTION_DURATION;
-    values.push_back({number ? integerOf(value, row.type) : 0, 0, str(value)});
+    values.push_back({number ? integerOf(value, row.type) : 0,
+                      row.type == LEMONADE_OPTION_NUMBER ? std::stod(value) : 0, str(value)});
   }
   const lemonade_options_t tree{sizeof(tree), plugin->option_count, values.data()};
   host_.struct_size = sizeof(host_);
@@ -121,6 +122,23 @@ std::string SinkFixture::flush(SnapshotText& snapshot, std::chrono::milliseconds
   lemonade_error_t error{sizeof(error), 0, {}, {}};
   const auto deadline = monotonicNs() + static_cast<std::uint64_t>(std::chrono::nanoseconds(time).count());
   return table_->flush(self_, &raw, deadline, &error) == LEMONADE_OK ? "" : error.message;
+}
+
+std::string SinkFixture::sessions(const std::vector<lemonade_session_record_t>& records,
+                                  std::chrono::milliseconds time) {
+  lemonade_session_batch_t batch{};
+  batch.struct_size = sizeof(batch);
+  batch.record_count = static_cast<std::uint32_t>(records.size());
+  batch.records = records.empty() ? nullptr : records.data();
+  batch.record_stride = sizeof(lemonade_session_record_t);
+  lemonade_error_t error{sizeof(error), 0, {}, {}};
+  const auto deadline = monotonicNs() + static_cast<std::uint64_t>(std::chrono::nanoseconds(time).count());
+  return table_->session_records(self_, &batch, deadline, &error) == LEMONADE_OK ? "" : error.message;
+}
+
+std::string SinkFixture::reopen() {
+  lemonade_error_t error{sizeof(error), 0, {}, {}};
+  return table_->reopen(self_, &error) == LEMONADE_OK ? "" : error.message;
 }
 
 std::int64_t SinkFixture::metric(const std::string& name) const {

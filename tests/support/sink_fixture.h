@@ -55,7 +55,7 @@ class SnapshotText {
 
 class SinkFixture {
  public:
-  /// `path` is the plugin's file; `options` overrides defaults of its schema, numbers and durations as integers
+  /// `path` is the plugin's file; `options` overrides defaults of its schema, integers and durations as integers
   /// (durations in milliseconds). Throws std::runtime_error with "key: message" where the sink refuses.
   explicit SinkFixture(const std::string& path, const std::map<std::string, std::string>& options = {});
   ~SinkFixture();
@@ -64,6 +64,12 @@ class SinkFixture {
 
   /// Pushes a snapshot with so much time; "" or why it failed.
   std::string flush(SnapshotText& snapshot, std::chrono::milliseconds time = std::chrono::seconds(10));
+
+  /// Hands over sessions that have ended; "" or why that failed.
+  std::string sessions(const std::vector<lemonade_session_record_t>& records,
+                       std::chrono::milliseconds time = std::chrono::seconds(10));
+  /// Has it open anew what it writes to; "" or why that failed.
+  std::string reopen();
 
   /// A number that the sink registered; 0 where there is none of the name.
   std::int64_t metric(const std::string& name) const;

@@ -3,8 +3,9 @@
  * The plugin ABI: a metrics sink hears about the balancer.
  *
  * There is one snapshot and two doors: flush() pushes it somewhere every [metrics] interval, render() writes it for
- * someone who asked the admin listener. Sinks never run on the data path. A sink that is slow loses snapshots and
- * health events, oldest first, and the loss is counted. */
+ * someone who asked the admin listener. session_records() takes what is known of each session that has ended. Sinks
+ * never run on the data path. A sink that is slow loses snapshots, health events and session records, oldest first, and
+ * the loss is counted. */
 #ifndef LEMONADE_METRICS_SINK_H
 #define LEMONADE_METRICS_SINK_H
 
@@ -87,8 +88,73 @@ typedef struct lemonade_health_event {
   lemonade_str_t reason;  /* a few words; may be empty */
 } lemonade_health_event_t;
 
+/* ---- sessions that have ended, since 1.1 ----------------------------------------------------------------------- */
+
+/* How a session ended, and who ended it. */
+#define LEMONADE_END_DONE UINT32_C(0)               /* both sides have finished, or one is gone that had */
+#define LEMONADE_END_CLIENT_RESET UINT32_C(1)       /* the client broke the connection, or was given up */
+#define LEMONADE_END_BACKEND_RESET UINT32_C(2)      /* the backend broke the connection, or was given up */
+#define LEMONADE_END_IDLE_TIMEOUT UINT32_C(3)       /* no byte moved for idle_timeout */
+#define LEMONADE_END_HALF_CLOSE_TIMEOUT UINT32_C(4) /* the backend had finished, and the client had not in time */
+#define LEMONADE_END_CONNECT_FAILED UINT32_C(5)     /* every connect that was tried failed */
+#define LEMONADE_END_NO_BACKEND UINT32_C(6)         /* no backend was eligible */
+#define LEMONADE_END_QUEUE_TIMEOUT UINT32_C(7)      /* no backend had a place in time */
+#define LEMONADE_END_REJECTED UINT32_C(8)           /* the strategy refused the client */
+#define LEMONADE_END_DRAIN UINT32_C(9)              /* the balancer ended it: its backend left, or the process stops */
+#define LEMONADE_END_ABANDONED UINT32_C(10)         /* the client left before it had a backend */
+#define LEMONADE_END_NO_MEMORY UINT32_C(11)         /* memory was out */
+#define LEMONADE_END_HEADER_UNTRUSTED UINT32_C(12)  /* the peer may not send a PROXY header */
+#define LEMONADE_END_HEADER_MALFORMED UINT32_C(13)  /* what it sent is no PROXY header */
+#define LEMONADE_END_HEADER_TIMEOUT UINT32_C(14)    /* its PROXY header was not complete in time */
+#define LEMONADE_END_HEADER_CLOSED UINT32_C(15)     /* it left before its PROXY header was complete */
+
+/* Flags of a session record. UNANSWERED: the client had asked, and nothing of an answer had come when it ended; where
+ * it ended as DONE, the backend closed before its first byte while the client waited. */
+#define LEMONADE_RECORD_UNANSWERED UINT32_C(1)
+
+/* What is known of one session that has ended; one that was refused before it had a backend gives a record, too. What a
+ * client on a Unix socket has acknowledged is an estimate; what a backend has acknowledged of bytes_in is not known.
+ * Owned as its batch. Grows by the batch's record_stride. */
+typedef struct lemonade_session_record {
+  lemonade_str_t listener;        /* the name of the listener that took the client */
+  lemonade_str_t pool;            /* that the listener led to; empty where it was refused for its PROXY header */
+  lemonade_str_t backend;         /* id of that which it had, or of the last one tried; empty where it had none */
+  lemonade_str_t backend_name;    /* for people */
+  lemonade_str_t backend_address; /* resolved: "10.0.1.10:8080", "[2001:db8::1]:80", "unix:/run/a.sock" */
+  lemonade_str_t client;          /* what its PROXY header named, else the peer; "unix:" where that has no name */
+  lemonade_str_t peer;            /* the other end of the socket: the client, or the proxy in front */
+  uint64_t backend_identity;      /* hash of id and address of the backend; 0 where there is none */
+  uint32_t reason;                /* LEMONADE_END_* */
+  uint32_t flags;                 /* mask of LEMONADE_RECORD_* */
+  uint32_t attempts;              /* connects that were tried */
+  uint32_t reserved;
+  uint64_t started_unix_ns;        /* wall clock, since 1970: when it was accepted */
+  uint64_t duration_ns;            /* from there to its end */
+  uint64_t queue_ns;               /* from when it first had to wait for a place, to its last connect or its end */
+  uint64_t connect_ns;             /* of the connect that succeeded; 0 where none did */
+  uint64_t first_byte_ns;          /* from then to the first byte of the backend; 0 where none came */
+  uint64_t slowest_exchange_ns;    /* 0 where there was none */
+  uint64_t exchanges;              /* requests that were answered, as far as bytes tell */
+  uint64_t bytes_in;               /* of the client that went on to the backend */
+  uint64_t bytes_out;              /* of the backend that went on to the client */
+  uint64_t bytes_out_acknowledged; /* of these, what the client had acknowledged when its socket was closed */
+} lemonade_session_record_t;
+
+/* Sessions that have ended, in no particular order: each worker has its own. Owned by the host, constant; it and all
+ * that it points to are valid during the call. */
+typedef struct lemonade_session_batch {
+  uint32_t struct_size;
+  uint32_t record_count;                    /* records behind `records` */
+  const lemonade_session_record_t* records; /* NULL where record_count is 0 */
+  uint32_t record_stride; /* sizeof(lemonade_session_record_t) of the host; use lemonade_batch_record to index */
+  uint32_t reserved;
+  uint64_t dropped; /* records that this sink lost since the batch before */
+} lemonade_session_batch_t;
+
+/* ---- the table of functions ------------------------------------------------------------------------------------ */
+
 /* The functions of a metrics sink. The plugin's, constant, there as long as its image. Slots marked optional may be
- * NULL; one of flush and render must be there. */
+ * NULL; one of flush, render and session_records must be there, in a host of 1.0 one of the first two. */
 typedef struct lemonade_metrics_sink {
   uint32_t struct_size; /* sizeof(lemonade_metrics_sink_t) at build */
   uint32_t reserved;
@@ -125,7 +191,66 @@ typedef struct lemonade_metrics_sink {
   /* Optional. Tells of a backend that went up or down, or was ejected. The event is valid during the call. Forbidden:
    * blocking for long. [sink] */
   void (*health_event)(void* self, const lemonade_health_event_t* event) LEMONADE_NOEXCEPT;
+
+  /* Optional, since 1.1. Takes sessions that have ended, some at a time and within a fraction of a second. deadline_ns
+   * is as that of flush. A sink that lacks this slot costs the data path nothing.
+   * Anything but LEMONADE_OK is counted and logged as that of flush; the batch is not handed over again.
+   * The batch is valid during the call. Forbidden: going on after the deadline. [sink] */
+  lemonade_status_t (*session_records)(void* self, const lemonade_session_batch_t* batch, uint64_t deadline_ns,
+                                       lemonade_error_t* error) LEMONADE_NOEXCEPT;
+
+  /* Optional, since 1.1. Opens anew what it writes to, such as a file that somebody has moved: the operator asks for it
+   * by SIGUSR1 or through the admin listener. What it was handed before goes to what was open before.
+   * Anything but LEMONADE_OK: it goes on with what was open; the operator is told *error.
+   * Forbidden: blocking for long. [sink] */
+  lemonade_status_t (*reopen)(void* self, lemonade_error_t* error) LEMONADE_NOEXCEPT;
 } lemonade_metrics_sink_t;
+
+/* Gives the record at an index below record_count. Valid as long as the batch. [any] */
+static inline const lemonade_session_record_t* lemonade_batch_record(const lemonade_session_batch_t* batch,
+                                                                     uint32_t index) {
+  return (const lemonade_session_record_t*)(const void*)((const char*)batch->records +
+                                                         (uint64_t)index * batch->record_stride);
+}
+
+/* The word for a LEMONADE_END_*: "done", "client-reset". "unknown" where it is newer than this header. [any] */
+static inline lemonade_str_t lemonade_end_text(uint32_t end) {
+  static const lemonade_str_t words[] = {LEMONADE_STR("done"),
+                                         LEMONADE_STR("client-reset"),
+                                         LEMONADE_STR("backend-reset"),
+                                         LEMONADE_STR("idle-timeout"),
+                                         LEMONADE_STR("half-close-timeout"),
+                                         LEMONADE_STR("connect-failed"),
+                                         LEMONADE_STR("no-backend"),
+                                         LEMONADE_STR("queue-timeout"),
+                                         LEMONADE_STR("rejected"),
+                                         LEMONADE_STR("drain"),
+                                         LEMONADE_STR("abandoned"),
+                                         LEMONADE_STR("no-memory"),
+                                         LEMONADE_STR("header-untrusted"),
+                                         LEMONADE_STR("header-malformed"),
+                                         LEMONADE_STR("header-timeout"),
+                                         LEMONADE_STR("header-closed"),
+                                         LEMONADE_STR("unknown")};
+  return words[end <= LEMONADE_END_HEADER_CLOSED ? end : LEMONADE_END_HEADER_CLOSED + 1];
+}
+
+/* 1 where a session did not go as its client may expect: it was refused, broken off by the backend or the balancer, or
+ * ended while an answer was owed to it. A client that only looked whether somebody listens met no error. [any] */
+static inline int32_t lemonade_record_is_error(const lemonade_session_record_t* record) {
+  switch (record->reason) {
+    case LEMONADE_END_DONE:
+    case LEMONADE_END_CLIENT_RESET:
+    case LEMONADE_END_IDLE_TIMEOUT:
+    case LEMONADE_END_HALF_CLOSE_TIMEOUT:
+      return (record->flags & LEMONADE_RECORD_UNANSWERED) != 0;
+    case LEMONADE_END_ABANDONED:
+    case LEMONADE_END_HEADER_CLOSED:
+      return 0;
+    default:
+      return 1;
+  }
+}
 
 /* Gives the family at an index below family_count. Valid as long as the snapshot. [any] */
 static inline const lemonade_family_t* lemonade_snapshot_family(const lemonade_snapshot_t* snapshot, uint32_t index) {

@@ -52,7 +52,28 @@ static void onHealth(void* self, const lemonade_health_event_t* event) {
   if (DOES("know_all_states") && event->state > LEMONADE_HEALTH_EJECTED) abort();
 }
 
-static const lemonade_metrics_sink_t kTable = {sizeof(kTable), 0, create, destroy, NULL, contentType, render, onHealth};
+static lemonade_status_t onSessions(void* self, const lemonade_session_batch_t* batch, uint64_t deadline_ns,
+                                    lemonade_error_t* error) {
+  uint32_t i;
+  (void)self;
+  (void)deadline_ns;
+  (void)error;
+  for (i = 0; i < batch->record_count; ++i)
+    if (DOES("know_all_reasons") && lemonade_batch_record(batch, i)->reason > LEMONADE_END_HEADER_CLOSED) abort();
+  return LEMONADE_OK;
+}
+
+static lemonade_status_t reopen(void* self, lemonade_error_t* error) {
+  static int opened;
+  (void)self;
+  (void)error;
+  if (DOES("reopen_once") && opened++ != 0) abort();
+  return LEMONADE_OK;
+}
+
+static const lemonade_metrics_sink_t kTable = {
+    sizeof(kTable), 0, create, destroy, NULL, contentType, render, onHealth, onSessions, reopen,
+};
 
 static const void* beastInterface(lemonade_str_t id) {
   return beastAnswer(id, LEMONADE_METRICS_SINK_INTERFACE, &kTable);

@@ -18,6 +18,7 @@ class SlowSink : public MetricsSink {
 
   void flush(const Snapshot&, std::uint64_t) { std::this_thread::sleep_for(delay_); }
   void onHealth(const lemonade_health_event_t&) { std::this_thread::sleep_for(delay_); }
+  void onSessions(const SessionBatch&, std::uint64_t) { std::this_thread::sleep_for(delay_); }
 
  private:
   const std::chrono::nanoseconds delay_;

@@ -95,7 +95,9 @@ constexpr lemonade_metrics_sink_t kPush = {.struct_size = sizeof(lemonade_metric
                                            .flush = flush,
                                            .content_type = nullptr,
                                            .render = nullptr,
-                                           .health_event = healthEvent};
+                                           .health_event = healthEvent,
+                                           .session_records = nullptr,
+                                           .reopen = nullptr};
 constexpr lemonade_metrics_sink_t kPull = {.struct_size = sizeof(lemonade_metrics_sink_t),
                                            .reserved = 0,
                                            .create = nullptr,
@@ -103,7 +105,9 @@ constexpr lemonade_metrics_sink_t kPull = {.struct_size = sizeof(lemonade_metric
                                            .flush = nullptr,
                                            .content_type = contentType,
                                            .render = render,
-                                           .health_event = nullptr};
+                                           .health_event = nullptr,
+                                           .session_records = nullptr,
+                                           .reopen = nullptr};
 
 SinkHandle make(const lemonade_metrics_sink_t& table, const std::shared_ptr<Probe>& probe, const std::string& id) {
   return std::make_shared<plugin::Instance<lemonade_metrics_sink_t>>(

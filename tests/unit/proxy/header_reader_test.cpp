@@ -68,7 +68,7 @@ struct Fixture : OneWorker {
 
   config::Listener config;
   Fd client;
-  HeaderReader reader{0, set, relay, mailbox.counters, clock};
+  HeaderReader reader{0, set, relay, mailbox, clock};
 };
 
 }  // namespace
@@ -189,6 +189,40 @@ TEST_CASE_METHOD(Fixture, "HeaderReader closes all clients that it reads from", 
   come("PROXY ");
   reader.closeAll();
   CHECK(isRefused());
+}
+
+TEST_CASE_METHOD(Fixture, "HeaderReader leaves a record of each client that it refuses", "[proxy][records]") {
+  mailbox.records.want(true);
+  std::string seen;
+  const auto note = [&](const SessionRecord& record) {
+    seen += std::string(lemonade_end_text(record.numbers.reason).data) + " " + record.client->text() + " " +
+            std::string(record.listener) + " " + std::to_string(record.numbers.duration_ns / 1'000'000'000) + "\n";
+    CHECK(record.pool.empty());
+  };
+  come(kHeader, "192.0.2.9:5555");
+  come("GET / HTTP/1.1\r\n");
+  come("PROXY ");
+  pass(5s);
+  come("PROXY ");
+  reader.closeAll();
+  mailbox.records.takeAll(note);
+  CHECK(seen ==
+        "header-untrusted 192.0.2.9:5555 default 0\n"
+        "header-malformed 10.1.2.3:5555 default 0\n"
+        "header-timeout 10.1.2.3:5555 default 5\n"
+        "drain 10.1.2.3:5555 default 0\n");
+}
+
+TEST_CASE_METHOD(Fixture, "HeaderReader tells a session who sent its header, where somebody wants to know",
+                 "[proxy][records]") {
+  come(kHeader);
+  REQUIRE(count() == 1);
+  CHECK(relay.sessions[0]->peer == nullptr);
+  mailbox.records.want(true);
+  come(kHeader);
+  REQUIRE(count() == 2);
+  REQUIRE(relay.sessions[1]->peer != nullptr);
+  CHECK(relay.sessions[1]->peer->text() == "10.1.2.3:5555");
 }
 
 }  // namespace lemonade::proxy

@@ -217,6 +217,7 @@ consteval lemonade_plugin_t describe(const Info& info) {
   place(plugin.tag.magic, sizeof(plugin.tag.magic) + 1, LEMONADE_MAGIC);
   plugin.tag.abi_major = LEMONADE_ABI_MAJOR;
   plugin.tag.abi_minor = LEMONADE_ABI_MINOR;
+  if constexpr (requires { Kind<Plugin>::kNeedMinor; }) plugin.tag.need_minor = Kind<Plugin>::kNeedMinor;
   plugin.tag.kinds = Kind<Plugin>::kKind;
   plugin.tag.flags = info.flags;
   plugin.tag.layout_hash = LEMONADE_LAYOUT_HASH;

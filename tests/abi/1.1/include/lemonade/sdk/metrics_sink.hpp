@@ -5,10 +5,16 @@
 //   void flush(const Snapshot&, std::uint64_t deadline_ns);                        pushed every [metrics] interval
 //   void render(const Snapshot&, std::string_view accept, Writer);                 asked for at /metrics
 //   std::string_view contentType(std::string_view accept);                         goes with render
-//   void onHealth(const lemonade_health_event_t&);                                 a backend went up or down
+//   void onSessions(const SessionBatch&, std::uint64_t deadline_ns);               sessions that have ended
 //
-// and LEMONADE_METRICS_SINK(Class, .id = ..., ...). flush and onHealth are never called at once; render may be, and
-// together with them. An exception out of flush or render is reported with its message.
+// and, where it likes,
+//
+//   void onHealth(const lemonade_health_event_t&);                                 a backend went up or down
+//   void reopen();                                                                 a file was moved: open it anew
+//
+// and LEMONADE_METRICS_SINK(Class, .id = ..., ...). Only render may be called together with another, or itself. An
+// exception out of any of them but onHealth is reported with its message. A sink without flush and render needs a host
+// of 1.1, and says so.
 #pragma once
 
 #include <lemonade/metrics_sink.h>
@@ -46,6 +52,21 @@ class Snapshot {
   const lemonade_snapshot_t* snapshot_;
 };
 
+/// Sessions that have ended; a cheap handle, valid during the call that received it.
+class SessionBatch {
+ public:
+  explicit SessionBatch(const lemonade_session_batch_t& batch) noexcept : batch_(&batch) {}
+  std::uint32_t size() const noexcept { return batch_->record_count; }
+  const lemonade_session_record_t& operator[](std::uint32_t index) const noexcept {
+    return *lemonade_batch_record(batch_, index);
+  }
+  /// Records that this sink lost since the batch before.
+  std::uint64_t dropped() const noexcept { return batch_->dropped; }
+
+ private:
+  const lemonade_session_batch_t* batch_;
+};
+
 inline std::span<const lemonade_label_t> labels(const lemonade_series_t& series) noexcept {
   return {series.labels, series.label_count};
 }
@@ -59,6 +80,11 @@ template <class S>
 struct MetricsSinkKind {
   static constexpr std::uint32_t kKind = LEMONADE_KIND_METRICS_SINK;
   static constexpr std::string_view kInterface = LEMONADE_METRICS_SINK_INTERFACE;
+
+  /// What a host of 1.0 would call nothing of is not for it.
+  static constexpr bool kNeedsRecords = !requires { &S::flush; }
+  &&!requires { &S::render; };
+  static constexpr std::uint16_t kNeedMinor = kNeedsRecords ? 1 : 0;
 
   static S& self(void* instance) noexcept { return *static_cast<S*>(instance); }
 
@@ -78,6 +104,14 @@ struct MetricsSinkKind {
     (void)guarded(&ignored, [&] { self(instance).onHealth(*event); });
   }
 
+  static lemonade_status_t sessionRecords(void* instance, const lemonade_session_batch_t* batch,
+                                          std::uint64_t deadline_ns, lemonade_error_t* error) noexcept {
+    return guarded(error, [&] { self(instance).onSessions(SessionBatch(*batch), deadline_ns); });
+  }
+  static lemonade_status_t reopen(void* instance, lemonade_error_t* error) noexcept {
+    return guarded(error, [&] { self(instance).reopen(); });
+  }
+
   static constexpr lemonade_metrics_sink_t table() {
     lemonade_metrics_sink_t table{};
     table.struct_size = sizeof(lemonade_metrics_sink_t);
@@ -89,12 +123,14 @@ struct MetricsSinkKind {
       table.render = render;
     }
     if constexpr (requires { &S::onHealth; }) table.health_event = healthEvent;
+    if constexpr (requires { &S::onSessions; }) table.session_records = sessionRecords;
+    if constexpr (requires { &S::reopen; }) table.reopen = reopen;
     return table;
   }
   static constexpr lemonade_metrics_sink_t kTable = table();
   // Asked of the class, not of kTable: with -fsanitize=undefined gcc 12 takes no function's address for a constant.
   static_assert(
-      requires { &S::flush; } || requires { &S::render; }, "a sink needs flush() or render()");
+      !kNeedsRecords || requires { &S::onSessions; }, "a sink needs flush(), render() or onSessions()");
 };
 
 }  // namespace detail
