@@ -44,7 +44,7 @@ std::unique_ptr<Handover> example() {
   handover->totals.checks.set(std::numeric_limits<std::uint64_t>::max());
   handover->totals.upgrades.set(4);
   handover->plugin_totals.push_back({"com.example.p", "served_total", -5});
-  handover->sink_totals.push_back({"log", {11, 12, 13}});
+  handover->sink_totals.push_back({"log", {11, 12, 13, 14}});
   auto& state = handover->backends.emplace_back();
   state.identity = 0xFFFF'FFFF'FFFF'FFF1;
   state.checked = true;
@@ -122,6 +122,7 @@ TEST_CASE("A handover that is written and read is the same", "[app]") {
   REQUIRE(after.sink_totals.size() == 1);
   CHECK(after.sink_totals[0].sink == "log");
   CHECK(after.sink_totals[0].losses.dropped_health_events == 12);
+  CHECK(after.sink_totals[0].losses.dropped_records == 13);
   REQUIRE(after.backends.size() == 1);
   CHECK(after.backends[0].identity == 0xFFFF'FFFF'FFFF'FFF1);
   CHECK(after.backends[0].reason == before->backends[0].reason);
