@@ -5,6 +5,7 @@
 #include <lemonade/metrics_sink.h>
 
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct instance {
   lemonade_metric_cell_t* sessions;
@@ -30,6 +31,7 @@ static lemonade_status_t create(const lemonade_host_t* host, const lemonade_opti
   (void)options;
   if (made == NULL) {
     error->code = LEMONADE_ERROR_NO_MEMORY;
+    memcpy(error->message, "out of memory", sizeof("out of memory"));
     return LEMONADE_ERROR_NO_MEMORY;
   }
   made->sessions = COUNTER(host, "frozen_1_1_sessions_total");
