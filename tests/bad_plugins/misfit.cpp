@@ -89,6 +89,7 @@ class Misfit : public Strategy {
     if (kMisdeed == "leak_in_pick") leak();
     if (kMisdeed == "invalid_index") return 1'000'000;
     if (kMisdeed == "slow_pick") ::poll(nullptr, 0, 120);
+    if (kMisdeed == "slower_pick") ::poll(nullptr, 0, 800);
     const auto eligible = pick.view.eligible();
     for (std::size_t i = 0; i < eligible.size(); ++i) {
       const auto index = eligible[kMisdeed == "none_but_last" ? eligible.size() - 1 - i : i];

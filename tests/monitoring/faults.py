@@ -45,13 +45,16 @@ class Stage:
         slow_picks = folder / "slow_picks"
         slow_picks.mkdir()
         shutil.copy(pathlib.Path(misfits) / "slow_pick.so", slow_picks)
+        lags = folder / "lags"
+        lags.mkdir()
+        shutil.copy(pathlib.Path(misfits) / "slower_pick.so", lags)
         alone = self.backends["alone"]
 
-        def balancer(name, listeners, text):
-            return Balancer(folder, name, lemonade, listeners, [strangers, str(slow_picks)], text)
+        def balancer(name, listeners, text, misfit=slow_picks):
+            return Balancer(folder, name, lemonade, listeners, [strangers, str(misfit)], text)
 
-        def single(name):
-            return balancer(name, [name], BEHAVED + CHECKS + pool(name, alone))
+        self.single = {name: BEHAVED + CHECKS + pool(name, alone)
+                       for name in ("descriptors", "restarted", "gone", "upgraded", "lags")}
 
         self.limited = 3
         self.pools = BEHAVED + CHECKS + "".join(
@@ -65,8 +68,9 @@ class Stage:
         self.balancers = {
             "pools": balancer("pools", list(self.backends)[:-1], self.pools),
             "plugins": balancer("plugins", ["picks", "answers", "checks"], BEHAVED + CHECKS + self.plugged),
-            **{name: single(name) for name in ("descriptors", "restarted", "gone")},
+            **{name: balancer(name, [name], text, lags) for name, text in self.single.items()},
         }
+        self.balancers["upgraded"].set_supervised()
         self.clients = []
 
     def start(self):
@@ -184,6 +188,30 @@ def descriptor_limit_lowered(stage):
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (max(in_use - 30, 4), before[1]))
     yield
     resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+
+
+fault("LemonadeFewDescriptors", "descriptors")(as_above)
+fault("LemonadeLimitLowered", "descriptors", listener="descriptors")(as_above)
+
+
+@fault("LemonadeWorkerLags", "lags")
+def picks_hold_a_worker_up(stage):
+    balancer, text = stage.balancers["lags"], stage.single["lags"]
+    balancer.stop()
+    balancer.write(text.replace("round_robin", "com.example.misfit"))
+    balancer.start({"LEMONADE_PREFLIGHT": "off"})
+    yield
+    balancer.reload(text)
+
+
+@fault("LemonadeUpgradeFailed", "upgraded")
+def upgrade_fails(stage):
+    balancer, text = stage.balancers["upgraded"], stage.single["upgraded"]
+    balancer.write(text + "nonsense\n")
+    balancer.upgrade()
+    yield
+    balancer.reload(text)
+    balancer.upgrade()
 
 
 @fault("LemonadeInstanceGone", "gone")

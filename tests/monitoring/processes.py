@@ -92,6 +92,16 @@ class Balancer(Process):
         super().start(environment)
         eventually(f"{self.name} is ready", lambda: self.said().count("app: ready") > starts, 30)
 
+    def set_supervised(self):
+        """It has a supervisor, which can upgrade it; before it starts, or writes another configuration."""
+        text = self.file.read_text(encoding="utf-8")
+        self.head, off = self.head.replace('"off"', '"on"'), self.head
+        self.file.write_text(text.replace(off, self.head), encoding="utf-8")
+
+    def upgrade(self):
+        """Asks for the next process; it need not come up."""
+        self.child.send_signal(signal.SIGUSR2)
+
     def reload(self, text):
         """Fails where it is refused."""
         self.write(text)
