@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "cli/show.h"
 
+#include "cli/slowness.h"
+
 #include <utility>
 
 namespace lemonade::cli {
@@ -43,9 +45,14 @@ std::string overridesOf(const Document& backend) {
   return joined(all, ", ");
 }
 
-std::string noteOf(const Document& backend) {
-  const auto reason = textIn(backend, "reason"), changed = overridesOf(backend);
-  return reason + (reason.empty() || changed.empty() ? "" : "; ") + changed;
+/// Why it is as it is, how slow it is where that is known, and what an operator has changed.
+std::string noteOf(const Document& backend, const std::map<std::string, double>& slow) {
+  std::vector<std::string> notes;
+  if (auto reason = textIn(backend, "reason"); !reason.empty()) notes.push_back(std::move(reason));
+  if (const auto found = slow.find(nameOf(backend)); found != slow.end())
+    notes.push_back("takes " + countText(found->second) + " times as long as the others");
+  if (auto changed = overridesOf(backend); !changed.empty()) notes.push_back(std::move(changed));
+  return joined(notes, "; ");
 }
 
 std::string poolsText(const Document& status, bool colours) {
@@ -118,13 +125,19 @@ std::string showStatus(const Document& status, bool colours) {
          showBackends(listIn(status, "backends"), colours);
 }
 
+Table::Cell stateCell(const Document& backend, const std::map<std::string, double>& slow) {
+  const auto state = textIn(backend, "state");
+  if (state == "up" && slow.contains(nameOf(backend))) return {"up, slow", Colour::kWarning};
+  return {state, colourOf(state)};
+}
+
 std::string showBackends(const std::vector<Document>& backends, bool colours) {
+  const auto slow = slowBackends(backends);
   Table table({"BACKEND", "ADDRESS", "STATE", "WEIGHT", "ACTIVE", "REQ/S", "ERRORS", "P50", "P95", "P99", "NOTE"});
   for (const auto& backend : backends) {
-    const auto state = textIn(backend, "state");
-    table.add({{textIn(backend, "pool") + "/" + textIn(backend, "id")},
+    table.add({{nameOf(backend)},
                {textIn(backend, "address")},
-               {state, colourOf(state)},
+               stateCell(backend, slow),
                number(textIn(backend, "weight")),
                number(countText(numberIn(backend, "active"))),
                number(countText(numberIn(backend, "exchange_rate"))),
@@ -132,7 +145,7 @@ std::string showBackends(const std::vector<Document>& backends, bool colours) {
                percentile(backend, "exchange_ms", "p50"),
                percentile(backend, "exchange_ms", "p95"),
                percentile(backend, "exchange_ms", "p99"),
-               {noteOf(backend)}});
+               {noteOf(backend, slow)}});
   }
   return table.text(colours);
 }
@@ -156,10 +169,12 @@ std::string showEvent(const Document& event, bool colours) {
   std::string text = painted(timeText(textIn(event, "time")), Colour::kFaint, colours) + "  " +
                      painted(kind, colourOfEvent(kind), colours) + "  " + (where.empty() ? "" : where + "  ") +
                      textIn(event, "text");
+  const auto said = textIn(event, "text");
   const auto fields = objectIn(event, "fields");
   if (!fields.isNull())
     for (const auto& name : fields->getNames())
-      if (const auto value = textIn(fields, name); !value.empty()) text += "  " + harmless(name) + "=" + value;
+      if (const auto value = textIn(fields, name); !value.empty() && said.find(value) == std::string::npos)
+        text += "  " + harmless(name) + "=" + value;
   return text + "\n";
 }
 

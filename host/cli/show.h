@@ -6,6 +6,7 @@
 #include "cli/document.h"
 #include "cli/style.h"
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,9 @@ namespace lemonade::cli {
 
 /// Of a state, such as "up" or "draining".
 Colour colourOf(const std::string& state);
+
+/// The state of a backend; slow: see slowBackends().
+Table::Cell stateCell(const Document& backend, const std::map<std::string, double>& slow);
 
 /// The whole status: the process, its listeners, pools and the last reload.
 std::string showStatus(const Document& status, bool colours);

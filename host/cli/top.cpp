@@ -4,6 +4,7 @@
 #include "cli/asking.h"
 #include "cli/exit_codes.h"
 #include "cli/show.h"
+#include "cli/slowness.h"
 #include "cli/style.h"
 #include "cli/terminal.h"
 
@@ -27,19 +28,8 @@ constexpr std::array kOrders = {"name", "requests", "errors", "P95", "active"};
 constexpr std::size_t kPlainWidth = 120;
 constexpr std::size_t kLeastTrend = 8;
 constexpr std::size_t kMostTrend = 60;
-constexpr const char* kErrorsOf = "errors of ";
-
-std::string nameIn(const Document& backend) { return textIn(backend, "pool") + "/" + textIn(backend, "id"); }
 
 double exchangesOf(const Document& backend) { return numberIn(objectIn(backend, "totals"), "exchanges"); }
-
-/// Connects that failed and sessions that were reset or ran into a timeout.
-double errorsOf(const Document& backend) {
-  const auto totals = objectIn(backend, "totals");
-  const auto connects = objectIn(totals, "connect_failures");
-  return numberIn(connects, "refused") + numberIn(connects, "timeout") + numberIn(connects, "error") +
-         numberIn(totals, "resets") + numberIn(totals, "idle_timeouts");
-}
 
 Table::Cell timeCell(const Document& one, const char* which) {
   const auto times = objectIn(one, "exchange_ms");
@@ -88,15 +78,12 @@ double now() { return static_cast<double>(nowNs()) / 1e9; }
 
 void Top::look(const Document& status, double seconds) {
   status_ = status;
-  std::map<std::string, double> exchanges, errors;
+  std::map<std::string, double> exchanges;
   for (const auto& backend : listIn(status, "backends")) {
-    trends_.add(nameIn(backend), exchangesOf(backend), seconds);
-    trends_.add(kErrorsOf + nameIn(backend), errorsOf(backend), seconds);
+    trends_.add(nameOf(backend), exchangesOf(backend), seconds);
     exchanges[textIn(backend, "pool")] += exchangesOf(backend);
-    errors[textIn(backend, "pool")] += errorsOf(backend);
   }
   for (const auto& [pool, total] : exchanges) trends_.add(pool, total, seconds);
-  for (const auto& [pool, total] : errors) trends_.add(kErrorsOf + pool, total, seconds);
 }
 
 std::string Top::head(Order order, bool colours) const {
@@ -108,7 +95,15 @@ std::string Top::head(Order order, bool colours) const {
          textIn(status_, "max_connections") + " sessions  " +
          painted(std::string("by ") + kOrders[static_cast<std::size_t>(order)] + "; s sorts otherwise, q ends",
                  Colour::kFaint, colours) +
-         "\n";
+         "\n" + refusedReload(colours);
+}
+
+/// A line where the configuration that runs is not the one of the file.
+std::string Top::refusedReload(bool colours) const {
+  const auto reload = objectIn(status_, "last_reload");
+  if (reload.isNull() || textIn(reload, "result") != "failed") return "";
+  const auto lines = textsIn(reload, "lines");
+  return painted("the last reload was refused: " + (lines.empty() ? "" : lines.front()), Colour::kBad, colours) + "\n";
 }
 
 std::string Top::pools(std::size_t width, bool colours) const {
@@ -122,8 +117,8 @@ std::string Top::pools(std::size_t width, bool colours) const {
                     number(textIn(pool, "eligible") + "/" + textIn(pool, "backends")),
                     number(countText(numberIn(pool, "sessions"))),
                     number(countText(numberIn(pool, "queued"))),
-                    rateCell(trends_.rate(name)),
-                    errorCell(trends_.rate(kErrorsOf + name)),
+                    rateCell(numberIn(pool, "exchange_rate")),
+                    errorCell(numberIn(pool, "error_rate")),
                     timeCell(pool, "p50"),
                     timeCell(pool, "p95"),
                     timeCell(pool, "p99")});
@@ -136,8 +131,8 @@ std::string Top::pools(std::size_t width, bool colours) const {
 std::string Top::backends(Order order, std::size_t width, bool colours) const {
   auto all = listIn(status_, "backends");
   const std::map<Order, std::function<double(const Document&)>> keys{
-      {Order::kRate, [this](const auto& one) { return trends_.rate(nameIn(one)); }},
-      {Order::kErrors, [this](const auto& one) { return trends_.rate(kErrorsOf + nameIn(one)); }},
+      {Order::kRate, [](const auto& one) { return numberIn(one, "exchange_rate"); }},
+      {Order::kErrors, [](const auto& one) { return numberIn(one, "error_rate"); }},
       {Order::kTime, [](const auto& one) { return numberIn(objectIn(one, "exchange_ms"), "p95"); }},
       {Order::kActive, [](const auto& one) { return numberIn(one, "active"); }},
   };
@@ -145,15 +140,16 @@ std::string Top::backends(Order order, std::size_t width, bool colours) const {
     std::ranges::stable_sort(all, std::greater<>(), key->second);
   std::vector<Table::Row> rows;
   std::vector<std::vector<double>> trends;
+  const auto slow = slowBackends(all);
   for (const auto& backend : all) {
-    const auto name = nameIn(backend), state = textIn(backend, "state");
+    const auto name = nameOf(backend);
     rows.push_back({{name},
-                    {state, colourOf(state)},
+                    stateCell(backend, slow),
                     number(textIn(backend, "weight")),
                     number(countText(numberIn(backend, "active"))),
                     number(countText(numberIn(backend, "waiting"))),
-                    rateCell(trends_.rate(name)),
-                    errorCell(trends_.rate(kErrorsOf + name)),
+                    rateCell(numberIn(backend, "exchange_rate")),
+                    errorCell(numberIn(backend, "error_rate")),
                     timeCell(backend, "p50"),
                     timeCell(backend, "p95"),
                     timeCell(backend, "p99")});

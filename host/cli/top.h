@@ -26,6 +26,7 @@ class Top {
 
  private:
   std::string head(Order order, bool colours) const;
+  std::string refusedReload(bool colours) const;
   std::string pools(std::size_t width, bool colours) const;
   std::string backends(Order order, std::size_t width, bool colours) const;
 

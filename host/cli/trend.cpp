@@ -14,11 +14,6 @@ void Trends::add(const std::string& of, double total, double seconds) {
   trend.seconds = seconds;
 }
 
-double Trends::rate(const std::string& of) const {
-  const auto found = all_.find(of);
-  return found == all_.end() || found->second.rates.empty() ? 0 : found->second.rates.back();
-}
-
 std::vector<double> Trends::rates(const std::string& of) const {
   const auto found = all_.find(of);
   if (found == all_.end()) return {};

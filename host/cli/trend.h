@@ -19,8 +19,6 @@ class Trends {
   /// A total at a time in seconds; the growth a second since the look before is kept. A total that went back belongs to
   /// something that is new.
   void add(const std::string& of, double total, double seconds);
-  /// The growth a second at the last look; 0 before the second one.
-  double rate(const std::string& of) const;
   /// Of the last looks, the eldest first.
   std::vector<double> rates(const std::string& of) const;
 
