@@ -48,8 +48,11 @@ void Routes::add(std::string method, std::string path, Route route) {
 std::variant<const Route*, Response> Routes::find(const Request& request) const {
   const std::string method = request.method == "HEAD" ? "GET" : request.method;
   const auto* const methods = methodsOf(request.path);
+  // A browser gets a page where there is one, everybody else a list.
+  if (request.path == "/" && method == "GET" &&
+      (methods == nullptr || request.accept.find("text/html") == std::string::npos))
+    return index();
   if (methods == nullptr) {
-    if (request.path == "/" && method == "GET") return index();
     return errorResponse(404, "there is no " + request.path + " here; GET / lists what there is");
   }
   const auto found = methods->find(method);

@@ -15,6 +15,7 @@
 #include "app/validation.h"
 #include "balance/pool.h"
 #include "base/log.h"
+#include "dashboard/dashboard.h"
 #include "metrics/publisher.h"
 #include "observe/configuration.h"
 #include "observe/events.h"
@@ -62,6 +63,7 @@ std::shared_ptr<admin::Server> LoadBalancer::makeAdmin(const config::Config& con
   admin::Limits limits;
   limits.connections = shareOut(config, context_.open_at_start, descriptorLimit()).admin;
   auto server = std::make_shared<admin::Server>(limits);
+  server->handle("GET", "/", Prompt{[](const auto&) { return dashboard::page(); }});
   server->handle("GET", "/metrics", Slow{[this](const auto& request) { return metrics("", request.accept); }});
   server->handle("GET", "/metrics/*", Slow{[this](const auto& request) {
                    return metrics(request.path.substr(std::strlen("/metrics/")), request.accept);

@@ -18,13 +18,14 @@ MAY_INCLUDE = {
     **{sibling: BELOW_SIBLINGS for sibling in SIBLINGS},
     "cli": {"base", "config", "admin"},
     "watch": {"base", "config", "plugin"},
+    "dashboard": {"base", "admin"},
     "process": {"base", "config", "admin"},
     "doctor": BELOW_SIBLINGS | {"health", "process"},
     "observe": BELOW_SIBLINGS | {"metrics"},
     "rehearsal": BELOW_SIBLINGS | {"metrics", "observe"},
     "upgrade": BELOW_SIBLINGS | {"health", "metrics", "supervisor"},
-    "app": BELOW_SIBLINGS | SIBLINGS | {"supervisor", "watch", "process", "doctor", "observe", "rehearsal", "upgrade",
-                                         "cli"},
+    "app": BELOW_SIBLINGS | SIBLINGS | {"supervisor", "dashboard", "watch", "process", "doctor", "observe", "rehearsal",
+                                         "upgrade", "cli"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.MULTILINE)
 

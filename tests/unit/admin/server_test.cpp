@@ -78,6 +78,19 @@ TEST_CASE("Server lists its endpoints at the root", "[admin]") {
         "{\"path\":\"/metrics/*\",\"methods\":\"GET, HEAD\"}]}\n");
 }
 
+TEST_CASE("Server answers a browser with the page at the root and everybody else with the list", "[admin]") {
+  Server server;
+  server.handle("GET", "/",
+                Prompt{[](const Request&) { return Response{.content_type = "text/html", .body = "page"}; }});
+  startWith(server);
+  const auto rootFor = [&](const std::string& accept) {
+    return bodyOf(ask(server, "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + accept + "\r\n"));
+  };
+  CHECK(rootFor("Accept: text/html,application/xhtml+xml;q=0.9\r\n") == "page");
+  CHECK(rootFor("Accept: */*\r\n").find("{\"endpoints\":") == 0);
+  CHECK(rootFor("").find("{\"endpoints\":") == 0);
+}
+
 TEST_CASE("Routes prefer the exact path and then the longest prefix", "[admin]") {
   Routes routes;
   const auto answer = [](const char* body) {

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+//
+// What an operator should look at first: found in one status and in what went before, worst first.
+
+const kSlowFactor = 3;      // times the median of the others of its pool
+const kSlowMillis = 1;      // and by so much at least
+const kFewSamples = 20;     // answers that say nothing yet
+const kErrorShare = 0.05;   // of a backend's clients
+const kLagMillis = 100;
+const kNearlyFull = 0.9;
+
+function middle(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[sorted.length >> 1];
+}
+
+/** The backends of a pool that answer much more slowly than the others: [backend, times]. */
+function slowBackends(backends) {
+  const judged = backends.filter((one) => one.exchange_ms.samples >= kFewSamples);
+  if (judged.length < 2) return [];
+  return judged.flatMap((one) => {
+    const others = middle(judged.filter((other) => other !== one).map((other) => other.exchange_ms.p50));
+    const own = one.exchange_ms.p50;
+    return own > kSlowFactor * others && own > others + kSlowMillis ? [[one, own, others]] : [];
+  });
+}
+
+function backendFindings(status, past) {
+  const found = [];
+  const add = (level, backend, text) =>
+    found.push({level, text: backend.pool + '/' + backend.name + ' ' + text, backend: backendKey(backend)});
+  for (const pool of status.pools) {
+    const backends = status.backends.filter((one) => one.pool === pool.name);
+    for (const [one, own, others] of slowBackends(backends))
+      add('warn', one, 'is slow: half of its answers take over ' + millisText(own) + ', those of the others of its pool ' +
+          millisText(others) + ' (' + Math.round(own / Math.max(others, 0.01)) + ' times)');
+  }
+  for (const one of status.backends) {
+    const kinds = past.failures(one).map(([kind, count]) => count + ' ' + kind).join(', ');
+    if (one.state === 'down') add('bad', one, 'is down' + because(one));
+    else if (one.state === 'ejected') add('bad', one, 'is ejected' + because(one));
+    else if (one.state === 'unresolved') add('bad', one, 'has no address: its name does not resolve');
+    else if ((one.error_share || 0) >= kErrorShare)
+      add('bad', one, 'fails ' + shareText(one.error_share) + ' of its clients' + (kinds ? ': ' + kinds : ''));
+    else if (kinds) add('warn', one, 'has failures: ' + kinds + ' in the last two minutes');
+    for (const change of one.overrides || []) add('info', one, 'is changed: ' + overrideText(change));
+  }
+  return found;
+}
+
+function because(backend) {
+  return (backend.since ? ' for ' + durationText((Date.now() - Date.parse(backend.since)) / 1000) : '') +
+         (backend.reason ? ': ' + backend.reason : '');
+}
+
+function processFindings(status) {
+  const found = [];
+  const add = (level, text, section) => found.push({level, text, section});
+  if (status.state !== 'running') add('info', 'The balancer is ' + status.state + '.', 'process-title');
+  for (const pool of status.pools) {
+    if (!pool.ready) add('bad', 'Pool ' + pool.name + ' has no backend that may be used: its clients are turned away.', 'pools');
+    else if (pool.queued > 0) add('warn', pool.queued + ' clients wait for a place at a backend of pool ' + pool.name + '.', 'pools');
+  }
+  for (const one of status.listeners)
+    if (one.max_connections > 0 && one.sessions >= one.max_connections)
+      add('warn', 'Listener ' + one.name + ' is full: ' + one.sessions + ' of ' + one.max_connections + ' clients, further ones wait.', 'listeners-title');
+  const reload = status.last_reload;
+  if (reload && reload.result === 'failed')
+    add('bad', 'The last reload was refused ' + agoText(reload.time) + ', the configuration before it runs on: ' + (reload.lines[0] || ''), 'reload-title');
+  if (status.supervisor && status.supervisor.last_failure)
+    add('warn', 'The last upgrade failed: ' + status.supervisor.last_failure, 'process-title');
+  const descriptors = status.descriptors;
+  if (descriptors && descriptors.open > kNearlyFull * descriptors.limit)
+    add('warn', descriptors.open + ' of ' + descriptors.limit + ' descriptors are open: raise the limit (LimitNOFILE, ulimit -n).', 'process-title');
+  const lag = Math.max(status.control_lag_ms || 0, ...status.workers.map((one) => one.lag_ms || 0));
+  if (lag > kLagMillis) add('warn', 'A thread was held up for ' + millisText(lag) + ': a plugin that takes long, or a machine that is busy.', 'process-title');
+  return found;
+}
+
+function findings(status, past) {
+  const order = {bad: 0, warn: 1, info: 2};
+  return [...processFindings(status), ...backendFindings(status, past)].sort((a, b) => order[a.level] - order[b.level]);
+}
+
+function showAttention(status, past) {
+  const found = findings(status, past);
+  const items = found.length > 0 ? found.slice(0, 50) : [{level: 'good', text: 'Nothing: all backends answer, nothing was refused.'}];
+  if (found.length > items.length) items.push({level: 'info', text: 'and ' + (found.length - items.length) + ' more'});
+  // By what it is about and not by its words, which change every second: else a screen reader would never end.
+  const seen = new Map();
+  const keyOf = (item) => {
+    if (!item.key) {
+      const base = [item.level, item.backend || item.section || '', item.text.replace(/[\d.]+/g, '')].join('|');
+      seen.set(base, (seen.get(base) || 0) + 1);
+      item.key = base + seen.get(base);
+    }
+    return item.key;
+  };
+  keep(byId('attention'), items, keyOf,
+       (item) => item.backend || item.section ? make('li', {}, make('a', {href: '#'})) : make('li'),
+       (element, item) => {
+         mark(element, item.level);
+         put(element.firstElementChild || element, item.text);
+         if (element.firstElementChild) element.firstElementChild.onclick = (event) => {
+           event.preventDefault();
+           goTo(item);
+         };
+       });
+  document.title = (found.some((item) => item.level === 'bad') ? '● ' : '') + 'Lemonade';
+}
+
+function goTo(item) {
+  const target = item.backend ? rowOf(item.backend) : byId(item.section);
+  if (!target) return;
+  target.scrollIntoView({block: 'center'});
+  const focus = target.querySelector('button') || target;
+  if (focus === target) target.setAttribute('tabindex', '-1');
+  focus.focus({preventScroll: true});
+}
