@@ -1,23 +1,22 @@
 # SPDX-License-Identifier: MIT
 """Pools: what it costs to have many of them, and what clients of one notice of another whose backends hang. One worker
 on a core of its own, load and backend on another; what is compared is measured by turns."""
-import collections
 import contextlib
 import json
-import os
-import socket
 import statistics
+import subprocess
 import tempfile
-import threading
 import time
 
-from processes import Processes, free_port
+from processes import Failed, Processes, free_port
+from scenarios.catalog import BACKENDS, WORK_MS, WORK_SHAPE
 from speed import measures, proxies
 
 POOLS = 100
-RATE = 4000          # requests a second to the healthy pool
-HANGING = 200        # clients at once of the pool that hangs; each gives up after a while and comes again
-PATIENCE_S = 0.5
+RATE = 1000          # clients a second of the healthy pool, each with one request
+OTHER_RATE = 200     # of the other pool
+PATIENCE_S = 1       # of clients who get no answer
+SETTLE_S = 1.2       # from the start of the backends to the first client
 COST_LIMIT = 1.02    # of a request and of a connection, in one of many pools
 DELAY_LIMIT = 1.1    # of the p99 beside a pool that hangs
 
@@ -67,20 +66,49 @@ def _costs(build, number, seconds, take):
 
 
 def _delay(build, number, seconds, take):
-    """The 99th percentile of a healthy pool, while clients get no answer: at another pool of the balancer, or, so that the
-    load's core has the same to do, straight from the server that gives none."""
-    with contextlib.ExitStack() as stack:
-        silent_port = stack.enter_context(_silent_server())
-        targets = stack.enter_context(_stand(build, {"balancer": ["0", "silent"]}, {"silent": silent_port}))
-        target, = targets.values()
-        for who, port in (("alone", silent_port), ("beside hanging", target.ports["silent"]))[::-1 if number % 2 else 1]:
-            with _hanging_clients(port):
-                take("p99 of an answer, us", who, measures.latency(target, seconds, RATE)["p99_us"])
+    """The 99th percentile of clients of a healthy pool: alone, beside a pool whose backends accept and never answer, and,
+    so that the connections alone do not pass for it, beside a second healthy pool with as many clients."""
+    cases = ("alone", "beside hanging", "beside healthy")
+    for case in cases[::-1 if number % 2 else 1]:
+        take("p99 of an answer, us", case, 1000 * _p99_ms(build, number, seconds, case))
+
+
+def _p99_ms(build, seed, seconds, case):
+    with tempfile.TemporaryDirectory(prefix="lemonade-bench-") as name, Processes(name) as processes:
+        start = time.monotonic_ns() + int(SETTLE_S * 1e9)
+        hang = [word for i in range(BACKENDS) for word in ("--at", f"0 {i} hang")] if case == "beside hanging" else []
+        backends = {"healthy": _backends(build, processes, "healthy", start, []),
+                    "other": _backends(build, processes, "other", start, hang)}
+        ports = dict(zip(backends, _free_ports(len(backends))))
+        file = processes.folder / "lemonade.toml"
+        file.write_text(_configuration(ports, backends))
+        balancer = processes.start("balancer", [build / "bin/lemonade", "lb", "--config", file], core=0)
+        for port in ports.values():
+            processes.wait_listening("balancer", balancer, port)
+        clients = _clients(build, processes, "clients", ports["healthy"], start, seconds, RATE, seed, 3)
+        if case != "alone":
+            _clients(build, processes, "others", ports["other"], start, seconds, OTHER_RATE, seed + 1000, PATIENCE_S)
+        output, _ = clients.communicate(timeout=SETTLE_S + 4 * seconds + 60)
+        if clients.returncode != 0:
+            raise Failed(f"the clients failed:\n{processes.log('clients')}")
+        return json.loads(output)["requests"]["p99_ms"]
+
+
+def _backends(build, processes, name, start, timetable):
+    process = processes.start(name, [build / "bin/bench_backends", "--count", BACKENDS, "--start", start, *timetable],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    return [int(port) for port in process.stdout.readline().split()]
+
+
+def _clients(build, processes, name, port, start, seconds, rate, seed, patience):
+    return processes.start(name, [
+        build / "bin/bench_load", "--port", port, "--start", start, "--seconds", seconds, "--rate", rate, "--work", WORK_MS,
+        "--work-shape", WORK_SHAPE, "--backends", BACKENDS, "--seed", seed, "--limit", patience], stdout=subprocess.PIPE)
 
 
 @contextlib.contextmanager
-def _stand(build, balancers, backends={}):
-    """Targets by name: a balancer each, with pools of these names; those without a backend of their own share one."""
+def _stand(build, balancers):
+    """Targets by name: a balancer each, with pools of these names, which share one backend."""
     with tempfile.TemporaryDirectory(prefix="lemonade-bench-") as name, Processes(name) as processes:
         processes.folder.chmod(0o755)  # nginx workers are somebody else
         shared = free_port()
@@ -92,7 +120,7 @@ def _stand(build, balancers, backends={}):
             folder = processes.folder / who.replace(" ", "-")
             folder.mkdir()
             file = folder / "lemonade.toml"
-            file.write_text(_configuration(ports, {pool: backends.get(pool, shared) for pool in pools}))
+            file.write_text(_configuration(ports, {pool: [shared] for pool in pools}))
             process = processes.start(folder.name, [build / "bin/lemonade", "lb", "--config", file], core=0)
             for port in ports.values():
                 processes.wait_listening(folder.name, process, port)
@@ -113,58 +141,5 @@ def _configuration(ports, backends):
             '[ejection]\nenabled = false\n')
     for pool, port in ports.items():
         text += (f'[[listeners]]\nname = "{pool}"\naddress = "127.0.0.1:{port}"\npool = "{pool}"\n'
-                 f'[pools.{pool}]\nbackends = ["127.0.0.1:{backends[pool]}"]\n')
+                 f'[pools.{pool}]\nbackends = {json.dumps([f"127.0.0.1:{one}" for one in backends[pool]])}\n')
     return text
-
-
-def _stand_back():
-    """This thread runs on the load's core, when that has nothing else to do: what it is for is the balancer's work."""
-    os.sched_setaffinity(0, {measures.LOAD_CORE})
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-
-
-@contextlib.contextmanager
-def _silent_server():
-    """The port of a server that accepts and never answers."""
-    with socket.create_server(("127.0.0.1", 0), backlog=4096) as server:
-        def accept():
-            _stand_back()
-            clients = collections.deque(maxlen=4 * HANGING)
-            with contextlib.suppress(OSError):
-                while True:
-                    clients.append(server.accept()[0])
-
-        thread = threading.Thread(target=accept)
-        thread.start()
-        try:
-            yield server.getsockname()[1]
-        finally:
-            server.shutdown(socket.SHUT_RDWR)
-            thread.join()
-
-
-@contextlib.contextmanager
-def _hanging_clients(port):
-    """Clients that ask, get no answer, give up and come again: one after another, since a burst of connects would be a load
-    of its own."""
-    over = threading.Event()
-
-    def keep_coming():
-        _stand_back()
-        clients = []
-        while not over.wait(PATIENCE_S / HANGING):
-            if len(clients) == HANGING:
-                clients.pop(0).close()
-            with contextlib.suppress(OSError):
-                clients.append(socket.create_connection(("127.0.0.1", port), 1))
-                clients[-1].sendall(b"GET /0 HTTP/1.1\r\nHost: x\r\n\r\n")
-        for client in clients:
-            client.close()
-
-    thread = threading.Thread(target=keep_coming)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
