@@ -66,8 +66,8 @@ def toml_findings(lemonade, page):
         environment = dict(os.environ)
         if "[[backends]]" not in block.text:
             environment["LEMONADE_LB_BACKEND_ADDRESSES"] = "127.0.0.1:1"
-        with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
-            file.write(block.text)
+        with tempfile.TemporaryDirectory() as logs, tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+            file.write(block.text.replace("/var/log/lemonade", logs))
             file.flush()
             run = subprocess.run([lemonade, "lb", "--config", file.name, "--validate"], env=environment,
                                  capture_output=True, text=True, timeout=60, check=False)

@@ -104,9 +104,14 @@ std::string SinkFixture::flush(SnapshotText& snapshot, std::chrono::milliseconds
         one.raw_labels.push_back({str(name), str(value)});
         id = id * 31 + std::hash<std::string>()(name + "=" + value);
       }
-      family.raw.push_back({one.raw_labels.data(), one.buckets.empty() ? nullptr : one.buckets.data(),
-                            static_cast<std::uint32_t>(one.raw_labels.size()),
-                            static_cast<std::uint32_t>(one.buckets.size()), id, one.value, one.count});
+      auto& raw = family.raw.emplace_back();
+      raw.labels = one.raw_labels.data();
+      raw.label_count = static_cast<std::uint32_t>(one.raw_labels.size());
+      raw.buckets = one.buckets.empty() ? nullptr : one.buckets.data();
+      raw.bucket_count = static_cast<std::uint32_t>(one.buckets.size());
+      raw.id = id;
+      raw.value = one.value;
+      raw.count = one.count;
     }
     families.push_back({str(family.name), LEMONADE_STR("Help."), family.type,
                         static_cast<std::uint32_t>(family.raw.size()), family.raw.data(), sizeof(lemonade_series_t),
