@@ -103,12 +103,14 @@ void Responder::runNext(const std::string& name) {
   lane.running.assign(std::move_iterator(lane.waiting.begin()), std::move_iterator(others));
   lane.waiting.erase(lane.waiting.begin(), others);
   const auto& first = lane.running.front();
-  asio::post(pool_, [this, name, handler = lane.handler, request = first.request, coding = first.coding] {
+  // name = name: of a constant reference a plain capture is a constant, which is copied where Asio moves the task, and
+  // there may be no memory for that.
+  asio::post(pool_, [this, name = name, handler = lane.handler, request = first.request, coding = first.coding] {
     (void)::pthread_setname_np(::pthread_self(), "admin-work");  // what top -H shows
     const Handler whole = [&](const Request& asked) { return encoded((*handler)(asked), coding); };
     untilThereIsMemory([&] {
       const auto response = std::make_shared<const Response>(answerOf(whole, request));
-      asio::post(*io_, [this, name, response] { finished(name, response); });
+      asio::post(*io_, [this, name = name, response] { finished(name, response); });
     });
   });
 }

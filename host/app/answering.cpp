@@ -247,7 +247,6 @@ void LoadBalancer::addPools(StatusInput& input, const ConfigurationFacts& facts)
       status.rates = rates;
       status.queue_time = percentilesOf(queue_time);
     }
-    addBackends(status, pool->backends(), *recent_, now_ns);
     if (const double timed = static_cast<double>(totals.counters.picks_timed.value()); timed > 0)
       status.mean_pick_ms = static_cast<double>(totals.counters.pick_ns.value()) / timed / 1e6;
     status.worst_pick_ms = static_cast<double>(pool->pool().slowestPick(now_ns)) / 1e6;
@@ -294,7 +293,7 @@ admin::Response LoadBalancer::status() {
   input.open_descriptors = openDescriptors();
   input.max_descriptors = descriptorLimit();
   input.plugins = facts->plugins;
-  input.backends = collectBackends(backends(), *recent_, now_ns);
+  input.backends = collectBackends(backends(), *recent_, now_ns, input.pools);
   return {200, "application/json", statusJson(input), {}};
 }
 
@@ -331,6 +330,7 @@ admin::Response LoadBalancer::pools() const {
     facts = facts_;
   }
   addPools(input, *facts);
+  (void)collectBackends(backends(), *recent_, nowNs(), input.pools);
   return {.body = poolsJson(input.pools)};
 }
 

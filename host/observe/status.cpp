@@ -7,6 +7,10 @@
 #include "observe/json_writer.h"
 #include "observe/reloads.h"
 
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+
 namespace lemonade {
 
 namespace {
@@ -281,28 +285,24 @@ BackendStatus collectBackend(const Backend& backend, const Recent& recent, std::
 }
 
 std::vector<BackendStatus> collectBackends(std::span<const std::shared_ptr<Backend>> backends, const Recent& recent,
-                                           std::uint64_t now_ns) {
+                                           std::uint64_t now_ns, std::span<PoolStatus> pools) {
   std::vector<BackendStatus> all;
   all.reserve(backends.size());
+  std::unordered_map<std::string_view, std::pair<PoolStatus*, Histogram::Sum>> by_name;
+  for (auto& pool : pools) by_name[pool.name].first = &pool;
   for (const auto& backend : backends) {
     auto& status = all.emplace_back(collect(*backend));
     const auto figures = recent.of(now_ns, *backend);
     status.rates = figures.rates;
     status.connect_time = percentilesOf(figures.connect_time);
     status.exchange_time = percentilesOf(figures.exchange_time);
+    const auto pool = by_name.find(backend->pool());
+    if (pool == by_name.end()) continue;
+    pool->second.first->rates.exchanges += figures.rates.exchanges;
+    pool->second.second.add(figures.exchange_time);
   }
+  for (const auto& [name, pool] : by_name) pool.first->exchange_time = percentilesOf(pool.second);
   return all;
-}
-
-void addBackends(PoolStatus& pool, std::span<const std::shared_ptr<Backend>> backends, const Recent& recent,
-                 std::uint64_t now_ns) {
-  Histogram::Sum exchange_time;
-  for (const auto& backend : backends) {
-    const auto figures = recent.of(now_ns, *backend);
-    pool.rates.exchanges += figures.rates.exchanges;
-    exchange_time.add(figures.exchange_time);
-  }
-  pool.exchange_time = percentilesOf(exchange_time);
 }
 
 }  // namespace lemonade

@@ -154,16 +154,13 @@ std::string pluginsJson(const std::vector<PluginStatus>& plugins);
 /// The backend after a change, and what the change was.
 std::string changeJson(const BackendStatus& backend, const ChangeStatus& change);
 
-/// What status shows of each backend, now.
+/// What status shows of each backend, now. Gives pools, where they are there by name, what they have of all of their
+/// backends: the rate of exchanges, and how long they took.
 std::vector<BackendStatus> collectBackends(std::span<const std::shared_ptr<Backend>> backends, const Recent& recent,
-                                           std::uint64_t now_ns);
+                                           std::uint64_t now_ns, std::span<PoolStatus> pools = {});
 
 /// The same of one of them.
 BackendStatus collectBackend(const Backend& backend, const Recent& recent, std::uint64_t now_ns);
-
-/// Gives a pool what it has of all of its backends: the rate of exchanges, and how long they took.
-void addBackends(PoolStatus& pool, std::span<const std::shared_ptr<Backend>> backends, const Recent& recent,
-                 std::uint64_t now_ns);
 
 Percentiles percentilesOf(const Histogram::Sum& samples) noexcept;
 

@@ -96,6 +96,8 @@ const std::vector<Case> kCases = {
     {"proxy.owner", "\":www-data\"", {"proxy.owner \"\" -> :www-data"}},
     {"proxy.source_address", "\"192.0.2.1\"", {"proxy.source_address \"\" -> 192.0.2.1"}},
     {"health.address", "\"192.0.2.1\"", {"health.address \"\" -> 192.0.2.1"}},
+    {"admin.socket", "\"/run/other.sock\"", {"admin.socket auto -> /run/other.sock"}},
+    {"admin.socket_mode", "\"0660\"", {"admin.socket_mode 0600 -> 0660"}},
 };
 
 /// What a file comes to that sets one key and has one backend besides; "" sets none.

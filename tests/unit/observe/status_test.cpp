@@ -213,8 +213,12 @@ TEST_CASE("The percentiles of a pool are those of all its backends together", "[
   for (int i = 0; i < 90; ++i) backends[0]->counters(0).exchange_time.record(11'000'000);
   for (int i = 0; i < 10; ++i) backends[1]->counters(1).exchange_time.record(900'000'000);
   for (const auto& backend : backends) backend->counters(0).exchanges.add(50);
-  PoolStatus pool;
-  addBackends(pool, backends, Recent(0), 10 * kSecond);
+  std::vector<PoolStatus> pools(2);
+  pools[0].name = "other";
+  pools[1].name = Backend::kDefaultPool;
+  (void)collectBackends(backends, Recent(0), 10 * kSecond, pools);
+  CHECK(pools[0].exchange_time.samples == 0);
+  const auto& pool = pools[1];
   CHECK(pool.exchange_time.samples == 100);
   CHECK(pool.exchange_time.p50 == Approx(11).epsilon(0.1));
   CHECK(pool.exchange_time.p95 > 800);
