@@ -44,7 +44,8 @@ void live(const Subject& subject, const Code& code, std::size_t extra, std::type
   if (sink.table().flush != nullptr)
     (void)sink.table().flush(sink.self(), snapshot.get(), nowNs() + 1'000'000'000, error.get());
   if (!host_is_1_0 && takesRecords(sink.table())) {
-    Records records(20, {"web"}, 1, extra);
+    // So few that each has a reason this version knows: others are for sink.sessions.
+    Records records(10, {"web"}, 1, extra);
     stage("taking session records");
     (void)sink.table().session_records(sink.self(), records.get(), nowNs() + 1'000'000'000, error.get());
   }

@@ -26,7 +26,7 @@ pagesAreClean() {
 pageShowsHelp() {
   local word page=$1; shift
   page 1 "$page" >"$WORK/page"
-  for word in $("$@" --help | grep -oE '^ +(-[a-z],)?--[a-z-]+|^  [a-z][a-z-]+' | tr ',' ' '); do
+  for word in $("$@" --help | grep -oE '^ +(-[a-z],)?--[a-z-]+|^  [a-z][a-z_-]+' | tr ',' ' '); do
     shows "$WORK/page" "$word"
   done
 }
@@ -35,7 +35,7 @@ pagesShowEverything() {
   local command key
   need man
   pageShowsHelp lemonade "$lemonade"
-  for command in $("$lemonade" --help | sed -n '/^Subcommands:/,$s/^  \([a-z-]*\).*/\1/p'); do
+  for command in $("$lemonade" --help | sed -n '/^Subcommands:/,$s/^  \([a-z_-]*\).*/\1/p'); do
     pageShowsHelp "lemonade-$command" "$lemonade" "$command"
   done
   pageShowsHelp plugin-validate "$BUILD/bin/plugin-validate"
