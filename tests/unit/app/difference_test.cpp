@@ -97,6 +97,7 @@ const std::vector<Case> kCases = {
     {"proxy.source_address", "\"192.0.2.1\"", {"proxy.source_address \"\" -> 192.0.2.1"}},
     {"health.address", "\"192.0.2.1\"", {"health.address \"\" -> 192.0.2.1"}},
     {"admin.socket", "\"/run/other.sock\"", {"admin.socket auto -> /run/other.sock"}},
+    {"admin.token_file", "\"/etc/lemonade/tokens\"", {"admin.token_file \"\" -> /etc/lemonade/tokens"}},
     {"admin.socket_mode", "\"0660\"", {"admin.socket_mode 0600 -> 0660"}},
 };
 
