@@ -368,7 +368,7 @@ void LoadBalancer::setLogLevel(const admin::Request& request, const admin::Answe
 
 // Also while it stops: the sessions that drain are logged, too.
 void LoadBalancer::reopen(const std::string& reason, const admin::Answer& answer) {
-  publisher_->reopen([reason, answer](metrics::Reopening::Outcome outcome) {
+  publisher_->reopen([reason, answer](const metrics::Reopening::Outcome& outcome) {
     for (const auto& problem : outcome.problems)
       log::error("metrics", "cannot open a file anew, the old one is written on", {{"reason", problem}});
     const std::string done = outcome.reopened == 0 && outcome.problems.empty()

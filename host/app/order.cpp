@@ -60,7 +60,7 @@ std::string readValue(const std::string& text, Override& wanted) {
   const auto& keys = config::backendKeys();
   const auto key = std::find_if(keys.begin(), keys.end(), [&](const auto& one) { return one.name == name; });
   config::Backend backend;
-  const auto problem = problemOf(name, text, key->facts.form, [&](const auto& item) { key->read(item, backend); });
+  auto problem = problemOf(name, text, key->facts.form, [&](const auto& item) { key->read(item, backend); });
   wanted.value = wanted.action == Override::Action::kWeight ? backend.weight : backend.max_connections;
   return problem;
 }

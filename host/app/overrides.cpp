@@ -105,10 +105,11 @@ template <class Which>
 std::size_t Overrides::end(EndedOverride::Why why, Which which) {
   std::vector<EndedOverride> ended;
   for (auto entry = held_.begin(); entry != held_.end();) {
-    auto& [identity, held] = *entry;
+    const std::uint64_t identity = entry->first;
+    Held& held = entry->second;
     const std::size_t before = ended.size();
-    std::erase_if(held.ones, [&, id = identity](const One& one) {
-      if (!which(id, held, one)) return false;
+    std::erase_if(held.ones, [&](const One& one) {
+      if (!which(identity, held, one)) return false;
       loop_.cancel(one.timer);
       ended.push_back({pool_, held.id, held.address, one.made, why});
       return true;

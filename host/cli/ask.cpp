@@ -4,6 +4,7 @@
 #include "cli/asking.h"
 #include "cli/exit_codes.h"
 #include "cli/show.h"
+#include "cli/slowness.h"
 #include "cli/style.h"
 
 #include <Poco/JSON/Object.h>
@@ -28,8 +29,6 @@ void print(const Options& options, const std::string& text) {
   if (!options.json) std::cout << text << std::flush;
 }
 
-std::string nameOf(const Document& backend) { return textIn(backend, "pool") + "/" + textIn(backend, "id"); }
-
 /// Whether a backend is called so: by its id, its name or its address.
 bool isCalled(const Document& backend, const std::string& called) {
   for (const char* name : {"id", "name", "address"})
@@ -46,7 +45,7 @@ Result<std::pair<std::string, std::string>> meantBy(const std::string& text, con
         return std::pair(text.substr(0, slash), text.substr(slash + 1));
   std::vector<std::string> pools, known;
   for (const auto& backend : listIn(status, "backends")) {
-    known.push_back(nameOf(backend));
+    known.push_back(backendNameOf(backend));
     if (!isCalled(backend, text)) continue;
     if (std::ranges::find(pools, textIn(backend, "pool")) == pools.end()) pools.push_back(textIn(backend, "pool"));
   }

@@ -49,7 +49,7 @@ std::string overridesOf(const Document& backend) {
 std::string noteOf(const Document& backend, const std::map<std::string, double>& slow) {
   std::vector<std::string> notes;
   if (auto reason = textIn(backend, "reason"); !reason.empty()) notes.push_back(std::move(reason));
-  if (const auto found = slow.find(nameOf(backend)); found != slow.end())
+  if (const auto found = slow.find(backendNameOf(backend)); found != slow.end())
     notes.push_back("takes " + countText(found->second) + " times as long as the others");
   if (auto changed = overridesOf(backend); !changed.empty()) notes.push_back(std::move(changed));
   return joined(notes, "; ");
@@ -127,7 +127,7 @@ std::string showStatus(const Document& status, bool colours) {
 
 Table::Cell stateCell(const Document& backend, const std::map<std::string, double>& slow) {
   const auto state = textIn(backend, "state");
-  if (state == "up" && slow.contains(nameOf(backend))) return {"up, slow", Colour::kWarning};
+  if (state == "up" && slow.contains(backendNameOf(backend))) return {"up, slow", Colour::kWarning};
   return {state, colourOf(state)};
 }
 
@@ -135,7 +135,7 @@ std::string showBackends(const std::vector<Document>& backends, bool colours) {
   const auto slow = slowBackends(backends);
   Table table({"BACKEND", "ADDRESS", "STATE", "WEIGHT", "ACTIVE", "REQ/S", "ERRORS", "P50", "P95", "P99", "NOTE"});
   for (const auto& backend : backends) {
-    table.add({{nameOf(backend)},
+    table.add({{backendNameOf(backend)},
                {textIn(backend, "address")},
                stateCell(backend, slow),
                number(textIn(backend, "weight")),

@@ -19,13 +19,13 @@ double middleOf(std::vector<double> values) {
 
 }  // namespace
 
-std::string nameOf(const Document& backend) { return textIn(backend, "pool") + "/" + textIn(backend, "id"); }
+std::string backendNameOf(const Document& backend) { return textIn(backend, "pool") + "/" + textIn(backend, "id"); }
 
 std::map<std::string, double> slowBackends(const std::vector<Document>& backends) {
   std::map<std::string, std::map<std::string, double>> medians;  // by pool and name
   for (const auto& backend : backends)
     if (const auto times = objectIn(backend, "exchange_ms"); numberIn(times, "samples") >= kFewSamples)
-      medians[textIn(backend, "pool")][nameOf(backend)] = numberIn(times, "p50");
+      medians[textIn(backend, "pool")][backendNameOf(backend)] = numberIn(times, "p50");
   std::map<std::string, double> slow;
   for (const auto& [pool, of_pool] : medians)
     for (const auto& [name, own] : of_pool) {

@@ -12,7 +12,7 @@
 namespace lemonade::cli {
 
 /// "pool/id" of a backend, as the commands take it.
-std::string nameOf(const Document& backend);
+std::string backendNameOf(const Document& backend);
 
 /// How many times the others of its pool a backend takes for an answer, by name: of those that take more than three
 /// times the median of what half of the answers of the others took, and a millisecond more. Backends that have answered

@@ -80,7 +80,7 @@ void Top::look(const Document& status, double seconds) {
   status_ = status;
   std::map<std::string, double> exchanges;
   for (const auto& backend : listIn(status, "backends")) {
-    trends_.add(nameOf(backend), exchangesOf(backend), seconds);
+    trends_.add(backendNameOf(backend), exchangesOf(backend), seconds);
     exchanges[textIn(backend, "pool")] += exchangesOf(backend);
   }
   for (const auto& [pool, total] : exchanges) trends_.add(pool, total, seconds);
@@ -142,7 +142,7 @@ std::string Top::backends(Order order, std::size_t width, bool colours) const {
   std::vector<std::vector<double>> trends;
   const auto slow = slowBackends(all);
   for (const auto& backend : all) {
-    const auto name = nameOf(backend);
+    const auto name = backendNameOf(backend);
     rows.push_back({{name},
                     stateCell(backend, slow),
                     number(textIn(backend, "weight")),
@@ -192,7 +192,7 @@ int onTerminal(Client& client, const Options& options, Duration interval) {
     }
     terminal.draw(trouble + top.text(order, terminal.columns(), wantsColour()));
     const auto left = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(std::max(due - now(), 0.0)));
-    const auto key = terminal.key(left + 1ms);
+    const char key = terminal.key(left + 1ms).value_or('\0');
     if (key == 'q' || key == 'Q') break;
     if (key == 's') order = static_cast<Order>((static_cast<std::size_t>(order) + 1) % kOrders.size());
     if (key == 'S') order = static_cast<Order>((static_cast<std::size_t>(order) + kOrders.size() - 1) % kOrders.size());

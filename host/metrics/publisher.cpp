@@ -98,10 +98,10 @@ void Publisher::followRecords(bool wanted) {
     return;
   }
   source_.for_each_lane([](SessionRecordLane& lane) { lane.takeAll([](const SessionRecord&) {}); });
-  fetcher_ = std::jthread([this](std::stop_token stopped) { fetch(std::move(stopped)); });
+  fetcher_ = std::jthread([this](const std::stop_token& stopped) { fetch(stopped); });
 }
 
-void Publisher::fetch(std::stop_token stopped) {
+void Publisher::fetch(const std::stop_token& stopped) {
   (void)::pthread_setname_np(::pthread_self(), "records");
   std::mutex mutex;
   std::unique_lock lock(mutex);

@@ -75,7 +75,7 @@ class Publisher {
 
   void tick();
   void followRecords(bool wanted);
-  void fetch(std::stop_token stopped);
+  void fetch(const std::stop_token& stopped);
   void takeRecords() noexcept;
   void forward(std::shared_ptr<SessionBatch>& batch, const SinkList& to);
   void push() const noexcept;

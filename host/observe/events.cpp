@@ -23,7 +23,8 @@ void add(Json& json, const Event& event) {
   json.object([&] {
     json.set("sequence", event.sequence);
     setTime(json, "time", event.unix_ns);
-    json.set("unix_time", static_cast<double>(event.unix_ns / 1'000) / 1e6);
+    const std::uint64_t micros = event.unix_ns / 1'000;
+    json.set("unix_time", static_cast<double>(micros) / 1e6);
     setText(json, "kind", kEventKinds[static_cast<std::size_t>(event.kind)]);
     setText(json, "pool", event.pool);
     setText(json, "backend", event.backend);
