@@ -9,6 +9,8 @@ namespace lemonade::cli {
 
 namespace {
 
+constexpr double kManyErrors = 0.05;  // of the clients of a backend, as on the page
+
 std::string joined(const std::vector<std::string>& texts, const char* between) {
   std::string text;
   for (const auto& one : texts) text += (text.empty() ? "" : between) + one;
@@ -30,7 +32,9 @@ Table::Cell percentile(const Document& backend, const char* of, const char* whic
 Table::Cell share(const Document& one) {
   if (!hasIn(one, "error_share")) return number("-");
   const double errors = numberIn(one, "error_share");
-  return number(shareText(errors), errors > 0.05 ? Colour::kBad : errors > 0 ? Colour::kWarning : Colour::kNone);
+  return number(shareText(errors), errors >= kManyErrors ? Colour::kBad
+                                   : errors > 0          ? Colour::kWarning
+                                                         : Colour::kNone);
 }
 
 /// What an operator has changed: "weight 5 until 2026-11-29 00:20:00".
@@ -127,6 +131,7 @@ std::string showStatus(const Document& status, bool colours) {
 
 Table::Cell stateCell(const Document& backend, const std::map<std::string, double>& slow) {
   const auto state = textIn(backend, "state");
+  if (state == "up" && numberIn(backend, "error_share") >= kManyErrors) return {"up, fails", Colour::kBad};
   if (state == "up" && slow.contains(backendNameOf(backend))) return {"up, slow", Colour::kWarning};
   return {state, colourOf(state)};
 }
