@@ -270,11 +270,12 @@ void addRemarks(PreparationContext& context, Preparation& preparation, config::F
   context.remarked = std::move(remarked);
 }
 
-/// Raises the limit of descriptors as far as it may be, and says where that is not far enough.
+/// Raises the limit of descriptors as far as it may be, has room made for them, and says where that is not far enough.
 void checkDescriptors(PreparationContext& context, Preparation& preparation, config::Findings& findings) {
   if (context.open_at_start == 0) context.open_at_start = openDescriptors();
   const auto share = [&](std::uint64_t limit) { return shareOut(preparation.config, context.open_at_start, limit); };
   const auto budget = share(raiseDescriptorLimit(share(descriptorLimit()).wanted));
+  growDescriptorTable(std::min(budget.limit, budget.wanted));
   if (budget.suffices()) return;
   std::uint64_t max_connections = 0;
   for (const auto& listener : preparation.config.listeners) max_connections += listener.max_connections;

@@ -5,6 +5,7 @@
 #include "base/fd.h"
 #include "process/worker_count.h"
 
+#include <fcntl.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -84,6 +85,11 @@ std::uint64_t raiseDescriptorLimit(std::uint64_t wanted) noexcept {
   const rlimit allowed{std::min<rlim_t>(wanted, limit.rlim_max), limit.rlim_max};
   if (::setrlimit(RLIMIT_NOFILE, &raised) != 0) (void)::setrlimit(RLIMIT_NOFILE, &allowed);
   return descriptorLimit();
+}
+
+void growDescriptorTable(std::uint64_t count) noexcept {
+  const Fd any(::eventfd(0, EFD_CLOEXEC));
+  if (any && count != 0) const Fd highest(::fcntl(any.get(), F_DUPFD_CLOEXEC, static_cast<int>(count - 1)));
 }
 
 std::uint64_t openDescriptors() {

@@ -32,6 +32,9 @@ DescriptorBudget shareOut(const config::Config& config, std::uint64_t open, std:
 std::uint64_t descriptorLimit() noexcept;
 /// Raises it to wanted, or as far as that is allowed, where it is lower; returns what it is then.
 std::uint64_t raiseDescriptorLimit(std::uint64_t wanted) noexcept;
+/// Has the kernel make the process's table large enough for so many descriptors now: where it grows it, a process with
+/// threads waits for 10 ms and more (docs/decisions/0085). Beyond the limit nothing happens. Any thread.
+void growDescriptorTable(std::uint64_t count) noexcept;
 /// How many descriptors are open.
 std::uint64_t openDescriptors();
 /// False where the limit, or the system's, does not let so many more be opened now.

@@ -3,6 +3,9 @@
 
 #include <catch2/catch.hpp>
 
+#include <fstream>
+#include <string>
+
 using namespace lemonade;
 using namespace lemonade;
 
@@ -70,4 +73,23 @@ TEST_CASE("Descriptors that can be opened are closed again", "[app]") {
   CHECK(openDescriptors() == before);
   CHECK_FALSE(canOpen(descriptorLimit()));
   CHECK(openDescriptors() == before);
+}
+
+TEST_CASE("The table of descriptors is as large as was asked for, and stays so where the limit forbids more", "[app]") {
+  const auto size = [] {
+    std::ifstream status("/proc/self/status");
+    for (std::string line; std::getline(status, line);)
+      if (line.starts_with("FDSize:")) return std::stoull(line.substr(7));
+    return 0ULL;
+  };
+  const auto limit = descriptorLimit();
+  REQUIRE(limit > 900);
+  growDescriptorTable(900);
+  CHECK(size() >= 900);
+  const auto open = openDescriptors();
+  const auto before = size();
+  growDescriptorTable(limit + 1);
+  growDescriptorTable(0);
+  CHECK(size() == before);
+  CHECK(openDescriptors() == open);
 }
