@@ -37,6 +37,7 @@ class Format {
   void read(std::string_view text);
   void appendText(std::string& line, const lemonade_session_record_t& record);
   void appendJson(std::string& line, const lemonade_session_record_t& record);
+  void appendJsonText(std::string& line, std::string_view text);
   void appendCustom(std::string& line, const lemonade_session_record_t& record);
   bool appendNumber(std::string& line, const Value& value);
 
