@@ -150,8 +150,8 @@ void Format::appendCustom(std::string& line, const lemonade_session_record_t& re
   }
 }
 
-// The library is asked only where a text is more than printable ASCII: for each text and name it takes twice the time of
-// all that a line in text takes.
+// The library is asked only where a text is more than printable ASCII: for each text and name it takes twice the time
+// of all that a line in text takes.
 void Format::appendJson(std::string& line, const lemonade_session_record_t& record) {
   char before = '{';
   for (const auto& field : fields()) {
