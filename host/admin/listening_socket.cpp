@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "admin/listening_socket.h"
 
+#include "base/listen_mend.h"
+
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -11,19 +13,6 @@ namespace lemonade::admin {
 namespace {
 
 constexpr int kBacklog = 512;
-
-const char* mendFor(int error) {
-  switch (error) {
-    case EADDRINUSE:
-      return "; another program listens there (ss -ltnp shows which)";
-    case EACCES:
-      return "; ports below 1024 need CAP_NET_BIND_SERVICE";
-    case EADDRNOTAVAIL:
-      return "; this machine has no such address";
-    default:
-      return "";
-  }
-}
 
 /// What was handed over for this address, and its file where that is ours.
 std::pair<Fd, UnixName> inheritedFor(const Address& address, InheritedDescriptors& inherited) {
@@ -39,7 +28,7 @@ Result<ListeningSocket::Shared> ListeningSocket::open(const Address& address, co
   const auto where = [&] { return "cannot listen on " + address.text(); };
   const auto fail = [&](const char* call) {
     const int error = errno;
-    return Error{where() + ": " + call + ": " + std::strerror(error) + mendFor(error)};
+    return Error{where() + ": " + call + ": " + std::strerror(error) + listenMend(error)};
   };
   if (auto [fd, name] = inheritedFor(address, inherited); fd) return made(std::move(fd), std::move(name), address);
   Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "proxy/listening_socket.h"
 
+#include "base/listen_mend.h"
 #include "proxy/socket_state.h"
 
 #include <netinet/tcp.h>
@@ -24,19 +25,6 @@ void setOptions(int fd, int family) noexcept {
   setOption(fd, SOL_SOCKET, SO_OOBINLINE, 1);  // urgent data is carried as ordinary data
 }
 
-std::string mendFor(int error) {
-  switch (error) {
-    case EADDRINUSE:
-      return "; another program listens there (ss -ltnp shows which)";
-    case EACCES:
-      return "; ports below 1024 need CAP_NET_BIND_SERVICE";
-    case EADDRNOTAVAIL:
-      return "; this machine has no such address";
-    default:
-      return "";
-  }
-}
-
 }  // namespace
 
 Result<std::shared_ptr<const ListeningSocket>> ListeningSocket::open(const Address& address, std::uint32_t backlog,
@@ -44,7 +32,7 @@ Result<std::shared_ptr<const ListeningSocket>> ListeningSocket::open(const Addre
                                                                      const UnixAccess& access) {
   const auto fail = [&](const char* what) {
     const int error = errno;
-    return Error{"cannot listen on " + address.text() + ": " + what + ": " + std::strerror(error) + mendFor(error)};
+    return Error{"cannot listen on " + address.text() + ": " + what + ": " + std::strerror(error) + listenMend(error)};
   };
   Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return fail("socket");

@@ -6,9 +6,7 @@
 #include <cstddef>
 #include <ctime>
 #include <iterator>
-#include <numeric>
 #include <stdexcept>
-#include <vector>
 
 namespace lemonade::access_log {
 
@@ -47,31 +45,9 @@ constexpr Field kFields[] = {
     {"bytes_out_acked", [](const Record& r) { return count(r.bytes_out_acknowledged); }, true},
 };
 
-/// Levenshtein's distance by Wagner and Fischer, one row at a time.
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      const auto substituted = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({substituted, row[j] + 1, diagonal + 1});
-    }
-  }
-  return row[b.size()];
-}
-
-/// Why there is no such field: what it may have been meant for, and all that there are.
+/// Why there is no such field, and all that there are.
 std::string unknownField(std::string_view name) {
-  const auto* const nearest = std::min_element(
-      std::begin(kFields), std::end(kFields),
-      [name](const Field& a, const Field& b) { return distance(name, a.name) < distance(name, b.name); });
-  std::string why = "there is no field {" + std::string(name.substr(0, 40)) + "}";
-  if (name.size() <= 40 && distance(name, nearest->name) <= std::max<std::size_t>(2, name.size() / 3))
-    why += ", did you mean {" + std::string(nearest->name) + "}?";
-  why += "; the fields are";
+  std::string why = "there is no field {" + std::string(name.substr(0, 40)) + "}; the fields are";
   for (const auto& field : kFields) (why += &field == kFields ? " " : ", ") += field.name;
   return why;
 }

@@ -224,12 +224,10 @@ TEST_CASE("access_log writes a line as it is told, with braces where they are do
         R"(203.0.113.7:4711 -> Web\x20one: {1500.250 ms} 2023-11-14T22:13:20.000000Z false!)");
 }
 
-TEST_CASE("access_log names the nearest field and all of them where a format has one that is unknown", "[access_log]") {
-  const auto nearest = refusal({{"format", "{client} {bakend}"}});
-  CHECK_THAT(nearest, Catch::StartsWith("format: there is no field {bakend}, did you mean {backend}?"));
-  CHECK_THAT(nearest, Catch::EndsWith("bytes_in, bytes_out, bytes_out_acked"));
-  CHECK_THAT(refusal({{"format", "{zzzzzzzzzz}"}}),
-             Catch::StartsWith("format: there is no field {zzzzzzzzzz}; the fields"));
+TEST_CASE("access_log names all fields where a format has one that is unknown", "[access_log]") {
+  const auto unknown = refusal({{"format", "{client} {bakend}"}});
+  CHECK_THAT(unknown, Catch::StartsWith("format: there is no field {bakend}; the fields are time, "));
+  CHECK_THAT(unknown, Catch::EndsWith("bytes_in, bytes_out, bytes_out_acked"));
 }
 
 TEST_CASE("access_log refuses a format that cannot be meant", "[access_log]") {
