@@ -6,6 +6,8 @@
 // A unit test makes one from a table of its own, without a shared object.
 #pragma once
 
+#include "plugin/guard.h"
+
 #include <lemonade/host.h>
 
 #include <cstdint>
@@ -39,7 +41,8 @@ class Instance {
         self_(other.self_),
         info_(std::move(other.info_)),
         keep_(std::move(other.keep_)),
-        retire_(std::move(other.retire_)) {}
+        retire_(std::move(other.retire_)),
+        guard_(std::move(other.guard_)) {}
   Instance& operator=(Instance&&) = delete;
   ~Instance() {
     if (table_ == nullptr) return;
@@ -50,6 +53,8 @@ class Instance {
   const Table& table() const noexcept { return *table_; }
   void* self() const noexcept { return self_; }
   const InstanceInfo& info() const noexcept { return info_; }
+  /// Every call of the table goes through it. It lives as long as the instance.
+  Guard& guard() const noexcept { return *guard_; }
 
  private:
   const Table* table_;
@@ -57,6 +62,7 @@ class Instance {
   InstanceInfo info_;
   std::shared_ptr<const void> keep_;
   std::function<void()> retire_;
+  std::unique_ptr<Guard> guard_ = std::make_unique<Guard>();
 };
 
 /// The text of an error a plugin filled: "key: message", or just the message.
