@@ -74,6 +74,9 @@ std::shared_ptr<admin::Server> LoadBalancer::makeAdmin(const config::Config& con
   server->handle("GET", "/api/v1/backends", Slow{[this](const auto& request) { return backendsOf(request); }});
   server->handle("GET", "/api/v1/pools", Slow{[this](const auto&) { return pools(); }});
   server->handle("GET", "/api/v1/plugins", Slow{[this](const auto&) { return plugins(); }});
+  server->handle("POST", "/api/v1/plugins/*",
+                 Late{[this](const auto& request, const auto& answer) { releasePlugin(request, answer); }, kReloadWait,
+                      text(202, "released, and still reloading; the log will tell")});
   server->handle("GET", "/api/v1/reloads", Slow{[this](const auto&) { return reloads(); }});
   server->handle("GET", "/api/v1/events",
                  Late{[this](const auto& request, const auto& answer) { answerEvents(request, answer); },
@@ -122,7 +125,8 @@ std::vector<std::string> LoadBalancer::poolsWithoutBackend() const {
 admin::Response LoadBalancer::readiness() const {
   if (stopping()) return text(503, stageText());
   const auto down = poolsWithoutBackend();
-  if (down.empty()) return text(200, "ready");
+  const auto degraded = degradedText();
+  if (down.empty()) return text(200, degraded.empty() ? "ready" : "ready, degraded: " + degraded);
   const std::size_t pools = pools_->configured()->size();
   if (pools == 1) return text(503, "no backend is eligible");
   const std::string which = "no backend is eligible in pool " + joined(down);
@@ -293,6 +297,7 @@ admin::Response LoadBalancer::status() {
   input.open_descriptors = openDescriptors();
   input.max_descriptors = descriptorLimit();
   input.plugins = facts->plugins;
+  addContainment(input);
   input.backends = collectBackends(backends(), *recent_, now_ns, input.pools);
   return {200, "application/json", statusJson(input), {}};
 }
@@ -465,6 +470,7 @@ void LoadBalancer::addFamilies(metrics::SnapshotBuilder& builder) const {
   addPools(builder, totals);
   addBackends(builder, backends());
   addPluginMetrics(builder, context_.cells);
+  addContainment(builder);
 }
 
 }  // namespace lemonade::app

@@ -22,6 +22,7 @@
 #include "observe/events.h"
 #include "observe/reloads.h"
 #include "observe/status.h"
+#include "plugin/call_watch.h"
 #include "process/descriptor_keeper.h"
 #include "process/watchdog.h"
 #include "process/worker_count.h"
@@ -99,6 +100,7 @@ LoadBalancer::LoadBalancer(Preparation preparation, config::Input input, Prepara
 }
 
 LoadBalancer::~LoadBalancer() {
+  context_.call_watch->tell(nullptr);
   loop_.run([this] {
     loop_.cancel(reclaiming_);
     loop_.cancel(limit_timer_);
@@ -126,6 +128,9 @@ Status LoadBalancer::start() {
             .text = std::string("lemonade ") + LEMONADE_VERSION + " has started",
             .fields = {{"pid", std::to_string(::getpid())}, {"version", LEMONADE_VERSION}}});
   takePlace();
+  context_.call_watch->tell([this](const plugin::Fault& fault, const std::string& thread) {
+    loop_.post([this, fault, thread] { onBroken(fault, thread); });
+  });
   loop_.run([&] {
     if (status = commitOrSay(*preparation_); !status) return;
     if (predecessor_) loop_.watch(predecessor_.get(), [this] { hearPredecessor(); });

@@ -7,6 +7,7 @@
 #include "admin/message.h"
 #include "admin/tokens.h"
 #include "app/pool_host.h"
+#include "app/quarantine.h"
 #include "balance/strategy.h"
 #include "base/control_loop.h"
 #include "base/fd.h"
@@ -122,6 +123,8 @@ class LoadBalancer : private PoolHost {
   void applySettings(const config::Config& config);
   void applySinks(Preparation& preparation);
   void show();
+  void showPlugins();
+  std::vector<PluginStatus> pluginsNow() const;
 
   // Serving clients; control thread
   void watchLimits();
@@ -149,6 +152,17 @@ class LoadBalancer : private PoolHost {
   /// Ends those that last until the next reload of the file; returns a line for each. publish: no reload follows that
   /// does.
   std::vector<std::string> endOverrides(bool publish);
+
+  // Plugins whose calls were broken off, see quarantining.cpp; control thread
+  void onBroken(const plugin::Fault& fault, const std::string& thread);
+  void quarantineContent(Quarantine::Entry entry);
+  void judgeProbations();
+  void markActive();
+  /// Which plugins are quarantined; "": none. Any thread, as the rest.
+  std::string degradedText() const;
+  void releasePlugin(const admin::Request& request, const admin::Answer& answer);
+  void addContainment(metrics::SnapshotBuilder& builder) const;
+  void addContainment(StatusInput& input) const;
 
   // The timeline, see timeline.cpp; any thread, but for the last two, which are the control thread's
   void noteReload(const ReloadRecord& reload);
@@ -264,6 +278,7 @@ class LoadBalancer : private PoolHost {
   ControlLoop::TimerId telling_ = 0;  // the successor what is counted
   const std::unique_ptr<metrics::Publisher> publisher_;
   std::map<std::string, metrics::SinkHandle> sinks_;  // by id; control thread
+  std::set<std::uint64_t> broken_generations_;        // numbers of instances; control thread
   std::shared_ptr<admin::Server> admin_;
   const std::unique_ptr<TokenFile> token_file_;
   const std::unique_ptr<LogLevels> log_levels_;

@@ -6,6 +6,7 @@
 // Belongs to the balancer. Control thread only, but for what is marked "any thread".
 #pragma once
 
+#include "app/probation.h"
 #include "balance/override.h"
 #include "balance/resolution.h"
 #include "balance/strategy.h"
@@ -17,6 +18,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -33,6 +35,10 @@ struct Handover;
 struct OverrideState;
 struct PoolTotals;
 }  // namespace lemonade
+
+namespace lemonade::plugin {
+struct PluginFile;
+}
 
 namespace lemonade::health {
 class Ejector;
@@ -78,6 +84,20 @@ class ManagedPool {
   /// publishes a view before it returns. The listeners of the configuration are in use already.
   void configure(const config::Pool& config, const std::map<std::string, Resolution>& resolutions,
                  std::shared_ptr<Strategy> strategy, std::optional<Checker> checker);
+  /// The content that the strategy which configure() is about to take over was made of, and the choice: what there was
+  /// before is kept for the way back.
+  void remember(std::shared_ptr<const plugin::PluginFile> file, const config::PluginChoice& choice);
+  /// Has another strategy take the place of the one that runs: the last content of the same plugin, or of any, that is
+  /// not quarantined, else the host's own choice. Publishes a view before it returns.
+  void fallBack(bool of_any_plugin = false);
+  /// For so long the strategy that has just been taken over is on probation, where another content ran before it.
+  void beginProbation(Duration lasting);
+  /// Why the strategy on probation is to be taken back; "": it is not. Asked now and then; ends what is over.
+  std::string judgeProbation();
+  /// The strategy that runs is what is chosen.
+  void settle() noexcept { stands_in_hash_.clear(); }
+  /// The hash of the content that the strategy stands in for since; "": none.
+  const std::string& standsInFor() const noexcept { return stands_in_hash_; }
   /// What runs here, for the preparation of a reload.
   RunningPool describe() const;
   /// Adds what each name of its backends leads to.
@@ -156,6 +176,15 @@ class ManagedPool {
   void logWhetherStranded();
   Result<std::shared_ptr<Strategy>> withHandedState(std::shared_ptr<Strategy> made, const config::PluginChoice& choice);
 
+  /// One content of a strategy's plugin, and how it was chosen.
+  struct Generation {
+    std::shared_ptr<const plugin::PluginFile> file;
+    config::PluginChoice choice;
+  };
+  std::shared_ptr<Strategy> makeEarlier(const std::string& id, bool of_any_plugin);
+  void endProbation();
+  std::shared_ptr<Strategy> makeOf(const Generation& generation);
+
   const std::string name_;
   ControlLoop& loop_;
   PreparationContext& context_;
@@ -171,6 +200,13 @@ class ManagedPool {
   std::optional<Strategy::State> handed_state_{};
   const std::shared_ptr<ManagedPool*> self_;  // emptied when this ends: tasks may be posted
 
+  Generation current_;               // of the strategy; without a file where nothing is known of it
+  std::deque<Generation> earlier_;   // the newest first
+  std::string stands_in_hash_;       // see standsInFor()
+  bool swapped_ = false;             // another content ran before, and its probation has not begun
+  PickFacts picks_at_swap_;          // until the strategy that runs was taken over
+  PickFacts picks_before_;           // of the strategy before
+  std::uint64_t probation_ends_ns_ = 0;  // 0: there is none
   config::Health health_;
   std::set<std::uint64_t> ejected_;     // identities of those that the timeline says are
   bool publishing_ = false;             // a publish is posted

@@ -16,6 +16,7 @@ struct PoolSet::Staged::Entry {
   std::shared_ptr<ManagedPool> pool;
   bool is_new = false;
   std::shared_ptr<Strategy> strategy;
+  std::shared_ptr<const plugin::PluginFile> file;  // of a strategy that is new
   std::optional<ManagedPool::Checker> checker;
 };
 
@@ -57,6 +58,7 @@ Result<PoolSet::Staged> PoolSet::stage(Preparation& preparation, std::uint32_t w
       return Error{(config.name == Backend::kDefaultPool ? "" : "pool " + config.name + ": ") +
                    strategy.error().message};
     entry.strategy = std::move(strategy).value();
+    entry.file = std::move(prepared.strategy_file);
     if (prepared.checker) entry.checker.emplace(std::move(*prepared.checker));
   }
   return staged;
@@ -80,6 +82,8 @@ void PoolSet::use(Staged staged, const Preparation& preparation) {
   }
   for (std::size_t i = 0; i < staged.entries_.size(); ++i) {
     auto& entry = staged.entries_[i];
+    if (entry.file != nullptr) entry.pool->remember(std::move(entry.file), preparation.config.pools[i].strategy);
+    if (preparation.settled.contains(entry.pool->name())) entry.pool->settle();
     entry.pool->pool().setZone(preparation.config.runtime.zone);
     entry.pool->configure(preparation.config.pools[i], preparation.resolutions, std::move(entry.strategy),
                           std::move(entry.checker));

@@ -5,6 +5,7 @@
 #include "app/own_listeners.h"
 #include "app/plugin_paths.h"
 #include "config/change.h"
+#include "plugin/containment.h"
 #include "process/descriptor_budget.h"
 #include "process/worker_count.h"
 #include "rehearsal/preflight.h"
@@ -122,6 +123,14 @@ std::pair<const RunningPool*, const config::Pool*> runningPool(const Running* ru
                                                             : std::pair{&found->second, config};
 }
 
+/// Whether the strategy of a pool stays because what is chosen is quarantined.
+bool standsIn(const config::Pool& pool, const Running* running, const plugin::Catalog& catalog,
+              const Quarantine& quarantine) {
+  const auto [runs, before] = runningPool(running, pool.name);
+  return runs != nullptr && !runs->stands_in_hash.empty() && quarantine.contains(runs->stands_in_hash) &&
+         runsAlready(pool.strategy, before->strategy, runs->stands_in_hash, catalog);
+}
+
 bool strategyRuns(const config::Pool& pool, const Running* running, const plugin::Catalog& catalog) {
   const auto [runs, before] = runningPool(running, pool.name);
   return runs != nullptr && runsAlready(pool.strategy, before->strategy, runs->strategy_hash, catalog);
@@ -156,8 +165,15 @@ class PluginCreation {
     for (const auto& pool : config.pools) {
       pool_ = &pool;
       auto& prepared = preparation_.pools[pool.name];
-      if (!strategyRuns(pool, running_, catalog)) create(pool.strategy, prepared.strategy);
-      checkBackendOptions(pool, prepared);
+      if (standsIn(pool, running_, catalog, context_.quarantine)) {
+        noteStandIn(pool);
+      } else {
+        if (!strategyRuns(pool, running_, catalog))
+          create(pool.strategy, prepared.strategy, &prepared.strategy_file);
+        else if (!running_->pools.at(pool.name).stands_in_hash.empty())
+          preparation_.settled.insert(pool.name);
+        checkBackendOptions(pool, prepared);
+      }
       if (pool.health.hasChecker() && !checkerRuns(pool, running_, catalog))
         create(pool.health.checker, prepared.checker);
     }
@@ -171,6 +187,13 @@ class PluginCreation {
 
  private:
   plugin::Loader& loader() { return *context_.loader; }
+
+  void noteStandIn(const config::Pool& pool) {
+    const auto entry = context_.quarantine.find(running_->pools.at(pool.name).stands_in_hash);
+    if (!entry) return;
+    preparation_.quarantined.push_back(refusalOf(*entry));
+    findings_.warning(pool.strategy.source, preparation_.quarantined.back());
+  }
 
   /// The options of each backend against those that the strategy declares, be it new or the one that runs.
   void checkBackendOptions(const config::Pool& pool, const PreparedPool& prepared) {
@@ -187,11 +210,14 @@ class PluginCreation {
     for (const auto& problem : problems) findings_.error(problem.source, problem.text);
   }
 
-  /// Puts an instance of the chosen plugin there, or adds at least one finding.
+  /// Puts an instance of the chosen plugin there, and the file where that is wanted, or adds at least one finding.
   template <class Table>
-  void create(const config::PluginChoice& choice, std::optional<plugin::Instance<Table>>& instance) {
-    const auto file = admit(plugin::kKindOf<Table>, choice);
-    if (!file) return;
+  void create(const config::PluginChoice& choice, std::optional<plugin::Instance<Table>>& instance,
+              std::shared_ptr<const plugin::PluginFile>* kept = nullptr) {
+    auto admitted = admit(plugin::kKindOf<Table>, choice);
+    if (!admitted) return;
+    const auto file = std::make_shared<const plugin::PluginFile>(std::move(*admitted));
+    if (kept != nullptr) *kept = file;
     std::vector<plugin::OptionProblem> problems;
     context_.loop.run([&] {
       if (auto created = loader().create<Table>(*file, choice, problems)) instance.emplace(std::move(*created));
@@ -205,6 +231,10 @@ class PluginCreation {
     auto file = loader().read(choice, kind);
     if (!file) findings_.error(choice.source, file.error().message);
     if (!file) return std::nullopt;
+    if (const auto entry = context_.quarantine.find(file.value().hash)) {
+      findings_.error(choice.source, refusalOf(*entry));
+      return std::nullopt;
+    }
     if (!limit_) return std::move(file).value();
     const auto tried = preflight(rehearsal(kind, choice, file.value()), file.value(), *limit_);
     if (tried.outcome == Preflight::Outcome::kRefused) {
@@ -323,6 +353,11 @@ void readTokens(Preparation& preparation, config::Findings& findings) {
 
 }  // namespace
 
+void contain(const config::Config& config) {
+  plugin::Containment::use(config.misbehaviour.containment == config::Containment::kOn);
+  plugin::Containment::speakJson(config.log_format == log::Format::kJson);
+}
+
 bool Preparation::ok() const noexcept {
   return std::none_of(findings.begin(), findings.end(),
                       [](const auto& finding) { return finding.severity == config::Severity::kError; });
@@ -344,6 +379,7 @@ Preparation prepare(const config::Input& input, const FileContent& file, Prepara
   }
   auto loaded = config::load(input, file.problem.empty() ? Result<std::string>(file.text) : Error{file.problem});
   preparation.config = std::move(loaded.config);
+  if (running == nullptr) contain(preparation.config);
   preparation.seen.plugins = lookAtPlugins(pluginSearchPath(preparation.config));
   findings.add(std::move(loaded.findings));
   if (running != nullptr && !file.again) findings.warning({*input.file, 0, 0}, kReadOnce);

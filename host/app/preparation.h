@@ -4,12 +4,14 @@
 // addresses of its backends. --validate stops here; a start goes on with what was made.
 #pragma once
 
+#include "app/quarantine.h"
 #include "app/token_file.h"
 #include "balance/resolver.h"
 #include "balance/strategy.h"
 #include "base/control_loop.h"
 #include "config/finding.h"
 #include "config/loader.h"
+#include "plugin/call_watch.h"
 #include "plugin/loader.h"
 #include "watch/fingerprint.h"
 
@@ -32,8 +34,9 @@ using KnownNames = std::map<std::string, std::vector<Target>>;
 
 /// What runs now in one pool.
 struct RunningPool {
-  std::string strategy_hash;  ///< of the plugin file's content, as the next
-  std::string checker_hash;
+  std::string strategy_hash;   ///< of the plugin file's content, as the next two
+  std::string stands_in_hash;  ///< that the strategy stands in for, as long as it is quarantined; "": none
+  std::string checker_hash;    ///< "" where the checker is broken and may be made anew
   std::function<std::optional<Strategy::State>()> export_state;  ///< of the strategy; control thread
   plugin::OptionSchema backend_options;                          ///< that the strategy declares
 };
@@ -42,13 +45,14 @@ struct RunningPool {
 struct Running {
   config::Config config;
   std::map<std::string, RunningPool> pools;        ///< by name, those of config
-  std::map<std::string, std::string> sink_hashes;  ///< of the plugin file's content, by id
+  std::map<std::string, std::string> sink_hashes;  ///< as checker_hash, by id
   KnownNames names;                                ///< all that are configured
 };
 
 /// The plugins of one pool that were created for a configuration.
 struct PreparedPool {
   std::optional<plugin::StrategyInstance> strategy;  ///< nothing: the running one stays
+  std::shared_ptr<const plugin::PluginFile> strategy_file;  ///< that it was made of
   std::optional<plugin::CheckerInstance> checker;    ///< the same
 };
 
@@ -62,6 +66,8 @@ struct Preparation {
   std::map<std::string, PreparedPool> pools;                           ///< by name, those of config
   std::vector<plugin::SinkInstance> sinks;                             ///< without those that stay
   std::vector<std::pair<std::string, std::string>> refused_plugins{};  ///< by a preflight: ids, and why
+  std::vector<std::string> quarantined{};  ///< why plugins stay out for which something stands in, a line each
+  std::set<std::string> settled{};  ///< pools whose strategy stood in for one and is now what is chosen
   bool ends_overrides = false;  ///< what operators have changed until the next reload of the file ends with it
   Resolutions resolutions;      ///< of names that nothing runs with yet; without those that have not answered in time
 
@@ -80,6 +86,8 @@ struct PreparationContext {
   bool preflight_first = false;
   std::uint64_t open_at_start = 0;  ///< descriptors that were open before the first prepare
   std::pair<std::uint64_t, std::uint64_t> said_of_descriptors = {};  ///< limit and max_connections of the last warning
+  Quarantine quarantine = {};           ///< any thread
+  std::unique_ptr<plugin::CallWatch> call_watch = std::make_unique<plugin::CallWatch>();
   std::set<std::string> remarked = {};  ///< what the last prepare had to say of plugin files, with their state
 };
 
@@ -97,6 +105,9 @@ constexpr const char* kNameIsTriedAgain = "is down until it resolves, and its na
 
 /// What a reload says of a configuration that came through a pipe: words that follow the path.
 extern const char* const kReadOnce;
+
+/// Has faults of plugins be contained as configured, from now on. One thread at a time.
+void contain(const config::Config& config);
 
 /// Drops what was prepared where it was made: plugins are destroyed on the control thread.
 void discard(Preparation& preparation, ControlLoop& loop);

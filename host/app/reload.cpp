@@ -37,6 +37,7 @@ constexpr Duration kOldAdminGrace = 500ms;
 // Reasons of reloads
 constexpr std::string_view kChangedFiles = "changed files";
 constexpr std::string_view kRequest = "request";
+constexpr std::string_view kRelease = "release";
 
 // Of what was said before, an operator wants to hear again only where it may be why a reload is refused.
 void logFindings(const Preparation& preparation) {
@@ -83,6 +84,9 @@ std::vector<std::string> changes(const std::vector<Difference>& differences, con
   for (const auto& now : preparation.config.pools)
     for (const auto& before : running.config.pools)
       if (before.name == now.name) addNewCode(lines, before, now, preparation.pools.at(now.name));
+  for (const auto& pool : preparation.config.pools)
+    if (preparation.settled.contains(pool.name))
+      lines.push_back(prefixOf(pool) + "strategy " + pool.strategy.id + ": its file has the version again that runs");
   for (const auto& sink : preparation.sinks)
     if (running.sink_hashes.count(sink.info().id) != 0 && running.sink_hashes.at(sink.info().id) != sink.info().hash)
       lines.push_back("sink " + sink.info().id + ": new code, version " + sink.info().version);
@@ -122,8 +126,9 @@ Reloaded LoadBalancer::reload(const std::string& reason, const FileContent& file
   const auto differences = differencesOf(before.config, preparation.config);
   auto lines = changes(differences, before, preparation);
   // One that only swaps code because a plugin's file has changed is none of the file.
-  const bool of_file = reason != kChangedFiles || !differences.empty();
+  const bool of_file = (reason != kChangedFiles && reason != kRelease) || !differences.empty();
   if (lines.empty()) {
+    if (!preparation.quarantined.empty()) return refuse(preparation.quarantined);
     std::vector<std::string> ended;
     if (of_file) loop_.run([&] { ended = endOverrides(true); });
     log::info("config", "nothing to reload, the content is the same", {{"reason", reason}});
@@ -195,7 +200,9 @@ Running LoadBalancer::running() const {
     running.pools.emplace(pool->name(), pool->describe());
     pool->addNames(running.names);
   }
-  for (const auto& [id, sink] : sinks_) running.sink_hashes[id] = sink->info().hash;
+  for (const auto& [id, sink] : sinks_)
+    if (!sink->guard().broken() || context_.quarantine.contains(sink->info().hash))
+      running.sink_hashes[id] = sink->info().hash;
   return running;
 }
 
@@ -230,6 +237,7 @@ Status LoadBalancer::commit(Preparation& preparation) {
   // Before the pools, of which no backend may be one of the listeners.
   own_addresses_ = takeover.value().addresses();
   std::move(takeover).value().use(preparation, proxy::drainTime(nowNs(), config.runtime.drain_timeout));
+  for (const auto& pool : *pools_->configured()) pool->beginProbation(config.misbehaviour.probation);
   applySinks(preparation);
   useAdmin(std::move(admin), std::move(sockets).value());
   token_file_->use(preparation.tokens);
@@ -275,6 +283,8 @@ void LoadBalancer::applySettings(const config::Config& config) {
   log_levels_->configure(config, generation_.load() == 0);
   watchdog_.setBound(config.runtime.accept_timeout);
   descriptors_->configure(config);
+  contain(config);
+  context_.call_watch->setLimit(config.misbehaviour.hang_limit);
 }
 
 void LoadBalancer::applySinks(Preparation& preparation) {
@@ -301,16 +311,7 @@ void LoadBalancer::applySinks(Preparation& preparation) {
 void LoadBalancer::show() {
   auto facts = std::make_shared<ConfigurationFacts>();
   facts->config = config_;
-  plugin::InstanceInfo no_checker;
-  no_checker.id = config::Health::kNone;
-  for (const auto& pool : *pools_->configured()) {
-    const auto* checker = pool->checker();
-    facts->plugins.push_back({plugin::kKindOf<lemonade_strategy_t>.name, pool->strategyInfo(), pool->name()});
-    facts->plugins.push_back({plugin::kKindOf<lemonade_health_checker_t>.name,
-                              checker != nullptr ? checker->info() : no_checker, pool->name()});
-  }
-  for (const auto& choice : config_.metrics.sinks)
-    facts->plugins.push_back({plugin::kKindOf<lemonade_metrics_sink_t>.name, sinks_.at(choice.id)->info(), ""});
+  facts->plugins = pluginsNow();
   for (const auto& listener : proxy_->listeners()) {
     auto& addresses = facts->addresses[listener->name()];
     for (const auto& socket : listener->sockets()) addresses.push_back(socket->address().text());
@@ -322,7 +323,37 @@ void LoadBalancer::show() {
     const std::lock_guard lock(facts_mutex_);
     facts_.swap(before);
   }
+  markActive();
   noteSwaps(before->plugins, now->plugins);
+}
+
+// What runs has changed, but not what is configured.
+void LoadBalancer::showPlugins() {
+  const std::lock_guard lock(facts_mutex_);
+  auto facts = std::make_shared<ConfigurationFacts>(*facts_);
+  facts->plugins = pluginsNow();
+  facts_ = std::move(facts);
+  markActive();
+}
+
+std::vector<PluginStatus> LoadBalancer::pluginsNow() const {
+  std::vector<PluginStatus> plugins;
+  plugin::InstanceInfo no_checker;
+  no_checker.id = config::Health::kNone;
+  for (const auto& pool : *pools_->configured()) {
+    const auto* checker = pool->checker();
+    plugins.push_back({plugin::kKindOf<lemonade_strategy_t>.name, pool->strategyInfo(), pool->name()});
+    if (!pool->standsInFor().empty()) plugins.back().state = "stands_in";
+    plugins.push_back({plugin::kKindOf<lemonade_health_checker_t>.name, checker != nullptr ? checker->info() : no_checker,
+                       pool->name()});
+    if (checker != nullptr && checker->guard().broken()) plugins.back().state = "broken";
+  }
+  for (const auto& choice : config_.metrics.sinks) {
+    const auto& sink = sinks_.at(choice.id);
+    plugins.push_back({plugin::kKindOf<lemonade_metrics_sink_t>.name, sink->info(), ""});
+    if (sink->guard().broken()) plugins.back().state = "broken";
+  }
+  return plugins;
 }
 
 }  // namespace lemonade::app

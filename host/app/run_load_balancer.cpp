@@ -9,6 +9,8 @@
 #include "base/log.h"
 #include "base/log_line.h"
 #include "config/environment.h"
+#include "plugin/containment.h"
+#include "plugin/guarded_thread.h"
 #include "process/memory.h"
 #include "process/service_manager.h"
 #include "process/watchdog.h"
@@ -131,12 +133,16 @@ int serve(Preparation preparation, config::Input input, PreparationContext& cont
 
 int runGuarded(const LoadBalancerArguments& arguments, Watchdog& watchdog, Parent& parent, std::uint64_t started_ns) {
   returnFreedMemory();
+  plugin::Containment::use(true);  // until it is known what is configured
+  const plugin::GuardedThread guarded("main");
   plugin::MetricCells cells;
   ControlLoop loop;
   loop.start();
+  loop.run([] { plugin::GuardedThread::guardThisOne("control"); });
   Resolver resolver(loop);
   PreparationContext context{loop, resolver, cells};
   context.preflight_first = arguments.validate;
+  context.call_watch->setLimit(config::Misbehaviour{}.hang_limit);
   config::Input input{arguments.config, config::processEnvironment(), arguments.plugin_dirs};
   const FileContent file = firstFingerprint(input.file, parent.inherited);
   if (arguments.called_as) input.file = arguments.called_as;

@@ -140,6 +140,7 @@ void LoadBalancer::lookAround() {
     if (!reached.contains(name)) note(EventKind::kLimitOver, name, " is no longer reached");
   full_listeners_ = std::move(reached);
   watchLimits();
+  judgeProbations();
   events_->expire(nowNs());
 }
 

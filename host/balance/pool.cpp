@@ -2,6 +2,7 @@
 #include "balance/pool.h"
 
 #include "balance/feedback.h"
+#include "balance/own_choice.h"
 #include "balance/plugin_address.h"
 #include "base/hash.h"
 
@@ -211,6 +212,22 @@ Picked Pool::pick(lemonade_connection_t& connection, const Tried& tried, const L
   return picked;
 }
 
+// Where the strategy cannot be asked any more, or its pick was broken off, the host chooses.
+std::uint32_t Pool::ask(const Strategy& strategy, const View::Tier& tier, lemonade_connection_t& connection,
+                        Picked& picked) noexcept {
+  picked.cookie = 0;
+  picked.generation = strategy.info().number;
+  std::uint32_t index = LEMONADE_PICK_NONE;
+  const auto pick = [&] {
+    index = strategy.table().pick(strategy.self(), strategy.lane(connection.worker), tier.prepared(), &connection,
+                                  &tier.get(), &picked.cookie);
+  };
+  if (strategy.guard().call(plugin::Function::kPick, pick)) [[likely]]
+    return index;
+  picked.cookie = picked.generation = 0;
+  return chooseByWeight(tier.get(), connection);
+}
+
 // False where the tier has nobody for the connection.
 bool Pool::pickFrom(const View& view, const View::Tier& tier, lemonade_connection_t& connection, Excluded& excluded,
                     Picked& picked) noexcept {
@@ -218,12 +235,10 @@ bool Pool::pickFrom(const View& view, const View::Tier& tier, lemonade_connectio
   // More than a few rounds happen only when backends fill up at this very moment.
   for (std::uint32_t round = 0; round < Tried::kMost; ++round) {
     excluded.show(connection);
-    picked.cookie = 0;
-    picked.generation = strategy.info().number;
-    std::uint32_t index = strategy.table().pick(strategy.self(), strategy.lane(connection.worker), tier.prepared(),
-                                                &connection, &tier.get(), &picked.cookie);
-    if (index == LEMONADE_PICK_NONE) break;
-    if (index == LEMONADE_PICK_REJECT) {
+    std::uint32_t index = ask(strategy, tier, connection, picked);
+    if (index == LEMONADE_PICK_NONE || index == LEMONADE_PICK_REJECT) [[unlikely]] {
+      picked.declined = picked.declined || hasCandidate(tier.get(), connection);
+      if (index == LEMONADE_PICK_NONE) break;
       picked.what = Picked::What::kRejected;
       return true;
     }
@@ -236,6 +251,7 @@ bool Pool::pickFrom(const View& view, const View::Tier& tier, lemonade_connectio
     if (view.backend(index).trial() != nullptr && connection.attempt == 0) [[unlikely]]
       index = tossCoin(view, tier, connection, excluded, index, picked);
     if (feedback::acquire(view.backend(index))) {
+      picked.declined = false;
       picked.what = Picked::What::kBackend;
       picked.backend = &view.backend(index);
       return true;
@@ -268,9 +284,7 @@ std::uint32_t Pool::tossCoin(const View& view, const View::Tier& tier, lemonade_
   picked.arm = here ? Trial::Arm::kHere : Trial::Arm::kElsewhere;
   if (here) return meant;
   const Strategy& strategy = view.strategy();
-  picked.cookie = 0;
-  const std::uint32_t other = strategy.table().pick(strategy.self(), strategy.lane(connection.worker), tier.prepared(),
-                                                    &connection, &backends, &picked.cookie);
+  const std::uint32_t other = ask(strategy, tier, connection, picked);
   if (other < backends.backend_count && tier.eligible(other) && !excluded.contains(other)) return other;
   picked.cookie = picked.generation = 0;
   return instead;
@@ -343,7 +357,9 @@ void Pool::tell(std::uint32_t worker, lemonade_strategy_event_t& event, std::uin
   const Strategy& strategy = view->strategy();
   if ((strategy.table().events & event.type) == 0) return;
   event.foreign = generation == strategy.info().number ? 0 : 1;
-  strategy.table().event(strategy.self(), strategy.lane(worker), &event);
+  (void)strategy.guard().call(plugin::Function::kEvent, [&] {
+    strategy.table().event(strategy.self(), strategy.lane(worker), &event);
+  });
 }
 
 }  // namespace lemonade

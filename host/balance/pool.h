@@ -35,6 +35,7 @@ struct Picked {
   Trial* trial = nullptr;        ///< the connection takes part in it; valid as a backend of the view is
   Trial::Arm arm{};              ///< of that trial
   bool full = false;             ///< of kNone: a backend that would do is, or just was, at its limit
+  bool declined = false;         ///< of kNone and kRejected: a backend could have been given
   bool invalid = false;          ///< the strategy's answer was unusable, the host picked in its place
   const plugin::InstanceInfo* asked = nullptr;  ///< the strategy; valid until the worker next announces itself
 };
@@ -139,6 +140,11 @@ class Pool {
   const PoolSettings& settings() const noexcept { return settings_; }
   /// The counters of each worker that there ever was.
   std::vector<const PoolCounters*> counters() const;
+  /// Calls visit(const PoolAtWorker&) for each worker that there ever was.
+  template <class Visit>
+  void forEachWorker(Visit visit) const {
+    for (std::uint32_t i = 0; i < at_workers_.size(); ++i) visit(at_workers_[i]);
+  }
   /// Clients now that were given this pool.
   std::uint64_t sessions() const noexcept;
   /// The longest pick of late, in nanoseconds. now is monotonic.
@@ -193,6 +199,8 @@ class Pool {
                 Picked& picked) noexcept;
   std::uint32_t tossCoin(const View& view, const View::Tier& tier, lemonade_connection_t& connection, Excluded excluded,
                          std::uint32_t meant, Picked& picked) noexcept;
+  static std::uint32_t ask(const Strategy& strategy, const View::Tier& tier, lemonade_connection_t& connection,
+                           Picked& picked) noexcept;
   std::uint32_t pickInstead(const View::Tier& tier, const lemonade_connection_t& connection) noexcept;
   bool isFull() const noexcept;
 

@@ -23,6 +23,9 @@ struct PoolAtWorker {
   PoolCounters counters;
   /// Picks, in nanoseconds, of those that were timed or took over 20 ms.
   Worst slowest_pick;
+  /// What a strategy on probation is judged by: how long picks took, of one in 64, and of all while it is on probation.
+  Histogram pick_time;
+  Counter declined_picks;  ///< that gave no backend though there was one
 
   // Any thread.
   /// Since when the session waits that waits longest for a place at a backend, monotonic nanoseconds; 0: none does.

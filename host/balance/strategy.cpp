@@ -13,6 +13,7 @@ namespace {
 constexpr std::uint64_t kLargestState = 16 << 20;
 
 lemonade_status_t appendState(void* context, const void* data, std::uint64_t size) noexcept try {
+  const plugin::HostService service;
   auto& state = *static_cast<std::string*>(context);
   if (size > kLargestState - state.size()) return LEMONADE_ERROR_LIMIT;
   state.append(static_cast<const char*>(data), size);
@@ -35,15 +36,33 @@ Result<std::shared_ptr<Strategy>> Strategy::make(Instance instance, std::uint32_
   return strategy;
 }
 
+Status Strategy::makeLane(std::uint32_t worker, void*& lane) {
+  if (table().lane_create == nullptr) return success();
+  auto error = plugin::emptyError();
+  lemonade_status_t status = LEMONADE_ERROR_INVALID;
+  const bool came_back = guard().call(plugin::Function::kMakeLane,
+                                      [&] { status = table().lane_create(self(), worker, &lane, &error); });
+  if (came_back && status == LEMONADE_OK) return success();
+  return Error{"strategy " + info().id + " made no lane: " + (came_back ? plugin::describe(error) : brokenOff())};
+}
+
+void Strategy::endLane(void* lane) noexcept {
+  if (table().lane_destroy == nullptr || table().lane_create == nullptr) return;
+  (void)guard().call(plugin::Function::kEndLane, [&] { table().lane_destroy(self(), lane); });
+}
+
+std::string Strategy::brokenOff() const { return std::string("a call was broken off, ") + nameOf(guard().why()); }
+
 Status Strategy::addLanes(std::uint32_t workers) {
   const std::uint32_t before = lanes_.size();
   std::vector<void*> made;
   for (std::uint32_t worker = before; worker < workers; ++worker) {
     void* lane = nullptr;
-    auto error = plugin::emptyError();
-    if (table().lane_create != nullptr && table().lane_create(self(), worker, &lane, &error) != LEMONADE_OK) {
-      for (void* one : made) table().lane_destroy(self(), one);
-      return Error{"strategy " + info().id + " made no lane: " + plugin::describe(error)};
+    // One that is broken is never asked again, and so needs none.
+    auto status = guard().broken() && before != 0 ? success() : makeLane(worker, lane);
+    if (!status) {
+      for (void* one : made) endLane(one);
+      return status;
     }
     made.push_back(lane);
   }
@@ -57,12 +76,18 @@ std::optional<Strategy::State> Strategy::exportState() const {
   auto error = plugin::emptyError();
   State state;
   const lemonade_writer_t writer{sizeof(lemonade_writer_t), 0, &state.bytes, appendState};
-  if (table().export_state(self(), &writer, &error) != LEMONADE_OK) {
+  lemonade_status_t status = LEMONADE_ERROR_INVALID;
+  lemonade_str_t format{};
+  const bool came_back = guard().call(plugin::Function::kExportState, [&] {
+    status = table().export_state(self(), &writer, &error);
+    if (status == LEMONADE_OK) format = table().state_format(self());
+  });
+  if (!came_back) return std::nullopt;
+  if (status != LEMONADE_OK) {
     log::warning("balance", "the strategy's state could not be exported, the new one starts without",
                  {{"strategy", info().id}, {"reason", plugin::describe(error)}});
     return std::nullopt;
   }
-  const lemonade_str_t format = table().state_format(self());
   state.format.assign(format.data, format.size);
   return state;
 }
@@ -70,8 +95,12 @@ std::optional<Strategy::State> Strategy::exportState() const {
 Status Strategy::importState(const State& state) {
   if (table().import_state == nullptr) return success();
   auto error = plugin::emptyError();
-  const auto status = table().import_state(self(), {state.format.data(), state.format.size()},
-                                           {state.bytes.data(), state.bytes.size()}, &error);
+  lemonade_status_t status = LEMONADE_ERROR_INVALID;
+  const bool came_back = guard().call(plugin::Function::kImportState, [&] {
+    status = table().import_state(self(), {state.format.data(), state.format.size()},
+                                  {state.bytes.data(), state.bytes.size()}, &error);
+  });
+  if (!came_back) return Error{"strategy " + info().id + " took no state over: " + brokenOff()};
   if (status == LEMONADE_OK || status == LEMONADE_ERROR_UNSUPPORTED) return success();
   return Error{"strategy " + info().id + " refused the state of the one before: " + plugin::describe(error)};
 }
@@ -83,8 +112,7 @@ Status Strategy::takeOver(const Strategy& previous) {
 }
 
 Strategy::~Strategy() {
-  if (table().lane_destroy == nullptr || table().lane_create == nullptr) return;
-  for (std::uint32_t worker = 0; worker < lanes_.size(); ++worker) table().lane_destroy(self(), lanes_[worker].lane);
+  for (std::uint32_t worker = 0; worker < lanes_.size(); ++worker) endLane(lanes_[worker].lane);
 }
 
 }  // namespace lemonade

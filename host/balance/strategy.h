@@ -34,7 +34,7 @@ class Strategy {
     std::string format;
     std::string bytes;
   };
-  /// Nothing where the plugin exports none, or could not, which is logged.
+  /// Nothing where the plugin exports none, could not, which is logged, or is broken.
   std::optional<State> exportState() const;
   /// Fails where the plugin refuses a state of a format that it knows.
   Status importState(const State& state);
@@ -48,6 +48,8 @@ class Strategy {
   void* self() const noexcept { return instance_.self(); }
   void* lane(std::uint32_t worker) const noexcept { return lanes_[worker].lane; }
   const plugin::InstanceInfo& info() const noexcept { return instance_.info(); }
+  /// Every call of the table goes through it. Any thread.
+  plugin::Guard& guard() const noexcept { return instance_.guard(); }
   /// What it needs of each connection: mask of LEMONADE_NEED_*, 0 where it was built with ABI 1.0.
   std::uint32_t needs() const noexcept { return needs_; }
 
@@ -57,6 +59,9 @@ class Strategy {
   };
 
   explicit Strategy(Instance instance);
+  Status makeLane(std::uint32_t worker, void*& lane);
+  void endLane(void* lane) noexcept;
+  std::string brokenOff() const;
 
   Instance instance_;
   const std::uint32_t needs_;

@@ -105,15 +105,22 @@ void View::prepare(Tier& tier) const {
   const auto& table = strategy_->table();
   if (table.prepare == nullptr) return;
   auto error = plugin::emptyError();
-  if (table.prepare(strategy_->self(), &tier.view_, &tier.prepared_, &error) == LEMONADE_OK) return;
+  lemonade_status_t status = LEMONADE_ERROR_INVALID;
+  const bool came_back = strategy_->guard().call(plugin::Function::kPrepare, [&] {
+    status = table.prepare(strategy_->self(), &tier.view_, &tier.prepared_, &error);
+  });
+  if (came_back && status == LEMONADE_OK) return;
   tier.prepared_ = nullptr;
+  if (!came_back) return;  // which is told elsewhere
   log::error("balance", "strategy could not prepare for the backends",
              {{"strategy", strategy_->info().id}, {"reason", plugin::describe(error)}});
 }
 
 View::~View() {
   for (const auto& tier : tiers_)
-    if (tier.prepared_ != nullptr) strategy_->table().release(strategy_->self(), tier.prepared_);
+    if (tier.prepared_ != nullptr)
+      (void)strategy_->guard().call(plugin::Function::kEndPrepared,
+                                    [&] { strategy_->table().release(strategy_->self(), tier.prepared_); });
 }
 
 }  // namespace lemonade

@@ -156,13 +156,14 @@ std::string showBackends(const std::vector<Document>& backends, bool colours) {
 }
 
 std::string showPlugins(const std::vector<Document>& plugins, bool colours) {
-  Table table({"KIND", "POOL", "PLUGIN", "VERSION", "GENERATION", "FILE"});
+  Table table({"KIND", "POOL", "PLUGIN", "VERSION", "GENERATION", "STATE", "FILE"});
   for (const auto& plugin : plugins)
     table.add({{textIn(plugin, "kind")},
                {textIn(plugin, "pool")},
                {textIn(plugin, "id")},
                {textIn(plugin, "version")},
                number(textIn(plugin, "generation")),
+               {textIn(plugin, "state"), textIn(plugin, "state") == "running" ? Colour::kNone : Colour::kBad},
                {textIn(plugin, "file"), Colour::kFaint}});
   return table.text(colours);
 }

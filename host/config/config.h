@@ -238,6 +238,19 @@ struct AdminAccess {
   bool hasOwnSocket() const { return !socket.empty() && socket != kAuto; }
 };
 
+/// Whether calls of plugins that fault are broken off, or end the process with a core dump.
+enum class Containment { kOn, kOff };
+
+template <>
+inline constexpr std::array kWords<Containment> = {"on", "off"};
+
+/// What is done about plugins that misbehave.
+struct Misbehaviour {
+  Containment containment = Containment::kOn;
+  Duration hang_limit = 2s;   ///< of a call; 0: it may take as long as it wants
+  Duration probation = 30s;   ///< after a swap of a strategy; 0: none
+};
+
 struct Config {
   Runtime runtime;
   Relay relay = Relay::kAuto;                                  ///< of the process; chosen at start
@@ -250,6 +263,7 @@ struct Config {
   Ready ready;                                  ///< when /readyz answers 200
   std::vector<std::string> plugin_directories;  ///< in the order of search, without the installed ones
   std::string plugin_cache_directory;           ///< of the private copies of plugins; "": chosen by the host
+  Misbehaviour misbehaviour;                    ///< of plugins
   log::Levels log_levels;
   log::Format log_format = log::Format::kText;
   std::string file;  ///< the file read, or "" where the environment alone configures

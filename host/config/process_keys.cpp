@@ -308,6 +308,24 @@ std::vector<Key<Config>> pluginsKeys() {
   };
 }
 
+std::vector<Key<Misbehaviour>> misbehaviourKeys() {
+  using K = Key<Misbehaviour>;
+  return {
+      K("containment", choice(&Misbehaviour::containment),
+        R"("off": a plugin that faults ends the process, with a core dump where the system is set up for one)",
+        "whether a call of a plugin that faults, ends the process or hangs is [broken off](containment.md). `off`: it "
+        "ends the process, with a core dump where the system is set up for one"),
+      K("hang_limit", duration(&Misbehaviour::hang_limit, 0s, 1h),
+        "a call of a plugin that takes longer is broken off; \"0s\": none is",
+        "a call of a plugin that takes longer is [broken off](containment.md#a-call-that-hangs), and meanwhile holds up "
+        "whatever its thread does; `\"0s\"` means that none is"),
+      K("probation", duration(&Misbehaviour::probation, 0s, kDay),
+        "a new strategy is judged by its picks for so long, and taken back where it fares badly; \"0s\": never",
+        "for so long after a swap a strategy is judged by [what its picks come to](containment.md#probation), and the "
+        "one before is taken back where it fares badly; `\"0s\"` means never"),
+  };
+}
+
 std::vector<Key<Config>> logKeys() {
   using K = Key<Config>;
   return {
@@ -348,6 +366,8 @@ std::vector<Key<Config>> makeProcessKeys() {
   add(
       adminAccessKeys(), "admin", [](auto& config) -> auto& { return config.admin_access; });
   add(pluginsKeys(), "plugins", whole);
+  add(
+      misbehaviourKeys(), "plugins", [](auto& config) -> auto& { return config.misbehaviour; });
   add(logKeys(), "log", whole);
   return all;
 }

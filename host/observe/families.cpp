@@ -326,6 +326,23 @@ void addBackends(SnapshotBuilder& builder, std::span<const std::shared_ptr<Backe
   for (const auto& backend : backends) families.add(*backend);
 }
 
+void addContainment(SnapshotBuilder& builder, const ContainmentFacts& facts) {
+  auto faults = builder.counter("lemonade_plugin_faults_total",
+                                "Calls of plugins that were broken off, by function and why.");
+  for (const auto& calls : facts.faults)
+    faults.add(builder.labels({{"plugin", calls.plugin}, {"function", calls.function}, {"kind", calls.kind}}),
+               real(calls.count));
+  auto slow = builder.counter("lemonade_plugin_slow_calls_total",
+                              "Calls of plugins that took over 100 ms, counted while they run.");
+  for (const auto& calls : facts.slow_calls)
+    slow.add(builder.labels({{"plugin", calls.plugin}, {"function", calls.function}}), real(calls.count));
+  auto quarantined = builder.gauge("lemonade_plugin_quarantined",
+                                   "1 for a plugin that is not used for what it has done, and that something stands in "
+                                   "for.");
+  for (const auto& [plugin, version] : facts.quarantined)
+    quarantined.add(builder.labels({{"plugin", plugin}, {"version", version}}), 1);
+}
+
 void addPluginMetrics(SnapshotBuilder& builder, const plugin::MetricCells& cells) {
   cells.forEach([&](const plugin::MetricCells::Metric& metric) {
     builder.family(metric.type, "lemonade_plugin_" + metric.name, metric.help)

@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "balance/backend.h"
@@ -74,6 +75,21 @@ void addPools(metrics::SnapshotBuilder& builder, std::span<const PoolFacts> pool
 
 /// Histograms without a sample are left out: most of the backends of a large, quiet pool have none.
 void addBackends(metrics::SnapshotBuilder& builder, std::span<const std::shared_ptr<Backend>> backends);
+
+/// What has become of calls of plugins, at one moment.
+struct ContainmentFacts {
+  struct Calls {
+    std::string plugin;  ///< its id
+    std::string function;
+    std::string kind;  ///< why they were broken off
+    std::uint64_t count = 0;
+  };
+  std::vector<Calls> faults;      ///< calls that were broken off
+  std::vector<Calls> slow_calls;  ///< calls that took over 100 ms, without a kind
+  std::vector<std::pair<std::string, std::string>> quarantined;  ///< ids and versions
+};
+
+void addContainment(metrics::SnapshotBuilder& builder, const ContainmentFacts& facts);
 
 /// The numbers that plugins registered, as lemonade_plugin_<name>{plugin="<id>"}.
 void addPluginMetrics(metrics::SnapshotBuilder& builder, const plugin::MetricCells& cells);

@@ -98,6 +98,32 @@ void add(Json& json, const PluginStatus& plugin) {
     setText(json, "version", plugin.info.version);
     setText(json, "file", log::validUtf8(plugin.info.file));
     json.set("generation", std::uint64_t{plugin.info.number});
+    setText(json, "state", plugin.state);
+  });
+}
+
+void setInfo(Json& json, const plugin::InstanceInfo& info) {
+  setText(json, "plugin", info.id);
+  setText(json, "version", info.version);
+  setText(json, "file", log::validUtf8(info.file));
+  json.set("generation", std::uint64_t{info.number});
+}
+
+void add(Json& json, const QuarantineStatus& one) {
+  json.object([&] {
+    setInfo(json, one.info);
+    setText(json, "function", one.function);
+    setText(json, "reason", log::validUtf8(one.reason));
+    setTime(json, "since", one.since_unix_ns);
+  });
+}
+
+void add(Json& json, const SlowCallStatus& call) {
+  json.object([&] {
+    setInfo(json, call.info);
+    setText(json, "function", call.function);
+    setText(json, "thread", call.thread);
+    json.set("seconds", call.seconds);
   });
 }
 
@@ -226,6 +252,8 @@ std::string statusJson(const StatusInput& status) {
     json.array("pools", status.pools, [&](const auto& pool) { add(json, pool); });
     json.array("workers", status.workers, [&](const auto& worker) { add(json, worker); });
     json.array("plugins", status.plugins, [&](const auto& plugin) { add(json, plugin); });
+    json.array("quarantined", status.quarantined, [&](const auto& one) { add(json, one); });
+    json.array("slow_calls", status.slow_calls, [&](const auto& call) { add(json, call); });
     json.array("backends", status.backends, [&](const auto& backend) { add(json, backend); });
   });
   text.text += '\n';

@@ -69,6 +69,24 @@ struct PluginStatus {
   std::string kind;  ///< the name of its row in plugin/kind.h: "metrics_sink"
   plugin::InstanceInfo info;
   std::string pool{};  ///< "" where it belongs to none
+  /// "running"; "stands_in": for one that is quarantined; "broken": it is that one, and is not called any more.
+  std::string state = "running";
+};
+
+/// A plugin that is not used any more for what it has done.
+struct QuarantineStatus {
+  plugin::InstanceInfo info;
+  std::string function;
+  std::string reason;
+  std::uint64_t since_unix_ns = 0;
+};
+
+/// A call of a plugin that is under way for longer than it should.
+struct SlowCallStatus {
+  plugin::InstanceInfo info;
+  std::string function;
+  std::string thread;
+  double seconds = 0;
 };
 
 struct PoolStatus {
@@ -141,6 +159,8 @@ struct StatusInput {
   std::vector<PoolStatus> pools;
   std::vector<WorkerStatus> workers;
   std::vector<PluginStatus> plugins;
+  std::vector<QuarantineStatus> quarantined{};
+  std::vector<SlowCallStatus> slow_calls{};
   std::vector<BackendStatus> backends;
 };
 

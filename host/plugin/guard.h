@@ -2,55 +2,91 @@
 //
 // The guard of one instance of a plugin. Every call of the instance's functions goes through it; a call that faults, ends
 // the process or does not come back is broken off, and the instance is never entered again.
+//
+// What a call costs is a few stores and a jump: the thread's slot says what it is in, and the context to come back to
+// lies on its stack. Breaking off runs no destructor of the plugin, so what it held stays as it is.
 #pragma once
+
+#include "plugin/fault.h"
+#include "plugin/guard_slot.h"
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
+#include <string>
+#include <type_traits>
 #include <utility>
 
 namespace lemonade::plugin {
 
-/// Which function of a plugin a call is of.
-enum class Function : std::uint8_t {
-  kCreate,
-  kDestroy,
-  kMakeLane,
-  kEndLane,
-  kPrepare,
-  kEndPrepared,
-  kPick,
-  kEvent,
-  kExportState,
-  kImportState,
-  kProbeBegin,
-  kProbeEvent,
-  kProbeEnd,
-  kFlush,
-  kHealthEvent,
-  kSessionRecords,
-  kReopen,
-  kContentType,
-  kRender,
-  kCallback,  ///< a timer or a posted task of the plugin
+/// Which plugin an instance is of, and which of all instances it is.
+struct InstanceInfo {
+  std::string id;            ///< of the plugin
+  std::string version;       ///< of the plugin
+  std::string file;          ///< the path of the plugin's file, as found in its directory
+  std::uint64_t number = 0;  ///< of the instance: this process numbers all that it creates, from 1
+  std::string hash = {};     ///< of the file's content
 };
 
 class Guard {
  public:
+  /// A guard of its own, for a test or a thread's private use.
+  Guard() = default;
+  /// in_image is any address in the plugin's image, or null.
+  Guard(InstanceInfo info, const void* in_image) : info_(std::move(info)), in_image_(in_image) {}
+  Guard(const Guard&) = delete;
+  Guard& operator=(const Guard&) = delete;
+
+  /// A guard that stays until the process ends, as the watch may look at it that long.
+  static Guard& make(InstanceInfo info, const void* in_image);
+
   /// Calls the plugin; call may do nothing else. Returns false where it was broken off, and where the instance was
   /// broken before and nothing was called. Any thread; only threads with a GuardedThread can be broken off.
   template <class Call>
   [[nodiscard]] bool call(Function function, Call&& call) noexcept {
-    (void)function;
-    if (broken()) return false;
-    std::forward<Call>(call)();
-    return true;
+    if (broken()) [[unlikely]]
+      return false;
+    GuardSlot* const slot = t_guard_slot;
+    if (slot == nullptr) [[unlikely]] {
+      std::forward<Call>(call)();
+      return true;
+    }
+    const Guard* const outer = slot->guard.load(std::memory_order_relaxed);
+    slot->function.store(function, std::memory_order_relaxed);
+    slot->guard.store(this, std::memory_order_relaxed);
+    slot->sequence.store(slot->sequence.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    using Closure = std::remove_reference_t<Call>;
+    const int broken_off = lemonade_guarded_call(
+        &slot->stack, [](void* closure) noexcept { (*static_cast<Closure*>(closure))(); },
+        const_cast<void*>(static_cast<const void*>(std::addressof(call))));
+    slot->guard.store(outer, std::memory_order_relaxed);
+    return broken_off == 0;
   }
 
   /// True once a call was broken off. Any thread.
   bool broken() const noexcept { return broken_.load(std::memory_order_relaxed); }
+  /// Why the first one was; kNone where none was. Any thread.
+  FaultKind why() const noexcept { return why_.load(std::memory_order_relaxed); }
+
+  /// From now on nothing is called any more. Any thread; async-signal-safe.
+  void breakFor(FaultKind why) const noexcept {
+    FaultKind none = FaultKind::kNone;
+    (void)why_.compare_exchange_strong(none, why, std::memory_order_relaxed);
+    broken_.store(true, std::memory_order_relaxed);
+  }
+
+  // Constant after construction.
+  const InstanceInfo& info() const noexcept { return info_; }
+  const void* inImage() const noexcept { return in_image_; }
 
  private:
-  std::atomic<bool> broken_{false};
+  const InstanceInfo info_{};
+  const void* const in_image_ = nullptr;
+  mutable std::atomic<bool> broken_{false};
+  mutable std::atomic<FaultKind> why_{FaultKind::kNone};
 };
+
+/// Has it live until the process ends: code that was left in the middle, and what that may still use. Any thread.
+void keepForEver(std::shared_ptr<const void> what);
 
 }  // namespace lemonade::plugin

@@ -45,16 +45,16 @@ std::optional<log::Value> valueOf(const lemonade_log_field_t& field) {
 
 }  // namespace
 
-HostHandle& HostHandle::make(std::string plugin_id, ControlLoop& loop, MetricCells& cells) {
+HostHandle& HostHandle::make(std::string plugin_id, ControlLoop& loop, MetricCells& cells, Guard* guard) {
   static std::mutex mutex;
   static auto& handles = *new std::deque<std::unique_ptr<HostHandle>>();  // never destroyed: see the file head
   const std::lock_guard lock(mutex);
-  handles.emplace_back(new HostHandle(std::move(plugin_id), loop, cells));
+  handles.emplace_back(new HostHandle(std::move(plugin_id), loop, cells, guard));
   return *handles.back();
 }
 
-HostHandle::HostHandle(std::string plugin_id, ControlLoop& loop, MetricCells& cells)
-    : plugin_id_(std::move(plugin_id)), loop_(loop), cells_(cells) {
+HostHandle::HostHandle(std::string plugin_id, ControlLoop& loop, MetricCells& cells, Guard* guard)
+    : plugin_id_(std::move(plugin_id)), loop_(loop), cells_(cells), guard_(guard) {
   table_.struct_size = sizeof(table_);
   table_.abi_minor = LEMONADE_ABI_MINOR;
   table_.context = this;
@@ -73,7 +73,13 @@ void HostHandle::revoke() {
   timers_.clear();
 }
 
+void HostHandle::callBack(void (*callback)(void*) noexcept, void* user) noexcept {
+  if (guard_ == nullptr) return callback(user);
+  (void)guard_->call(Function::kCallback, [&] { callback(user); });
+}
+
 void HostHandle::log(void* context, std::uint32_t level, lemonade_str_t message) noexcept {
+  const HostService service;
   auto& self = of(context);
   if (self.revoked_.load(std::memory_order_acquire)) return;
   try {
@@ -88,6 +94,7 @@ std::uint64_t HostHandle::now(void* context) noexcept {
 }
 
 lemonade_status_t HostHandle::post(void* context, void (*callback)(void*) noexcept, void* user) noexcept {
+  const HostService service;
   auto& self = of(context);
   if (self.revoked_.load(std::memory_order_acquire)) return LEMONADE_ERROR_RETIRED;
   if (self.posted_.fetch_add(1, std::memory_order_relaxed) >= kMostPosted) {
@@ -97,7 +104,7 @@ lemonade_status_t HostHandle::post(void* context, void (*callback)(void*) noexce
   try {
     self.loop_.post([&self, callback, user] {
       self.posted_.fetch_sub(1, std::memory_order_relaxed);
-      if (!self.revoked_.load(std::memory_order_acquire)) callback(user);
+      if (!self.revoked_.load(std::memory_order_acquire)) self.callBack(callback, user);
     });
     return LEMONADE_OK;
   } catch (...) {
@@ -108,12 +115,13 @@ lemonade_status_t HostHandle::post(void* context, void (*callback)(void*) noexce
 
 lemonade_status_t HostHandle::startTimer(void* context, std::uint64_t interval_ns, void (*callback)(void*) noexcept,
                                          void* user, std::uint64_t* timer) noexcept {
+  const HostService service;
   auto& self = of(context);
   if (self.revoked_.load(std::memory_order_acquire)) return LEMONADE_ERROR_RETIRED;
   if (self.timers_.size() >= kMostTimers) return LEMONADE_ERROR_LIMIT;
   try {
     const Duration interval(static_cast<std::int64_t>(std::clamp(interval_ns, kShortestInterval, kLongestInterval)));
-    const auto id = self.loop_.every(interval, [callback, user] { callback(user); });
+    const auto id = self.loop_.every(interval, [&self, callback, user] { self.callBack(callback, user); });
     self.timers_.emplace(self.next_timer_, id);
     *timer = self.next_timer_++;
     return LEMONADE_OK;
@@ -123,6 +131,7 @@ lemonade_status_t HostHandle::startTimer(void* context, std::uint64_t interval_n
 }
 
 void HostHandle::cancelTimer(void* context, std::uint64_t timer) noexcept {
+  const HostService service;
   auto& self = of(context);
   const auto found = self.timers_.find(timer);
   if (found == self.timers_.end()) return;
@@ -132,6 +141,7 @@ void HostHandle::cancelTimer(void* context, std::uint64_t timer) noexcept {
 
 lemonade_status_t HostHandle::registerMetric(void* context, std::uint32_t type, lemonade_str_t name,
                                              lemonade_str_t help, lemonade_metric_cell_t** cell) noexcept {
+  const HostService service;
   auto& self = of(context);
   if (self.revoked_.load(std::memory_order_acquire)) return LEMONADE_ERROR_RETIRED;
   try {
@@ -148,6 +158,7 @@ const void* HostHandle::extension(void*, lemonade_str_t id) noexcept {
 
 void HostHandle::writeFields(void* context, std::uint32_t level, lemonade_str_t message,
                              const lemonade_log_field_t* fields, std::uint32_t count, std::uint32_t stride) noexcept {
+  const HostService service;
   auto& self = of(context);
   if (self.revoked_.load(std::memory_order_acquire)) return;
   if (!lemonade::log::enabled(self.plugin_id_, levelOf(level))) return;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/control_loop.h"
+#include "plugin/guard.h"
 #include "plugin/metric_cells.h"
 
 #include <lemonade/host.h>
@@ -18,8 +19,9 @@ namespace lemonade::plugin {
 
 class HostHandle {
  public:
-  /// A new handle, kept until the process ends; loop and cells must be, too. Control thread.
-  static HostHandle& make(std::string plugin_id, ControlLoop& loop, MetricCells& cells);
+  /// A new handle, kept until the process ends; loop and cells must be, too. What the plugin has called back goes
+  /// through guard, where there is one, which must live as long. Control thread.
+  static HostHandle& make(std::string plugin_id, ControlLoop& loop, MetricCells& cells, Guard* guard = nullptr);
 
   const lemonade_host_t& table() const noexcept { return table_; }
 
@@ -27,8 +29,9 @@ class HostHandle {
   void revoke();
 
  private:
-  HostHandle(std::string plugin_id, ControlLoop& loop, MetricCells& cells);
+  HostHandle(std::string plugin_id, ControlLoop& loop, MetricCells& cells, Guard* guard);
 
+  void callBack(void (*callback)(void*) noexcept, void* user) noexcept;
   static HostHandle& of(void* context) noexcept { return *static_cast<HostHandle*>(context); }
   static void log(void* context, std::uint32_t level, lemonade_str_t message) noexcept;
   static std::uint64_t now(void* context) noexcept;
@@ -47,6 +50,7 @@ class HostHandle {
   const std::string plugin_id_;
   ControlLoop& loop_;
   MetricCells& cells_;
+  Guard* const guard_;
 
   // Any thread.
   std::atomic<bool> revoked_{false};

@@ -48,6 +48,8 @@ class Image {
   const std::string& version() const noexcept { return version_; }
   const std::string& file() const noexcept { return file_; }
   const std::string& hash() const noexcept { return hash_; }
+  /// True where it is unmapped once nobody has it any more.
+  bool isUnloadSafe() const noexcept { return unload_safe_; }
 
  private:
   Image() noexcept;

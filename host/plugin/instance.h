@@ -18,16 +18,8 @@
 
 namespace lemonade::plugin {
 
-/// Which plugin an instance is of, and which of all instances it is.
-struct InstanceInfo {
-  std::string id;            ///< of the plugin
-  std::string version;       ///< of the plugin
-  std::string file;          ///< the path of the plugin's file, as found in its directory
-  std::uint64_t number = 0;  ///< of the instance: this process numbers all that it creates, from 1
-  std::string hash = {};     ///< of the file's content
-};
-
-/// Owns one instance; destroys it on the thread that drops the handle, which must be the control thread. Move only.
+/// Owns one instance; destroys it on the thread that drops the handle, which must be the control thread. One whose call
+/// was broken off is not destroyed, and what it keeps alive stays for ever. Move only.
 template <class Table>
 class Instance {
  public:
@@ -35,34 +27,36 @@ class Instance {
   /// holds the image).
   Instance(const Table& table, void* self, InstanceInfo info, std::shared_ptr<const void> keep,
            std::function<void()> retire = {})
-      : table_(&table), self_(self), info_(std::move(info)), keep_(std::move(keep)), retire_(std::move(retire)) {}
+      : Instance(table, self, Guard::make(std::move(info), &table), std::move(keep), std::move(retire)) {}
+  /// The same with the guard under which it was created, which must outlive everything.
+  Instance(const Table& table, void* self, Guard& guard, std::shared_ptr<const void> keep,
+           std::function<void()> retire = {})
+      : table_(&table), self_(self), guard_(guard), keep_(std::move(keep)), retire_(std::move(retire)) {}
   Instance(Instance&& other) noexcept
       : table_(std::exchange(other.table_, nullptr)),
         self_(other.self_),
-        info_(std::move(other.info_)),
+        guard_(other.guard_),
         keep_(std::move(other.keep_)),
-        retire_(std::move(other.retire_)),
-        guard_(std::move(other.guard_)) {}
+        retire_(std::move(other.retire_)) {}
   Instance& operator=(Instance&&) = delete;
   ~Instance() {
     if (table_ == nullptr) return;
     if (retire_) retire_();
-    table_->destroy(self_);
+    if (!guard_.call(Function::kDestroy, [this] { table_->destroy(self_); })) keepForEver(std::move(keep_));
   }
 
   const Table& table() const noexcept { return *table_; }
   void* self() const noexcept { return self_; }
-  const InstanceInfo& info() const noexcept { return info_; }
-  /// Every call of the table goes through it. It lives as long as the instance.
-  Guard& guard() const noexcept { return *guard_; }
+  const InstanceInfo& info() const noexcept { return guard_.info(); }
+  /// Every call of the table goes through it. It lives until the process ends.
+  Guard& guard() const noexcept { return guard_; }
 
  private:
   const Table* table_;
   void* self_;
-  InstanceInfo info_;
+  Guard& guard_;
   std::shared_ptr<const void> keep_;
   std::function<void()> retire_;
-  std::unique_ptr<Guard> guard_ = std::make_unique<Guard>();
 };
 
 /// The text of an error a plugin filled: "key: message", or just the message.

@@ -104,19 +104,30 @@ std::optional<Loader::Created> Loader::createOf(const Kind& kind, const PluginFi
 std::optional<Loader::Created> Loader::start(const Kind& kind, const void* table,
                                              const std::shared_ptr<const Image>& image, const OptionSet& options,
                                              const config::PluginChoice& choice, std::vector<OptionProblem>& problems) {
-  auto& host = HostHandle::make(choice.id, loop_, cells_);
+  auto& guard =
+      Guard::make({image->id(), image->version(), image->file(), ++instances_, image->hash()}, &image->entry());
+  auto& host = HostHandle::make(choice.id, loop_, cells_, &guard);
   const lemonade_options_t values = options.get();
   auto error = emptyError();
   void* self = nullptr;
-  if (kind.create(table, &host.table(), &values, &self, &error) != LEMONADE_OK) {
-    host.revoke();
-    problems.push_back({sourceOf(choice, error), "plugin " + choice.id + " refused to start: " + describe(error)});
-    return std::nullopt;
-  }
-  return Created{
-      table, self, {image->id(), image->version(), image->file(), ++instances_, image->hash()}, image, [&host] {
-        host.revoke();
-      }};
+  lemonade_status_t status = LEMONADE_ERROR_INVALID;
+  const bool came_back = guard.call(
+      Function::kCreate, [&] { status = kind.create(table, &host.table(), &values, &self, &error); });
+  if (came_back && status == LEMONADE_OK) return Created{table, self, &guard, image, [&host] { host.revoke(); }};
+  host.revoke();
+  if (!came_back) keepForEver(image);
+  problems.push_back(came_back ? OptionProblem{sourceOf(choice, error), "plugin " + choice.id +
+                                                                            " refused to start: " + describe(error)}
+                               : OptionProblem{choice.source, "plugin " + choice.id + " (" + image->file() +
+                                                                  "): its create was broken off: " +
+                                                                  nameOf(guard.why())});
+  return std::nullopt;
+}
+
+void Loader::keepLoaded(const std::string& hash) {
+  const auto found = images_.find(hash);
+  const auto image = found == images_.end() ? nullptr : found->second.lock();
+  if (image != nullptr && !image->isUnloadSafe()) staying_[hash] = image;
 }
 
 }  // namespace lemonade::plugin

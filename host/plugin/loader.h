@@ -59,16 +59,20 @@ class Loader {
                                         std::vector<OptionProblem>& problems) {
     auto made = createOf(kKindOf<Table>, file, choice, problems);
     if (!made) return std::nullopt;
-    return Instance<Table>(*static_cast<const Table*>(made->table), made->self, std::move(made->info),
-                           std::move(made->image), std::move(made->retire));
+    return Instance<Table>(*static_cast<const Table*>(made->table), made->self, *made->guard, std::move(made->image),
+                           std::move(made->retire));
   }
+
+  /// Keeps the code of a content loaded that is to be used once more: what would stay mapped anyway is not mapped a
+  /// second time then. Control thread.
+  void keepLoaded(const std::string& hash);
 
  private:
   /// What an instance is made of, whatever its kind.
   struct Created {
     const void* table;
     void* self;
-    InstanceInfo info;
+    Guard* guard;
     std::shared_ptr<const Image> image;
     std::function<void()> retire;
   };
@@ -84,7 +88,8 @@ class Loader {
   MetricCells& cells_;
   PrivateCopies copies_;
   Catalog catalog_;
-  std::map<std::string, std::weak_ptr<const Image>> images_;  // in use, by hash of the content
+  std::map<std::string, std::weak_ptr<const Image>> images_;   // in use, by hash of the content
+  std::map<std::string, std::shared_ptr<const Image>> staying_;  // of these, those that are kept loaded
   std::uint64_t image_generation_ = 0;                        // of the newest image
   std::uint64_t instances_ = 0;                               // created so far: the number of the newest instance
 };

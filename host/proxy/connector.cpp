@@ -141,7 +141,8 @@ Connector::Pick Connector::pick(Session& session, std::uint64_t now) noexcept {
   connection.worker = worker_;
   describeClient(session, connection);
 
-  const bool timed = picks_++ % kTimedOf == 0;
+  const bool timed =
+      picks_++ % kTimedOf == 0 || session.pool->settings().times_all_picks.load(std::memory_order_relaxed);
   const std::uint64_t asked_at = timed ? nowNs() : coarseNs();
   const Destination destination(session);
   const Picked picked = session.pool->pick(connection, session.tried, &destination);
@@ -150,6 +151,7 @@ Connector::Pick Connector::pick(Session& session, std::uint64_t now) noexcept {
     noteTime(session.at_pool->at, took, timed, now);
   if (took > kSlowPick) reportSlow(*session.at_pool, picked, took, now);
   if (picked.invalid) reportInvalid(*session.at_pool, now);
+  if (picked.declined) session.at_pool->at.declined_picks.add();
   if (picked.what == Picked::What::kBackend) {
     session.target = picked.backend;
     session.cookie = picked.cookie;
@@ -198,6 +200,7 @@ void Connector::noteTime(PoolAtWorker& at, std::uint64_t took, bool timed, std::
   if (!timed) return;
   at.counters.picks_timed.add();
   at.counters.pick_ns.add(took);
+  at.pick_time.record(took);
 }
 
 void Connector::reportSlow(PoolSessions& at_pool, const Picked& picked, std::uint64_t took,

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "plugin/guarded_thread.h"
 #include "proxy/acceptor.h"
 #include "proxy/loop_reactor.h"
 #include "proxy/meter.h"
@@ -132,6 +133,7 @@ Worker::Impl::~Impl() {
 Status Worker::Impl::start() {
   quiescence_.setOnline(index_);
   try {
+    thread_.setStackSize(plugin::GuardedThread::kStackSize);
     thread_.start(*this);
     begun_.acquire();
     if (obstacle_.empty()) {
@@ -150,6 +152,7 @@ Status Worker::Impl::start() {
 void Worker::Impl::run() {
   (void)::pthread_setname_np(::pthread_self(), thread_.name().c_str());  // what top -H shows
   (void)::prctl(PR_SET_TIMERSLACK, 1'000UL);                             // coalescing.h counts in microseconds
+  const plugin::GuardedThread guarded(thread_.name());
   const bool able = attach();
   begun_.release();
   if (able) LoopReactor::run();

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+//
+// What follows a call of a plugin that was broken off: the log says so once, the content is quarantined, what ran
+// before takes over, and operators see it until something else runs there or the plugin is released.
+#include "admin/target.h"
+#include "app/load_balancer.h"
+#include "app/managed_pool.h"
+#include "app/pool_set.h"
+#include "app/preparation.h"
+#include "balance/pool.h"
+#include "base/log.h"
+#include "metrics/snapshot.h"
+#include "observe/events.h"
+#include "observe/families.h"
+#include "observe/reloads.h"
+#include "observe/status.h"
+#include "plugin/broken_call.h"
+#include "plugin/call_watch.h"
+#include "watch/watcher.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+namespace lemonade::app {
+
+namespace {
+
+constexpr std::string_view kPluginsPath = "/api/v1/plugins/";
+constexpr std::string_view kRelease = "/release";
+
+std::string reasonOf(const plugin::BrokenCall& call) {
+  return call.what + " in " + nameOf(call.function) + (call.place.empty() ? "" : " (" + call.place + ")");
+}
+
+void logBroken(const plugin::BrokenCall& call) {
+  log::error("plugin", "a call of a plugin was broken off, the plugin is quarantined",
+             {{"plugin", call.info.id},
+              {"version", call.info.version},
+              {"file", call.info.file},
+              {"generation", call.info.number},
+              {"function", nameOf(call.function)},
+              {"signal", call.what},
+              {"address", call.place.empty() ? "unknown" : call.place},
+              {"thread", call.thread},
+              {"backtrace", call.backtrace}});
+}
+
+}  // namespace
+
+void LoadBalancer::onBroken(const plugin::Fault& fault, const std::string& thread) {
+  const auto call = plugin::describe(fault, thread);
+  auto& quarantine = context_.quarantine;
+  quarantine.count(call);
+  // Other threads may have been in the same instance.
+  if (!broken_generations_.insert(call.info.number).second) return;
+  logBroken(call);
+  quarantineContent({call.info, nameOf(call.function), reasonOf(call), unixNs()});
+}
+
+// The content has failed wherever it runs: its image is shared.
+void LoadBalancer::quarantineContent(Quarantine::Entry entry) {
+  context_.quarantine.add(entry);
+  std::string instead;
+  for (const auto& pool : pools_->all()) {
+    const auto& strategy = pool->pool().strategy();
+    if (strategy == nullptr) continue;
+    const bool same = !entry.info.hash.empty() && strategy->info().hash == entry.info.hash;
+    if (!same && strategy->info().number != entry.info.number) continue;
+    pool->fallBack(entry.function.empty());
+    const auto& now = pool->strategyInfo();
+    instead += (instead.empty() ? "; " : ", ") + (now.version.empty() ? "the host's own choice" : now.id + " " + now.version) +
+               " takes its place in pool " + pool->name();
+  }
+  showPlugins();
+  happened({.kind = EventKind::kPluginQuarantined,
+            .text = textOf(entry) + instead,
+            .fields = {{"plugin", entry.info.id},
+                       {"version", entry.info.version},
+                       {"file", entry.info.file},
+                       {"generation", std::to_string(entry.info.number)},
+                       {"function", entry.function},
+                       {"reason", entry.reason}}});
+}
+
+void LoadBalancer::judgeProbations() {
+  for (const auto& pool : *pools_->configured()) {
+    const auto why = pool->judgeProbation();
+    if (why.empty()) continue;
+    const auto info = pool->strategyInfo();
+    log::error("plugin", "a strategy on probation fares badly and is taken back",
+               {{"plugin", info.id},
+                {"version", info.version},
+                {"file", info.file},
+                {"generation", info.number},
+                {"reason", why},
+                {"pool", pool->name()}});
+    quarantineContent({info, "", "on probation " + why, unixNs()});
+  }
+}
+
+/// What of the quarantine matters, of what runs now.
+void LoadBalancer::markActive() {
+  std::set<std::string> active;
+  for (const auto& pool : *pools_->configured()) {
+    active.insert(pool->standsInFor());
+    if (const auto* checker = pool->checker(); checker != nullptr && checker->guard().broken())
+      active.insert(checker->info().hash);
+  }
+  for (const auto& [id, sink] : sinks_)
+    if (sink->guard().broken()) active.insert(sink->info().hash);
+  context_.quarantine.setActive(active);
+}
+
+std::string LoadBalancer::degradedText() const {
+  std::string text;
+  for (const auto& entry : context_.quarantine.active()) text += (text.empty() ? "" : "; ") + textOf(entry);
+  return text;
+}
+
+void LoadBalancer::releasePlugin(const admin::Request& request, const admin::Answer& answer) {
+  if (stopping()) return answer(admin::errorResponse(503, stageText()));
+  std::string id = request.path.substr(std::min(kPluginsPath.size(), request.path.size()));
+  if (!id.ends_with(kRelease) || id.size() == kRelease.size())
+    return answer(admin::errorResponse(404, "there is POST /api/v1/plugins/ID/release"));
+  id.resize(id.size() - kRelease.size());
+  const auto released = context_.quarantine.release(id);
+  if (released.empty()) return answer(admin::errorResponse(404, "plugin \"" + id + "\" is not quarantined"));
+  for (const auto& entry : released) {
+    log::info("plugin", "a plugin is released from its quarantine",
+              {{"plugin", id}, {"version", entry.info.version}, {"reason", entry.reason}, {"by", request.by}});
+    happened({.kind = EventKind::kPluginReleased,
+              .text = "plugin " + id + " " + entry.info.version + " is released, it was quarantined for " + entry.reason,
+              .fields = {{"plugin", id}, {"version", entry.info.version}, {"by", request.by}}});
+  }
+  watcher_->request("release", [answer, id](const Reloaded& reloaded) {
+    std::string lines = "plugin " + id + " is released";
+    for (const auto& line : reloaded.lines) lines += "\n" + line;
+    answer({reloaded.applied ? 200 : 422, "text/plain", lines + "\n", {}});
+  });
+}
+
+void LoadBalancer::addContainment(metrics::SnapshotBuilder& builder) const {
+  ContainmentFacts facts;
+  for (const auto& [which, count] : context_.quarantine.counts())
+    facts.faults.push_back(
+        {std::get<0>(which), nameOf(std::get<plugin::Function>(which)), nameOf(std::get<plugin::FaultKind>(which)), count});
+  for (const auto& [which, count] : context_.call_watch->counts())
+    facts.slow_calls.push_back({which.first, nameOf(which.second), "", count});
+  for (const auto& entry : context_.quarantine.active()) facts.quarantined.emplace_back(entry.info.id, entry.info.version);
+  lemonade::addContainment(builder, facts);
+}
+
+void LoadBalancer::addContainment(StatusInput& input) const {
+  for (const auto& entry : context_.quarantine.active())
+    input.quarantined.push_back({entry.info, entry.function, entry.reason, entry.since_unix_ns});
+  for (const auto& call : context_.call_watch->slowCalls())
+    input.slow_calls.push_back({call.info, nameOf(call.function), call.thread, static_cast<double>(call.lasted_ns) / 1e9});
+}
+
+}  // namespace lemonade::app

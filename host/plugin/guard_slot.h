@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+//
+// What a thread is in, published for the handlers of signals on the same thread and for the watch on another: plain
+// stores before and after each call of a plugin. A GuardedThread owns the slot of its thread.
+#pragma once
+
+#include "plugin/fault.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace lemonade::plugin {
+
+class Guard;
+
+struct GuardSlot {
+  // ---- written by the thread itself, for each call ----
+
+  /// Where the thread goes on when the call under way is broken off; null: in no call. Assembly knows that it is first.
+  void* stack = nullptr;
+  std::atomic<const Guard*> guard{nullptr};  ///< of the call under way, or null
+  std::atomic<Function> function{Function::kCreate};
+  std::atomic<std::uint64_t> sequence{0};  ///< the number of the last call that began
+  std::atomic<std::uint32_t> services{0};  ///< of the host that the plugin is in now: it may hold locks of ours
+
+  // ---- constant while the thread is guarded ----
+
+  std::string name;
+  pthread_t thread{};
+  pid_t process = 0;             ///< a child that a plugin forks has a copy of the slot, and must not go on in here
+  sigset_t mask{};               ///< of signals, as the thread has it outside of plugins
+  std::uint32_t mxcsr = 0;       ///< the same of vector arithmetic
+  std::uint16_t x87_control = 0;
+
+  // ---- between the watch and the handlers ----
+
+  std::atomic<std::uint64_t> doomed{0};     ///< the number of the call that is to be broken off; 0: none
+  std::atomic<std::uint64_t> doomed_ns{0};  ///< how long that has lasted
+
+  /// What came of calls that were broken off here, until the watch has taken it.
+  struct Record {
+    std::atomic<bool> filled{false};
+    Fault fault;
+  };
+  static constexpr std::size_t kRecords = 4;
+  Record records[kRecords];
+
+  // ---- the handler's own ----
+
+  void* trace_stack = nullptr;  ///< like stack, of a look at the frames, which may fault itself
+
+  /// True where a call is under way that the thread can get out of. Async-signal-safe; the thread's own.
+  bool isInside() const noexcept { return stack != nullptr && process == ::getpid(); }
+};
+
+static_assert(offsetof(GuardSlot, stack) == 0);
+
+/// Of the calling thread; null where it has no GuardedThread.
+extern thread_local constinit GuardSlot* t_guard_slot __attribute__((tls_model("initial-exec")));
+
+/// Marks that a plugin's call has entered the host: what is broken off in here might hold a lock. On the stack of each
+/// function of the host that plugins call, for as long as it runs.
+class HostService {
+ public:
+  HostService() noexcept : slot_(t_guard_slot) { add(1); }
+  ~HostService() { add(~std::uint32_t{0}); }
+  HostService(const HostService&) = delete;
+  HostService& operator=(const HostService&) = delete;
+
+ private:
+  void add(std::uint32_t amount) noexcept {
+    if (slot_ == nullptr) return;
+    slot_->services.store(slot_->services.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
+
+  GuardSlot* const slot_;
+};
+
+/// Calls invoke(closure) so that it can be broken off: place is what GuardSlot::stack or trace_stack is. Returns 0
+/// where that came back, 1 where it was broken off. See guarded_call.cpp.
+extern "C" int lemonade_guarded_call(void** place, void (*invoke)(void*), void* closure) noexcept;
+/// The same for a look at the frames: these go on with the caller's.
+extern "C" int lemonade_traced_call(void** place, void (*invoke)(void*), void* closure) noexcept;
+
+}  // namespace lemonade::plugin

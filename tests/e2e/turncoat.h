@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+//
+// A balancer that runs the turncoat of tests/bad_plugins, of which the second version does something wrong in one of its
+// functions as soon as a test sets it off.
+#pragma once
+
+#include "e2e/reloading.h"
+#include "e2e/restless.h"
+#include "support/server.h"
+
+#include <catch2/catch.hpp>
+
+#include <filesystem>
+#include <string>
+
+namespace lemonade::test {
+
+class Turned {
+ public:
+  static constexpr const char* kTrap = "127.0.0.99";
+
+  /// deed is where and what, such as "pick:segv". It runs the second version, after the first.
+  explicit Turned(const std::string& deed, const std::string& hang_limit = "400ms", int workers = 2)
+      : deed_(deed), placed_(place(0)), balancer(config(hang_limit, workers), environment(deed)) {
+    REQUIRE(version() == "1.0.0");
+    turn();
+  }
+
+  Config config(const std::string& hang_limit, int workers) const {
+    return unwatched()
+        .raw("plugins.directories", "[\"" + folder.path().string() + "\", \"" + testPluginFolder() + "\"]")
+        .set("plugins.hang_limit", hang_limit)
+        .set("strategy.algorithm", "com.example.turncoat")
+        .set("runtime.workers", workers)
+        .backend("a", a.address())
+        .backend("z", z.address());
+  }
+
+  /// Puts the second version, or the first, where the balancer finds it.
+  bool place(int turns) const {
+    std::filesystem::copy_file(LEMONADE_BAD_PLUGINS "/turncoat_" + std::to_string(turns) + ".so", folder.path() / "new");
+    std::filesystem::rename(folder.path() / "new", folder.path() / "turncoat.so");
+    return true;
+  }
+  /// The second version takes the place of the first.
+  void turn() {
+    place(1);
+    REQUIRE(requestReload(balancer).status == 200);
+    REQUIRE(version() == "2.0.0");
+  }
+
+  /// A request from an address; who answered it.
+  char requestFrom(const std::string& address) {
+    Socket client = Socket::connect(balancer.address(), address);
+    return request(client);
+  }
+  /// Sets it off, by way of a request that must be answered.
+  void setOff() {
+    if (deed_.starts_with("prepare")) {
+      REQUIRE(httpGet(balancer.adminAddress(), "/api/v1/pools/default/backends/a/weight?value=13", "POST").status == 200);
+      return;
+    }
+    CHECK(std::string("az").find(requestFrom(kTrap)) != std::string::npos);
+  }
+  HttpAnswer release() {
+    return httpGet(balancer.adminAddress(), "/api/v1/plugins/com.example.turncoat/release", "POST");
+  }
+  std::string version() { return strategy(balancer)->getValue<std::string>("version"); }
+  std::string state() { return strategy(balancer)->getValue<std::string>("state"); }
+  bool isBack() {
+    return eventually([this] { return version() == "1.0.0" && state() == "stands_in"; }, 1s);
+  }
+
+ private:
+  static Environment environment(const std::string& deed) { return {{"LEMONADE_TURNCOAT", deed}, {"LEMONADE_LOG", ""}}; }
+  const std::string deed_;
+
+ public:
+  Server a{http("a")}, z{http("z")};
+  const TemporaryFolder folder;
+
+ private:
+  const bool placed_;
+
+ public:
+  Balancer balancer;
+};
+
+}  // namespace lemonade::test
