@@ -392,7 +392,7 @@ admin::Response LoadBalancer::metrics(const std::string& id, const std::string& 
   if (!rendered)
     return admin::errorResponse(404, id.empty() ? "no sink answers here; name \"prometheus\" in [metrics] sinks"
                                                 : "no sink \"" + id + "\" answers here");
-  if (!*rendered) return admin::errorResponse(500, rendered->error().message);
+  if (!*rendered) return admin::errorResponse(publisher_->answers(id) ? 500 : 503, rendered->error().message);
   return {200, std::move(rendered->value().content_type), std::move(rendered->value().body), {}};
 }
 
@@ -410,9 +410,11 @@ void LoadBalancer::addListeners(metrics::SnapshotBuilder& builder, const Process
 }
 
 void LoadBalancer::addPools(metrics::SnapshotBuilder& builder, const ProcessTotals& totals) const {
-  std::set<std::string> checked;
-  for (const auto& pool : pools_->all())
+  std::set<std::string> checked, connected;
+  for (const auto& pool : pools_->all()) {
     if (pool->checks()) checked.insert(pool->name());
+    if (pool->checkerIsBroken()) connected.insert(pool->name());
+  }
   const std::uint64_t now_ns = nowNs();
   std::map<std::string, std::uint64_t> slowest_picks;
   for (const auto& pool : pools_->all())
@@ -429,7 +431,7 @@ void LoadBalancer::addPools(metrics::SnapshotBuilder& builder, const ProcessTota
   for (const auto& total : totals.pools)
     pools.push_back({total.name, total.counters, checked.contains(total.name), total.checks.value(),
                      total.check_failures.value(), total.checker_errors.value(), total.ejections.value(),
-                     strategies[total.name], slowest_picks[total.name]});
+                     strategies[total.name], slowest_picks[total.name], connected.contains(total.name)});
   lemonade::addPools(builder, pools);
 }
 

@@ -18,6 +18,7 @@
 #include "balance/quiescence.h"
 #include "base/log.h"
 #include "base/nanoseconds.h"
+#include "health/checks.h"
 #include "metrics/publisher.h"
 #include "observe/events.h"
 #include "observe/reloads.h"
@@ -70,6 +71,7 @@ LoadBalancer::LoadBalancer(Preparation preparation, config::Input input, Prepara
       events_(std::make_shared<Events>(started_unix_ns_ / kNsOfSequence)),
       heritage_(std::make_unique<Heritage>(context.cells)),
       quiescence_(std::make_unique<Quiescence>(workerCount(preparation_->config))),
+      checks_(std::make_unique<health::Checks>(loop_)),
       pools_(std::make_unique<PoolSet>([this](const auto& name, auto workers) { return makePool(name, workers); })),
       proxy_(std::make_unique<proxy::Proxy>(*quiescence_, proxy::chooseRelay(preparation_->config.relay))),
       descriptors_(std::make_unique<DescriptorKeeper>(loop_, context.open_at_start,
@@ -155,6 +157,8 @@ void LoadBalancer::watchLimits() {
   control_lag_.due(now + ns(kLimitLook));
   proxy_->watchLimits(now);
   for (const auto& pool : pools_->all()) pool->pool().watchLimits(now);
+  if (checks_->look()) showPlugins();
+  publisher_->look();
 }
 
 // Where the first checks decide who takes clients, these wait for them in the kernel's queue rather than being told
@@ -198,8 +202,8 @@ void LoadBalancer::serve() {
 // ---- what pools ask for --------------------------------------------------------------------------------------------
 
 std::shared_ptr<ManagedPool> LoadBalancer::makePool(const std::string& name, std::uint32_t workers) {
-  auto pool =
-      std::make_shared<ManagedPool>(name, *quiescence_, workers, context_, static_cast<PoolHost&>(*this), *heritage_);
+  auto pool = std::make_shared<ManagedPool>(name, *quiescence_, workers, context_, *checks_,
+                                            static_cast<PoolHost&>(*this), *heritage_);
   if (auto handed = handed_states_.extract(name); !handed.empty()) pool->inherit(std::move(handed.mapped()));
   pool->inherit(handed_overrides_);
   proxy_->attach(pool->pool());
@@ -269,9 +273,10 @@ bool LoadBalancer::stop() {
     const bool answered = admin_ == nullptr || admin_->stop(until(deadline));
     sinks_.clear();
     const bool pushed = publisher_->stop(until(deadline));
+    const bool checked = checks_->stop(until(deadline));
     pools_->clear();
     (void)quiescence_->reclaim();
-    clean = answered && pushed;
+    clean = answered && pushed && checked;
   });
   log::info("app", "stopped", {{"pid", ::getpid()}});
   return clean;

@@ -59,6 +59,10 @@ namespace lemonade::config {
 struct Input;
 }
 
+namespace lemonade::health {
+class Checks;
+}
+
 namespace lemonade::metrics {
 class Publisher;
 class SnapshotBuilder;
@@ -266,6 +270,7 @@ class LoadBalancer : private PoolHost {
 
   const std::unique_ptr<Heritage> heritage_;
   const std::unique_ptr<Quiescence> quiescence_;  // of the workers
+  const std::unique_ptr<health::Checks> checks_;
   const std::unique_ptr<PoolSet> pools_;
   const std::unique_ptr<proxy::Proxy> proxy_;
   const std::unique_ptr<DescriptorKeeper> descriptors_;

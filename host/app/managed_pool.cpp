@@ -39,7 +39,7 @@ constexpr std::size_t kEarlier = 2;
 }  // namespace
 
 ManagedPool::ManagedPool(std::string name, Quiescence& quiescence, std::uint32_t workers, PreparationContext& context,
-                         PoolHost& host, Heritage& heritage)
+                         health::Checks& checks, PoolHost& host, Heritage& heritage)
     : name_(std::move(name)),
       loop_(context.loop),
       context_(context),
@@ -47,7 +47,7 @@ ManagedPool::ManagedPool(std::string name, Quiescence& quiescence, std::uint32_t
       heritage_(heritage),
       pool_(std::make_unique<Pool>(name_, quiescence, workers)),
       monitor_(std::make_unique<health::Monitor>(
-          loop_, [this](const auto& backend) { onChecked(backend); },
+          loop_, checks, [this](const auto& backend) { onChecked(backend); },
           [this](const auto& check) { onCheck(check.backend, check.passed, check.began_ns); })),
       ejector_(std::make_unique<health::Ejector>(loop_, *pool_, [this](const auto& backend) { onFlip(backend); })),
       membership_(std::make_unique<Membership>(loop_, context.resolver, *pool_,
@@ -446,6 +446,8 @@ void ManagedPool::tell(Handover& handover, bool with_strategy) const {
 }
 
 const plugin::InstanceInfo& ManagedPool::strategyInfo() const { return pool_->strategy()->info(); }
+
+bool ManagedPool::checkerIsBroken() const noexcept { return monitor_->standsIn(); }
 
 ManagedPool::Backends ManagedPool::backends() const {
   Backends backends = *pool_->backends();

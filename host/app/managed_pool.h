@@ -41,6 +41,7 @@ struct PluginFile;
 }
 
 namespace lemonade::health {
+class Checks;
 class Ejector;
 class Monitor;
 }  // namespace lemonade::health
@@ -58,10 +59,10 @@ class ManagedPool {
   using Backends = std::vector<std::shared_ptr<Backend>>;
   using Checker = plugin::Instance<lemonade_health_checker_t>;
 
-  /// An empty pool of this name, for so many workers, which announce themselves to quiescence. That, context, host and
-  /// heritage must outlive this. Throws std::system_error without descriptors.
+  /// An empty pool of this name, for so many workers, which announce themselves to quiescence. That, context, checks,
+  /// host and heritage must outlive this. Throws std::system_error without descriptors.
   ManagedPool(std::string name, Quiescence& quiescence, std::uint32_t workers, PreparationContext& context,
-              PoolHost& host, Heritage& heritage);
+              health::Checks& checks, PoolHost& host, Heritage& heritage);
   /// After end().
   ~ManagedPool();
   ManagedPool(const ManagedPool&) = delete;
@@ -159,6 +160,8 @@ class ManagedPool {
   Backends backends() const;
   /// True where backends are checked. Any thread.
   bool checks() const noexcept { return checks_.load(std::memory_order_relaxed); }
+  /// True where the checker is called no more, and backends are checked by connecting. Any thread.
+  bool checkerIsBroken() const noexcept;
   /// Adds what this pool has counted since it was made. Any thread.
   void collect(PoolTotals& totals) const;
 

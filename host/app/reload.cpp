@@ -18,6 +18,7 @@
 #include "balance/pool.h"
 #include "base/log.h"
 #include "config/change.h"
+#include "health/checks.h"
 #include "metrics/publisher.h"
 #include "observe/events.h"
 #include "observe/reloads.h"
@@ -34,6 +35,7 @@ namespace {
 
 using namespace std::chrono_literals;
 constexpr Duration kOldAdminGrace = 500ms;
+constexpr Duration kLeaveCheckerAfter = 1s;  // beyond the limit of a hang
 // Reasons of reloads
 constexpr std::string_view kChangedFiles = "changed files";
 constexpr std::string_view kRequest = "request";
@@ -284,7 +286,9 @@ void LoadBalancer::applySettings(const config::Config& config) {
   watchdog_.setBound(config.runtime.accept_timeout);
   descriptors_->configure(config);
   contain(config);
-  context_.call_watch->setLimit(config.misbehaviour.hang_limit);
+  const Duration hang_limit = config.misbehaviour.hang_limit;
+  context_.call_watch->setLimit(hang_limit);
+  checks_->setPatience(hang_limit == Duration::zero() ? hang_limit : hang_limit + kLeaveCheckerAfter);
 }
 
 void LoadBalancer::applySinks(Preparation& preparation) {
@@ -302,9 +306,9 @@ void LoadBalancer::applySinks(Preparation& preparation) {
   }
   sinks_ = std::move(sinks);
   const auto& runtime = preparation.config.runtime;
-  publisher_->configure(
-      {preparation.config.metrics.interval, runtime.metrics_cap, runtime.health_cap, runtime.records_cap},
-      std::move(ordered));
+  publisher_->configure({preparation.config.metrics.interval, runtime.metrics_cap, runtime.health_cap,
+                         runtime.records_cap, runtime.age_cap},
+                        std::move(ordered));
 }
 
 // What status shows; it answers on other threads, from a copy.
@@ -344,8 +348,8 @@ std::vector<PluginStatus> LoadBalancer::pluginsNow() const {
     const auto* checker = pool->checker();
     plugins.push_back({plugin::kKindOf<lemonade_strategy_t>.name, pool->strategyInfo(), pool->name()});
     if (!pool->standsInFor().empty()) plugins.back().state = "stands_in";
-    plugins.push_back({plugin::kKindOf<lemonade_health_checker_t>.name, checker != nullptr ? checker->info() : no_checker,
-                       pool->name()});
+    plugins.push_back({plugin::kKindOf<lemonade_health_checker_t>.name,
+                       checker != nullptr ? checker->info() : no_checker, pool->name()});
     if (checker != nullptr && checker->guard().broken()) plugins.back().state = "broken";
   }
   for (const auto& choice : config_.metrics.sinks) {

@@ -114,7 +114,7 @@ cli::Dialogue checkOnce(const health::Checker& checker, const config::Pool& pool
   health::Probe probe(Clock::steady());
   probe.show(&scribe);
   const std::uint64_t began = nowNs(), deadline = began + ns(pool.health.timeout);
-  auto outcome = probe.begin(checker, backend, route, pool.health.timeout, epoll.get(), &probe);
+  auto outcome = probe.begin(&checker, {backend, route}, pool.health.timeout, epoll.get(), &probe);
   std::vector<char> scratch(kScratch);
   while (outcome == Outcome::kRunning) {
     const auto now = nowNs();

@@ -58,7 +58,8 @@ struct Runtime {
   std::uint32_t metrics_cap = 10'000;
   std::uint32_t health_cap = 1'000;
   std::uint32_t records_cap = 50'000;
-  Duration grace = 0s;  ///< between the 503 of /readyz and the end of the listeners, at a stop
+  std::uint32_t age_cap = 6;  ///< intervals of metrics
+  Duration grace = 0s;        ///< between the 503 of /readyz and the end of the listeners, at a stop
   Duration drain_timeout = 30s;
   Duration background_timeout = 10s;
   Duration accept_timeout = 60s;

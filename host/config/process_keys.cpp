@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::uint32_t kMaxWorkers = 1'024;
 constexpr std::uint32_t kMaxQueue = 10'000'000;
+constexpr std::uint32_t kMaxAge = 1'000;
 
 std::vector<Key<Runtime>> runtimeKeys() {
   using K = Key<Runtime>;
@@ -43,6 +44,11 @@ std::vector<Key<Runtime>> runtimeKeys() {
         "records of sessions that wait, a thousand at a time, for a slow sink such as [`access_log`](access-log.md); "
         "beyond it the oldest are dropped and counted")
           .variable("LEMONADE_LB_RECORDS_CAP"),
+      K("age_cap", integer(&Runtime::age_cap, 1, kMaxAge),
+        "intervals of [metrics] that any of these waits; then it is dropped and counted",
+        "intervals of `[metrics]` that snapshots, health events and session records wait for a slow sink; what has "
+        "waited for longer is dropped and counted")
+          .variable("LEMONADE_LB_AGE_CAP"),
       K("grace_millis", millis(&Runtime::grace, 0s, kDay),
         "at a stop /readyz turns 503 so long before the listeners close, for what stands in front",
         "at a stop `/readyz` turns 503 so long before the listeners close, [for what stands in "

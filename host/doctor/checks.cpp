@@ -77,7 +77,7 @@ class Checks {
     ++running_;
     const Duration timeout = run.patient.pool->health.timeout;
     const auto outcome =
-        run.probe.begin(*run.patient.checker, run.backend, run.patient.route, timeout, epoll_.get(), &run);
+        run.probe.begin(run.patient.checker, {run.backend, run.patient.route}, timeout, epoll_.get(), &run);
     run.timer = loop_.after(timeout, [this, &run] { settle(run, run.probe.onTimeout()); });
     settle(run, outcome);
   }

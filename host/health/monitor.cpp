@@ -3,10 +3,7 @@
 
 #include "base/log.h"
 
-#include <sys/epoll.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <new>
 #include <system_error>
 #include <tuple>
@@ -21,13 +18,6 @@ constexpr int kFaster = 5;
 constexpr Duration kShortestFast = 100ms;
 constexpr Duration kPutOff = 1s;
 constexpr Duration kRepeatedLogInterval = 10s;
-constexpr int kEventsAtOnce = 128;
-
-Fd makeEpoll() {
-  const int fd = ::epoll_create1(EPOLL_CLOEXEC);
-  if (fd < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
-  return Fd(fd);
-}
 
 void logFlip(const Backend& backend, bool up, const std::string& reason) {
   const auto level = up ? log::Level::kInfo : log::Level::kWarning;
@@ -56,53 +46,60 @@ void logDegraded(const Backend& backend, const std::string& reason) {
                {"pool", backend.pool()}});
 }
 
-void logCheck(const Backend& backend, bool passed, const Probe& probe, std::uint64_t now) {
+void logCheck(const Backend& backend, bool passed, const Errand& errand) {
   if (!log::enabled("health", log::Level::kDebug)) return;
   log::debug("health", passed ? "check passed" : "check failed",
              {{"backend", backend.id()},
               {"address", backend.addressText()},
-              {"took_us", (now - probe.startedNs()) / 1'000},
-              {"reason", probe.reason()},
+              {"took_us", (errand.ended_ns - errand.probe.startedNs()) / 1'000},
+              {"reason", errand.probe.reason()},
               {"pool", backend.pool()}});
 }
 
 }  // namespace
 
-/// A backend with its schedule. It is doing one thing at a time: resting on its timer, queued in due_, or being checked
-/// with its timer as the timeout.
-struct Monitor::Watched {
-  Watched(std::shared_ptr<Backend> watched_backend, const CheckSettings& settings, const Clock& clock)
-      : backend(std::move(watched_backend)),
-        rise_and_fall(settings.rise, settings.fall, settings.initial),
-        probe(clock) {}
+/// A backend with its schedule. It is doing one thing at a time: resting on its timer, queued in due_, or being
+/// checked, with its errand on its way.
+struct Monitor::Watched : Errand::Owner {
+  Watched(Monitor& its_monitor, std::shared_ptr<Backend> watched_backend)
+      : monitor(its_monitor),
+        backend(std::move(watched_backend)),
+        rise_and_fall(monitor.settings_.rise, monitor.settings_.fall, monitor.settings_.initial) {}
 
+  void ended() override { monitor.onEnded(*this); }
+  void lost() override { monitor.onLost(*this); }
+
+  Monitor& monitor;
   const std::shared_ptr<Backend> backend;
   RiseAndFall rise_and_fall;
-  Probe probe;
+  std::shared_ptr<Errand> errand;  // null: it has none yet, or has lost it
   ControlLoop::TimerId timer = 0;
   bool queued = false;
+  bool checking = false;
+  std::uint64_t began_ns = 0;  // the last check, or the one that runs
+  bool unreachable = false;    // its last check that failed did not get a connection
+  bool by_connect = false;     // its next check asks no checker, which has failed in the last one
 };
 
-Monitor::Monitor(ControlLoop& loop, OnFlip on_flip, OnCheck on_check)
+Monitor::Monitor(ControlLoop& loop, Checks& checks, OnFlip on_flip, OnCheck on_check)
     : loop_(loop),
       clock_(loop.clock()),
+      checks_(checks),
       on_flip_(std::move(on_flip)),
       on_check_(std::move(on_check)),
-      epoll_(makeEpoll()),
-      random_(std::random_device{}()) {
-  loop_.watch(epoll_.get(), [this] { onReady(); });
-}
+      random_(std::random_device{}()) {}
 
 Monitor::~Monitor() { stop(); }
 
 void Monitor::setChecker(std::shared_ptr<const Checker> checker) {
   std::vector<Watched*> starting;
   for (const auto& [backend, watched] : watched_) {
-    if (checker && checker_ && !watched->probe.running()) continue;
+    if (checker && checker_ && !watched->checking) continue;
     rest(*watched);
     starting.push_back(watched.get());
   }
   checker_ = std::move(checker);
+  lookAtChecker();
   if (checker_) spread(starting);
   settleSoon();
 }
@@ -122,9 +119,8 @@ void Monitor::configure(const CheckSettings& settings) {
   }
   for (const auto& [backend, watched] : watched_) {
     if (other_counts) watched->rise_and_fall.configure(settings.rise, settings.fall);
-    if (other_timeout && watched->probe.running()) limit(*watched);
-    const bool resting = watched->timer != 0 && !watched->probe.running();
-    if (other_interval && resting && watched->rise_and_fall.checked()) scheduleNext(*watched);
+    if (other_timeout && watched->checking) checks_.limit(*watched->errand, settings.timeout);
+    if (other_interval && watched->timer != 0 && watched->rise_and_fall.checked()) scheduleNext(*watched);
   }
 }
 
@@ -137,7 +133,7 @@ void Monitor::setBackends(const std::vector<std::shared_ptr<Backend>>& backends)
     if (const auto known = before.find(backend.get()); known != before.end()) {
       watched = std::move(known->second);
     } else {
-      watched = std::make_unique<Watched>(backend, settings_, clock_);
+      watched = std::make_unique<Watched>(*this, backend);
       if (!settings_.checks)
         callUp(*watched);
       else if (!watched->rise_and_fall.up())
@@ -158,7 +154,6 @@ void Monitor::stop() {
   checked_.clear();
   checker_.reset();
   loop_.cancel(std::exchange(settling_, 0));
-  loop_.unwatch(epoll_.get());
 }
 
 void Monitor::spread(const std::vector<Watched*>& watched) {
@@ -178,7 +173,7 @@ void Monitor::scheduleNext(Watched& watched) { schedule(watched, jittered(interv
 
 /// Of its last check, or of the one that runs.
 Duration Monitor::sinceBegin(const Watched& watched) const noexcept {
-  return Duration(static_cast<Duration::rep>(clock_.nowNs() - watched.probe.startedNs()));
+  return Duration(static_cast<Duration::rep>(clock_.nowNs() - watched.began_ns));
 }
 
 Duration Monitor::intervalOf(const Watched& watched) const noexcept {
@@ -197,8 +192,9 @@ Duration Monitor::fastInterval() const noexcept {
 void Monitor::rest(Watched& watched) {
   loop_.cancel(std::exchange(watched.timer, 0));
   if (std::exchange(watched.queued, false)) std::erase(due_, &watched);
-  if (!watched.probe.running()) return;
-  watched.probe.cancel();
+  if (!std::exchange(watched.checking, false)) return;
+  checks_.cancel(*watched.errand);
+  watched.errand.reset();  // it comes home to nobody
   --running_;
 }
 
@@ -216,29 +212,35 @@ void Monitor::onDue(Watched& watched) {
   settle();
 }
 
-void Monitor::onTimeout(Watched& watched) {
-  guard(watched, [&] { finish(watched, watched.probe.onTimeout()); });
+void Monitor::onEnded(Watched& watched) {
+  watched.checking = false;
+  --running_;
+  guard(watched, [&] { conclude(watched); });
   settle();
 }
 
-void Monitor::onReady() {
-  epoll_event events[kEventsAtOnce];
-  const int count = ::epoll_wait(epoll_.get(), events, kEventsAtOnce, 0);
-  for (int i = 0; i < count; ++i) {
-    auto& watched = *static_cast<Watched*>(events[i].data.ptr);
-    guard(watched, [&] {
-      const auto outcome = watched.probe.onReady(events[i].events, buffer_);
-      if (outcome != Probe::Outcome::kRunning) finish(watched, outcome);
-    });
-  }
+/// Nothing was learnt about the backend.
+void Monitor::onLost(Watched& watched) {
+  watched.checking = false;
+  --running_;
+  watched.errand.reset();
+  guard(watched, [&] {
+    lookAtChecker();
+    (standsIn() ? counters_.broken : counters_.skipped).add();
+    schedule(watched, jittered(std::min(settings_.interval, kPutOff)));
+  });
   settle();
 }
 
-/// One step of a check. Where there is no memory for it the check is put off, and says nothing about the backend.
+/// One step of a check. Where there is no memory for it, nor a thread or descriptors, the check is put off, and says
+/// nothing about the backend.
 template <class Step>
-void Monitor::guard(Watched& watched, Step&& step) try {
-  step();
-} catch (const std::bad_alloc&) {
+void Monitor::guard(Watched& watched, Step&& step) {
+  try {
+    return step();
+  } catch (const std::bad_alloc&) {
+  } catch (const std::system_error&) {
+  }
   rest(watched);
   counters_.skipped.add();
   schedule(watched, std::min(settings_.interval, kPutOff));
@@ -276,51 +278,61 @@ void Monitor::settleSoon() {
 }
 
 void Monitor::begin(Watched& watched) {
-  auto outcome = Probe::Outcome::kSkipped;
-  try {
-    outcome =
-        watched.probe.begin(*checker_, *watched.backend, settings_.route, settings_.timeout, epoll_.get(), &watched);
-  } catch (const std::bad_alloc&) {
-    watched.probe.cancel();
-    throw;
-  }
-  if (outcome != Probe::Outcome::kRunning) return conclude(watched, outcome);
+  lookAtChecker();
+  if (watched.errand == nullptr) watched.errand = std::make_shared<Errand>(clock_, watched);
+  auto& errand = *watched.errand;
+  errand.checker = std::exchange(watched.by_connect, false) || standsIn() ? nullptr : checker_;
+  errand.target = Probe::Target(*watched.backend, settings_.route);
+  errand.timeout.store(settings_.timeout);
+  watched.began_ns = clock_.nowNs();
+  checks_.begin(watched.errand);
+  watched.checking = true;
   ++running_;
-  limit(watched);
 }
 
-/// Ends the check under way when the timeout has passed since it began.
-void Monitor::limit(Watched& watched) {
-  loop_.cancel(watched.timer);
-  watched.timer = loop_.after(settings_.timeout - sinceBegin(watched), [this, &watched] { onTimeout(watched); });
-}
-
-void Monitor::finish(Watched& watched, Probe::Outcome outcome) {
-  loop_.cancel(std::exchange(watched.timer, 0));
-  --running_;
-  conclude(watched, outcome);
-}
-
-void Monitor::conclude(Watched& watched, Probe::Outcome outcome) {
-  if (outcome == Probe::Outcome::kSkipped) return putOff(watched);
-  if (outcome == Probe::Outcome::kBroken) return blameChecker(watched);
-  const bool passed = outcome != Probe::Outcome::kFailed;
-  const std::string& reason = watched.probe.reason();
+void Monitor::conclude(Watched& watched) {
+  const auto& errand = *watched.errand;
+  const auto checker = std::exchange(watched.errand->checker, nullptr);  // it may be replaced before the next check
+  if (errand.outcome == Probe::Outcome::kSkipped) return putOff(watched);
+  if (errand.outcome == Probe::Outcome::kBroken) return blameChecker(watched);
+  const bool passed = errand.outcome != Probe::Outcome::kFailed;
+  const bool first = !watched.rise_and_fall.checked(), by_connect = checker == nullptr;
+  // Of a backend that is down for what it answered a connect says nothing.
+  const bool stays_down = by_connect && passed && !first && !watched.backend->healthy() && !watched.unreachable;
   // Told before it is true: what is true and never told would be found by nobody.
-  checked_.push_back({watched.backend, passed, watched.probe.startedNs()});
+  if (!stays_down) checked_.push_back({watched.backend, passed, errand.probe.startedNs()});
   counters_.checks.add();
   if (!passed) counters_.failures.add();
-  logCheck(*watched.backend, passed, watched.probe, clock_.nowNs());
-
-  const bool first = !watched.rise_and_fall.checked();
-  const bool up = watched.rise_and_fall.observe(passed);
-  if (up != watched.backend->healthy()) flipped_.push_back(watched.backend);
-  if (watched.backend->setHealth(up, passed && !up && reason.empty() ? "recovering" : reason))
-    logFlip(*watched.backend, up, reason);
-  if (watched.backend->setDegraded(up && outcome == Probe::Outcome::kDegraded)) logDegraded(*watched.backend, reason);
+  logCheck(*watched.backend, passed, errand);
+  if (!passed) watched.unreachable = !errand.probe.connected();
+  if (!stays_down) judge(watched, passed, by_connect);
   if (!first) return scheduleNext(watched);
   // First checks come close together; the second ones come anywhere within the interval, and so do all that follow.
   schedule(watched, jittered(intervalOf(watched)) * std::uniform_int_distribution(10, 100)(random_) / 100);
+}
+
+void Monitor::judge(Watched& watched, bool passed, bool by_connect) {
+  auto& backend = *watched.backend;
+  const std::string& reason = watched.errand->probe.reason();
+  const bool up = watched.rise_and_fall.observe(passed);
+  if (up != backend.healthy()) flipped_.push_back(watched.backend);
+  if (by_connect && up && backend.degraded()) return;  // it still is, as far as is known
+  if (backend.setHealth(up, passed && !up && reason.empty() ? "recovering" : reason)) logFlip(backend, up, reason);
+  if (backend.setDegraded(up && watched.errand->outcome == Probe::Outcome::kDegraded)) logDegraded(backend, reason);
+}
+
+/// Connecting takes the place of a checker that is called no more, for as long as there is no other.
+void Monitor::lookAtChecker() {
+  const bool broken = checker_ != nullptr && checker_->guard().broken();
+  if (stands_in_.exchange(broken) == broken) return;
+  if (!broken && checker_ != nullptr) log::info("health", "a health checker decides again, not connecting alone");
+  if (!broken) return;
+  log::error("health",
+             "the health checker is called no more: its backends keep their state, and connecting is the check",
+             {{"checker", checker_->info().id},
+              {"version", checker_->info().version},
+              {"file", checker_->info().file},
+              {"backends", watched_.size()}});
 }
 
 std::uint64_t Monitor::Repeated::happened(std::uint64_t now) noexcept {
@@ -335,21 +347,23 @@ void Monitor::putOff(Watched& watched) {
   schedule(watched, jittered(std::min(settings_.interval, kPutOff)));
   if (const auto checks = put_off_.happened(clock_.nowNs()); checks != 0)
     log::warning("health", "checks are put off, this host lacks what they need",
-                 {{"reason", watched.probe.reason()},
+                 {{"reason", watched.errand->probe.reason()},
                   {"checks", checks},
                   {"backend", watched.backend->id()},
                   {"pool", watched.backend->pool()}});
 }
 
-// What was found before stays.
+// What was found before stays; of a backend of which something was, connecting tells at once whether it is still there.
 void Monitor::blameChecker(Watched& watched) {
   counters_.broken.add();
-  scheduleNext(watched);
+  lookAtChecker();
+  watched.by_connect = watched.rise_and_fall.checked();
+  watched.by_connect ? schedule(watched, Duration::zero()) : scheduleNext(watched);
   if (const auto checks = broken_.happened(clock_.nowNs()); checks != 0)
     log::error("health", "the health checker failed, which says nothing about the backend",
                {{"checker", checker_->info().id},
                 {"version", checker_->info().version},
-                {"reason", watched.probe.reason()},
+                {"reason", watched.errand->probe.reason()},
                 {"checks", checks},
                 {"backend", watched.backend->id()},
                 {"pool", watched.backend->pool()}});

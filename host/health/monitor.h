@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
 // Watches the backends: when each is checked, how its checks add up to up and down, and who hears of a change. The
-// checks themselves are Probe's.
+// checks themselves run on a thread of their own (checks.h), and their outcomes come back here.
 //
-// Each backend has one timer in the control loop, for its next check or for the timeout of the one that runs, and the
-// sockets of all checks sit behind one epoll descriptor: thousands of backends cost what their checks cost.
+// A checker whose call was broken off, or that hangs, is called no more. Its backends keep the state that they have,
+// and until there is another checker connecting takes its place; so it does for a check in which the checker itself
+// failed. A connect that succeeds brings back only what could not be connected to: of a backend that answered wrongly
+// it says nothing.
 //
 // Control thread only, but for the counters.
 #pragma once
@@ -12,10 +14,11 @@
 #include "balance/counters.h"
 #include "base/clock.h"
 #include "base/control_loop.h"
+#include "health/checks.h"
 #include "health/probe.h"
 #include "health/rise_and_fall.h"
 
-#include <array>
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -62,16 +65,16 @@ class Monitor {
   /// Checks that run at once; further ones wait their turn.
   static constexpr std::size_t kMaxRunning = 256;
 
-  /// Watches nothing yet. loop, whose clock tells the time, must outlive the monitor. Throws std::system_error without
-  /// descriptors.
-  explicit Monitor(
-      ControlLoop& loop, OnFlip on_flip, OnCheck on_check = [](const Check&) {});
+  /// Watches nothing yet. loop, whose clock tells the time, and checks must outlive the monitor.
+  Monitor(
+      ControlLoop& loop, Checks& checks, OnFlip on_flip, OnCheck on_check = [](const Check&) {});
   ~Monitor();
   Monitor(const Monitor&) = delete;
   Monitor& operator=(const Monitor&) = delete;
 
   /// The checker to use from now on; without one nothing is checked. Checks that run are cancelled on the old one and
-  /// begin again on the new one; what earlier checks found stays. The old one is let go of before this returns.
+  /// begin again on the new one; what earlier checks found stays. The old one is let go of as soon as its checks have
+  /// ended, on the control thread.
   void setChecker(std::shared_ptr<const Checker> checker);
   /// Holds from the next check of each backend on, which comes no later than the new interval says.
   void configure(const CheckSettings& settings);
@@ -88,6 +91,10 @@ class Monitor {
   /// Cancels all checks and lets go of checker and backends, for good. Also where the loop has stopped.
   void stop();
 
+  /// Checks under way.
+  std::size_t running() const noexcept { return running_; }
+  /// Connecting has taken the place of a checker that is called no more. Any thread.
+  bool standsIn() const noexcept { return stands_in_.load(std::memory_order_relaxed); }
   const Counters& counters() const noexcept { return counters_; }
 
  private:
@@ -104,8 +111,8 @@ class Monitor {
 
   // What happens
   void onDue(Watched& watched);
-  void onTimeout(Watched& watched);
-  void onReady();
+  void onEnded(Watched& watched);
+  void onLost(Watched& watched);
   void settle();
   void settleSoon();
   template <class Step>
@@ -116,9 +123,9 @@ class Monitor {
   // What comes of it
   void begin(Watched& watched);
   Duration sinceBegin(const Watched& watched) const noexcept;
-  void limit(Watched& watched);
-  void finish(Watched& watched, Probe::Outcome outcome);
-  void conclude(Watched& watched, Probe::Outcome outcome);
+  void conclude(Watched& watched);
+  void judge(Watched& watched, bool passed, bool by_connect);
+  void lookAtChecker();
   void putOff(Watched& watched);
   void blameChecker(Watched& watched);
   void callUp(Watched& watched);
@@ -133,10 +140,11 @@ class Monitor {
 
   ControlLoop& loop_;
   const Clock& clock_;
+  Checks& checks_;
   const OnFlip on_flip_;
   const OnCheck on_check_;
-  const Fd epoll_;
   std::shared_ptr<const Checker> checker_;
+  std::atomic<bool> stands_in_{false};
   CheckSettings settings_;
   std::unordered_map<const Backend*, std::unique_ptr<Watched>> watched_;
   std::deque<Watched*> due_;  // wait for one of the running checks to end
@@ -147,7 +155,6 @@ class Monitor {
   Repeated put_off_;
   Repeated broken_;
   std::minstd_rand random_;
-  std::array<char, 16 * 1024> buffer_;
   Counters counters_;
 };
 

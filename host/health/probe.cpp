@@ -7,7 +7,9 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <system_error>
 
 namespace lemonade::health {
@@ -19,6 +21,7 @@ constexpr int kReadsAtOnce = 16;
 /// The reason that the SDK gives where a checker in C++ threw while it looked at an event; it has no other way to say
 /// so.
 constexpr std::string_view kThrew = "the checker threw an exception";
+constexpr const char* kBrokenOff = "its call was broken off";
 
 bool lacksResources(int error, int family) noexcept {
   switch (error) {
@@ -65,16 +68,14 @@ bool connectedToItself(int fd, const Address& peer) noexcept {
   return Address(reinterpret_cast<sockaddr*>(&local), size) == peer;
 }
 
-/// A plugin's text, cut to kMaxReason bytes where a character begins.
-std::string cut(lemonade_str_t text) {
-  if (text.data == nullptr) return {};
-  std::string_view view = plugin::view(text);
-  if (view.size() > kMaxReason) {
+/// A text cut to kMaxReason bytes where a character begins.
+std::string cut(std::string_view text) {
+  if (text.size() > kMaxReason) {
     std::size_t end = kMaxReason;
-    while (end > 0 && (static_cast<unsigned char>(view[end]) & 0xc0) == 0x80) --end;
-    view = view.substr(0, end);
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+    text = text.substr(0, end);
   }
-  return std::string(view);
+  return std::string(text);
 }
 
 lemonade_probe_verdict_t emptyVerdict() noexcept {
@@ -85,38 +86,74 @@ lemonade_probe_verdict_t emptyVerdict() noexcept {
 
 }  // namespace
 
-Probe::Outcome Probe::begin(const Checker& checker, const Backend& backend, const Route& route, Duration timeout,
-                            int epoll_fd, void* tag) {
+Probe::Target::Target(const Backend& backend, const Route& route)
+    : id(backend.id()),
+      name(backend.settings().name),
+      identity(backend.identity()),
+      address(route.target(backend.address())),
+      source(route.source),
+      send_proxy(route.send_proxy) {
+  // What a Unix socket is asked for has no host of its own.
+  hostname = address.isUnix() ? "localhost" : backend.settings().host;
+  address_text = address == backend.address() ? backend.addressText() : address.text();
+}
+
+Probe::Outcome Probe::begin(const Checker* checker, const Target& target, Duration timeout, int epoll_fd, void* tag) {
   started_ns_ = clock_.nowNs();
   timeout_ = timeout;
   connected_ = false;
   send_error_ = 0;
-  send_proxy_ = route.send_proxy;
-  peer_ = route.target(backend.address());
+  said_size_ = 0;
+  send_proxy_ = target.send_proxy;
+  peer_ = target.address;
   const int family = peer_.family();
   fd_ = Fd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd_) return end(lacksResources(errno, family) ? Outcome::kSkipped : Outcome::kFailed, wordsOf(errno));
+  running_ = true;
+  if (checker == nullptr) return connect(target.source, epoll_fd, tag);
 
-  lemonade_probe_target_t target{};
-  target.struct_size = sizeof(target);
-  target.id = plugin::str(backend.id());
-  target.name = plugin::str(backend.settings().name);
-  const std::string address = peer_ == backend.address() ? backend.addressText() : peer_.text();
-  target.address = plugin::str(address);
-  // What a Unix socket is asked for has no host of its own.
-  target.hostname = peer_.isUnix() ? plugin::str("localhost") : plugin::str(backend.settings().host);
-  target.identity = backend.identity();
-  target.timeout_ns = static_cast<std::uint64_t>(timeout.count());
-  target.now_ns = started_ns_;
   auto verdict = emptyVerdict();
-  probe_ = nullptr;
-  const auto status = checker.table().probe_begin(checker.self(), &target, &probe_, &verdict);
+  lemonade_status_t status = LEMONADE_ERROR_FAILED;
+  checker_ = checker;
+  const bool came_back = askToBegin(target, verdict, status);
+  if (!came_back || status != LEMONADE_OK) checker_ = nullptr;  // its half has not begun
+  if (!came_back) return end(Outcome::kBroken, kBrokenOff);
   if (status != LEMONADE_OK)
     return end(Outcome::kBroken, "the checker could not begin (status " + std::to_string(status) + ")");
   if (witness_ != nullptr) witness_->answered(verdict);
-  checker_ = &checker;
   const auto outcome = obey(verdict, {}, true);
-  return outcome == Outcome::kRunning ? connect(route.source, epoll_fd, tag) : outcome;
+  return outcome == Outcome::kRunning ? connect(target.source, epoll_fd, tag) : outcome;
+}
+
+bool Probe::askToBegin(const Target& target, lemonade_probe_verdict_t& verdict, lemonade_status_t& status) {
+  lemonade_probe_target_t raw{};
+  raw.struct_size = sizeof(raw);
+  raw.id = plugin::str(target.id);
+  raw.name = plugin::str(target.name);
+  raw.address = plugin::str(target.address_text);
+  raw.hostname = plugin::str(target.hostname);
+  raw.identity = target.identity;
+  raw.timeout_ns = static_cast<std::uint64_t>(timeout_.count());
+  raw.now_ns = started_ns_;
+  probe_ = nullptr;
+  return ask(plugin::Function::kProbeBegin, verdict, [&] {
+    status = checker_->table().probe_begin(checker_->self(), &raw, &probe_, &verdict);
+    if (status != LEMONADE_OK) verdict.what = LEMONADE_VERDICT_WAIT;  // what it points to says nothing
+  });
+}
+
+/// Calls the checker and copies its reason; false where that was broken off.
+template <class Call>
+bool Probe::ask(plugin::Function function, lemonade_probe_verdict_t& verdict, Call&& call) {
+  said_size_ = 0;
+  return checker_->guard().call(function, [&] {
+    call();
+    const bool says_why = verdict.what == LEMONADE_VERDICT_FAIL || verdict.what == LEMONADE_VERDICT_DEGRADED;
+    if (!says_why || verdict.reason.data == nullptr) return;
+    const auto size = std::min<std::uint64_t>(verdict.reason.size, said_.size());
+    std::memcpy(said_.data(), verdict.reason.data, size);
+    said_size_ = size;
+  });
 }
 
 Probe::Outcome Probe::connect(const Address& source, int epoll_fd, void* tag) {
@@ -189,7 +226,12 @@ Probe::Outcome Probe::feed(std::uint32_t type, lemonade_str_t data, int error) {
   event.error = error;
   auto verdict = emptyVerdict();
   if (witness_ != nullptr) witness_->happened(event);
-  checker_->table().probe_event(checker_->self(), probe_, &event, &verdict);
+  if (checker_ == nullptr) {
+    verdict.what = type == LEMONADE_PROBE_CONNECTED ? LEMONADE_VERDICT_PASS : LEMONADE_VERDICT_FAIL;
+  } else if (!ask(plugin::Function::kProbeEvent, verdict,
+                  [&] { checker_->table().probe_event(checker_->self(), probe_, &event, &verdict); })) {
+    return end(Outcome::kBroken, kBrokenOff);
+  }
   if (witness_ != nullptr) witness_->answered(verdict);
   switch (type) {
     case LEMONADE_PROBE_ERROR:
@@ -205,9 +247,9 @@ Probe::Outcome Probe::feed(std::uint32_t type, lemonade_str_t data, int error) {
 
 /// Does what the checker says. host_words stand in for a reason it does not give.
 Probe::Outcome Probe::obey(const lemonade_probe_verdict_t& verdict, const std::string& host_words, bool may_go_on) {
+  const auto said = cut({said_.data(), said_size_});
   const auto reason = [&](const char* otherwise) {
-    auto text = cut(verdict.reason);
-    if (text.empty()) text = host_words;
+    const auto& text = said.empty() ? host_words : said;
     return text.empty() ? otherwise : text;
   };
   switch (verdict.what) {
@@ -218,7 +260,7 @@ Probe::Outcome Probe::obey(const lemonade_probe_verdict_t& verdict, const std::s
     case LEMONADE_VERDICT_PASS:
       return end(Outcome::kPassed, {});
     case LEMONADE_VERDICT_FAIL:
-      if (cut(verdict.reason) == kThrew) return end(Outcome::kBroken, std::string(kThrew));
+      if (said == kThrew) return end(Outcome::kBroken, std::string(kThrew));
       return end(Outcome::kFailed, reason("the checker gave no reason"));
     case LEMONADE_VERDICT_DEGRADED:
       return end(Outcome::kDegraded, reason("degraded"));
@@ -231,7 +273,12 @@ Probe::Outcome Probe::send(lemonade_str_t data) {
   if (data.data == nullptr && data.size != 0) return end(Outcome::kBroken, "the checker sends from a null pointer");
   if (data.size > kMaxSend || unsent_.size() + data.size > kMaxSend)
     return end(Outcome::kBroken, "the checker sends more than 64 KiB at once");
-  if (data.size != 0) unsent_.append(data.data, data.size);
+  if (data.size != 0) {
+    const std::size_t before = unsent_.size();
+    unsent_.resize(before + data.size);
+    const auto copy = [&] { std::memcpy(unsent_.data() + before, data.data, data.size); };
+    if (!checker_->guard().call(plugin::Function::kProbeEvent, copy)) return end(Outcome::kBroken, kBrokenOff);
+  }
   if (connected_) flush();
   return Outcome::kRunning;
 }
@@ -267,9 +314,11 @@ Probe::Outcome Probe::end(Outcome outcome, std::string reason) {
 }
 
 void Probe::cancel() noexcept {
+  running_ = false;
   if (checker_ != nullptr) {
     const auto& ending = *std::exchange(checker_, nullptr);
-    ending.table().probe_end(ending.self(), probe_);
+    // Where it is broken nobody ends the probe: what it holds is lost with the instance.
+    (void)ending.guard().call(plugin::Function::kProbeEnd, [&] { ending.table().probe_end(ending.self(), probe_); });
   }
   // Closing alone does not do: a child process that is being spawned holds the descriptor for an instant, and epoll
   // would go on telling of a check that has ended.

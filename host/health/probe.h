@@ -4,7 +4,10 @@
 // checker, which answers with what to do next; the checker's half began with probe_begin and ends with probe_end,
 // exactly once, whichever way the check ends.
 //
-// Control thread only. A Probe is used again for the next check of its backend, so checking allocates next to nothing.
+// Every call of the checker goes through its guard, what it points to is copied within the call, and after one that was
+// broken off the checker is not called again.
+//
+// One thread at a time. A Probe is used again for the next check of its backend, so checking allocates next to nothing.
 #pragma once
 
 #include "balance/backend.h"
@@ -14,6 +17,8 @@
 
 #include <lemonade/health_checker.h>
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -49,6 +54,22 @@ class Probe {
     }
   };
 
+  /// Which backend is checked, and how it is reached: copies, for any thread.
+  struct Target {
+    Target() = default;
+    /// Control thread, where the backend belongs to a pool.
+    Target(const Backend& backend, const Route& route);
+
+    std::string id{};
+    std::string name{};
+    std::string hostname{};
+    std::string address_text{};
+    std::uint64_t identity = 0;
+    Address address{};  ///< where the check connects to
+    Address source{};
+    std::uint8_t send_proxy = 0;
+  };
+
   /// Hears of each step of a check, for people to see; called within the calls of the Probe.
   class Witness {
    public:
@@ -64,9 +85,8 @@ class Probe {
   ~Probe() { cancel(); }
 
   /// Begins a check; not while one is running. Its socket reports to epoll_fd with tag. checker must stay until the
-  /// outcome is another than kRunning.
-  Outcome begin(const Checker& checker, const Backend& backend, const Route& route, Duration timeout, int epoll_fd,
-                void* tag);
+  /// outcome is another than kRunning; where it is null, the check passes as soon as the backend takes the connection.
+  Outcome begin(const Checker* checker, const Target& target, Duration timeout, int epoll_fd, void* tag);
   /// Takes what epoll reported. buffer is scratch space for received bytes.
   Outcome onReady(std::uint32_t events, std::span<char> buffer);
   /// The timeout given to begin() is over.
@@ -77,12 +97,17 @@ class Probe {
   /// Nobody hears of the steps without this; null: nobody. It must stay as long as this.
   void show(Witness* witness) noexcept { witness_ = witness; }
 
-  bool running() const noexcept { return checker_ != nullptr; }
+  bool running() const noexcept { return running_; }
+  /// The backend took the connection of the last check.
+  bool connected() const noexcept { return connected_; }
   /// Why the last check was kDegraded, kFailed, kBroken or kSkipped, in a few words; empty after kPassed.
   const std::string& reason() const noexcept { return reason_; }
   std::uint64_t startedNs() const noexcept { return started_ns_; }
 
  private:
+  bool askToBegin(const Target& target, lemonade_probe_verdict_t& verdict, lemonade_status_t& status);
+  template <class Call>
+  bool ask(plugin::Function function, lemonade_probe_verdict_t& verdict, Call&& call);
   Outcome connect(const Address& source, int epoll_fd, void* tag);
   void introduce();
   Outcome onConnectEnded();
@@ -96,7 +121,8 @@ class Probe {
 
   const Clock& clock_;
   Witness* witness_ = nullptr;
-  const Checker* checker_ = nullptr;  // of the check that runs
+  bool running_ = false;
+  const Checker* checker_ = nullptr;  // of the check that runs, where its half has begun
   void* probe_ = nullptr;             // the checker's
   Fd fd_;
   Address peer_;
@@ -107,6 +133,9 @@ class Probe {
   std::uint8_t send_proxy_ = 0;  // version of the header to send first; 0: none
   int send_error_ = 0;           // errno of sending; told once everything received has been told
   std::string unsent_;           // a copy: the checker's buffer lasts until its next call only
+  /// What the checker gave as its reason, and one byte more than is shown, which tells where the last character ends.
+  std::array<char, 257> said_{};
+  std::size_t said_size_ = 0;
   std::uint64_t started_ns_ = 0;
   Duration timeout_{};
   std::string reason_;

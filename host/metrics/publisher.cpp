@@ -144,6 +144,10 @@ void Publisher::reopen(Reopening::Done done) {
   for (const auto& sink : sinks()) sink->push(reopening);
 }
 
+void Publisher::look() {
+  for (const auto& sink : sinks()) sink->look();
+}
+
 bool Publisher::stop(Duration grace) {
   if (std::exchange(stopped_, true)) return true;
   const auto deadline_ns = after(grace);
@@ -178,6 +182,19 @@ std::optional<Result<Rendered>> Publisher::render(std::string_view id, std::stri
   for (const auto& sink : sinks())
     if (sink->renders() && (id.empty() || sink->id() == id)) return sink->render(*snapshot(), accept);
   return std::nullopt;
+}
+
+bool Publisher::answers(std::string_view id) const {
+  for (const auto& sink : sinks())
+    if (sink->renders() && (id.empty() || sink->id() == id)) return sink->answers();
+  return false;
+}
+
+std::vector<std::string> Publisher::broken() const {
+  std::vector<std::string> ids;
+  for (const auto& sink : sinks())
+    if (sink->isBroken()) ids.push_back(sink->id());
+  return ids;
 }
 
 std::vector<std::string> Publisher::readable() const {
@@ -233,6 +250,7 @@ void Publisher::inherit(const std::string& sink, const SinkLosses& losses) {
   counters->inherited_health_events = losses.dropped_health_events;
   counters->inherited_records = losses.dropped_records;
   counters->inherited_errors = losses.errors;
+  counters->inherited_overruns = losses.overruns;
 }
 
 void Publisher::addOwnFamilies(SnapshotBuilder& builder) const {
@@ -244,6 +262,10 @@ void Publisher::addOwnFamilies(SnapshotBuilder& builder) const {
                                  "Records of sessions that a metrics sink was too slow to take.");
   auto errors = builder.counter("lemonade_sink_errors_total",
                                 "Snapshots and batches of session records that a metrics sink failed to take.");
+  auto overruns =
+      builder.counter("lemonade_sink_overruns_total", "Calls of a metrics sink that outlasted their deadline.");
+  auto broken =
+      builder.gauge("lemonade_sink_broken", "1 where a metrics sink is called no more: a call of it was broken off.");
   for (const auto& sink : sinks()) {
     const auto labels = builder.labels({{"sink", sink->id()}});
     const auto total = sink->counters().total();
@@ -251,6 +273,8 @@ void Publisher::addOwnFamilies(SnapshotBuilder& builder) const {
     events.add(labels, static_cast<double>(total.dropped_health_events));
     records.add(labels, static_cast<double>(total.dropped_records));
     errors.add(labels, static_cast<double>(total.errors));
+    overruns.add(labels, static_cast<double>(total.overruns));
+    broken.add(labels, sink->isBroken() ? 1 : 0);
   }
 }
 

@@ -52,6 +52,8 @@ class Publisher {
   /// Has every sink that can open anew what it writes to. Calls done once, on any thread, when all have: at once where
   /// none can, and never where one hangs.
   void reopen(Reopening::Done done);
+  /// Looks after sinks that take too long, for want of anybody else; to be called every now and then.
+  void look();
   /// What was lost at each sink, by id.
   std::map<std::string, SinkLosses> losses() const;
   /// That much of it was lost in processes before this one.
@@ -65,6 +67,10 @@ class Publisher {
   /// What the sink of this id writes for a reader, from a fresh snapshot; the first sink that can where id is empty.
   /// Nothing where no sink of that id answers readers.
   std::optional<Result<Rendered>> render(std::string_view id, std::string_view accept);
+  /// True where the sink that render() would ask can be asked: it is not broken, and does not hang.
+  bool answers(std::string_view id) const;
+  /// The ids of the sinks that are called no more, as a call of them was broken off.
+  std::vector<std::string> broken() const;
   /// The ids of the sinks that answer readers, in order.
   std::vector<std::string> readable() const;
   /// All collectors, and what the sinks themselves lost, now.

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
 // One metrics sink at work: its instance, its queues and its thread. Each push sink has a thread of its own, so one
-// that hangs starves no other. Queues are bounded and overflow drops the oldest, so no producer ever waits.
+// that hangs starves no other. Queues are bounded, in number and by time, and overflow drops the oldest, so no producer
+// ever waits.
+//
+// A call that outlasts its deadline is an overrun: it is counted, said once, and no snapshot waits for its end. A sink
+// whose call was broken off is broken: it is called and fed no more.
 //
 // An instance is destroyed on the control thread only, and never while a call of it is under way. So a Sink is shared
 // by its thread, by renders under way and by the Publisher, and whoever lets go last hands the instance to the
@@ -53,6 +57,8 @@ struct SinkLimits {
   std::uint32_t metrics_cap = 10'000;  ///< series in all snapshots waiting; the newest snapshot is always kept
   std::uint32_t health_cap = 1'000;    ///< health events waiting
   std::uint32_t records_cap = 50'000;  ///< session records in all batches waiting; the newest batch is always kept
+  std::uint32_t age_cap = 6;           ///< intervals that anything waits
+  Duration render_limit = std::chrono::seconds(5);  ///< a reader that waits longer has those refused that come after it
 };
 
 /// What was lost at a sink, in this process and those before it.
@@ -61,6 +67,7 @@ struct SinkLosses {
   std::uint64_t dropped_health_events = 0;
   std::uint64_t dropped_records = 0;
   std::uint64_t errors = 0;
+  std::uint64_t overruns = 0;  ///< calls that outlasted their deadline
 };
 
 /// What is lost at a sink, by id: goes on when the sink is replaced. Any thread.
@@ -69,15 +76,17 @@ struct SinkCounters {
   std::atomic<std::uint64_t> dropped_health_events{0};
   std::atomic<std::uint64_t> dropped_records{0};
   std::atomic<std::uint64_t> errors{0};
+  std::atomic<std::uint64_t> overruns{0};
   // In processes before this one.
   std::atomic<std::uint64_t> inherited_series{0};
   std::atomic<std::uint64_t> inherited_health_events{0};
   std::atomic<std::uint64_t> inherited_records{0};
   std::atomic<std::uint64_t> inherited_errors{0};
+  std::atomic<std::uint64_t> inherited_overruns{0};
 
   SinkLosses total() const noexcept {
     return {dropped_series + inherited_series, dropped_health_events + inherited_health_events,
-            dropped_records + inherited_records, errors + inherited_errors};
+            dropped_records + inherited_records, errors + inherited_errors, overruns + inherited_overruns};
   }
 };
 
@@ -137,6 +146,9 @@ class Sink : public std::enable_shared_from_this<Sink> {
   bool reopens() const noexcept { return reopens_; }
   const SinkCounters& counters() const noexcept { return *counters_; }
 
+  /// A call of it was broken off, and it is called no more. Any thread.
+  bool isBroken() const noexcept { return broken_.load(std::memory_order_relaxed); }
+
   // Control thread.
   const SinkHandle& handle() const noexcept { return handle_; }
   /// Starts the thread, where there is anything to feed.
@@ -156,21 +168,51 @@ class Sink : public std::enable_shared_from_this<Sink> {
   /// So many records were lost on their way to this sink.
   void noteDropped(std::uint64_t records);
   void push(std::shared_ptr<Reopening> reopening);
+  /// Looks whether the call under way outlasts its deadline, and drops what has waited for too long.
+  void look();
 
   /// Writes a snapshot on the calling thread. Any thread, several at once.
   Result<Rendered> render(const Snapshot& snapshot, std::string_view accept);
+  /// It is neither broken nor does it hang in render(), which would refuse. Any thread.
+  bool answers();
 
  private:
+  /// Something that waits, and since when.
+  template <class What>
+  struct Waiting {
+    What what;
+    std::uint64_t since_ns = nowNs();
+  };
+  /// A call of the sink's functions; counted as an overrun once.
+  struct CallUnderWay {
+    const char* function = "";
+    std::uint64_t began_ns = 0;  ///< 0: there is none
+    std::uint64_t deadline_ns = 0;
+    bool overran = false;
+
+    bool isLate(std::uint64_t now_ns) const noexcept { return began_ns != 0 && now_ns > deadline_ns; }
+  };
   const lemonade_metrics_sink_t& table() const noexcept { return handle_->table(); }
   void run();
   bool deliverNext(std::unique_lock<std::mutex>& lock);
   std::uint64_t deadline() const noexcept;
+  void begin(const char* function, std::uint64_t deadline_ns) noexcept;
+  void end(std::unique_lock<std::mutex>& lock);
+  template <class Call>
+  bool call(plugin::Function function, Call&& call);
   void deliver(const HealthEvent& event);
   void deliver(const SessionBatch& batch, std::uint64_t dropped, std::uint64_t deadline_ns) noexcept;
   void deliver(Reopening& reopening);
   void deliver(const Snapshot& snapshot, std::uint64_t deadline_ns) noexcept;
-  Result<Rendered> renderUnguarded(const Snapshot& snapshot, std::string_view accept);
+  std::string whyNotRendering(std::uint64_t now_ns) const;
+  Result<Rendered> renderNow(const Snapshot& snapshot, std::string_view accept);
   void failed(const std::string& what);
+  void takeOut();
+  // Of what waits; with the mutex
+  void dropSnapshots(std::size_t keep) noexcept;
+  void dropBatch() noexcept;
+  void dropOld(std::uint64_t now_ns) noexcept;
+  bool noteOverrun(std::uint64_t now_ns) noexcept;
   bool idle() const noexcept { return !running_ && rendering_ == 0; }
 
   const std::string id_;
@@ -182,21 +224,25 @@ class Sink : public std::enable_shared_from_this<Sink> {
   const std::shared_ptr<SinkCounters> counters_;
   const std::shared_ptr<Undertaker> undertaker_;
 
+  std::atomic<bool> broken_{false};
+
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
   SinkHandle handle_;  // empty once released; read without the mutex by who made idle() false
   SinkLimits limits_;
-  std::deque<std::shared_ptr<const Snapshot>> snapshots_;
+  std::deque<Waiting<std::shared_ptr<const Snapshot>>> snapshots_;
   std::size_t queued_series_ = 0;
-  std::deque<HealthEvent> events_;
-  std::deque<std::shared_ptr<const SessionBatch>> batches_;
+  std::deque<Waiting<HealthEvent>> events_;
+  std::deque<Waiting<std::shared_ptr<const SessionBatch>>> batches_;
   std::size_t queued_records_ = 0;
   std::uint64_t dropped_untold_ = 0;  // records that were lost since the last batch
   std::deque<std::shared_ptr<Reopening>> reopenings_;
   std::uint64_t close_deadline_ns_ = 0;
   bool closing_ = false;
   bool running_ = false;
+  CallUnderWay call_;
   std::uint32_t rendering_ = 0;
+  std::uint64_t render_moved_ns_ = 0;  // when a render last ended, or the first of those under way began
   std::uint64_t error_logged_ns_ = 0;
   std::uint64_t errors_unlogged_ = 0;
 };

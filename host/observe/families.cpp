@@ -306,6 +306,10 @@ void addHealth(SnapshotBuilder& builder, const PoolFacts& pool, const metrics::L
       .add(labels, real(pool.checker_errors));
   builder.gauge("lemonade_health_checks_enabled", "1 where backends are checked, 0 where health.checker is \"none\".")
       .add(labels, pool.checks ? 1 : 0);
+  builder
+      .gauge("lemonade_health_checker_broken",
+             "1 where a call of the health checker was broken off, and connecting is the check in its place.")
+      .add(labels, pool.checker_is_broken ? 1 : 0);
   builder.counter("lemonade_health_ejections_total", "Backends taken out for a while because their sessions failed.")
       .add(labels, real(pool.ejections));
 }

@@ -57,6 +57,7 @@ struct PoolFacts {
   std::uint64_t ejections = 0;        ///< backends taken out because their sessions failed
   std::string_view strategy = {};     ///< its id; empty: it has none any more
   std::uint64_t slowest_pick_ns = 0;  ///< of late
+  bool checker_is_broken = false;     ///< it is called no more, and backends are checked by connecting
 };
 
 /// A listener, at one moment; as above.

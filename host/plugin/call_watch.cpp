@@ -122,11 +122,12 @@ void CallWatch::lookAt(GuardSlot& slot, Seen& seen, std::uint64_t step_ns, std::
   }
   last_busy_ns_ = last_look_ns_;
   seen.lasted_ns += step_ns;
-  if (seen.lasted_ns < ns(kSlow)) return;
+  const std::uint64_t allowed = slot.allowed_ns.load(std::memory_order_relaxed);
+  if (seen.lasted_ns < allowed + ns(kSlow)) return;
   slow.push_back({guard->info(), slot.function.load(std::memory_order_relaxed), slot.name, seen.lasted_ns});
   if (!std::exchange(seen.told, true)) tellSlow(slow.back());
   const auto limit = static_cast<std::uint64_t>(limit_ns_.load(std::memory_order_relaxed));
-  if (limit != 0 && seen.lasted_ns >= limit && Containment::isOn()) breakOff(slot, seen, *guard);
+  if (limit != 0 && seen.lasted_ns >= allowed + limit && Containment::isOn()) breakOff(slot, seen, *guard);
 }
 
 void CallWatch::tellSlow(const SlowCall& call) {
@@ -145,7 +146,7 @@ void CallWatch::tellSlow(const SlowCall& call) {
 // The thread may be where it must not be torn out, such as in the allocator: then it is told again before long.
 void CallWatch::breakOff(GuardSlot& slot, Seen& seen, const Guard& guard) {
   const auto limit = static_cast<std::uint64_t>(limit_ns_.load(std::memory_order_relaxed));
-  if (seen.lasted_ns >= limit + ns(kPatience))
+  if (seen.lasted_ns >= slot.allowed_ns.load(std::memory_order_relaxed) + limit + ns(kPatience))
     Containment::giveUp(guard, slot.function.load(std::memory_order_relaxed), slot.name.c_str());
   if (seen.signalled_ns != 0 && last_look_ns_ - seen.signalled_ns < ns(kAgain)) return;
   seen.signalled_ns = last_look_ns_;

@@ -28,6 +28,7 @@ struct GuardSlot {
   std::atomic<const Guard*> guard{nullptr};  ///< of the call under way, or null
   std::atomic<Function> function{Function::kCreate};
   std::atomic<std::uint64_t> sequence{0};  ///< the number of the last call that began
+  std::atomic<std::uint64_t> allowed_ns{0};  ///< that calls of this thread may take before they count as slow
   std::atomic<std::uint32_t> services{0};  ///< of the host that the plugin is in now: it may hold locks of ours
 
   // ---- constant while the thread is guarded ----

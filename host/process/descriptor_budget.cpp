@@ -24,9 +24,9 @@ namespace lemonade {
 namespace {
 
 constexpr std::uint64_t kWithoutProc = 24;  // open where nobody can count
-constexpr std::uint64_t kOnceServing = 10;  // the folder of copies, the watcher, the admin listener
+constexpr std::uint64_t kOnceServing = 12;  // the folder of copies, the watcher, the admin listener, checks
 constexpr std::uint64_t kEachWorker = 5;
-constexpr std::uint64_t kEachPool = 2;  // of its checks and its ejections
+constexpr std::uint64_t kEachPool = 1;  // of its ejections
 constexpr std::uint64_t kAdminClients = admin::Limits{}.connections;
 constexpr std::uint64_t kReload = 32;       // a preflight, a copy, new listeners, names
 constexpr std::uint64_t kMostChecks = 256;  // at once

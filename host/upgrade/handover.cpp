@@ -129,6 +129,7 @@ void describe(Archive& archive, SinkTotal& total) {
   archive("dropped_health_events", total.losses.dropped_health_events);
   archive("dropped_records", total.losses.dropped_records);
   archive("errors", total.losses.errors);
+  archive("overruns", total.losses.overruns);
 }
 
 template <class Archive>

@@ -7,6 +7,7 @@
 #include "app/preparation.h"
 #include "balance/feedback.h"
 #include "balance/pool.h"
+#include "health/checks.h"
 #include "unit/app/prepared_pools.h"
 #include "unit/app/recording_pool_host.h"
 #include "upgrade/heritage.h"
@@ -88,9 +89,10 @@ class Reloads {
   PreparationContext context_{loop_, resolver_, cells_};
   Quiescence quiescence_{1};
   Heritage heritage_{cells_};
+  health::Checks checks_{loop_};
   RecordingPoolHost host_;
   PoolSet pools_{[this](const std::string& name, std::uint32_t workers) {
-    return std::make_shared<ManagedPool>(name, quiescence_, workers, context_, host_, heritage_);
+    return std::make_shared<ManagedPool>(name, quiescence_, workers, context_, checks_, host_, heritage_);
   }};
 };
 

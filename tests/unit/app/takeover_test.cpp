@@ -7,6 +7,7 @@
 #include "app/managed_pool.h"
 #include "app/preparation.h"
 #include "balance/pool.h"
+#include "health/checks.h"
 #include "support/deadline.h"
 #include "support/few_descriptors.h"
 #include "unit/app/prepared_pools.h"
@@ -155,11 +156,12 @@ class Process {
   Resolver resolver_{loop_};
   PreparationContext context_{loop_, resolver_, cells_};
   Heritage heritage_{cells_};
+  health::Checks checks_{loop_};
   RecordingPoolHost host_;
   Quiescence quiescence_{1};
   PoolSet pools_{[this](const std::string& name, std::uint32_t workers) {
     if (name == impossible) throw std::system_error(EMFILE, std::generic_category(), "eventfd");
-    auto pool = std::make_shared<ManagedPool>(name, quiescence_, workers, context_, host_, heritage_);
+    auto pool = std::make_shared<ManagedPool>(name, quiescence_, workers, context_, checks_, host_, heritage_);
     proxy_.attach(pool->pool());
     return pool;
   }};

@@ -27,6 +27,15 @@ class Port {
     if (kind == Kind::kListening) listen();
   }
 
+  /// Listens there, where another one did before.
+  explicit Port(const Address& address) : fd_(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    const int yes = 1;
+    if (!fd_ || ::setsockopt(fd_.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) != 0 ||
+        ::bind(fd_.get(), address.get(), address.size()) != 0)
+      throw std::runtime_error("bind " + address.text());
+    listen();
+  }
+
   void listen() {
     if (::listen(fd_.get(), 512) != 0) throw std::runtime_error("listen");
   }

@@ -30,8 +30,8 @@ namespace {
 
 using Backends = std::vector<std::shared_ptr<Backend>>;
 
-/// A monitor on a control loop of its own. What happens there is read there, too: see at(). What a script refers to
-/// outlives the bench.
+/// A monitor on a control loop of its own, which carries its checks out, too. What happens there is read there: see
+/// at(). What a script refers to outlives the bench.
 class Bench {
  public:
   struct Flip {
@@ -49,6 +49,13 @@ class Bench {
     loop.run([this] {
       monitor.stop();
       checker.reset();
+      if (prober_ != nullptr) {
+        prober_->stop();
+        while (prober_->turn(false)) {
+        }
+        prober_->over();
+      }
+      CHECK(checks_.stop(0s));
     });
     loop.stop();
     CHECK(script.begun == script.ended);
@@ -76,7 +83,8 @@ class Bench {
   /// So much time passes at once, and the checks that begin by that end. A backend is checked once at most.
   void pass(Duration time) {
     time_.pass(time);
-    if (!hanging_) REQUIRE(eventually([&] { return script.begun == script.ended; }));
+    carryOut();
+    if (!hanging_) REQUIRE(eventually([&] { return monitor.running() == 0; }));
   }
   /// Every backend is checked so many times.
   void checkAgain(int times) {
@@ -92,19 +100,31 @@ class Bench {
   /// Waits until reached() holds, which the control thread is asked. No time passes.
   bool eventually(const std::function<bool()>& reached) {
     const test::Deadline limit(5s);
-    while (!at(reached) && !limit.over()) std::this_thread::yield();
+    while (!at(reached) && !limit.over()) carryOut();
     return at(reached);
   }
   std::uint64_t checks() const { return monitor.counters().checks.value(); }
   int begun() {
-    return at([&] { return script.begun; });
+    return at([&] { return script.begun.load(); });
   }
 
   static constexpr Duration kInterval = 10s;
 
  private:
+  /// Checks begin and end, and those that follow begin.
+  void carryOut() {
+    for (int i = 0; i < 4; ++i)
+      loop.run([this] {
+        if (prober_ == nullptr) return;
+        (void)prober_->turn(false);
+        prober_->takeReturned();
+      });
+  }
+
   test::ManualLoop time_;
   bool hanging_ = false;
+  std::shared_ptr<health::Prober> prober_;
+  health::Checks checks_{time_.loop, [this](const auto& prober) { prober_ = prober; }};
 
  public:
   ScriptedChecker script;
@@ -112,7 +132,7 @@ class Bench {
   std::vector<Flip> flips;
   std::function<void()> on_flip = [] {};
   ControlLoop& loop = time_.loop;
-  Monitor monitor{loop, [this](const std::shared_ptr<Backend>& backend) {
+  Monitor monitor{loop, checks_, [this](const std::shared_ptr<Backend>& backend) {
                     flips.push_back({backend->id(), backend->healthy(), backend->healthReason(), checks()});
                     on_flip();
                   }};
@@ -222,7 +242,7 @@ TEST_CASE("Monitor never checks a backend twice at once", "[health][monitor]") {
     b.pass(20s);  // these end
     b.pass(10s);
   }
-  CHECK_FALSE(b.at([&] { return b.script.broken; }));
+  CHECK_FALSE(b.at([&] { return b.script.broken.load(); }));
 }
 
 TEST_CASE("Monitor spreads the first checks over one interval", "[health][monitor]") {
@@ -258,7 +278,7 @@ TEST_CASE("Monitor bounds how many checks run at once and lets the others follow
   SECTION("when backends are forgotten") {
     b.change([&] { b.monitor.setBackends({backends.begin() + 200, backends.end()}); });
     CHECK(b.begun() == kBackends);
-    CHECK(b.at([&] { return b.script.ended; }) == 200);
+    CHECK(b.at([&] { return b.script.ended.load(); }) == 200);
   }
 }
 
@@ -270,7 +290,7 @@ TEST_CASE("Monitor forgets a backend in the middle of its check", "[health][moni
   b.watch({backend});
   REQUIRE(b.begun() == 1);
   b.change([&] { b.monitor.setBackends({}); });
-  CHECK(b.at([&] { return b.script.ended; }) == 1);
+  CHECK(b.at([&] { return b.script.ended.load(); }) == 1);
   CHECK(b.checks() == 0);
   CHECK(backend.use_count() == 1);
 }
@@ -287,8 +307,8 @@ TEST_CASE("Monitor ends its checks on the checker that began them", "[health][mo
     b.checker.reset();
     b.monitor.setChecker(successor.instance());
   });
-  CHECK(b.at([&] { return b.script.ended; }) == 1);
-  CHECK(b.at([&] { return b.script.destroyed; }) == 1);
+  CHECK(b.at([&] { return b.script.ended.load(); }) == 1);
+  CHECK(b.at([&] { return b.script.destroyed.load(); }) == 1);
   CHECK(b.eventually([&] { return b.checks() == 1; }));
   b.change([&] { b.monitor.setChecker(nullptr); });
   CHECK(successor.destroyed == 1);

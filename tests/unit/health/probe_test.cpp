@@ -35,7 +35,7 @@ struct Driver {
   }
 
   Outcome begin(const Backend& backend, Duration timeout = 2s) {
-    return outcome = probe.begin(*checker, backend, route, timeout, epoll.get(), this);
+    return outcome = probe.begin(checker.get(), {backend, route}, timeout, epoll.get(), this);
   }
   /// Takes events until the probe ends or, for up to limit, nothing more happens.
   Outcome run(std::chrono::milliseconds limit = 5s) {

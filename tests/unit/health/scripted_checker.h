@@ -8,6 +8,7 @@
 
 #include <lemonade/sdk/health_checker.hpp>
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <set>
@@ -16,7 +17,7 @@ namespace lemonade::test {
 
 using sdk::Verdict;
 
-/// Everything is called on the thread that drives the probes.
+/// Everything is called on the thread that drives the probes, but for what ends the instance.
 class ScriptedChecker {
  public:
   using Event = lemonade_probe_event_t;
@@ -27,10 +28,11 @@ class ScriptedChecker {
   std::function<void()> on_end = [] {};
   lemonade_status_t begin_status = LEMONADE_OK;
 
-  int begun = 0;
-  int ended = 0;
-  int destroyed = 0;
-  bool broken = false;  ///< the host called a slot when it must not
+  // Any thread.
+  std::atomic<int> begun{0};
+  std::atomic<int> ended{0};
+  std::atomic<int> destroyed{0};
+  std::atomic<bool> broken{false};  ///< the host called a slot when it must not
 
   static Verdict passWhenConnected(const Event& event) {
     return event.type == LEMONADE_PROBE_CONNECTED ? sdk::pass() : sdk::fail(event);

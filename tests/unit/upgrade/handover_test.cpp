@@ -224,7 +224,8 @@ TEST_CASE("A backend takes over what was known of it and its totals go on", "[ap
   Quiescence quiescence(1);
   Pool pool("default", quiescence, 1);
   plugin::MetricCells cells;
-  health::Monitor monitor(loop, [](const auto&) {});
+  health::Checks checks(loop);
+  health::Monitor monitor(loop, checks, [](const auto&) {});
   health::Ejector ejector(loop, pool, [](const auto&) {});
   Heritage heritage(cells);
   const auto known = backend("known"), unknown = backend("unknown");
