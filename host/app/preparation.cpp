@@ -14,6 +14,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <set>
+#include <thread>
 #include <utility>
 
 namespace lemonade::app {
@@ -24,6 +25,7 @@ using namespace std::chrono_literals;
 // Long enough for a second name server to answer where the first one is silent.
 constexpr auto kResolveWait = 300ms;
 constexpr std::uint64_t kDescriptorsToRead = 3;
+constexpr std::size_t kMostAlike = 8;  // preflights of the same choice in different pools
 
 /// The names of backends that nothing runs with yet.
 std::set<std::string> newNames(const config::Config& config, const Running* running) {
@@ -160,25 +162,25 @@ class PluginCreation {
       : context_(context), limit_(limit), running_(running), preparation_(preparation), findings_(findings) {}
 
   void run() {
+    gather();
+    if (!candidates_.empty() && !descriptorsSuffice(kDescriptorsToTryPlugins, "try and load a plugin", findings_))
+      return;
+    if (limit_) tryAll();
     const auto& config = preparation_.config;
-    const auto& catalog = loader().catalog();
     for (const auto& pool : config.pools) {
-      pool_ = &pool;
       auto& prepared = preparation_.pools[pool.name];
-      if (standsIn(pool, running_, catalog, context_.quarantine)) {
+      if (standsIn(pool, running_, loader().catalog(), context_.quarantine)) {
         noteStandIn(pool);
       } else {
-        if (!strategyRuns(pool, running_, catalog))
-          create(pool.strategy, prepared.strategy, &prepared.strategy_file);
-        else if (!running_->pools.at(pool.name).stands_in_hash.empty())
+        create(pool.strategy, prepared.strategy, &prepared.strategy_file);
+        if (strategyRuns(pool, running_, loader().catalog()) &&
+            !runningPool(running_, pool.name).first->stands_in_hash.empty())
           preparation_.settled.insert(pool.name);
         checkBackendOptions(pool, prepared);
       }
-      if (pool.health.hasChecker() && !checkerRuns(pool, running_, catalog))
-        create(pool.health.checker, prepared.checker);
+      create(pool.health.checker, prepared.checker);
     }
     for (const auto& choice : config.metrics.sinks) {
-      if (sinkRuns(choice, running_, catalog)) continue;
       std::optional<plugin::SinkInstance> sink;
       create(choice, sink);
       if (sink) preparation_.sinks.push_back(std::move(*sink));
@@ -186,6 +188,13 @@ class PluginCreation {
   }
 
  private:
+  /// A plugin to create: the choice of a pool, or of the process for a sink.
+  struct Candidate {
+    const plugin::Kind* kind;
+    const config::Pool* pool;  ///< null for a sink
+    std::shared_ptr<const plugin::PluginFile> file;
+  };
+
   plugin::Loader& loader() { return *context_.loader; }
 
   void noteStandIn(const config::Pool& pool) {
@@ -193,6 +202,71 @@ class PluginCreation {
     if (!entry) return;
     preparation_.quarantined.push_back(refusalOf(*entry));
     findings_.warning(pool.strategy.source, preparation_.quarantined.back());
+  }
+
+  /// What does not run already and whose file can be read.
+  void gather() {
+    const auto& config = preparation_.config;
+    const auto& catalog = loader().catalog();
+    for (const auto& pool : config.pools) {
+      if (!strategyRuns(pool, running_, catalog) && !standsIn(pool, running_, catalog, context_.quarantine))
+        gather(plugin::kKindOf<lemonade_strategy_t>, pool.strategy, &pool);
+      if (pool.health.hasChecker() && !checkerRuns(pool, running_, catalog))
+        gather(plugin::kKindOf<lemonade_health_checker_t>, pool.health.checker, &pool);
+    }
+    for (const auto& choice : config.metrics.sinks)
+      if (!sinkRuns(choice, running_, catalog)) gather(plugin::kKindOf<lemonade_metrics_sink_t>, choice, nullptr);
+  }
+
+  void gather(const plugin::Kind& kind, const config::PluginChoice& choice, const config::Pool* pool) {
+    const std::pair key{choice.id, kind.bit};
+    auto known = files_.find(key);
+    if (known == files_.end()) known = files_.emplace(key, read(choice, kind)).first;
+    const auto& file = known->second;
+    if (!file) return findings_.error(choice.source, file.error().message);
+    if (const auto entry = context_.quarantine.find(file.value()->hash))
+      return findings_.error(choice.source, refusalOf(*entry));
+    candidates_.emplace(&choice, Candidate{&kind, pool, file.value()});
+  }
+
+  Result<std::shared_ptr<const plugin::PluginFile>> read(const config::PluginChoice& choice, const plugin::Kind& kind) {
+    auto file = loader().read(choice, kind);
+    if (!file) return std::move(file).error();
+    return std::make_shared<const plugin::PluginFile>(std::move(file).value());
+  }
+
+  /// Tries them side by side; those that are refused are no candidates any more. Of many pools that choose the same
+  /// with the same options a few stand for all.
+  void tryAll() {
+    std::vector<PreflightRequest> requests;
+    std::vector<std::vector<const config::PluginChoice*>> chosen;  // by request, who stands or falls with it
+    std::map<std::string, std::vector<std::size_t>> alike;         // requests, by what they have in common
+    for (const auto& [choice, candidate] : candidates_) {
+      Rehearsal common;
+      common.kind = candidate.kind->bit;
+      common.choice = *choice;
+      auto& known = alike[common.encode()];
+      if (known.size() == kMostAlike) {
+        chosen[known.front()].push_back(choice);
+        continue;
+      }
+      known.push_back(requests.size());
+      requests.push_back({rehearsal(*choice, candidate), candidate.file.get()});
+      chosen.push_back({choice});
+    }
+    std::size_t at_once = std::max(2U, std::thread::hardware_concurrency());
+    while (at_once > 1 && !canOpen(kDescriptorsToTryPlugins * at_once)) at_once /= 2;
+    const auto results = preflight(requests, *limit_, at_once);
+    for (std::size_t i = 0; i < results.size(); ++i)
+      for (const auto* choice : chosen[i]) note(*choice, results[i]);
+  }
+
+  void note(const config::PluginChoice& choice, const Preflight& tried) {
+    if (tried.outcome == Preflight::Outcome::kUnable) findings_.warning(choice.source, tried.text);
+    if (tried.outcome != Preflight::Outcome::kRefused) return;
+    findings_.error(choice.source, tried.text);
+    preparation_.refused_plugins.emplace_back(choice.id, tried.text);
+    candidates_.erase(&choice);
   }
 
   /// The options of each backend against those that the strategy declares, be it new or the one that runs.
@@ -210,55 +284,35 @@ class PluginCreation {
     for (const auto& problem : problems) findings_.error(problem.source, problem.text);
   }
 
-  /// Puts an instance of the chosen plugin there, and the file where that is wanted, or adds at least one finding.
+  /// Puts an instance of the chosen plugin there where it is a candidate, and the file where that is wanted, or adds at
+  /// least one finding.
   template <class Table>
   void create(const config::PluginChoice& choice, std::optional<plugin::Instance<Table>>& instance,
               std::shared_ptr<const plugin::PluginFile>* kept = nullptr) {
-    auto admitted = admit(plugin::kKindOf<Table>, choice);
-    if (!admitted) return;
-    const auto file = std::make_shared<const plugin::PluginFile>(std::move(*admitted));
-    if (kept != nullptr) *kept = file;
+    const auto candidate = candidates_.find(&choice);
+    if (candidate == candidates_.end()) return;
+    const auto& file = *candidate->second.file;
+    if (kept != nullptr) *kept = candidate->second.file;
     std::vector<plugin::OptionProblem> problems;
     context_.loop.run([&] {
-      if (auto created = loader().create<Table>(*file, choice, problems)) instance.emplace(std::move(*created));
+      if (auto created = loader().create<Table>(file, choice, problems)) instance.emplace(std::move(*created));
     });
     for (const auto& problem : problems) findings_.error(problem.source, problem.text);
   }
 
-  /// The file of a plugin that may be created, or nothing and a finding.
-  std::optional<plugin::PluginFile> admit(const plugin::Kind& kind, const config::PluginChoice& choice) {
-    if (!descriptorsSuffice(kDescriptorsToTryPlugins, "try and load a plugin", findings_)) return std::nullopt;
-    auto file = loader().read(choice, kind);
-    if (!file) findings_.error(choice.source, file.error().message);
-    if (!file) return std::nullopt;
-    if (const auto entry = context_.quarantine.find(file.value().hash)) {
-      findings_.error(choice.source, refusalOf(*entry));
-      return std::nullopt;
-    }
-    if (!limit_) return std::move(file).value();
-    const auto tried = preflight(rehearsal(kind, choice, file.value()), file.value(), *limit_);
-    if (tried.outcome == Preflight::Outcome::kRefused) {
-      findings_.error(choice.source, tried.text);
-      preparation_.refused_plugins.emplace_back(choice.id, tried.text);
-      return std::nullopt;
-    }
-    if (tried.outcome == Preflight::Outcome::kUnable) findings_.warning(choice.source, tried.text);
-    return std::move(file).value();
-  }
-
-  Rehearsal rehearsal(const plugin::Kind& kind, const config::PluginChoice& choice, const plugin::PluginFile& file) {
+  Rehearsal rehearsal(const config::PluginChoice& choice, const Candidate& candidate) {
     Rehearsal rehearsal;
-    rehearsal.kind = kind.bit;
+    rehearsal.kind = candidate.kind->bit;
     rehearsal.choice = choice;
-    rehearsal.file = file.path;
+    rehearsal.file = candidate.file->path;
     rehearsal.workers = workerCount(preparation_.config);
-    if (kind.bit == LEMONADE_KIND_METRICS_SINK) return rehearsal;
-    rehearsal.panic_threshold = pool_->health.panic_threshold;
-    for (const auto& backend : pool_->backends)
+    if (candidate.pool == nullptr) return rehearsal;
+    rehearsal.panic_threshold = candidate.pool->health.panic_threshold;
+    for (const auto& backend : candidate.pool->backends)
       for (const auto& endpoint : endpoints(backend, targetsOf(backend.host)))
         rehearsal.backends.push_back({endpoint.configured, endpoint.address.text()});
-    const auto* runs = runningPool(running_, pool_->name).first;
-    if (kind.bit == LEMONADE_KIND_STRATEGY && runs != nullptr && runs->export_state)
+    const auto* runs = runningPool(running_, candidate.pool->name).first;
+    if (rehearsal.kind == LEMONADE_KIND_STRATEGY && runs != nullptr && runs->export_state)
       context_.loop.run([&] { rehearsal.state = runs->export_state(); });
     return rehearsal;
   }
@@ -277,16 +331,19 @@ class PluginCreation {
   const Running* running_;
   Preparation& preparation_;
   config::Findings& findings_;
-  const config::Pool* pool_ = nullptr;  // whose strategy or checker is created
+  std::map<std::pair<std::string, std::uint32_t>, Result<std::shared_ptr<const plugin::PluginFile>>>
+      files_;  // by id and kind
+  std::map<const config::PluginChoice*, Candidate> candidates_;
 };
 
 /// How long a preflight may take; nothing for none.
-std::optional<Duration> limitOf(const config::Input& input, const PreparationContext& context, const Running* running,
-                                config::Findings& findings) {
+std::optional<Duration> limitOf(const config::Input& input, config::PreflightWhen when,
+                                const PreparationContext& context, const Running* running, config::Findings& findings) {
   auto limit = preflightLimit(input.environment);
   if (!limit) findings.error({"LEMONADE_PREFLIGHT", 0, 0}, limit.error().message);
-  if (!limit || (running == nullptr && !context.preflight_first)) return std::nullopt;
-  return limit.value();
+  if (!limit || when == config::PreflightWhen::kOff) return std::nullopt;
+  const bool is_start = running == nullptr && !context.preflight_first;
+  return is_start && when == config::PreflightWhen::kReload ? std::nullopt : limit.value();
 }
 
 /// What was skipped and why; what was said of the same file before is marked.
@@ -397,7 +454,7 @@ Preparation prepare(const config::Input& input, const FileContent& file, Prepara
   const auto names = newNames(preparation.config, running);
   preparation.resolutions = resolveAll(names, context.loop, context.resolver);
   if (running != nullptr) addKnownNames(preparation, *running);
-  const auto limit = limitOf(input, context, running, findings);
+  const auto limit = limitOf(input, preparation.config.preflight, context, running, findings);
   PluginCreation(context, limit, running, preparation, findings).run();
   addNames(preparation, names, findings);
   context.loop.run([&] {

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include <exception>
+#include <filesystem>
 #include <iostream>
 #include <new>
 #include <string>
@@ -131,6 +132,17 @@ int serve(Preparation preparation, config::Input input, PreparationContext& cont
   ::_exit(code);
 }
 
+/// Where the configuration comes from. Whole paths: what runs here may leave the folder, and a reload looks again.
+config::Input inputOf(const LoadBalancerArguments& arguments) {
+  config::Input input{arguments.config, config::processEnvironment(), arguments.plugin_dirs, {}};
+  std::error_code failed;
+  const auto folder = std::filesystem::current_path(failed);
+  if (failed || arguments.validate) return input;
+  input.folder = folder.string();
+  if (input.file) input.file = (folder / *input.file).string();
+  return input;
+}
+
 int runGuarded(const LoadBalancerArguments& arguments, Watchdog& watchdog, Parent& parent, std::uint64_t started_ns) {
   returnFreedMemory();
   plugin::Containment::use(true);  // until it is known what is configured
@@ -143,7 +155,7 @@ int runGuarded(const LoadBalancerArguments& arguments, Watchdog& watchdog, Paren
   PreparationContext context{loop, resolver, cells};
   context.preflight_first = arguments.validate;
   context.call_watch->setLimit(config::Misbehaviour{}.hang_limit);
-  config::Input input{arguments.config, config::processEnvironment(), arguments.plugin_dirs};
+  config::Input input = inputOf(arguments);
   const FileContent file = firstFingerprint(input.file, parent.inherited);
   if (arguments.called_as) input.file = arguments.called_as;
   if (!arguments.validate && !parent.supervisor.exists()) becomeSupervisor(arguments, input, file, parent.inherited);

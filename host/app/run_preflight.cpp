@@ -3,16 +3,17 @@
 // The child's end of a preflight.
 #include "app/exit_codes.h"
 #include "app/run.h"
-#include "base/fd.h"
 #include "base/log.h"
 #include "base/read_write.h"
 #include "rehearsal/preflight.h"
 
-#include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <string>
 
 namespace lemonade::app {
@@ -21,21 +22,29 @@ namespace {
 
 constexpr int kRefused = 1;
 
-/// Writes to the parent; what the plugin writes to standard output goes elsewhere.
+/// Writes to memory of the parent, so that what it says arrives whatever becomes of descriptors. What the plugin writes
+/// to standard output goes elsewhere.
 class Reporter {
  public:
-  Reporter() : fd_(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, kPluginFd + 1)) {
+  Reporter() {
+    if (::ftruncate(STDOUT_FILENO, kReportSize) == 0) {
+      void* const mapped = ::mmap(nullptr, kReportSize, PROT_READ | PROT_WRITE, MAP_SHARED, STDOUT_FILENO, 0);
+      if (mapped != MAP_FAILED) memory_ = static_cast<char*>(mapped);
+    }
     (void)::dup2(STDERR_FILENO, STDOUT_FILENO);
   }
-  void say(const char* what, std::string text = "") const {
+  void say(const char* what, std::string text = "") {
     for (char& c : text)
       if (c == '\n') c = ' ';
     const std::string line = what + text + "\n";
-    (void)!::write(fd_.get(), line.data(), line.size());
+    if (memory_ == nullptr || line.size() >= kReportSize - used_) return;
+    std::copy(line.begin(), line.end(), memory_ + used_);
+    used_ += line.size();
   }
 
  private:
-  const Fd fd_;
+  char* memory_ = nullptr;
+  std::size_t used_ = 0;
 };
 
 /// Fatal signals end this process as such, also where a sanitizer would rather explain them; it dies with its parent.
@@ -52,7 +61,7 @@ void prepareToDie() {
 
 int runPreflight() {
   prepareToDie();
-  const Reporter reporter;
+  Reporter reporter;
   log::Levels levels;
   levels.all = log::Level::kError;
   log::start(levels, log::Format::kText);
@@ -62,11 +71,16 @@ int runPreflight() {
   auto file = plugin::readPluginFile("/proc/self/fd/" + std::to_string(kPluginFd));
   if (!rehearsal || !file) return kRefused;  // without a stage: nothing was learnt about the plugin
   file.value().path = rehearsal.value().file;
-  const auto status =
-      rehearse(rehearsal.value(), file.value(), [&](const char* stage) { reporter.say(kReportStage, stage); });
-  status ? reporter.say(kReportDone) : reporter.say(kReportError, status.error().message);
+  rehearse(
+      rehearsal.value(), file.value(), [&](const char* stage) { reporter.say(kReportStage, stage); },
+      [&](const Objection& objection) {
+        reporter.say(kReportError, objection.text);
+        reporter.say(kReportMend, objection.mend);
+        ::_exit(kRefused);
+      });
+  reporter.say(kReportDone);
   // Without what runs at the end of a process: threads of the plugin may still be there.
-  ::_exit(status ? kSuccess : kRefused);
+  ::_exit(kSuccess);
 }
 
 }  // namespace lemonade::app

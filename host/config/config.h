@@ -52,6 +52,12 @@ enum class Supervisor { kAuto, kOn, kOff };
 template <>
 inline constexpr std::array kWords<Supervisor> = {"auto", "on", "off"};
 
+/// When plugins are tried in a process of their own before they are used.
+enum class PreflightWhen { kAlways, kReload, kOff };
+
+template <>
+inline constexpr std::array kWords<PreflightWhen> = {"always", "reload", "off"};
+
 struct Runtime {
   std::uint32_t workers = 0;                  ///< 0: one for each core
   Supervisor supervisor = Supervisor::kAuto;  ///< chosen at start
@@ -265,6 +271,7 @@ struct Config {
   std::vector<std::string> plugin_directories;  ///< in the order of search, without the installed ones
   std::string plugin_cache_directory;           ///< of the private copies of plugins; "": chosen by the host
   Misbehaviour misbehaviour;                    ///< of plugins
+  PreflightWhen preflight = PreflightWhen::kAlways;
   log::Levels log_levels;
   log::Format log_format = log::Format::kText;
   std::string file;  ///< the file read, or "" where the environment alone configures

@@ -7,6 +7,7 @@
 #include "config/file_reader.h"
 #include "config/tree.h"
 
+#include <filesystem>
 #include <utility>
 
 namespace lemonade::config {
@@ -21,10 +22,20 @@ void dropUnusedDefaults(Draft& draft) {
   if (pools.size() > 1 && !draft.said.contains("backends")) pools.erase(pools.begin());
 }
 
+/// What the file says is relative to the file by now; what is left is of the environment and of the command line.
+void resolvePaths(Config& config, const std::string& folder) {
+  if (folder.empty()) return;
+  const auto resolve = [&folder](std::string& path) { path = (std::filesystem::path(folder) / path).string(); };
+  for (auto& path : config.plugin_directories) resolve(path);
+  for (auto* path : {&config.plugin_cache_directory, &config.admin_access.token_file})
+    if (!path->empty()) resolve(*path);
+}
+
 Loaded finish(const Input& input, Draft draft, Findings findings) {
   readEnvironment(input.environment, draft, findings);
   auto& directories = draft.config.plugin_directories;
   directories.insert(directories.begin(), input.plugin_dirs.begin(), input.plugin_dirs.end());
+  resolvePaths(draft.config, input.folder);
   dropUnusedDefaults(draft);
   completeAndCheck(draft, findings);
   return {std::move(draft.config), std::move(findings).take()};

@@ -21,6 +21,7 @@ struct Input {
   std::optional<std::string> file;            ///< none: the environment alone
   Environment environment = {};               ///< see processEnvironment()
   std::vector<std::string> plugin_dirs = {};  ///< of the command line
+  std::string folder = {};  ///< where relative paths of environment and command line start; "": the working directory
 };
 
 /// The configuration as far as it could be read, and what is wrong with it; for use only where ok().

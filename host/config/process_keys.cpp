@@ -311,6 +311,12 @@ std::vector<Key<Config>> pluginsKeys() {
         "holds the private copies that plugins are loaded from; a change concerns those made from then on; where it "
         "cannot be used, as with `\"\"`, `$RUNTIME_DIRECTORY`, else `$XDG_RUNTIME_DIR`, else the temporary directory "
         "serves, [and else memory](deployment.md#systemd)"),
+      K("preflight", choice(&Config::preflight),
+        R"(when a plugin is tried in a process of its own before it is used: "always", "reload" = not at a start, "off")",
+        "when a plugin that is new or has new options is [tried in a process of its "
+        "own](hot-swap.md#what-a-preflight-finds) before it is used: `always`, `reload`: at reloads and by "
+        "`--validate`, not at a start, or `off`")
+          .variable("LEMONADE_LB_PREFLIGHT"),
   };
 }
 

@@ -2,16 +2,27 @@
 #include "plugin/catalog.h"
 
 #include "plugin/shared_objects.h"
+#include "plugin/version_order.h"
 
 #include <filesystem>
 #include <set>
 #include <system_error>
+#include <utility>
 
 namespace lemonade::plugin {
 
 namespace {
 
 namespace fs = std::filesystem;
+
+/// Two files have one id: the one with the higher version gets it, of equal ones the first. Says what is left out.
+Remark settle(const std::string& id, Entry& first, const Entry& second) {
+  const auto order = compareVersions(second.version, first.version);
+  const Entry skipped = order > 0 ? std::exchange(first, second) : second;
+  const std::string why = order == 0 ? ", which comes first with the same version " + first.version
+                                     : ", whose version " + first.version + " is higher than " + skipped.version;
+  return {skipped.path, "skipped " + skipped.path + ": its id " + id + " is taken by " + first.path + why};
+}
 
 }  // namespace
 
@@ -32,11 +43,9 @@ Catalog Catalog::scan(const std::vector<std::string>& directories) {
         continue;
       }
       const auto& read = file.value();
-      const auto [entry, added] =
-          catalog.plugins.try_emplace(read.id, Entry{path, read.version, read.kinds, read.hash});
-      if (!added)
-        catalog.remarks.push_back({path, "skipped " + path + ": its id " + read.id + " is taken by " +
-                                             entry->second.path + ", which comes first"});
+      const Entry found{path, read.version, read.kinds, read.hash};
+      const auto [entry, added] = catalog.plugins.try_emplace(read.id, found);
+      if (!added) catalog.remarks.push_back(settle(read.id, entry->second, found));
     }
   }
   return catalog;

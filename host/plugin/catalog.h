@@ -31,9 +31,9 @@ struct Catalog {
   std::map<std::string, Entry> plugins;  ///< by id
   std::vector<Remark> remarks;
 
-  /// Scans directories in the order of precedence: of two files with the same id, the first directory wins (within one
-  /// directory the first name), and the other is remarked on. Only *.so files count. A directory that cannot be read is
-  /// remarked on.
+  /// Scans directories in the order of precedence: of two files with the same id the higher version wins, of equal
+  /// versions the first directory (within one directory the first name), and the other is remarked on. Only *.so files
+  /// count. A directory that cannot be read is remarked on.
   static Catalog scan(const std::vector<std::string>& directories);
 
   /// The ids of one kind, comma separated, for a message.

@@ -51,7 +51,7 @@ Result<PluginFile> Loader::read(const config::PluginChoice& choice, const Kind& 
   return file;
 }
 
-Result<std::shared_ptr<const Image>> Loader::image(const PluginFile& file) {
+Result<std::shared_ptr<const Image>> Loader::load(const PluginFile& file) {
   std::erase_if(images_, [](const auto& image) { return image.second.expired(); });
   if (const auto known = images_.find(file.hash); known != images_.end()) return known->second.lock();
   const auto failure = [&file](Error error) {
@@ -72,7 +72,7 @@ std::optional<Loader::Created> Loader::createOf(const Kind& kind, const PluginFi
     problems.push_back({choice.source, std::move(text)});
     return std::nullopt;
   };
-  auto loaded = image(file);
+  auto loaded = load(file);
   if (!loaded) return fail(loaded.error().message);
   const auto image = std::move(loaded).value();
   auto table = tableOf(*image, kind);

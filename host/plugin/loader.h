@@ -52,6 +52,10 @@ class Loader {
   /// nothing scans.
   Result<PluginFile> read(const config::PluginChoice& choice, const Kind& kind) const;
 
+  /// Loads the image of a file's content, or returns the one that is in use: create() takes it as long as somebody
+  /// holds it. Control thread.
+  Result<std::shared_ptr<const Image>> load(const PluginFile& file);
+
   /// Makes an instance of a file's content with the options of the choice. Returns nothing where that fails, and has
   /// added at least one problem. Control thread.
   template <class Table>
@@ -82,7 +86,6 @@ class Loader {
   std::optional<Created> start(const Kind& kind, const void* table, const std::shared_ptr<const Image>& image,
                                const OptionSet& options, const config::PluginChoice& choice,
                                std::vector<OptionProblem>& problems);
-  Result<std::shared_ptr<const Image>> image(const PluginFile& file);
 
   ControlLoop& loop_;
   MetricCells& cells_;

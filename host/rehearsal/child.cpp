@@ -115,6 +115,12 @@ bool Child::wait(Duration limit) const {
   }
 }
 
+bool Child::stopped() const {
+  siginfo_t info{};
+  const auto id = static_cast<id_t>(pid_);
+  return ::waitid(P_PID, id, &info, WSTOPPED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid_;
+}
+
 int Child::end() {
   ::kill(-pid_, SIGKILL);
   int status = 0;
@@ -122,6 +128,12 @@ int Child::end() {
   }
   pid_ = -1;
   return status;
+}
+
+bool wasKilled(int status) {
+  if (!WIFSIGNALED(status)) return false;
+  const int number = WTERMSIG(status);
+  return number == SIGKILL || number == SIGTERM || number == SIGINT || number == SIGQUIT || number == SIGHUP;
 }
 
 std::string endOf(int status) {

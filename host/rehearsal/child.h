@@ -46,6 +46,8 @@ class Child {
 
   /// False where it still runs after that time.
   bool wait(Duration limit) const;
+  /// Whether a signal has stopped it, as SIGSTOP does.
+  bool stopped() const;
   /// Kills what still runs of it and its children; how it ended, as waitpid has it.
   int end();
 
@@ -54,6 +56,8 @@ class Child {
   pid_t pid_;
 };
 
+/// Whether a process ended by a signal that others send, such as SIGKILL, and no code raises by mistake.
+bool wasKilled(int status);
 /// How a process ended that waitpid tells of: "crashed with SIGSEGV".
 std::string endOf(int status);
 

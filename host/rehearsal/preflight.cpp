@@ -5,8 +5,12 @@
 #include "config/duration.h"
 #include "rehearsal/child.h"
 
+#include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <sstream>
+#include <system_error>
+#include <thread>
 
 namespace lemonade {
 
@@ -14,6 +18,8 @@ namespace {
 
 using namespace std::chrono_literals;
 constexpr Duration kLimit = 5s;
+constexpr Duration kTurn = 100ms;
+constexpr int kTurnsStopped = 3;        // then nobody is about to let it go on
 constexpr std::size_t kMostSaid = 300;  // of what the child wrote on standard error
 constexpr int kMostSaidLines = 3;
 
@@ -21,6 +27,7 @@ constexpr int kMostSaidLines = 3;
 struct Report {
   std::string stage;  ///< the last one; "" where it never began
   std::string error;
+  std::string mend;
   bool done = false;
 };
 
@@ -30,6 +37,7 @@ Report readReport(const std::string& text) {
   for (std::string line; std::getline(lines, line);) {
     if (line.rfind(kReportStage, 0) == 0) report.stage = line.substr(std::strlen(kReportStage));
     if (line.rfind(kReportError, 0) == 0) report.error = line.substr(std::strlen(kReportError));
+    if (line.rfind(kReportMend, 0) == 0) report.mend = line.substr(std::strlen(kReportMend));
     if (line == kReportDone) report.done = true;
   }
   return report;
@@ -55,33 +63,78 @@ std::string seconds(Duration limit) {
   return out.str();
 }
 
-Result<Preflight> run(const Rehearsal& rehearsal, const plugin::PluginFile& file, Duration limit) {
-  const std::string request = rehearsal.encode();
-  auto input = trial::inMemory("lemonade-preflight", request.data(), request.size());
+/// What waiting for a child comes to.
+enum class Waited { kEnded, kStopped, kTooLong };
+
+Waited await(const trial::Child& child, Duration limit) {
+  const auto deadline = nowNs() + static_cast<std::uint64_t>(limit.count());
+  for (int stopped = 0;;) {
+    const auto now = nowNs();
+    const Duration left(now < deadline ? deadline - now : 0);
+    if (child.wait(std::min(kTurn, left))) return Waited::kEnded;
+    stopped = child.stopped() ? stopped + 1 : 0;
+    if (stopped == kTurnsStopped) return Waited::kStopped;
+    if (left <= kTurn) return stopped > 0 ? Waited::kStopped : Waited::kTooLong;
+  }
+}
+
+/// What one attempt comes to.
+struct Attempt {
+  Preflight preflight;
+  bool disturbed = false;  ///< by somebody else: nothing was learnt of the plugin
+};
+
+Preflight refused(std::string text) { return {Preflight::Outcome::kRefused, std::move(text)}; }
+
+/// What was seen of a child says this of its plugin.
+Attempt judge(const std::string& who, const Report& report, Waited waited, int status, Duration limit,
+              const std::string& said) {
+  const std::string mend = report.mend.empty() ? "" : "; " + report.mend;
+  if (!report.error.empty()) return {refused(who + report.error + " in preflight" + mend)};
+  if (waited == Waited::kTooLong)
+    return {refused(who + "did not come to an end within " + seconds(limit) + " in preflight, it hung while " +
+                    report.stage + "; LEMONADE_PREFLIGHT sets the limit")};
+  if (waited == Waited::kEnded && report.done) return {};
+  if (waited == Waited::kStopped || trial::wasKilled(status)) {
+    const std::string how =
+        waited == Waited::kStopped ? "stopped by a signal" : "killed (" + trial::endOf(status) + ")";
+    return {refused(who + "cannot be judged: the process that tries it in preflight was " + how + " while " +
+                    report.stage + ", twice; see who does that (the kernel's log, where memory ran out) and try again"),
+            true};
+  }
+  return {refused(who + trial::endOf(status) + " in preflight while " + report.stage + said)};
+}
+
+Result<Attempt> attempt(const PreflightRequest& request, Duration limit) {
+  const std::string bytes = request.rehearsal.encode();
+  const auto& file = *request.file;
+  auto input = trial::inMemory("lemonade-preflight", bytes.data(), bytes.size());
   if (!input) return std::move(input).error();
   auto content = trial::inMemory("lemonade-plugin", file.content.data(), file.content.size());
   if (!content) return std::move(content).error();
-  auto output = trial::makePipe();
+  auto output = trial::emptyInMemory("lemonade-report");
   if (!output) return std::move(output).error();
   auto errors = trial::makePipe();
   if (!errors) return std::move(errors).error();
-  auto child = trial::Child::spawn({"preflight"}, {input.value().get(), output.value().write.get(),
-                                                   errors.value().write.get(), content.value().get()});
+  auto child = trial::Child::spawn(
+      {"preflight"}, {input.value().get(), output.value().get(), errors.value().write.get(), content.value().get()});
   if (!child) return std::move(child).error();
-  const bool ended = child.value().wait(limit);
+  const auto waited = await(child.value(), limit);
   const int status = child.value().end();
-  const auto report = readReport(readToEnd(output.value().read.get()));
+  const auto report = readReport(trial::contentOf(output.value()));
   const std::string said = saidBefore(readToEnd(errors.value().read.get()));
-  if (report.stage.empty()) return Error{"the child never began" + said};
-  const std::string who = "plugin " + file.id + " (" + file.path + ") ";
-  if (!report.error.empty()) return Preflight{Preflight::Outcome::kRefused, who + report.error + " in preflight"};
-  if (!ended)
-    return Preflight{Preflight::Outcome::kRefused, who + "did not come to an end within " + seconds(limit) +
-                                                       " in preflight, it hung while " + report.stage +
-                                                       "; LEMONADE_PREFLIGHT sets the limit"};
-  if (report.done) return Preflight{};
-  return Preflight{Preflight::Outcome::kRefused,
-                   who + trial::endOf(status) + " in preflight while " + report.stage + said};
+  const bool disturbed = waited == Waited::kStopped || trial::wasKilled(status);
+  if (report.stage.empty() && !disturbed) return Error{"the child never began" + said};
+  return judge("plugin " + file.id + " (" + file.path + ") ", report, waited, status, limit, said);
+}
+
+Preflight preflightOne(const PreflightRequest& request, Duration limit) {
+  auto result = attempt(request, limit);
+  if (result && result.value().disturbed) result = attempt(request, limit);
+  if (result) return std::move(result).value().preflight;
+  return {Preflight::Outcome::kUnable,
+          "plugin " + request.file->id + " (" + request.file->path +
+              ") is used without a preflight, which cannot be run here: " + result.error().message};
 }
 
 }  // namespace
@@ -95,12 +148,20 @@ Result<std::optional<Duration>> preflightLimit(const config::Environment& enviro
   return Error{"\"" + found->second + "\" is neither off nor a duration such as \"5s\""};
 }
 
-Preflight preflight(const Rehearsal& rehearsal, const plugin::PluginFile& file, Duration limit) {
-  auto result = run(rehearsal, file, limit);
-  if (result) return std::move(result).value();
-  return {Preflight::Outcome::kUnable,
-          "plugin " + file.id + " (" + file.path +
-              ") is used without a preflight, which cannot be run here: " + result.error().message};
+std::vector<Preflight> preflight(const std::vector<PreflightRequest>& requests, Duration limit, std::size_t at_once) {
+  std::vector<Preflight> results(requests.size());
+  std::atomic<std::size_t> next{0};
+  const auto work = [&] {
+    for (std::size_t i = next++; i < requests.size(); i = next++) results[i] = preflightOne(requests[i], limit);
+  };
+  std::vector<std::jthread> helpers;
+  try {
+    while (helpers.size() + 1 < std::min(at_once, requests.size())) helpers.emplace_back(work);
+  } catch (const std::system_error&) {
+    // Fewer do it as well.
+  }
+  work();
+  return results;
 }
 
 }  // namespace lemonade

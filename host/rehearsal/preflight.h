@@ -7,10 +7,12 @@
 // posix_spawn and nothing of this process but four descriptors:
 //
 //   0  the request (see rehearsal.h)        2  what it writes on standard error, the beginning of it
-//   1  how far it has come                  3  the content of the plugin, the very bytes that are loaded here
-//   afterwards
+//   1  memory: how far it has come          3  the content of the plugin, the very bytes that are loaded here
+//                                              afterwards
 //
-// Not on the control thread: it waits for the child.
+// A child that somebody kills or stops has told nothing: it is tried once more.
+//
+// Not on the control thread: it waits for the children.
 #pragma once
 
 #include "base/clock.h"
@@ -19,8 +21,10 @@
 #include "plugin/plugin_file.h"
 #include "rehearsal/rehearsal.h"
 
+#include <cstddef>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace lemonade {
 
@@ -38,13 +42,22 @@ struct Preflight {
   std::string text;  ///< where it did not pass: a sentence that names the plugin and its file
 };
 
-/// Rehearses file in a child, which is killed where it takes longer than limit.
-Preflight preflight(const Rehearsal& rehearsal, const plugin::PluginFile& file, Duration limit);
+/// A plugin to try, and how.
+struct PreflightRequest {
+  Rehearsal rehearsal;
+  const plugin::PluginFile* file;  ///< not null
+};
 
-// What the child says on descriptor 1, a line each; the words that follow are for people.
+/// Rehearses each in a child of its own, at most `at_once` of them at the same time (1 at least), and kills a child
+/// that takes longer than limit. In the order of the requests.
+std::vector<Preflight> preflight(const std::vector<PreflightRequest>& requests, Duration limit, std::size_t at_once);
+
+// What the child writes to the memory of descriptor 1, a line each; the words that follow are for people.
 inline constexpr const char* kReportStage = "stage ";  ///< and the stage; the first comes before the plugin is loaded
 inline constexpr const char* kReportError = "error ";  ///< and what the plugin did wrong
+inline constexpr const char* kReportMend = "mend ";    ///< and what to do about it
 inline constexpr const char* kReportDone = "done";
 inline constexpr int kPluginFd = 3;
+inline constexpr std::size_t kReportSize = 64 << 10;  ///< bytes of that memory
 
 }  // namespace lemonade

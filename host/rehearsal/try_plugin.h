@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
 // What a rehearsal asks of an instance between its creation and its end: one function for each kind of plugin. Each
-// runs on the thread of the rehearsal, which stands for a worker, for the prober and for the thread of a sink, and goes
-// to the control thread where the ABI promises that one.
+// runs on one thread, which stands for a worker, for the prober and for the thread of a sink, and goes to the control
+// thread where the ABI promises that one.
 #pragma once
 
 #include "base/control_loop.h"
 #include "base/result.h"
 #include "plugin/loader.h"
+#include "plugin/process_state.h"
 #include "rehearsal/rehearsal.h"
 
 #include <functional>
@@ -19,10 +20,12 @@ struct RehearsalContext {
   const Rehearsal& rehearsal;
   ControlLoop& loop;  ///< runs
   const OnStage& on_stage;
+  /// Whether the process is as it was, as seen from the calling thread; has said so where it is not.
+  std::function<bool(plugin::Moment)> is_unchanged;
 };
 
-/// Runs a step on the control thread and passes on what it returns or throws.
-Status onControl(ControlLoop& loop, const std::function<Status()>& step);
+/// Runs a step on the thread of a loop and passes on what it returns or throws.
+Status onLoop(ControlLoop& loop, const std::function<Status()>& step);
 
 // Each tries an instance; an error says what the plugin did wrong, as words that follow its name. The instance may be
 // moved from; where it is, it has been destroyed on the control thread. May throw what the plugin throws.

@@ -41,14 +41,15 @@ class RehearsedAddress final : public LocalAddressSource {
 class StrategyInPool {
  public:
   explicit StrategyInPool(const RehearsalContext& context)
-      : rehearsal_(context.rehearsal),
+      : context_(context),
+        rehearsal_(context.rehearsal),
         loop_(context.loop),
         on_stage_(context.on_stage),
         quiescence_(std::max(1U, context.rehearsal.workers)),
         pool_(std::in_place, "default", quiescence_, std::max(1U, context.rehearsal.workers)) {}
 
   Status run(plugin::StrategyInstance instance) {
-    auto status = onControl(loop_, [&] { return begin(std::move(instance)); });
+    auto status = onLoop(loop_, [&] { return begin(std::move(instance)); });
     if (status) status = pickFrom("as configured", [](std::size_t) { return true; });
     if (status) status = pickFrom("with every second one down", [](std::size_t i) { return i % 2 == 0; });
     if (status) status = pickFrom("with all of them down", [](std::size_t) { return false; });
@@ -57,9 +58,11 @@ class StrategyInPool {
 
   /// Control thread.
   void end() {
+    (void)context_.is_unchanged(plugin::Moment::kCalled);
     on_stage_("being destroyed");
     strategy_.reset();
     pool_.reset();
+    (void)context_.is_unchanged(plugin::Moment::kEnded);
   }
 
  private:
@@ -76,7 +79,7 @@ class StrategyInPool {
   }
 
   Status pickFrom(const char* which, const std::function<bool(std::size_t)>& up) {
-    auto status = onControl(loop_, [&] {
+    auto status = onLoop(loop_, [&] {
       on_stage_("preparing");
       auto backends = makeBackends(rehearsal_);
       for (std::size_t i = 0; i < backends.size(); ++i) (void)backends[i]->setHealth(up(i), "preflight");
@@ -94,7 +97,8 @@ class StrategyInPool {
     for (std::uint32_t i = 0; i < kPicks; ++i) invalid += pickOnce(i, picked);
     on_stage_("hearing of events");
     for (std::uint32_t i = 0; i < picked.size(); ++i) tell(picked[i], i % pool_->workers());
-    if (invalid == 0) return success();
+    // Before the other thread is needed again: who closes descriptors cuts off the way there.
+    if (!context_.is_unchanged(plugin::Moment::kCalled) || invalid == 0) return success();
     return Error{"gave an answer that cannot be used in " + std::to_string(invalid) + " of " + std::to_string(kPicks) +
                  " picks from the backends " + which};
   }
@@ -154,6 +158,7 @@ class StrategyInPool {
     }
   }
 
+  const RehearsalContext& context_;
   const Rehearsal& rehearsal_;
   ControlLoop& loop_;
   const OnStage& on_stage_;
@@ -168,7 +173,7 @@ class StrategyInPool {
 Status tryPlugin(plugin::StrategyInstance& strategy, const RehearsalContext& context) {
   StrategyInPool pool(context);
   auto status = pool.run(std::move(strategy));
-  (void)onControl(context.loop, [&] {
+  (void)onLoop(context.loop, [&] {
     pool.end();
     return success();
   });

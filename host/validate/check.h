@@ -30,12 +30,15 @@ inline bool isBad(Grade status) { return status >= Grade::kFail; }
 struct Outcome {
   Grade status = Grade::kPass;
   std::string found = {};  ///< what it saw; "" for a plain pass
+  std::string mend = {};   ///< where it is bad: what its author does about that; "": what the check says
 };
 
 inline Outcome pass() { return {}; }
 inline Outcome warn(std::string found) { return {Grade::kWarn, std::move(found)}; }
 inline Outcome skip(std::string found) { return {Grade::kSkip, std::move(found)}; }
-inline Outcome fail(std::string found) { return {Grade::kFail, std::move(found)}; }
+inline Outcome fail(std::string found, std::string mend = {}) {
+  return {Grade::kFail, std::move(found), std::move(mend)};
+}
 
 /// What is judged. Constant once the checks run.
 struct Subject {
@@ -60,6 +63,9 @@ struct Check {
   const char* prerequisites = "";  ///< ids, separated by spaces: where one is bad or skipped, this check is skipped
   std::uint32_t kinds = 0;         ///< mask of LEMONADE_KIND_* that it is for; 0: all
   bool loads_libraries = false;
+  /// Whether it does what a host does all the time: a plugin that dies or hangs then does so of itself, and is told
+  /// about the way it ended. In other checks it is what they look for that it does not bear.
+  bool is_ordinary = false;
 };
 
 /// Every check, in the order they run in.
@@ -73,14 +79,19 @@ std::span<const Check> tagChecks();
 std::span<const Check> loadChecks();
 std::span<const Check> descriptorChecks();
 std::span<const Check> versionChecks();
+std::span<const Check> creationChecks();
+std::span<const Check> processChecks();
 std::span<const Check> lifecycleChecks();
 std::span<const Check> optionChecks();
 std::span<const Check> strategyChecks();
+std::span<const Check> strategyUseChecks();
 std::span<const Check> strategyCostChecks();
 std::span<const Check> healthChecks();
 std::span<const Check> sinkChecks();
 std::span<const Check> stateChecks();
 std::span<const Check> orderChecks();
+std::span<const Check> lateChecks();
+std::span<const Check> callChecks();
 
 /// The check that no exception leaves the plugin. It has no code of its own: every other dynamic check reports to it.
 extern const Check kExceptions;

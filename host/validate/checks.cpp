@@ -39,8 +39,9 @@ std::vector<Check> joined(std::initializer_list<std::span<const Check>> families
 std::vector<Check> staticChecks() { return joined({fileChecks(), elfChecks(), tagChecks()}); }
 
 std::vector<Check> dynamicChecks() {
-  return joined({loadChecks(), descriptorChecks(), lifecycleChecks(), strategyChecks(), strategyCostChecks(),
-                 healthChecks(), sinkChecks(), optionChecks(), stateChecks(), orderChecks(), versionChecks()});
+  return joined({loadChecks(), descriptorChecks(), creationChecks(), processChecks(), lifecycleChecks(),
+                 strategyChecks(), healthChecks(), sinkChecks(), callChecks(), lateChecks(), strategyUseChecks(),
+                 strategyCostChecks(), optionChecks(), stateChecks(), orderChecks(), versionChecks()});
 }
 
 }  // namespace lemonade::validate

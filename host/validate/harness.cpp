@@ -110,12 +110,14 @@ const lemonade_option_t& optionRow(const lemonade_plugin_t& plugin, std::uint32_
   return *reinterpret_cast<const lemonade_option_t*>(rows + std::size_t{index} * plugin.option_stride);
 }
 
-bool usesSamples(const Subject& subject, const lemonade_plugin_t& plugin) {
+std::vector<std::string> sampledOptions(const Subject& subject, const lemonade_plugin_t& plugin) {
+  std::vector<std::string> keys;
   for (std::uint32_t i = 0; i < plugin.option_count; ++i) {
     const auto& row = optionRow(plugin, i);
-    if ((row.flags & LEMONADE_OPTION_REQUIRED) != 0 && !names(subject.options, view(row.key))) return true;
+    const bool is_required = (row.flags & LEMONADE_OPTION_REQUIRED) != 0;
+    if (is_required && !names(subject.options, view(row.key))) keys.emplace_back(view(row.key));
   }
-  return false;
+  return keys;
 }
 
 std::string describe(const lemonade_error_t& error) {
@@ -126,14 +128,17 @@ std::string describe(const lemonade_error_t& error) {
 
 void requireError(const lemonade_plugin_t& plugin, lemonade_status_t status, const lemonade_error_t& error) {
   const std::string at = "; status " + std::to_string(status);
-  require(std::memchr(error.key, 0, sizeof(error.key)) != nullptr, "the key of its error is not terminated" + at);
-  require(std::memchr(error.message, 0, sizeof(error.message)) != nullptr,
-          "the message of its error is not terminated" + at);
-  require(error.message[0] != '\0', "it fails without a message" + at);
-  require(error.code == status, "the code of its error is " + std::to_string(error.code) + at);
+  const auto demand = [](bool holds, const std::string& found) {
+    require(holds, found, "fill error with the code that is returned, the key of an option or \"\", and a message");
+  };
+  demand(std::memchr(error.key, 0, sizeof(error.key)) != nullptr, "the key of its error is not terminated" + at);
+  demand(std::memchr(error.message, 0, sizeof(error.message)) != nullptr,
+         "the message of its error is not terminated" + at);
+  demand(error.message[0] != '\0', "it fails without a message" + at);
+  demand(error.code == status, "the code of its error is " + std::to_string(error.code) + at);
   bool known = error.key[0] == '\0';
   for (std::uint32_t i = 0; i < plugin.option_count; ++i) known = known || view(optionRow(plugin, i).key) == error.key;
-  require(known, "its error blames an option that it does not have: " + std::string(error.key));
+  demand(known, "its error blames an option that it does not have: " + std::string(error.key));
 }
 
 }  // namespace lemonade::validate

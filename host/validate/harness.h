@@ -70,8 +70,8 @@ config::OptionTable withSamples(const plugin::OptionSchema& schema, const config
 /// Row of a plugin's schema.
 const lemonade_option_t& optionRow(const lemonade_plugin_t& plugin, std::uint32_t index);
 
-/// True where an option has no default and the user gave no value: what the plugin makes of a sample is its own affair.
-bool usesSamples(const Subject& subject, const lemonade_plugin_t& plugin);
+/// Options that have no default and that the user gave no value: what the plugin makes of a sample is its own affair.
+std::vector<std::string> sampledOptions(const Subject& subject, const lemonade_plugin_t& plugin);
 
 /// Throws unless an error that came with a status is filled as the ABI says.
 void requireError(const lemonade_plugin_t& plugin, lemonade_status_t status, const lemonade_error_t& error);

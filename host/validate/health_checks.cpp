@@ -120,7 +120,7 @@ constexpr const char* kBytes = "gather bytes until they are whole; take none of 
 
 constexpr Check kChecks[] = {
     {"health.verdicts", "gives verdicts that there are",
-     "set verdict->what, and point send and reason at text that stays", ends, "lifecycle.create", kOnly},
+     "set verdict->what, and point send and reason at text that stays", ends, "process.create", kOnly, false, true},
     {"health.splits", "comes to the same verdict however bytes are cut", kBytes, splits, "health.verdicts", kOnly},
     {"health.garbage", "bears any bytes", kBytes, garbage, "health.verdicts", kOnly},
     {"health.cancel", "can be ended at any moment", "release in probe_end what probe_begin made", cancels,

@@ -34,6 +34,8 @@ struct Board {
   std::atomic<const char*> stage{"starting"};  // a literal: the fork has it at the same address
   std::atomic<int> status{-1};                 // a Grade, once there is an outcome
   char found[1024];
+  char mend[512];
+  char progress[128];
   char exception[512];
 };
 
@@ -48,7 +50,8 @@ void copy(char (&to)[kSize], const char* text) noexcept {
 }
 
 void noteException(const char* what) noexcept {
-  std::snprintf(board->exception, sizeof(board->exception), "\"%s\" left it while %s", what, board->stage.load());
+  std::snprintf(board->exception, sizeof(board->exception), "\"%s\" left it while %s%s", what, board->stage.load(),
+                board->progress);
 }
 
 /// An exception reached a function that is noexcept, on either side of the ABI.
@@ -102,9 +105,9 @@ void becomeChild() {
   becomeChild();
   try {
     const auto outcome = work();
-    endWith(outcome.status, outcome.found.c_str());
+    endWith(outcome.status, outcome.found.c_str(), outcome.mend.c_str());
   } catch (const Fault& fault) {
-    endWith(Grade::kFail, fault.found.c_str());
+    endWith(Grade::kFail, fault.found.c_str(), fault.mend.c_str());
   } catch (const std::exception& e) {
     noteException(e.what());
   } catch (...) {
@@ -148,21 +151,50 @@ std::string secondsOf(Duration time) {
   return text;
 }
 
+/// What an author does about a plugin that a signal ended.
+const char* mendOf(int signal) {
+  switch (signal) {
+    case SIGSEGV:
+    case SIGBUS:
+      return "find the access to memory that is not its own: build it with -g and run this under gdb, with \"set "
+             "follow-fork-mode child\"";
+    case SIGFPE:
+      return "look at the divisor before each division of integers, and call no feenableexcept";
+    case SIGILL:
+      return "build it for the oldest processor that it is to run on; __builtin_unreachable and __builtin_trap end so, "
+             "too";
+    case SIGABRT:
+      return "find out who called abort: an assertion, malloc where memory is broken, or a throw out of a noexcept "
+             "function; gdb with \"set follow-fork-mode child\" shows it";
+    case SIGKILL:
+      return "somebody killed it; where memory ran out, the kernel's log says so: take less";
+    default:
+      return "raise no signal, and end nothing by one";
+  }
+}
+
 Outcome judge(bool ended, int status, Duration limit) {
-  if (const int known = board->status.load(); known >= 0) return {static_cast<Grade>(known), board->found};
-  const std::string when = std::string(" while ") + board->stage.load();
-  if (!ended) return {Grade::kHang, "no end within " + secondsOf(limit) + when};
+  if (const int known = board->status.load(); known >= 0) return {static_cast<Grade>(known), board->found, board->mend};
+  const std::string when = std::string(" while ") + board->stage.load() + board->progress;
+  if (!ended)
+    return {Grade::kHang, "no end within " + secondsOf(limit) + when,
+            "wait for nothing there and end every loop; a slow or busy machine gets more time with --limit"};
   const std::string said = firstLines(writtenSoFar());
   if (WIFEXITED(status))
-    return {Grade::kCrash, "it ended the process with code " + std::to_string(WEXITSTATUS(status)) + when + said};
+    return {Grade::kCrash, "it ended the process with code " + std::to_string(WEXITSTATUS(status)) + when + said,
+            "call neither exit nor _exit: return a status and fill the error"};
   const char* name = ::sigabbrev_np(WTERMSIG(status));
-  return {Grade::kCrash, "SIG" + std::string(name != nullptr ? name : "?") + when + said};
+  return {Grade::kCrash, "SIG" + std::string(name != nullptr ? name : "?") + when + said, mendOf(WTERMSIG(status))};
 }
 
 }  // namespace
 
 void stage(const char* what) noexcept {
   if (board != nullptr) board->stage.store(what, std::memory_order_relaxed);
+}
+
+void progress(const std::string& text) noexcept {
+  if (board != nullptr) copy(board->progress, (" " + text).c_str());
 }
 
 std::string writtenSoFar() {
@@ -178,8 +210,9 @@ void tell(std::string_view text) {
   }
 }
 
-void endWith(Grade status, const char* found) noexcept {
+void endWith(Grade status, const char* found, const char* mend) noexcept {
   copy(board->found, found);
+  copy(board->mend, mend);
   board->status.store(static_cast<int>(status));
   ::_exit(0);
 }
@@ -198,7 +231,8 @@ Ending runIsolated(const std::function<Outcome()>& work, Duration limit) {
   if (pid == 0) runChild(work);
   Ending ending;
   if (pid < 0) {
-    ending.outcome = skip(std::string("cannot be run: fork: ") + std::strerror(errno));
+    ending.outcome =
+        fail(std::string("cannot be run: fork: ") + std::strerror(errno), "raise the limit of processes (ulimit -u)");
   } else {
     const bool ended = waitFor(pid, limit);
     ::kill(-pid, SIGKILL);

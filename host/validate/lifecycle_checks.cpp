@@ -22,9 +22,15 @@ Outcome create(const Subject& subject) {
   try {
     forEachKind(code.kinds(), [&]<class Table>(std::type_identity<Table>) { const Live<Table> once(subject, code); });
   } catch (const Fault& fault) {
-    if (!usesSamples(subject, code.entry())) throw;
-    return skip(fault.found +
-                " (with made-up values for its required options; give good ones with --option KEY=VALUE)");
+    const auto sampled = sampledOptions(subject, code.entry());
+    if (sampled.empty()) throw;
+    std::string keys, flags;
+    for (const auto& key : sampled) {
+      keys += (keys.empty() ? "" : ", ") + key;
+      flags += " --option " + key + "=VALUE";
+    }
+    throw Fault{fault.found + " (with a made-up value for " + keys + ", which has no default)",
+                "give what has no default a value that it takes:" + flags};
   }
   return pass();
 }
@@ -86,19 +92,23 @@ Outcome withoutMemory(const Subject& subject) {
   return pass();
 }
 
+constexpr Check kCreation[] = {
+    {"lifecycle.create", "starts with its defaults and ends", "create must bear the defaults of its schema", create,
+     "descriptor.options descriptor.interfaces", 0, false, true},
+};
+
 constexpr Check kChecks[] = {
-    {"lifecycle.create", "starts with its defaults and ends",
-     "create must bear the defaults of its schema, or say why not", create, "descriptor.options descriptor.interfaces"},
     {"lifecycle.several", "bears several instances at once", "keep all state in the instance", several,
-     "lifecycle.create"},
+     "process.create"},
     {"lifecycle.repeated", "leaves nothing behind when it ends", "release in destroy what create made", repeated,
-     "lifecycle.create"},
+     "process.create"},
     {"lifecycle.memory", "says so where memory runs out",
-     "look at what every allocation returns, and catch std::bad_alloc", withoutMemory, "lifecycle.create"},
+     "look at what every allocation returns, and catch std::bad_alloc", withoutMemory, "lifecycle.repeated"},
 };
 
 }  // namespace
 
+std::span<const Check> creationChecks() { return kCreation; }
 std::span<const Check> lifecycleChecks() { return kChecks; }
 
 }  // namespace lemonade::validate

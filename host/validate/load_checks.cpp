@@ -1,57 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
 // What loading alone does, and whether two generations stand beside each other.
+#include "plugin/process_state.h"
 #include "validate/harness.h"
 
 #include <dlfcn.h>
-#include <locale.h>
-#include <signal.h>
-
-#include <array>
-#include <filesystem>
-#include <map>
 
 namespace lemonade::validate {
 
 namespace {
-
-/// What belongs to the process and not to a plugin.
-struct Belongings {
-  std::size_t threads;
-  std::size_t descriptors;
-  std::array<void (*)(int), 32> handlers{};
-  std::string locale;
-  std::string folder;
-
-  static std::size_t count(const char* folder) {
-    std::size_t entries = 0;
-    for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(folder)) ++entries;
-    return entries;
-  }
-
-  static Belongings now() {
-    Belongings all{count("/proc/self/task"),
-                   count("/proc/self/fd"),
-                   {},
-                   ::setlocale(LC_ALL, nullptr),
-                   std::filesystem::current_path()};
-    for (int signal = 1; signal < 32; ++signal) {
-      struct sigaction action {};
-      ::sigaction(signal, nullptr, &action);
-      all.handlers[static_cast<std::size_t>(signal)] = action.sa_handler;
-    }
-    return all;
-  }
-};
-
-void requireUntouched(const Belongings& before, const Belongings& after, std::size_t own_descriptors) {
-  require(after.threads == before.threads, "it starts a thread");
-  require(after.descriptors == before.descriptors + own_descriptors, "it leaves a descriptor open");
-  require(after.handlers == before.handlers, "it installs a signal handler");
-  require(after.locale == before.locale, "it changes the locale to " + after.locale);
-  require(after.folder == before.folder, "it changes the working directory");
-  require(writtenSoFar().empty(), "it writes: " + writtenSoFar());
-}
 
 Outcome opens(const Subject& subject) {
   const Code code(subject);
@@ -59,9 +16,13 @@ Outcome opens(const Subject& subject) {
 }
 
 Outcome quiet(const Subject& subject) {
-  const auto before = Belongings::now();
+  const auto before = plugin::ProcessState::now();
   const Code code(subject);
-  requireUntouched(before, Belongings::now(), 1);  // the private copy is one
+  const auto after = plugin::ProcessState::now();
+  if (const auto change = before.changeIn(after, {plugin::Moment::kLoaded, false, subject.loadable->id}))
+    throw Fault{"it " + change->text, change->mend};
+  require(writtenSoFar().empty(), "it writes: " + writtenSoFar(),
+          "write nothing to standard output and standard error; log by the host table");
   return pass();
 }
 
@@ -101,9 +62,10 @@ Outcome unloads(const Subject& subject) {
 }
 
 constexpr Check kChecks[] = {
-    {"load.opens", "loads", "see what the dynamic linker says", opens},
+    {"load.opens", "loads", "see what the dynamic linker says", opens, "", 0, false, true},
     {"load.quiet", "touches nothing of the process when it is loaded",
-     "do in create what is done by a constructor of the image, and leave the process alone", quiet, "load.opens"},
+     "do in create what is done by a constructor of the image, and leave the process alone", quiet, "load.opens", 0,
+     false, true},
     {"load.generations", "keeps two generations of itself apart",
      "hold state in the instance, not in the environment or in other libraries", generations, "load.opens"},
     {"load.unloads", "is unmapped as it declares", "clear LEMONADE_FLAG_UNLOAD_SAFE (.flags = 0)", unloads,

@@ -84,7 +84,7 @@ Outcome bounds(const Subject& subject) {
       });
     }
   }
-  return refused.empty() || usesSamples(subject, entry)
+  return refused.empty() || !sampledOptions(subject, entry).empty()
              ? pass()
              : warn("it refuses an end of the range, or a choice, that its schema allows for " + refused);
 }
@@ -191,8 +191,8 @@ constexpr const char* kMend = "take every value that the schema allows, or fill 
 
 constexpr Check kChecks[] = {
     {"options.refused", "lets nothing through that its schema excludes", "narrow the type, range or choices of the row",
-     refuses, "lifecycle.create"},
-    {"options.bounds", "takes the ends of its ranges and every choice", kMend, bounds, "lifecycle.create"},
+     refuses, "process.create"},
+    {"options.bounds", "takes the ends of its ranges and every choice", kMend, bounds, "process.create"},
     {"options.odd", "takes or properly refuses odd texts and the largest numbers",
      "give the row a range, and look at the size of a text, which is any UTF-8, zero bytes too", odd, "options.bounds"},
     {"options.backends", "takes any options of backends that its schema allows",

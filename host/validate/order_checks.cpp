@@ -185,7 +185,7 @@ constexpr Check kChecks[] = {
      orders, "lifecycle.several strategy.churn health.together sink.empty"},
     {"lifecycle.statics", "shares no statics with another generation",
      "hold state in the instance, not in the environment or in other libraries", apart,
-     "lifecycle.create load.generations"},
+     "process.create load.generations"},
 };
 
 }  // namespace

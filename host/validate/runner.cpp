@@ -67,6 +67,9 @@ class Run {
     const auto before = nowNs();
     auto ending = runIsolated([&] { return check.run(subject_); }, std::min(wish_.limit, left_));
     left_ -= Duration(nowNs() - before);
+    if (ending.outcome.status == Grade::kCrash && !check.is_ordinary) ending.outcome.mend.clear();
+    if (ending.outcome.status == Grade::kHang && !check.is_ordinary)
+      ending.outcome.mend = std::string(check.mend) + "; a slow or busy machine gets more time with --limit";
     if (ending.exception.empty()) return std::move(ending).outcome;
     exceptions_ += (exceptions_.empty() ? "" : "; ") + ending.exception;
     return skip("an exception left it: see exceptions.none");
@@ -75,7 +78,8 @@ class Run {
   /// The first that finds no time left says so; a plugin that was not judged to the end is not sound.
   Outcome outOfTime() {
     if (std::exchange(told_, true)) return skip("no time is left");
-    return {Grade::kHang, "the time that all its checks have together is over"};
+    return {Grade::kHang, "the time that all its checks have together is over",
+            "see what takes its time above; --budget gives all of them more"};
   }
 
   void note(const Check& check, const Outcome& outcome) {
@@ -96,6 +100,8 @@ class Run {
 };
 
 }  // namespace
+
+std::string CheckResult::mend() const { return outcome.mend.empty() ? check->mend : outcome.mend; }
 
 bool Verdict::bad() const {
   return std::any_of(results.begin(), results.end(), [](const auto& one) { return isBad(one.outcome.status); });

@@ -16,6 +16,9 @@ namespace lemonade::validate {
 struct CheckResult {
   const Check* check;
   Outcome outcome;
+
+  /// What the author does about it, where it is bad.
+  std::string mend() const;
 };
 
 /// What all checks of one file came to.

@@ -146,7 +146,7 @@ Outcome reopen(const Subject& subject) {
 constexpr std::uint32_t kOnly = LEMONADE_KIND_METRICS_SINK;
 
 constexpr Check kChecks[] = {
-    {"sink.empty", "bears a snapshot of nothing", "look at the counts before the pointers", empty, "lifecycle.create",
+    {"sink.empty", "bears a snapshot of nothing", "look at the counts before the pointers", empty, "process.create",
      kOnly},
     {"sink.large", "takes a hundred thousand series", "write as you go, and keep to the deadline", large, "sink.empty",
      kOnly},
@@ -154,13 +154,11 @@ constexpr Check kChecks[] = {
      "sink.empty", kOnly},
     {"sink.short_writes", "stops when its reader is gone", "return what write returned, at once", shortWrites,
      "sink.empty", kOnly},
-    {"sink.health", "bears every health event", "an unknown state is a newer host's", health, "lifecycle.create",
-     kOnly},
+    {"sink.health", "bears every health event", "an unknown state is a newer host's", health, "process.create", kOnly},
     {"sink.sessions", "takes records of sessions",
-     "escape texts; an unknown reason is a newer host's, and so is an unknown flag", sessions, "lifecycle.create",
-     kOnly},
+     "escape texts; an unknown reason is a newer host's, and so is an unknown flag", sessions, "process.create", kOnly},
     {"sink.reopen", "opens anew what it writes to, and goes on", "close the old file once the new one is open", reopen,
-     "lifecycle.create", kOnly},
+     "process.create", kOnly},
 };
 
 }  // namespace

@@ -159,6 +159,7 @@ Outcome swaps(const Subject& subject) {
         for (int pick = 0; pick < 20; ++pick) {
           std::uint64_t cookie = 0;
           connection.random = scrambled(worker, i * 20 + static_cast<std::uint64_t>(pick));
+          connection.now_ns = nowNs();
           const auto index = from.run->table().pick(from.run->self(), from.run->lane(worker), from.run->prepared(),
                                                     &connection, &from.scene.view(), &cookie);
           if (index < LEMONADE_PICK_REJECT && !from.scene.eligible(index)) wrong = true;
@@ -200,7 +201,7 @@ constexpr Check kChecks[] = {
     {"state.cut_off", "says so where its state is not taken", "return what write returned, at once", cutOff,
      "state.round_trip", kOnly},
     {"swap.repeated", "is replaced a hundred times under picks", "keep all state in the instance, and release it",
-     swaps, "strategy.valid strategy.threads load.generations", kOnly},
+     swaps, "strategy.valid strategy.threads process.threads load.generations", kOnly},
 };
 
 }  // namespace

@@ -144,7 +144,8 @@ void StrategyRun::show(Scene& scene) {
   if (status == LEMONADE_OK) return;
   prepared_ = nullptr;
   requireError(entry_, status, *error.get());
-  throw Fault{"it cannot prepare " + std::to_string(scene.size()) + " backends: " + describe(*error.get())};
+  throw Fault{"it cannot prepare " + std::to_string(scene.size()) + " backends: " + describe(*error.get()),
+              "bear every view in prepare: a view that cannot be prepared is one that it cannot pick from"};
 }
 
 std::uint32_t StrategyRun::pick(std::uint64_t random, const std::vector<std::uint32_t>& tried, std::uint32_t worker) {
@@ -196,6 +197,16 @@ void StrategyRun::tell(std::uint64_t identity, bool foreign, std::uint64_t cooki
     stage("hearing of an event");
     table().event(self(), lanes_[worker], event_.get());
   }
+}
+
+std::vector<BackendSpec> mixed(std::size_t count) {
+  auto specs = equals(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (i % 7 == 3) specs[i].healthy = false;
+    if (i % 11 == 5) specs[i].weight = 0;
+    if (i % 5 == 4) specs[i].weight = 1'000'000;
+  }
+  return specs;
 }
 
 std::uint64_t scrambled(std::uint64_t seed, std::uint64_t place) noexcept {

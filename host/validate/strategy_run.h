@@ -95,5 +95,7 @@ std::uint64_t scrambled(std::uint64_t seed, std::uint64_t place) noexcept;
 
 /// `count` backends of weight 1 that are all up.
 inline std::vector<BackendSpec> equals(std::size_t count) { return std::vector<BackendSpec>(count); }
+/// `count` backends of all weights, some of them down.
+std::vector<BackendSpec> mixed(std::size_t count);
 
 }  // namespace lemonade::validate

@@ -80,7 +80,7 @@ Outcome later(const Subject& subject) { return travel(subject, kExtra); }
 constexpr Check kChecks[] = {
     {"versions.oldest", "reads no field that a host of ABI 1.0 lacks",
      "ask LEMONADE_HAS before you read a newer field, of a backend LEMONADE_VIEW_HAS; or set need_minor", oldest,
-     "lifecycle.create strategy.events strategy.unprepared strategy.weights health.verdicts sink.empty"},
+     "process.create strategy.events strategy.unprepared strategy.weights health.verdicts sink.empty"},
     {"versions.current", "reads nothing behind the structs of this host",
      "ask LEMONADE_HAS before you read a newer field, of a backend LEMONADE_VIEW_HAS", current, "versions.oldest"},
     {"versions.later", "bears the larger structs of a later host",

@@ -88,16 +88,17 @@ TEST_CASE("A plugin cut short anywhere is refused with a sentence or works and n
   }
 }
 
-TEST_CASE("Of two plugins with the same id the first directory wins and the log says so", "[plugins]") {
+TEST_CASE("Of two plugins with the same id the higher version wins and the log says so", "[plugins]") {
   Server a(named("a")), b(named("b"));
   const std::string impostor = LEMONADE_IMPOSTOR_FOLDER;
   Balancer balancer(Config()
-                        .raw("plugins.directories", "[\"" + impostor + "\", \"" + testPluginFolder() + "\"]")
+                        .raw("plugins.directories", "[\"" + testPluginFolder() + "\", \"" + impostor + "\"]")
                         .backend("a", a.address())
                         .backend("b", b.address()));
   for (int i = 0; i < 5; ++i) CHECK(balancer.ask() == "b");
   CHECK(plugin(balancer, "round_robin")->getValue<std::string>("version") == "9.9.9");
-  CHECK(balancer.process().waitForLog("round_robin.so").find(impostor) != std::string::npos);
+  const auto line = balancer.process().waitForLog("its id round_robin is taken by " + impostor);
+  CHECK(line.find("whose version 9.9.9 is higher than 1.0.0") != std::string::npos);
 }
 
 TEST_CASE("Answers of a strategy that cannot be used are counted and round robin answers instead", "[plugins]") {

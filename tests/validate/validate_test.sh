@@ -18,16 +18,18 @@ exits() {
 }
 
 acceptsTheShipped() {
+  local files=${FILES/$SCRIPTED/}
   # shellcheck disable=SC2086
-  exits 0 "${judge[@]}" $FILES
+  exits 0 "${judge[@]}" $files
   local allowed=none
   [ -z "$SANITIZED" ] || allowed=strategy.speed  # a pick with a sanitizer in it is slow
   ! grep -E '^  warn' "$work/out" | grep -v "$allowed" || fail "a shipped plugin is warned of"
 }
 
 takesOptions() {
-  exits 0 "${judge[@]}" --only health. "$SCRIPTED"
-  grep -q 'health.verdicts.*after lifecycle.create' "$work/out" || fail "it was judged: $(cat "$work/out")"
+  exits 1 "${judge[@]}" "$SCRIPTED"
+  grep -q '^  fail  lifecycle.create.*made-up value for script' "$work/out" || fail "it was judged: $(cat "$work/out")"
+  grep -q '^        mend: .*--option script=VALUE$' "$work/out" || fail "no mend: $(cat "$work/out")"
   exits 0 "${judge[@]}" --option 'script=expect "+PONG"' "$SCRIPTED"
   grep -q '^  pass  health.splits' "$work/out" || fail "its probes were not judged: $(cat "$work/out")"
 }
@@ -66,6 +68,20 @@ isolatesCommands() {
   exits 1 "$VALIDATE" bench --limit 1 "$ZOO/hang_in_pick.so"
   grep -q 'with 2 backends: hang: no end within 1 s while picking' "$work/err" || fail "$(cat "$work/err")"
   exits 1 "$VALIDATE" describe "$ZOO/default_out_of_range.so"
+}
+
+# A mend is of what happened: of a crash, of a hang, of what was changed.
+fitsMends() {
+  exits 1 "${judge[@]}" --only strategy.valid "$ZOO/crash_in_pick.so"
+  grep -q '^        mend: find out who called abort' "$work/out" || fail "$(cat "$work/out")"
+  exits 1 "$VALIDATE" --limit 2 --only strategy.valid "$ZOO/hang_in_pick.so"
+  grep -q '^        mend: wait for nothing there .*--limit' "$work/out" || fail "$(cat "$work/out")"
+  exits 1 "${judge[@]}" --only process. "$ZOO/umask_in_create.so"
+  grep -q '^        mend: give the mode to open' "$work/out" || fail "$(cat "$work/out")"
+  exits 1 "${judge[@]}" --only strategy.none "$ZOO/expect_backends.so"
+  grep -q '^        mend: look at view->eligible_count first' "$work/out" || fail "$(cat "$work/out")"
+  exits 1 "${judge[@]}" --only late. "$ZOO/turn_and_lie.so"
+  grep -q 'answers 9999 of [89] backends after [0-9,]* picks and 4[.0-9]* s' "$work/out" || fail "$(cat "$work/out")"
 }
 
 endsInTime() {

@@ -37,6 +37,9 @@
 #ifndef BEAST_VERSION
 #define BEAST_VERSION "1.0.0"
 #endif
+#ifndef BEAST_FLAGS
+#define BEAST_FLAGS LEMONADE_FLAG_UNLOAD_SAFE
+#endif
 #ifndef BEAST_NAME
 #define BEAST_NAME "Beast"
 #endif
@@ -64,7 +67,7 @@ LEMONADE_EXPORT const lemonade_plugin_t lemonade_plugin_v1 = {
      BEAST_NEED,
      BEAST_RESERVED,
      BEAST_KINDS,
-     LEMONADE_FLAG_UNLOAD_SAFE,
+     BEAST_FLAGS,
      BEAST_LAYOUT,
      {0}},
     BEAST_ID,

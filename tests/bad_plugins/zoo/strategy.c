@@ -18,7 +18,7 @@ typedef struct beast {
 
 static int alive; /* instances */
 static int prepared_now;
-static int created; /* through the environment, also by another generation */
+static int created; /* through a variable of the C library, also by another generation */
 static void* volatile lost;
 
 #ifdef BEAST_LIBRARY
@@ -62,11 +62,8 @@ static lemonade_status_t create(const lemonade_host_t* host, const lemonade_opti
   }
   if (DOES("leak")) lost = malloc(64);
   if (DOES("share_a_counter")) {
-    char address[32];
-    const char* first = getenv("BEAST_COUNTER");
-    snprintf(address, sizeof(address), "%p", (void*)&created);
-    if (first == NULL) setenv("BEAST_COUNTER", address, 1);
-    if (first != NULL) ++*(int*)(uintptr_t)strtoull(first, NULL, 16);
+    if (optarg == NULL) optarg = (char*)&created;
+    ++*(int*)(void*)optarg;
   }
   if (DOES("one_instance") && alive > 0) return beastFail(error, LEMONADE_ERROR_LIMIT, "there is one already");
   ++alive;
@@ -228,11 +225,8 @@ static const void* beastInterface(lemonade_str_t id) {
   const void* table = &kTable;
   (void)kBackendOptions;
   if (DOES("share_a_table")) {
-    char address[32];
-    const char* first = getenv("BEAST_TABLE");
-    snprintf(address, sizeof(address), "%p", table);
-    if (first == NULL) setenv("BEAST_TABLE", address, 1);
-    if (first != NULL) table = (const void*)(uintptr_t)strtoull(first, NULL, 16);
+    if (optarg == NULL) optarg = (char*)(uintptr_t)table;
+    table = optarg;
   }
 #ifdef BEAST_NO_PICK
   (void)pick;

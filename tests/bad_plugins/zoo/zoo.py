@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Judges every plugin of the zoo: zoo.py PLUGIN_VALIDATE TABLE FOLDER. A row of the table is a plugin and the one check that
-has to refuse it. Prints each plugin of which that is not true; exits 1 when there is one."""
+"""Judges every plugin of the zoo: zoo.py PLUGIN_VALIDATE TABLE FOLDER [FLAG...]. A row of the table is a plugin and the one
+check that has to refuse it. Prints each plugin of which that is not true; exits 1 when there is one."""
 import concurrent.futures
 import json
 import pathlib
@@ -12,24 +12,26 @@ BAD = {"fail", "crash", "hang"}
 SECONDS = "6"  # of a check: what hangs hangs for that long
 
 
-def refused_by(validator, plugin):
+def refused_by(validator, flags, plugin):
     """The checks that refuse a plugin, as {id: what was found}."""
-    run = subprocess.run([validator, "--json", "--limit", SECONDS, "--budget", "180", plugin], capture_output=True,
-                         text=True, timeout=200, check=False)
+    run = subprocess.run([validator, "--json", "--limit", SECONDS, "--budget", "180", *flags, plugin],
+                         capture_output=True, text=True, timeout=200, check=False)
     if run.returncode not in (0, 1):
         return {f"exit code {run.returncode}": run.stderr}
     (verdict,) = json.loads(run.stdout)["plugins"]
     found = {row["id"]: f'{row["status"]}: {row["found"]}' for row in verdict["checks"] if row["status"] in BAD}
+    if silent := [row["id"] for row in verdict["checks"] if row["status"] in BAD and not row["mend"]]:
+        return {"no mend": silent}
     if verdict["ok"] != (not found) or run.returncode != (1 if found else 0):
         return {"exit code and verdict disagree": run.stdout}
     return found
 
 
 def main():
-    validator, table, folder = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
+    validator, table, folder, flags = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3]), sys.argv[4:]
     rows = [line.split() for line in table.read_text(encoding="utf-8").splitlines() if line]
     with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
-        results = list(pool.map(lambda row: refused_by(validator, folder / f"{row[0]}.so"), rows))
+        results = list(pool.map(lambda row: refused_by(validator, flags, folder / f"{row[0]}.so"), rows))
     wrong = 0
     for (plugin, check), found in zip(rows, results):
         if list(found) != [check]:

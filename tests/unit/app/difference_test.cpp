@@ -79,6 +79,7 @@ const std::vector<Case> kCases = {
     {"admin.hosts", "[\"lb.example\"]", {"admin.hosts [] -> [lb.example]"}},
     {"admin.ready", "\"all\"", {"admin.ready any -> all"}},
     {"plugins.directories", "[\"/p\", \"/q\"]", {"plugins.directories [] -> [/p, /q]"}},
+    {"plugins.preflight", "\"reload\"", {"plugins.preflight always -> reload"}},
     {"plugins.cache_directory", "\"/c\"", {"plugins.cache_directory \"\" -> /c"}},
     {"plugins.containment", "\"off\"", {"plugins.containment on -> off"}},
     {"plugins.hang_limit", "\"500ms\"", {"plugins.hang_limit 2s -> 500ms"}},

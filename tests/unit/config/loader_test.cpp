@@ -311,3 +311,17 @@ TEST_CASE("Plugin directories come from the command line then the environment th
   CHECK(findingsOf(loaded) == "");
   CHECK(loaded.config.plugin_directories == std::vector<std::string>{"c", "a", "/b", "/etc/mine", "/theirs"});
 }
+
+TEST_CASE("Relative paths of command line and environment start where the balancer did", "[config]") {
+  const auto loaded =
+      parse(kBackend + "[plugins]\ndirectories = [\"mine\"]\n", "/etc/lemonade/lb.toml",
+            {.file = "/etc/lemonade/lb.toml",
+             .environment = {{"LEMONADE_LB_PLUGIN_DIRS", "a:/b"}, {"LEMONADE_LB_ADMIN_TOKEN_FILE", "t"}},
+             .plugin_dirs = {"c"},
+             .folder = "/home/start"});
+  CHECK(findingsOf(loaded) == "");
+  CHECK(loaded.config.plugin_directories ==
+        std::vector<std::string>{"/home/start/c", "/home/start/a", "/b", "/etc/lemonade/mine"});
+  CHECK(loaded.config.admin_access.token_file == "/home/start/t");
+  CHECK(loaded.config.plugin_cache_directory == "");
+}

@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <catch2/catch.hpp>
 
+#include <cstddef>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 
 using namespace lemonade::plugin;
 namespace fs = std::filesystem;
@@ -25,6 +27,17 @@ struct Fixture {
   void put(const char* directory, const char* name) {
     fs::copy_file(LEMONADE_TEST_PLUGINS "/round_robin.so", root / directory / name);
     fs::permissions(root / directory / name, fs::perms{0644});
+  }
+  /// Writes another version into the entry symbol.
+  void setVersion(const char* directory, const char* name, const std::string& version) {
+    std::fstream file(root / directory / name, std::ios::in | std::ios::out | std::ios::binary);
+    const std::string content(std::istreambuf_iterator<char>(file), {});
+    const auto entry = content.find(LEMONADE_MAGIC);
+    REQUIRE(entry != std::string::npos);
+    file.clear();
+    file.seekp(static_cast<std::streamoff>(entry + offsetof(lemonade_plugin_t, version)));
+    file.write(version.c_str(), static_cast<std::streamsize>(version.size() + 1));
+    REQUIRE(file.good());
   }
   Catalog scan() { return Catalog::scan({(root / "first").string(), (root / "second").string()}); }
 
@@ -53,6 +66,22 @@ TEST_CASE_METHOD(Fixture, "Catalog lets the first directory win and says so", "[
   REQUIRE(catalog.remarks.size() == 1);
   CHECK(catalog.remarks[0].path == (root / "second" / "b.so").string());
   CHECK_THAT(catalog.remarks[0].text, Catch::Contains("second/b.so") && Catch::Contains("first/a.so"));
+}
+
+TEST_CASE_METHOD(Fixture, "Catalog lets the higher version win wherever it is and says so", "[plugin]") {
+  put("first", "old.so");
+  put("second", "new.so");
+  setVersion("second", "new.so", "1.0.1");
+  put("second", "older.so");
+  setVersion("second", "older.so", "0.9.0");
+  const auto catalog = scan();
+  CHECK(catalog.plugins.at("round_robin").version == "1.0.1");
+  CHECK_THAT(catalog.plugins.at("round_robin").path, Catch::EndsWith("second/new.so"));
+  REQUIRE(catalog.remarks.size() == 2);
+  CHECK(catalog.remarks[0].path == (root / "first" / "old.so").string());
+  CHECK_THAT(catalog.remarks[0].text, Catch::EndsWith("taken by " + (root / "second" / "new.so").string() +
+                                                      ", whose version 1.0.1 is higher than 1.0.0"));
+  CHECK(catalog.remarks[1].path == (root / "second" / "older.so").string());
 }
 
 TEST_CASE_METHOD(Fixture, "Catalog names a file that is no plugin and goes on", "[plugin]") {
