@@ -274,7 +274,8 @@ admin::Response LoadBalancer::status() {
     const std::lock_guard lock(facts_mutex_);
     facts = facts_;
     if (last_reload_ != nullptr) input.last_reload = *last_reload_;
-    if (parent_.supervisor.exists()) input.supervisor = {::getppid(), failed_upgrades_, upgrade_failure_};
+    if (parent_.supervisor.exists())
+      input.supervisor = {::getppid(), failed_upgrades_, upgrade_failure_, deaths_, last_death_};
   }
   input.version = LEMONADE_VERSION;
   input.abi = kAbi;
@@ -453,6 +454,7 @@ void LoadBalancer::addFamilies(metrics::SnapshotBuilder& builder) const {
       facts.last_reload_unix_ns = last_reload_->unix_ns;
       facts.last_reload_duration_ns = last_reload_->duration_ns;
     }
+    facts.deaths = deaths_;
     facts.last_upgrade_failed = failed_upgrades_ != 0;  // one that did not fail has ended this process
   }
   facts.upgrades_completed = totals.upgrades.value();

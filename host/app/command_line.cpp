@@ -34,7 +34,8 @@ void addLoadBalancer(CLI::App& app, LoadBalancerArguments& arguments) {
       "Environment: LEMONADE_LB_*, LEMONADE_LOG, LEMONADE_LOG_FORMAT; see lemonade.toml(5).\n"
       "Signals: SIGTERM, SIGINT and SIGQUIT drain and exit, a second one exits at once; SIGHUP reloads;\n"
       "SIGUSR2 upgrades.\n"
-      "Exit codes: 0 success and graceful stop, 1 configuration error, 2 runtime error.");
+      "Exit codes: 0 success and graceful stop, 1 configuration error, 2 runtime error, 3 it died five times in a "
+      "minute.");
 }
 
 void addUpgrade(CLI::App& app, UpgradeArguments& arguments) {

@@ -182,6 +182,7 @@ class LoadBalancer : private PoolHost {
   void holdSockets();
   void hearSupervisor();
   void noteFailedUpgrade(const std::string& why);
+  void noteDeaths(const std::string& about);
   void giveWay();
 
   // With a process before or after this one, see succession.cpp; control thread, but for what says otherwise
@@ -292,12 +293,14 @@ class LoadBalancer : private PoolHost {
   std::unique_ptr<Watcher> watcher_;
 
   mutable std::mutex facts_mutex_;
-  std::shared_ptr<const ConfigurationFacts> facts_;  // the pointer is guarded by facts_mutex_, as the next five
+  std::shared_ptr<const ConfigurationFacts> facts_;  // the pointer is guarded by facts_mutex_, as the next seven
   std::shared_ptr<const ReloadStatus> last_reload_;  // null: none yet
   std::list<ReloadRecord> reloads_;                  // newest first
   std::string reload_by_;                            // who has sent the request that waits
   std::uint64_t failed_upgrades_ = 0;
   std::string upgrade_failure_;
+  std::uint64_t deaths_ = 0;  // of processes of this supervisor
+  std::string last_death_;
   std::atomic<std::uint64_t> generation_{0};
   std::atomic<std::uint64_t> reloads_applied_{0};
   std::atomic<std::uint64_t> reloads_failed_{0};
@@ -305,6 +308,7 @@ class LoadBalancer : private PoolHost {
   Pulse control_pulse_;
   Lag control_lag_;
   std::atomic<Stage> stage_{Stage::kRunning};
+  bool upgraded_ = false;                 // control thread: it took the place of another process that lived
   bool gave_way_ = false;                 // control thread: another process listens on the same sockets
   bool left_ = false;                     // control thread: the drain is over, no session is left
   bool orphaned_ = false;                 // control thread: the supervisor has died

@@ -6,11 +6,14 @@
 #include "base/inherited_descriptors.h"
 #include "supervisor/link.h"
 
+#include <vector>
+
 namespace lemonade::app {
 
 struct Parent {
-  InheritedDescriptors inherited;  ///< until the balancer has started
-  supervisor::Link supervisor;     ///< does nothing where there is none
+  InheritedDescriptors inherited;                        ///< until the balancer has started
+  supervisor::Link supervisor;                           ///< does nothing where there is none
+  std::vector<supervisor::Quarantined> quarantine = {};  ///< plugins that a process before died of, or broke off
 };
 
 }  // namespace lemonade::app

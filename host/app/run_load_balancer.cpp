@@ -5,6 +5,7 @@
 #include "app/preparation.h"
 #include "app/run.h"
 #include "app/supervision.h"
+#include "base/fault_trace.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/log_line.h"
@@ -180,9 +181,12 @@ int runLoadBalancer(const LoadBalancerArguments& arguments) try {
   const std::uint64_t started_ns = nowNs();
   if (arguments.called_as) (void)::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a balancer waits for what is found
   (void)::prctl(PR_SET_NAME, "lemonade");  // executed by descriptor or as /proc/self/exe, it would be something else
-  Parent parent{InheritedDescriptors::fromEnvironment(), {}};
+  Parent parent{InheritedDescriptors::fromEnvironment(), {}, {}};
   if (const auto code = runSupervisor(arguments, parent.inherited)) return *code;
   parent.supervisor = supervisor::Link(parent.inherited.take(supervisor::kChannelName));
+  parent.quarantine = supervisor::readQuarantined(parent.inherited.take(supervisor::kQuarantineName).get());
+  // Without it goes on as well: the supervisor will know less should this process die.
+  if (const Fd trace = parent.inherited.take(supervisor::kTraceName)) (void)fault_trace::use(trace);
   // Who asked whether a configuration is valid must not take an interruption for a yes.
   auto& watchdog = Watchdog::start({.early_code = arguments.validate ? kRuntimeError : kSuccess,
                                     .bound = config::Runtime{}.accept_timeout,

@@ -54,6 +54,7 @@ void LoadBalancer::takePlace() {
       inheritLosses(*handover);
       handed_overrides_ = handover->overrides;
     }
+    upgraded_ = true;
     happened({.kind = EventKind::kUpgraded,
               .text = std::string("this process takes the place of the one before it") +
                       (handover == nullptr ? ", without its state" : "")});

@@ -10,6 +10,8 @@
 #include "observe/reloads.h"
 #include "proxy/proxy.h"
 
+#include <algorithm>
+#include <charconv>
 #include <utility>
 
 namespace lemonade::app {
@@ -42,6 +44,7 @@ void LoadBalancer::hearSupervisor() {
         if (message.what == supervisor::kHandOver && !message.descriptors.empty())
           handOver(std::move(message.descriptors.front()));
         if (message.what == supervisor::kUpgradeFailed) noteFailedUpgrade(message.about);
+        if (message.what == supervisor::kDeaths) noteDeaths(message.about);
     }
 }
 
@@ -50,6 +53,18 @@ void LoadBalancer::noteFailedUpgrade(const std::string& why) {
   const std::lock_guard lock(facts_mutex_);
   ++failed_upgrades_;
   upgrade_failure_ = why;
+}
+
+void LoadBalancer::noteDeaths(const std::string& about) {
+  const std::size_t line = std::min(about.find('\n'), about.size());
+  std::uint64_t count = 0;
+  (void)std::from_chars(about.data(), about.data() + line, count);
+  const std::string how = about.substr(std::min(line + 1, about.size()));
+  if (!upgraded_)  // otherwise the one that this one follows has told of it
+    happened({.kind = EventKind::kDied, .text = "the process before died: " + how, .fields = {{"reason", how}}});
+  const std::lock_guard lock(facts_mutex_);
+  deaths_ = count;
+  last_death_ = how;
 }
 
 // Another process accepts on the same sockets now. The rest is a stop like any other, with its bounds.

@@ -166,6 +166,8 @@ void addProcess(SnapshotBuilder& builder, const ProcessFacts& facts) {
       .add(real(facts.log_dropped));
   builder.gauge("lemonade_last_upgrade_success", "0 where the last upgrade that was asked for failed, else 1.")
       .add(facts.last_upgrade_failed ? 0 : 1);
+  builder.counter("lemonade_deaths_total", "Balancers that died and were started again, since the supervisor began.")
+      .add(real(facts.deaths));
   builder.gauge("process_open_fds", "Open descriptors.").add(real(facts.open_descriptors));
   builder.gauge("process_max_fds", "How many descriptors may be open.").add(real(facts.max_descriptors));
   builder

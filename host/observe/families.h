@@ -40,6 +40,7 @@ struct ProcessFacts {
   std::uint64_t draining_sessions = 0;   ///< which these have
   std::uint64_t log_dropped = 0;         ///< log::dropped()
   bool last_upgrade_failed = false;
+  std::uint64_t deaths = 0;  ///< of processes before this one, since their supervisor began
   std::uint64_t open_descriptors = 0;
   std::uint64_t max_descriptors = 0;
   std::uint64_t control_lag_ns = 0;                ///< the worst of late, see Lag

@@ -203,6 +203,8 @@ void setSupervisor(Json& json, const std::optional<SupervisorStatus>& supervisor
     json.set("pid", supervisor->pid);
     json.set("failed_upgrades", supervisor->failed_upgrades);
     setText(json, "last_failure", log::validUtf8(supervisor->last_failure));
+    json.set("deaths", supervisor->deaths);
+    setText(json, "last_death", log::validUtf8(supervisor->last_death));
   });
 }
 

@@ -139,6 +139,8 @@ struct SupervisorStatus {
   std::int64_t pid = 0;
   std::uint64_t failed_upgrades = 0;  ///< since this process began
   std::string last_failure;           ///< why the last of them failed
+  std::uint64_t deaths = 0;           ///< of processes before this one, since the supervisor began
+  std::string last_death;             ///< how the last of them died
 };
 
 struct StatusInput {

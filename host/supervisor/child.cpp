@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/handed_descriptors.h"
+#include "supervisor/deaths.h"
 #include "supervisor/link.h"
 
 #include <fcntl.h>
@@ -40,13 +41,18 @@ std::shared_ptr<const Fd> programOf(pid_t pid) {
 
 }  // namespace
 
-Result<std::unique_ptr<Child>> Child::start(Program program, Sockets held, const Sockets& kept) {
+Result<std::unique_ptr<Child>> Child::start(Program program, Sockets held, const Sockets& kept,
+                                            const std::vector<Quarantined>& quarantine) {
   auto child = std::make_unique<Child>();
   auto [ours, theirs] = makeChannel();
+  child->trace = TraceMemory::make();
+  const Fd refused = quarantine.empty() ? Fd() : writeQuarantined(quarantine);
   HandedDescriptors handed;
   for (const Sockets* sockets : {static_cast<const Sockets*>(&held), &kept})
     for (const auto& socket : *sockets) handed.add(socket->name, socket->fd.get());
   handed.add(kChannelName, theirs.get());
+  if (child->trace.fd() >= 0) handed.add(kTraceName, child->trace.fd());
+  if (refused) handed.add(kQuarantineName, refused.get());
   handed.prepare({});
   std::vector<char*> arguments;
   for (auto& argument : program.arguments) arguments.push_back(argument.data());
@@ -82,10 +88,7 @@ Result<std::unique_ptr<Child>> Child::start(Program program, Sockets held, const
 }
 
 std::string endingOf(int status) {
-  if (WIFSIGNALED(status)) {
-    const char* const name = ::sigabbrev_np(WTERMSIG(status));
-    return "signal " + std::to_string(WTERMSIG(status)) + (name != nullptr ? " (SIG" + std::string(name) + ")" : "");
-  }
+  if (WIFSIGNALED(status)) return signalText(WTERMSIG(status));
   return "exit code " + std::to_string(WEXITSTATUS(status));
 }
 

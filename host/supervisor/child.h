@@ -5,7 +5,9 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "supervisor/last_moments.h"
 #include "supervisor/message.h"
+#include "supervisor/quarantined.h"
 
 #include <sys/types.h>
 
@@ -34,13 +36,15 @@ struct Child {
   Fd channel;
   Program program;  ///< with the file that really runs
   Sockets held;     ///< those that it listens on
+  TraceMemory trace;
   std::uint64_t started_ns = 0;
   bool ready = false;
   std::string failure;  ///< why it ended before it was ready, in its own words; "": it did not say
 
   /// Starts it in a process group of its own, so that a terminal's signals reach it only through the supervisor. It
-  /// gets held, and what else is kept for every child.
-  static Result<std::unique_ptr<Child>> start(Program program, Sockets held, const Sockets& kept);
+  /// gets held, what else is kept for every child, and which plugins it is not to run.
+  static Result<std::unique_ptr<Child>> start(Program program, Sockets held, const Sockets& kept,
+                                              const std::vector<Quarantined>& quarantine);
 };
 
 /// How a process ended, of what wait(2) says: "signal 11 (SEGV)", "exit code 2".

@@ -22,4 +22,11 @@ void Link::failed(std::string_view why) const noexcept {
   if (exists()) (void)send(channel_.get(), kFailed, why);
 }
 
+bool Link::quarantine(const std::vector<Quarantined>& plugins) const {
+  if (!exists()) return true;
+  const Fd file = writeQuarantined(plugins);
+  const int descriptor[] = {file.get()};
+  return file && send(channel_.get(), kQuarantine, {}, descriptor);
+}
+
 }  // namespace lemonade::supervisor

@@ -5,6 +5,7 @@
 
 #include "base/fd.h"
 #include "supervisor/message.h"
+#include "supervisor/quarantined.h"
 
 #include <string>
 #include <string_view>
@@ -17,6 +18,8 @@ namespace lemonade::supervisor {
 constexpr const char* kChannelName = "lemonade-supervisor";
 constexpr const char* kPredecessorName = "lemonade-predecessor";  ///< at an upgrade: a channel to the one before
 constexpr const char* kConfigName = "lemonade-configuration";     ///< what was read from a pipe, which can be read once
+constexpr const char* kTraceName = "lemonade-trace";              ///< memory for base/fault_trace.h
+constexpr const char* kQuarantineName = "lemonade-quarantine";    ///< see quarantined.h; not there where it is empty
 
 class Link {
  public:
@@ -32,6 +35,9 @@ class Link {
   bool hold(const std::vector<std::pair<std::string, int>>& sockets) const;
   void ready() const noexcept;
   void failed(std::string_view why) const noexcept;
+  /// Has it remember these plugins, and no others, as those that the next process is not to run. False where it can
+  /// not.
+  bool quarantine(const std::vector<Quarantined>& plugins) const;
   Received receive(Message& message) const { return supervisor::receive(channel_.get(), message); }
 
  private:

@@ -7,11 +7,13 @@
 //                                     one descriptor a name
 //                   ready             clients are accepted
 //                   failed TEXT       it will end before it was ready, and why
-//   the supervisor  hand-over         another process is started to follow; the descriptor is a channel to it, over
-//   which
-//                                     it asks for what it has to know
+//                   quarantine        the plugins that the next process is not to run; they replace those told so far.
+//                                     The descriptor is a file of them (quarantined.h)
+//   the supervisor  hand-over         another process is started to follow; the descriptor is a channel to it,
+//                                     over which it asks for what it has to know
 //                   drain             another process accepts now: stop accepting, let sessions end, then end
 //                   upgrade-failed TEXT   the process that was to follow has ended, and why
+//                   deaths COUNT TEXT  so many have died before this one, and how the last one did
 #pragma once
 
 #include "base/fd.h"
@@ -25,7 +27,8 @@
 namespace lemonade::supervisor {
 
 constexpr std::string_view kHold = "hold", kReady = "ready", kFailed = "failed", kDrain = "drain",
-                           kHandOver = "hand-over", kUpgradeFailed = "upgrade-failed";
+                           kHandOver = "hand-over", kUpgradeFailed = "upgrade-failed", kQuarantine = "quarantine",
+                           kDeaths = "deaths";
 
 /// As many descriptors as the kernel takes with one message, less a few.
 constexpr std::size_t kMostDescriptors = 250;

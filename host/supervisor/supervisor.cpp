@@ -45,6 +45,14 @@ Sockets socketsOf(Message& message) {
   return sockets;
 }
 
+/// Why one ended that was to follow at an upgrade.
+std::string reasonOf(const Child& child, int status) {
+  if (!child.failure.empty()) return child.failure;
+  const auto moments = child.trace.read();
+  if (!moments.fault || !moments.fault->call) return endingOf(status);
+  return "it died of plugin " + moments.fault->call->id + ": " + describe(*moments.fault);
+}
+
 }  // namespace
 
 int endLike(int status) {
@@ -173,7 +181,7 @@ void Supervisor::upgrade(bool back) try {
   auto [before, after] = makeChannel();
   Sockets kept = kept_;
   kept.push_back(std::make_shared<const Socket>(Socket{kPredecessorName, std::move(after)}));
-  auto started = Child::start(std::move(program), current_->held, kept);
+  auto started = start(std::move(program), current_->held, kept);
   if (!started) return failUpgrade(started.error().message);
   next_ = std::move(started).value();
   const int channel[] = {before.get()};
@@ -218,6 +226,8 @@ void Supervisor::hear(Child& child) {
         if (message.what == kReady) child.ready = was_ready_ = true;
         if (message.what == kFailed) child.failure = message.about;
         if (message.what == kHold) child.held = socketsOf(message);
+        if (message.what == kQuarantine && !message.descriptors.empty())
+          quarantine_ = readQuarantined(message.descriptors.front().get());
         // What nobody listens on any more is let go, or clients would wait there.
         if (child.ready && &child == current_.get()) held_ = child.held;
     }
@@ -232,7 +242,7 @@ void Supervisor::reap() {
         const auto child = std::move(*one);
         if (child->channel) hear(*child);
         const bool upgrading = one == &next_ && current_ != nullptr;
-        upgrading ? failUpgrade(child->failure.empty() ? endingOf(status) : child->failure) : handleEnd(*child, status);
+        upgrading ? failUpgrade(reasonOf(*child, status)) : handleEnd(*child, status);
       }
     std::erase_if(draining_, is);
   }
@@ -242,18 +252,52 @@ void Supervisor::reap() {
 void Supervisor::handleEnd(const Child& child, int status) {
   if (!child.held.empty()) held_ = child.held;
   const bool meant = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-  if (stopping_ || meant || !was_ready_) {
-    held_.clear();  // nobody is to be started that would listen, while others still drain
-    status_ = status;
-    return;
+  if (stopping_ || meant) return giveUp(status);
+  if (!was_ready_) {
+    if (const auto moments = child.trace.read(); moments.fault && moments.fault->call)
+      log::error("supervisor", "the balancer died of a plugin before it was ready",
+                 {{"pid", child.pid}, {"plugin", moments.fault->call->id}, {"reason", describe(*moments.fault)}});
+    return giveUp(status);
   }
+  const std::string how = endingOf(status);
+  // One that says it cannot start has not died: what keeps it from that may be mended while clients wait.
+  const bool died = child.ready || WIFSIGNALED(status);
+  const auto verdict = died ? deaths_.note(nowNs(), how, child.trace.read()) : Deaths::Verdict{};
+  const bool mended = quarantine(verdict.blamed, child.pid);
   if (next_ != nullptr) return log::error("supervisor", "the balancer died during an upgrade", {{"pid", child.pid}});
-  restart(endingOf(status), child);
+  if (verdict.too_many) {
+    log::error("supervisor", "the balancer died five times within a minute, giving up",
+               {{"pid", child.pid}, {"ended", how}, {"exit_code", kKeptDying}});
+    return giveUp(kKeptDying << 8);  // as wait(2) says an exit code
+  }
+  restart(how, child, mended);
 }
 
-void Supervisor::restart(const std::string& how, const Child& dead) {
+/// Nobody is to be started any more.
+void Supervisor::giveUp(int status) {
+  held_.clear();  // nobody will listen, while others still drain
+  status_ = status;
+}
+
+/// True where one of them was not in quarantine yet.
+bool Supervisor::quarantine(const std::vector<Quarantined>& blamed, pid_t pid) {
+  bool added = false;
+  for (const auto& plugin : blamed) {
+    const auto is = [&plugin](const Quarantined& known) { return known.hash == plugin.hash && known.id == plugin.id; };
+    if (std::any_of(quarantine_.begin(), quarantine_.end(), is)) continue;
+    log::error("supervisor", "the balancer died of a plugin, whose file is refused until it changes or is released",
+               {{"plugin", plugin.id}, {"version", plugin.version}, {"pid", pid}, {"reason", plugin.why}});
+    quarantine_.push_back(plugin);
+    added = true;
+  }
+  return added;
+}
+
+/// mended: what it died of will not be there again.
+void Supervisor::restart(const std::string& how, const Child& dead, bool mended) {
   const bool lasted = dead.ready && nowNs() - dead.started_ns >= kLasting;
-  pause_ns_ = lasted ? 0 : pause_ns_ == 0 && dead.ready ? 1 : std::clamp(2 * pause_ns_, kSecond, kLongestPause);
+  const bool first = pause_ns_ == 0 && dead.ready;
+  pause_ns_ = lasted ? 0 : first || mended ? 1 : std::clamp(2 * pause_ns_, kSecond, kLongestPause);
   log::error("supervisor", "the balancer died, it is started again on the same sockets",
              {{"pid", dead.pid},
               {"ended", how},
@@ -262,9 +306,16 @@ void Supervisor::restart(const std::string& how, const Child& dead) {
   start_at_ns_ = nowNs() + pause_ns_;
 }
 
+Result<std::unique_ptr<Child>> Supervisor::start(Program program, Sockets held, const Sockets& kept) const {
+  auto started = Child::start(std::move(program), std::move(held), kept, quarantine_);
+  if (started && deaths_.count() != 0)
+    (void)send(started.value()->channel.get(), kDeaths, std::to_string(deaths_.count()) + "\n" + deaths_.last());
+  return started;
+}
+
 void Supervisor::startAgain() {
   start_at_ns_ = 0;
-  auto started = Child::start(program_, held_, kept_);
+  auto started = start(program_, held_, kept_);
   if (started) return void(current_ = std::move(started).value());
   log::error("supervisor", "cannot start the balancer", {{"reason", started.error().message}});
   if (!was_ready_) return void(status_ = 2 << 8);  // as wait(2) says exit code 2

@@ -2,7 +2,8 @@
 //
 // A small process that runs the balancer as its child, holds the listening sockets for it and passes them on: to the
 // one that it starts where the balancer has died, and to the one that follows it at an upgrade. It loads no plugin,
-// reads no configuration and touches no client's bytes.
+// reads no configuration and touches no client's bytes. Of plugins it knows what a balancer that died was inside, and
+// which of them the next one is not to run.
 //
 //   SIGTERM, SIGINT, SIGQUIT   passed on: the balancer drains and ends. A second one goes to every process that is left
 //   SIGABRT                    passed on to every process: all end at once
@@ -13,6 +14,7 @@
 
 #include "base/fd.h"
 #include "supervisor/child.h"
+#include "supervisor/deaths.h"
 
 #include <cstdint>
 #include <memory>
@@ -24,6 +26,9 @@
 namespace lemonade::supervisor {
 
 constexpr int kRollBack = 1;
+
+/// What the supervisor exits with where balancers kept dying.
+constexpr int kKeptDying = 3;
 
 class Supervisor {
  public:
@@ -45,8 +50,11 @@ class Supervisor {
   void promote();
   void reap();
   void handleEnd(const Child& child, int status);
-  void restart(const std::string& how, const Child& dead);
+  void giveUp(int status);
+  bool quarantine(const std::vector<Quarantined>& blamed, pid_t pid);
+  void restart(const std::string& how, const Child& dead, bool mended);
   void startAgain();
+  Result<std::unique_ptr<Child>> start(Program program, Sockets held, const Sockets& kept) const;
   std::vector<Child*> all() const;
   void pass(const Child* child, int signal) const;
 
@@ -57,8 +65,10 @@ class Supervisor {
   std::unique_ptr<Child> current_;  // null while it is about to be started again
   std::unique_ptr<Child> next_;     // of an upgrade that is under way
   std::vector<std::unique_ptr<Child>> draining_;
-  Program program_;                // to start again
-  std::optional<Program> before_;  // the last upgrade
+  Deaths deaths_;
+  std::vector<Quarantined> quarantine_;  // what no balancer is to run
+  Program program_;                      // to start again
+  std::optional<Program> before_;        // the last upgrade
   std::uint64_t upgrade_until_ns_ = 0;
   std::uint64_t start_at_ns_ = 0;  // 0: nothing is to be started
   std::uint64_t pause_ns_ = 0;     // before the next start, after one that did not last

@@ -7,11 +7,62 @@
 #include "support/facts.h"
 #include "support/server.h"
 
+#include <atomic>
 #include <catch2/catch.hpp>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
 
 using namespace std::chrono_literals;
 
 namespace lemonade::test {
+namespace {
+
+/// Clients that come one after the other, a few at a time, and tell those that were refused from those that were cut
+/// off once they were in.
+class Comers {
+ public:
+  static constexpr int kMost = 8;
+
+  explicit Comers(std::string address) : address_(std::move(address)) {
+    for (int i = 0; i < kMost; ++i) threads_.emplace_back([this] { run(); });
+  }
+  ~Comers() { end(); }
+  void end() {
+    end_ = true;
+    for (auto& thread : threads_)
+      if (thread.joinable()) thread.join();
+  }
+  int served() const { return served_; }
+  int refused() const { return refused_; }
+  int cutOff() const { return cut_off_; }
+
+ private:
+  void run() {
+    while (!end_) {
+      std::optional<Socket> client;
+      try {
+        client.emplace(Socket::connect(address_));
+      } catch (const std::exception&) {
+        ++refused_;
+        continue;
+      }
+      try {
+        ++(client->receiveLine() == "a" ? served_ : cut_off_);
+      } catch (const std::exception&) {
+        ++cut_off_;
+      }
+    }
+  }
+
+  const std::string address_;
+  std::atomic<bool> end_{false};
+  std::atomic<int> served_{0}, refused_{0}, cut_off_{0};
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace
 
 TEST_CASE("A balancer that is killed is started again and the clients that come meanwhile wait", "[supervisor]") {
   Server server(named("a"));
@@ -24,6 +75,11 @@ TEST_CASE("A balancer that is killed is started again and the clients that come 
   CHECK(field(line, "pid") == std::to_string(first));
   CHECK_THAT(line, Catch::Contains("signal 9 (SIGKILL)"));
   CHECK(awaitOther(balancer, first) != first);
+  const auto supervisor = balancer.status()->getObject("supervisor");
+  CHECK(supervisor->getValue<int>("deaths") == 1);
+  CHECK(supervisor->getValue<std::string>("last_death") == "signal 9 (SIGKILL)");
+  CHECK(balancer.metric("lemonade_deaths_total") == 1);
+  CHECK_THAT(balancer.admin("/api/v1/events").body, Catch::Contains("the process before died: signal 9 (SIGKILL)"));
 }
 
 TEST_CASE("A balancer that keeps dying is started again more and more seldom", "[supervisor]") {
@@ -36,6 +92,54 @@ TEST_CASE("A balancer that keeps dying is started again more and more seldom", "
   ::kill(second, SIGABRT);
   const auto line = balancer.process().waitForLog("the balancer died", 10s, from);
   CHECK(field(line, "starts_in") == "1.0s");
+  CHECK(balancer.ask() == "a");
+}
+
+TEST_CASE("No client is refused while balancers are killed under load", "[supervisor]") {
+  Server server(named("a"));
+  Balancer balancer(supervised().backend("a", server.address()), kSupervised);
+  Comers comers(balancer.address());
+  pid_t serving = servingPid(balancer);
+  for (int kills = 0; kills < 3; ++kills) {
+    const int before = comers.served();
+    REQUIRE(eventually([&] { return comers.served() > before + 50; }));
+    REQUIRE(::kill(serving, SIGKILL) == 0);
+    serving = awaitOther(balancer, serving);
+  }
+  const int before = comers.served();
+  REQUIRE(eventually([&] { return comers.served() > before + 50; }));
+  comers.end();
+  CHECK(comers.refused() == 0);
+  CHECK(comers.cutOff() <= 3 * Comers::kMost);  // those that the killed ones had
+}
+
+TEST_CASE("The fifth death within a minute ends the supervisor with the reason", "[supervisor]") {
+  Server server(named("a"));
+  Balancer balancer(supervised().backend("a", server.address()), kSupervised);
+  pid_t serving = servingPid(balancer);
+  for (int deaths = 1; deaths < 5; ++deaths) {
+    REQUIRE(::kill(serving, SIGKILL) == 0);
+    serving = awaitOther(balancer, serving);
+  }
+  const std::string address = balancer.address();
+  REQUIRE(::kill(serving, SIGKILL) == 0);
+  const auto line = balancer.process().waitForLog("the balancer died five times within a minute, giving up");
+  CHECK_THAT(line, Catch::Contains("signal 9 (SIGKILL)"));
+  CHECK(balancer.process().wait() == 3);
+  CHECK(isRefused(address));
+}
+
+TEST_CASE("A balancer that cannot start any more has not died and is tried again until it can", "[supervisor]") {
+  Server server(named("a"));
+  const Config config = unwatched().set("runtime.supervisor", "on").backend("a", server.address());
+  Balancer balancer(config, kSupervised);
+  const pid_t first = servingPid(balancer);
+  write(balancer, Config::verbatim("this is no TOML"));
+  const auto from = balancer.process().logSize();
+  REQUIRE(::kill(first, SIGKILL) == 0);
+  const auto line = balancer.process().waitForLog("ended=\"exit code 1\"", 10s, from);
+  CHECK(field(line, "starts_in") == "1.0s");
+  write(balancer, config);
   CHECK(balancer.ask() == "a");
 }
 

@@ -63,6 +63,7 @@ std::shared_ptr<const metrics::Snapshot> fullSnapshot(const std::vector<std::sha
          addProcess(builder, {.version = "0.1.0",
                               .abi = "1.0",
                               .last_upgrade_failed = true,
+                              .deaths = 2,
                               .open_descriptors = 40,
                               .max_descriptors = 1'024,
                               .worker_lags_ns = {0, 250'000'000}});
@@ -150,6 +151,7 @@ TEST_CASE("Families of backends add up the workers", "[app]") {
   CHECK(lines["lemonade_pool_timed_pick_seconds_total" + plugin] == "0.0000005");
   CHECK(lines["lemonade_pool_slowest_pick_seconds" + plugin] == "0.12");
   CHECK(lines["lemonade_last_upgrade_success"] == "0");
+  CHECK(lines["lemonade_deaths_total"] == "2");
   CHECK(lines["process_open_fds"] == "40");
   CHECK(lines["process_max_fds"] == "1024");
   CHECK(lines["lemonade_worker_lag_seconds{worker=\"1\"}"] == "0.25");

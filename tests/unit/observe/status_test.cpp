@@ -52,7 +52,8 @@ TEST_CASE("Status shows the process and its parts", "[app]") {
   input.abi = "1.0";
   input.uptime_ns = 1'500'000'000;
   input.pid = 42;
-  input.supervisor = {.pid = 41, .failed_upgrades = 3, .last_failure = "exit code 1"};
+  input.supervisor = {
+      .pid = 41, .failed_upgrades = 3, .last_failure = "exit code 1", .deaths = 2, .last_death = "signal 9 (SIGKILL)"};
   input.state = "draining";
   input.config_generation = 2;
   input.config_file = "lb.toml";
@@ -98,6 +99,8 @@ TEST_CASE("Status shows the process and its parts", "[app]") {
   CHECK(object->getValue<int>("pid") == 42);
   CHECK(object->getObject("supervisor")->getValue<int>("pid") == 41);
   CHECK(object->getObject("supervisor")->getValue<int>("failed_upgrades") == 3);
+  CHECK(object->getObject("supervisor")->getValue<int>("deaths") == 2);
+  CHECK(object->getObject("supervisor")->getValue<std::string>("last_death") == "signal 9 (SIGKILL)");
   CHECK(object->getObject("supervisor")->getValue<std::string>("last_failure") == "exit code 1");
   CHECK(parsed(statusJson(StatusInput{}))->isNull("supervisor"));
   CHECK(object->getValue<std::string>("state") == "draining");
