@@ -30,6 +30,24 @@ void hang() {
   for (;;) ::poll(nullptr, 0, 1'000);
 }
 
+/// True once the file is there that this variable names: what ends the process must not end its rehearsal.
+bool isTime() {
+  const char* const file = std::getenv("LEMONADE_TEST_FATAL");
+  return file != nullptr && ::access(file, F_OK) == 0;
+}
+
+/// Dies without a last word, and not before the watch has seen what was running.
+void die() {
+  ::poll(nullptr, 0, 200);
+  ::raise(SIGKILL);
+}
+
+/// Faults where the lock of the allocator is held.
+void faultInFree() {
+  // NOLINTNEXTLINE: that is the fault
+  std::free(reinterpret_cast<void*>(0x1010));
+}
+
 /// Has every descriptor that there is, once.
 void leak() {
   static const bool once = [] {
@@ -87,6 +105,8 @@ class Misfit : public Strategy {
     if (kMisdeed == "throw_in_pick") throwOut();
     if (kMisdeed == "hang_in_pick") hang();
     if (kMisdeed == "leak_in_pick") leak();
+    if (kMisdeed == "die_in_pick" && isTime()) die();
+    if (kMisdeed == "fault_in_free" && isTime()) faultInFree();
     if (kMisdeed == "invalid_index") return 1'000'000;
     if (kMisdeed == "slow_pick") ::poll(nullptr, 0, 120);
     if (kMisdeed == "slower_pick") ::poll(nullptr, 0, 800);
@@ -115,4 +135,4 @@ class Misfit : public Strategy {
 }  // namespace
 
 LEMONADE_STRATEGY(Misfit, .id = "com.example.misfit", .version = "1.0.0-" LEMONADE_MISDEED, .name = "Misfit",
-                  .vendor = "Example", .doc = "Does one thing wrong.")
+                  .vendor = "Example", .doc = "Does one thing wrong.", .flags = LEMONADE_FLAG_UNLOAD_SAFE)

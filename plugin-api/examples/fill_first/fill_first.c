@@ -64,12 +64,13 @@ static const void* getInterface(lemonade_str_t id) {
 }
 
 static const lemonade_option_t options[] = {
-    {.key = LEMONADE_STR("sessions"),
+    {.key = LEMONADE_STR_INIT("sessions"),
      .type = LEMONADE_OPTION_INTEGER,
      .minimum = 1,
      .maximum = 1000000,
-     .default_value = LEMONADE_STR("100"),
-     .doc = LEMONADE_STR("How many sessions a backend takes for each unit of its weight before the next one is used.")},
+     .default_value = LEMONADE_STR_INIT("100"),
+     .doc = LEMONADE_STR_INIT(
+         "How many sessions a backend takes for each unit of its weight before the next one is used.")},
 };
 
 LEMONADE_EXPORT const lemonade_plugin_t lemonade_plugin_v1 = {
@@ -85,9 +86,9 @@ LEMONADE_EXPORT const lemonade_plugin_t lemonade_plugin_v1 = {
     .option_count = sizeof(options) / sizeof(options[0]),
     .option_stride = sizeof(lemonade_option_t),
     .options = options,
-    .name = LEMONADE_STR("Fill first"),
-    .vendor = LEMONADE_STR("Example"),
-    .license = LEMONADE_STR("MIT"),
-    .doc = LEMONADE_STR("Fills one backend before it uses the next."),
+    .name = LEMONADE_STR_INIT("Fill first"),
+    .vendor = LEMONADE_STR_INIT("Example"),
+    .license = LEMONADE_STR_INIT("MIT"),
+    .doc = LEMONADE_STR_INIT("Fills one backend before it uses the next."),
     .get_interface = getInterface,
 };

@@ -110,4 +110,4 @@ class Maglev : public sdk::Strategy {
 }  // namespace
 
 LEMONADE_STRATEGY(Maglev, .id = "com.example.maglev", .version = "1.0.0", .name = "Maglev", .vendor = "Example",
-                  .doc = "Consistent hashing by client address, with bounded load.")
+                  .doc = "Consistent hashing by client address, with bounded load.", .flags = LEMONADE_FLAG_UNLOAD_SAFE)

@@ -89,4 +89,5 @@ class ReadWrite : public sdk::Strategy {
 
 LEMONADE_STRATEGY(ReadWrite, .id = "com.example.read_write", .version = "1.0.0", .name = "Read and write",
                   .vendor = "Example",
-                  .doc = "Sends writes to the primary and shares out reads, by listener and label.")
+                  .doc = "Sends writes to the primary and shares out reads, by listener and label.",
+                  .flags = LEMONADE_FLAG_UNLOAD_SAFE)

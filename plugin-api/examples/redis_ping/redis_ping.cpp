@@ -92,4 +92,5 @@ class RedisPing : public sdk::HealthChecker {
 
 LEMONADE_HEALTH_CHECKER(RedisPing, .id = "com.example.redis_ping", .version = "1.0.0", .name = "Redis PING",
                         .vendor = "Example",
-                        .doc = "Passes when a Redis server answers PING, logged in where asked for.")
+                        .doc = "Passes when a Redis server answers PING, logged in where asked for.",
+                        .flags = LEMONADE_FLAG_UNLOAD_SAFE)

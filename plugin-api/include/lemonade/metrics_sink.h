@@ -215,23 +215,23 @@ static inline const lemonade_session_record_t* lemonade_batch_record(const lemon
 
 /* The word for a LEMONADE_END_*: "done", "client-reset". "unknown" where it is newer than this header. [any] */
 static inline lemonade_str_t lemonade_end_text(uint32_t end) {
-  static const lemonade_str_t words[] = {LEMONADE_STR("done"),
-                                         LEMONADE_STR("client-reset"),
-                                         LEMONADE_STR("backend-reset"),
-                                         LEMONADE_STR("idle-timeout"),
-                                         LEMONADE_STR("half-close-timeout"),
-                                         LEMONADE_STR("connect-failed"),
-                                         LEMONADE_STR("no-backend"),
-                                         LEMONADE_STR("queue-timeout"),
-                                         LEMONADE_STR("rejected"),
-                                         LEMONADE_STR("drain"),
-                                         LEMONADE_STR("abandoned"),
-                                         LEMONADE_STR("no-memory"),
-                                         LEMONADE_STR("header-untrusted"),
-                                         LEMONADE_STR("header-malformed"),
-                                         LEMONADE_STR("header-timeout"),
-                                         LEMONADE_STR("header-closed"),
-                                         LEMONADE_STR("unknown")};
+  static const lemonade_str_t words[] = {LEMONADE_STR_INIT("done"),
+                                         LEMONADE_STR_INIT("client-reset"),
+                                         LEMONADE_STR_INIT("backend-reset"),
+                                         LEMONADE_STR_INIT("idle-timeout"),
+                                         LEMONADE_STR_INIT("half-close-timeout"),
+                                         LEMONADE_STR_INIT("connect-failed"),
+                                         LEMONADE_STR_INIT("no-backend"),
+                                         LEMONADE_STR_INIT("queue-timeout"),
+                                         LEMONADE_STR_INIT("rejected"),
+                                         LEMONADE_STR_INIT("drain"),
+                                         LEMONADE_STR_INIT("abandoned"),
+                                         LEMONADE_STR_INIT("no-memory"),
+                                         LEMONADE_STR_INIT("header-untrusted"),
+                                         LEMONADE_STR_INIT("header-malformed"),
+                                         LEMONADE_STR_INIT("header-timeout"),
+                                         LEMONADE_STR_INIT("header-closed"),
+                                         LEMONADE_STR_INIT("unknown")};
   return words[end <= LEMONADE_END_HEADER_CLOSED ? end : LEMONADE_END_HEADER_CLOSED + 1];
 }
 

@@ -61,9 +61,17 @@ typedef struct lemonade_str {
   uint64_t size;    /* in bytes */
 } lemonade_str_t;
 
-/* A lemonade_str_t of a string literal, usable as a constant initialiser. */
-#define LEMONADE_STR(literal) \
+/* A lemonade_str_t of a string literal, as a constant initialiser. */
+#define LEMONADE_STR_INIT(literal) \
   { (literal), sizeof(literal) - 1 }
+
+/* The same as an argument of a function, too. In C it also initialises what is static, but gcc -Wpedantic wants
+ * LEMONADE_STR_INIT there. */
+#ifdef __cplusplus
+#define LEMONADE_STR(literal) LEMONADE_STR_INIT(literal)
+#else
+#define LEMONADE_STR(literal) (__extension__(lemonade_str_t) LEMONADE_STR_INIT(literal))
+#endif
 
 /* A name with a value: of a series of metrics, of a backend. Owned as what it labels. Never grows. */
 typedef struct lemonade_label {

@@ -90,4 +90,5 @@ class Http : public sdk::HealthChecker {
 }  // namespace
 
 LEMONADE_HEALTH_CHECKER(Http, .id = "http", .version = "1.0.0", .name = "HTTP request", .vendor = "Lemonade",
-                        .doc = "Sends an HTTP/1.1 request and passes when status and body are as expected.")
+                        .doc = "Sends an HTTP/1.1 request and passes when status and body are as expected.",
+                        .flags = LEMONADE_FLAG_UNLOAD_SAFE)

@@ -116,4 +116,5 @@ class SendExpect : public sdk::HealthChecker {
 
 LEMONADE_HEALTH_CHECKER(SendExpect, .id = "send_expect", .version = "1.0.0", .name = "Send and expect",
                         .vendor = "Lemonade",
-                        .doc = "Follows a script of what to send and what to expect, for any protocol.")
+                        .doc = "Follows a script of what to send and what to expect, for any protocol.",
+                        .flags = LEMONADE_FLAG_UNLOAD_SAFE)

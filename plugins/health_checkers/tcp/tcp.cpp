@@ -19,4 +19,5 @@ class Tcp : public lemonade::sdk::HealthChecker {
 }  // namespace
 
 LEMONADE_HEALTH_CHECKER(Tcp, .id = "tcp", .version = "1.0.0", .name = "TCP connect", .vendor = "Lemonade",
-                        .doc = "Passes when the backend accepts a connection within the timeout.")
+                        .doc = "Passes when the backend accepts a connection within the timeout.",
+                        .flags = LEMONADE_FLAG_UNLOAD_SAFE)

@@ -115,5 +115,4 @@ class AccessLog : public sdk::MetricsSink {
 // A look-up that hangs leaves a thread behind: the image stays.
 LEMONADE_METRICS_SINK(lemonade::access_log::AccessLog, .id = "access_log", .version = "1.0.0", .name = "Access log",
                       .vendor = "Lemonade",
-                      .doc = "Writes a line for each session: to a file, to standard error or to a syslog server.",
-                      .flags = 0)
+                      .doc = "Writes a line for each session: to a file, to standard error or to a syslog server.")

@@ -206,4 +206,5 @@ class Log : public lemonade::sdk::MetricsSink {
 }  // namespace
 
 LEMONADE_METRICS_SINK(Log, .id = "log", .version = "1.0.0", .name = "Log", .vendor = "Lemonade",
-                      .doc = "Writes sessions, rates, errors and percentiles of each interval to the log.")
+                      .doc = "Writes sessions, rates, errors and percentiles of each interval to the log.",
+                      .flags = LEMONADE_FLAG_UNLOAD_SAFE)

@@ -187,4 +187,4 @@ class Otlp : public sdk::MetricsSink {
 
 // libcurl and what it loads have exit handlers, and a look-up that hangs leaves a thread behind: the image stays.
 LEMONADE_METRICS_SINK(lemonade::otlp::Otlp, .id = "otlp", .version = "1.0.0", .name = "OTLP", .vendor = "Lemonade",
-                      .doc = "Pushes every metric to an OpenTelemetry receiver by OTLP/HTTP in JSON.", .flags = 0)
+                      .doc = "Pushes every metric to an OpenTelemetry receiver by OTLP/HTTP in JSON.")

@@ -167,4 +167,5 @@ class Prometheus : public lemonade::sdk::MetricsSink {
 
 LEMONADE_METRICS_SINK(
     Prometheus, .id = "prometheus", .version = "1.0.0", .name = "Prometheus", .vendor = "Lemonade",
-    .doc = "Answers scrapers of /metrics in the Prometheus text format 0.0.4, or with native histograms.")
+    .doc = "Answers scrapers of /metrics in the Prometheus text format 0.0.4, or with native histograms.",
+    .flags = LEMONADE_FLAG_UNLOAD_SAFE)

@@ -188,5 +188,4 @@ class Statsd : public sdk::MetricsSink {
 
 // A look-up that hangs leaves a thread behind: the image stays.
 LEMONADE_METRICS_SINK(lemonade::statsd::Statsd, .id = "statsd", .version = "1.0.0", .name = "statsd",
-                      .vendor = "Lemonade", .doc = "Sends every metric to a statsd server over UDP or a Unix socket.",
-                      .flags = 0)
+                      .vendor = "Lemonade", .doc = "Sends every metric to a statsd server over UDP or a Unix socket.")

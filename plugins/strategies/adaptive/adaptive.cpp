@@ -60,4 +60,5 @@ class Adaptive : public sdk::LatencyStrategy {
 }  // namespace
 
 LEMONADE_STRATEGY(Adaptive, .id = "adaptive", .version = "1.0.0", .name = "Adaptive", .vendor = "Lemonade",
-                  .doc = "Picks the least product of response time and work that is owed. The one to leave on.")
+                  .doc = "Picks the least product of response time and work that is owed. The one to leave on.",
+                  .flags = LEMONADE_FLAG_UNLOAD_SAFE)

@@ -179,4 +179,5 @@ class ConsistentHash : public sdk::Strategy {
 
 LEMONADE_STRATEGY(ConsistentHash, .id = "consistent_hash", .version = "1.0.0", .name = "Consistent hash",
                   .vendor = "Lemonade",
-                  .doc = "Sends a client to the same backend again; few clients move when a backend comes or goes.")
+                  .doc = "Sends a client to the same backend again; few clients move when a backend comes or goes.",
+                  .flags = LEMONADE_FLAG_UNLOAD_SAFE)

@@ -32,4 +32,5 @@ class FastestResponseTime : public sdk::LatencyStrategy {
 
 LEMONADE_STRATEGY(FastestResponseTime, .id = "fastest_response_time", .version = "1.0.0",
                   .name = "Fastest response time", .vendor = "Lemonade",
-                  .doc = "Picks the backend with the least product of response time and sessions for its weight.")
+                  .doc = "Picks the backend with the least product of response time and sessions for its weight.",
+                  .flags = LEMONADE_FLAG_UNLOAD_SAFE)

@@ -91,4 +91,5 @@ LEMONADE_STRATEGY(LeastConnections, .id = "least_connections", .version = "1.0.0
                   .vendor = "Lemonade",
                   .doc =
                       "Picks the backend with the fewest sessions for its weight; compares up to 16 backends, and in "
-                      "larger pools some drawn by weight.")
+                      "larger pools some drawn by weight.",
+                  .flags = LEMONADE_FLAG_UNLOAD_SAFE)

@@ -119,4 +119,5 @@ class PeakEwma : public sdk::Strategy {
 }  // namespace
 
 LEMONADE_STRATEGY(PeakEwma, .id = "peak_ewma", .version = "1.0.0", .name = "Peak EWMA", .vendor = "Lemonade",
-                  .doc = "Picks the least product of sessions and a response time that remembers its peaks.")
+                  .doc = "Picks the least product of sessions and a response time that remembers its peaks.",
+                  .flags = LEMONADE_FLAG_UNLOAD_SAFE)

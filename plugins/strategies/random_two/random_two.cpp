@@ -74,4 +74,5 @@ class RandomTwo : public sdk::Strategy {
 }  // namespace
 
 LEMONADE_STRATEGY(RandomTwo, .id = "random_two", .version = "1.0.0", .name = "Random of two", .vendor = "Lemonade",
-                  .doc = "Draws two backends by weight and picks the one with fewer sessions for its weight.")
+                  .doc = "Draws two backends by weight and picks the one with fewer sessions for its weight.",
+                  .flags = LEMONADE_FLAG_UNLOAD_SAFE)

@@ -30,4 +30,5 @@ class RoundRobin : public lemonade::sdk::Strategy {
 }  // namespace
 
 LEMONADE_STRATEGY(RoundRobin, .id = "round_robin", .version = "1.0.0", .name = "Round robin", .vendor = "Lemonade",
-                  .doc = "Gives each eligible backend the same number of connections, one after the other.")
+                  .doc = "Gives each eligible backend the same number of connections, one after the other.",
+                  .flags = LEMONADE_FLAG_UNLOAD_SAFE)

@@ -50,4 +50,5 @@ class WeightedRoundRobin : public sdk::Strategy {
 LEMONADE_STRATEGY(
     WeightedRoundRobin, .id = "weighted_round_robin", .version = "1.0.0", .name = "Weighted round robin",
     .vendor = "Lemonade",
-    .doc = "Gives each eligible backend connections in proportion to its weight, evenly spread over time.")
+    .doc = "Gives each eligible backend connections in proportion to its weight, evenly spread over time.",
+    .flags = LEMONADE_FLAG_UNLOAD_SAFE)

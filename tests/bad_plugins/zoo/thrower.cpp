@@ -34,4 +34,4 @@ class Thrower : public lemonade::sdk::Strategy {
 }  // namespace zoo
 
 LEMONADE_STRATEGY(zoo::Thrower, .id = "com.example.thrower", .version = "1.0.0", .name = "Thrower", .vendor = "Example",
-                  .doc = "Does one thing wrong.")
+                  .doc = "Does one thing wrong.", .flags = LEMONADE_FLAG_UNLOAD_SAFE)

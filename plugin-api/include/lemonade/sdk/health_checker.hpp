@@ -24,20 +24,29 @@
 
 namespace lemonade::sdk {
 
+/// Base of every health checker.
 class HealthChecker {};
 
+/// What a Probe answers an event with: what the host is to do next.
 using Verdict = lemonade_probe_verdict_t;
 
+/// what is LEMONADE_VERDICT_*; send goes with SEND, reason with FAIL and DEGRADED. [any]
 constexpr Verdict verdict(std::uint32_t what, std::string_view send, std::string_view reason) noexcept {
   return {sizeof(Verdict), what, str(send), str(reason)};
 }
+
+/// Goes on waiting for the next event. [any]
 constexpr Verdict wait() noexcept { return verdict(LEMONADE_VERDICT_WAIT, {}, {}); }
+/// Sends data and waits for the next event; data must stay until then. [any]
 constexpr Verdict send(std::string_view data) noexcept { return verdict(LEMONADE_VERDICT_SEND, data, {}); }
+/// The check has passed; no further event comes. [any]
 constexpr Verdict pass() noexcept { return verdict(LEMONADE_VERDICT_PASS, {}, {}); }
+/// The check has failed. reason is for people and must outlive the call; empty means the host's own words. [any]
 constexpr Verdict fail(std::string_view reason) noexcept { return verdict(LEMONADE_VERDICT_FAIL, {}, reason); }
+/// The check has passed, and the backend is shown as degraded for that reason, which must outlive the call. [any]
 constexpr Verdict degraded(std::string_view reason) noexcept { return verdict(LEMONADE_VERDICT_DEGRADED, {}, reason); }
 
-/// Fails with the host's own words for an event that ended the connection: an empty reason means them.
+/// Fails with the host's own words for an event that ended the connection: an empty reason means them. [any]
 constexpr Verdict fail(const lemonade_probe_event_t&) noexcept { return fail(std::string_view{}); }
 
 namespace detail {

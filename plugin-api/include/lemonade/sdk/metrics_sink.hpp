@@ -22,9 +22,10 @@
 
 namespace lemonade::sdk {
 
+/// Base of every metrics sink.
 class MetricsSink {};
 
-/// One family of a snapshot; valid as long as the snapshot.
+/// One family of a snapshot, series with one name; valid as long as the snapshot.
 class Family {
  public:
   explicit Family(const lemonade_family_t& family) noexcept : family_(&family) {}
@@ -73,6 +74,7 @@ class SessionBatch {
   const lemonade_session_batch_t* batch_;
 };
 
+/// The labels of a series, and of a histogram its buckets; valid as long as the snapshot.
 inline std::span<const lemonade_label_t> labels(const lemonade_series_t& series) noexcept {
   return {series.labels, series.label_count};
 }

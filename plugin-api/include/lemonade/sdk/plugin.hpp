@@ -169,7 +169,7 @@ struct Info {
   std::string_view vendor = {};
   std::string_view license = "MIT";
   std::string_view doc = {};
-  std::uint32_t flags = LEMONADE_FLAG_UNLOAD_SAFE;
+  std::uint32_t flags = 0;  ///< LEMONADE_FLAG_UNLOAD_SAFE, where that is true of all that is linked into the plugin
 };
 
 namespace detail {

@@ -21,7 +21,8 @@
 //                        void importState(std::string_view format, std::string_view data);
 //   static constexpr lemonade_option_t kBackendOptions[];            and then View::options<S>(index) has the values
 //   static constexpr std::uint32_t kNeeds;                           mask of LEMONADE_NEED_*
-// pick and onEvent run on all workers at once; the rest runs on the control thread.
+// pick and onEvent run on all workers at once, and must not throw: pick has to say so by noexcept. The rest runs on the
+// control thread.
 #pragma once
 
 #include <lemonade/strategy.h>
@@ -29,6 +30,7 @@
 
 #include <memory>
 #include <optional>
+#include <utility>
 
 namespace lemonade::sdk {
 
@@ -170,6 +172,9 @@ struct StrategyKind {
   }
 
   static constexpr lemonade_strategy_t table() {
+    static_assert(noexcept(std::declval<S&>().pick(std::declval<Pick<Prepared, Lane>>())),
+                  "pick must not throw, since no exception may leave the plugin: declare it noexcept, as in "
+                  "std::uint32_t pick(const Pick<>& pick) noexcept");
     lemonade_strategy_t table{};
     table.struct_size = sizeof(lemonade_strategy_t);
     table.create = create<S>;

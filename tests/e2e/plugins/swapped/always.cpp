@@ -20,4 +20,5 @@ class Always : public lemonade::sdk::Strategy {
 }  // namespace
 
 LEMONADE_STRATEGY(Always, .id = "com.example.always", .version = ALWAYS_FRONT ? "1.0.0" : "2.0.0", .name = "Always",
-                  .vendor = "Example", .doc = "Gives every connection to the same backend.")
+                  .vendor = "Example", .doc = "Gives every connection to the same backend.",
+                  .flags = LEMONADE_FLAG_UNLOAD_SAFE)

@@ -20,4 +20,5 @@ class SharedStatics : public lemonade::sdk::Strategy {
 };
 
 LEMONADE_STRATEGY(SharedStatics, .id = "com.example.always", .version = "3.0.0", .name = "Shared statics",
-                  .vendor = "Example", .doc = "Keeps its state where every version shares it.")
+                  .vendor = "Example", .doc = "Keeps its state where every version shares it.",
+                  .flags = LEMONADE_FLAG_UNLOAD_SAFE)

@@ -45,4 +45,5 @@ class Turn : public Strategy {
 }  // namespace
 
 LEMONADE_STRATEGY(Turn, .id = "com.example.turn", .version = TURN_VERSION, .name = "Turn", .vendor = "Example",
-                  .doc = "Takes the backends in turn, over its own replacement too.")
+                  .doc = "Takes the backends in turn, over its own replacement too.",
+                  .flags = LEMONADE_FLAG_UNLOAD_SAFE)
