@@ -101,7 +101,7 @@ example() {
 
 buildsExamples() {
   cp -r "$prefix/share/lemonade/examples" "$WORK/examples"
-  [ "$(cd "$WORK/examples" && echo */)" = "fill_first/ maglev/ read_write/ redis_ping/" ] || fail "there are others"
+  [ "$(cd "$WORK/examples" && echo */)" = "fill_first/ maglev/ read_write/ redis_ping/ rendezvous/" ] || fail "there are others"
   example fill_first strategy
   example maglev strategy
   example read_write strategy
@@ -109,6 +109,21 @@ buildsExamples() {
   if grep -q '^CMAKE_CXX_COMPILER' "$WORK/examples/fill_first/build/CMakeCache.txt"; then
     fail "the example in C needs a C++ compiler"
   fi
+}
+
+# Beside each other, as they are installed: the example names the crate by its path.
+buildsRustExample() {
+  local plugin="$WORK/in rust/examples/rendezvous/target/release/librendezvous.so" bin=/usr/bin
+  [ -x /usr/bin/cargo ] || bin=$(dirname "$(command -v cargo || echo /)")
+  [ -x "$bin/cargo" ] && [ -z "$SANITIZE" ] || { echo "there is no cargo, or this is a sanitizer's build"; exit 77; }
+  mkdir "$WORK/in rust"
+  cp -r "$prefix/share/lemonade/rust" "$prefix/share/lemonade/examples" "$WORK/in rust"
+  (cd "$WORK/in rust/examples/rendezvous" &&
+    PATH="$bin:$PATH" CARGO_HOME="$WORK/in rust/home" cargo build --quiet --release --offline --locked)
+  chmod go-w "$plugin"
+  exportsOnlyTheEntry "$plugin"
+  "$prefix/bin/plugin-validate" "$plugin"
+  loads strategy com.example.rendezvous --plugin-dir "$(dirname "$plugin")"
 }
 
 # Installed and in the checkout alike, new-plugin makes a project that builds, is sound, and is loaded.
