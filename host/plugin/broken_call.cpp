@@ -81,6 +81,7 @@ BrokenCall describe(const Fault& fault, const std::string& thread) {
   const void* const host = baseOf(reinterpret_cast<const void*>(&describe));
   std::size_t first = 0;  // what the host itself did to break the call off is of no interest
   while (first < fault.frame_count && host != image && baseOf(fault.frames[first]) == host) ++first;
+  if (first == fault.frame_count) first = 0;
   for (std::size_t i = first; i < fault.frame_count && i < first + kMostShown; ++i) {
     const auto place = placeOf(fault.frames[i], *fault.guard, image);
     if (call.place.empty() && image != nullptr && baseOf(fault.frames[i]) == image) call.place = place;

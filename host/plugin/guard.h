@@ -30,9 +30,9 @@ struct InstanceInfo {
 
 class Guard {
  public:
-  /// A guard of its own, for a test or a thread's private use.
+  /// in_image is any address in the plugin's image, or null. Where a call may be broken off, a guard has to live as
+  /// long as the watch that is told of it: make() one there.
   Guard() = default;
-  /// in_image is any address in the plugin's image, or null.
   Guard(InstanceInfo info, const void* in_image) : info_(std::move(info)), in_image_(in_image) {}
   Guard(const Guard&) = delete;
   Guard& operator=(const Guard&) = delete;

@@ -33,7 +33,7 @@ void misbehave(std::string_view how) {
   static volatile int zero = 0;
   static volatile int* volatile nowhere = reinterpret_cast<volatile int*>(8);
   if (how == "segv") *nowhere = 1;
-  if (how == "fpe") zero = 1 / zero;
+  if (how == "fpe") zero = 7 / zero;
   if (how == "abort") std::abort();
   if (how == "throw") throw std::runtime_error("no backend today");
   if (how == "exit") std::exit(0);

@@ -17,7 +17,7 @@ namespace lemonade::test {
 
 class Turned {
  public:
-  static constexpr const char* kTrap = "127.0.0.99";
+  static constexpr const char* kTrap = "127.0.0.99:0";
 
   /// deed is where and what, such as "pick:segv". It runs the second version, after the first.
   explicit Turned(const std::string& deed, const std::string& hang_limit = "400ms", int workers = 2)

@@ -164,7 +164,7 @@ TEST_CASE("abort is broken off, as often as it comes", "[plugin][guard]") {
   Contained contained;
   CHECK(contained.expectBroken(FaultKind::kAbort, [] { std::abort(); }).what == "SIGABRT");
   for (int i = 0; i < 3; ++i) {
-    Guard another;
+    Guard& another = Guard::make({}, nullptr);
     CHECK_FALSE(another.call(Function::kEvent, [] { std::abort(); }));
   }
 }
@@ -172,7 +172,7 @@ TEST_CASE("abort is broken off, as often as it comes", "[plugin][guard]") {
 TEST_CASE("An exception that leaves a noexcept function is broken off and named", "[plugin][guard]") {
   Contained contained;
   CHECK(contained.expectBroken(FaultKind::kException, throwOut).what == "exception std::runtime_error");
-  Guard another;
+  Guard& another = Guard::make({}, nullptr);
   CHECK_FALSE(another.call(Function::kEvent, [] { throwOut(); }));
   // The host's own exceptions are what they were.
   CHECK_THROWS_AS(throw std::logic_error("ours"), std::logic_error);
@@ -208,7 +208,7 @@ TEST_CASE("A recursion without end is broken off", "[plugin][guard]") {
   if (kAddressSanitizer) test::skip("AddressSanitizer ends the process for a stack that overflows");
   Contained contained;
   contained.expectBroken(FaultKind::kSegv, [] { (void)recurse(0); });
-  Guard another;
+  Guard& another = Guard::make({}, nullptr);
   CHECK_FALSE(another.call(Function::kEvent, [] { (void)recurse(0); }));
 }
 
