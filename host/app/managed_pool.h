@@ -203,12 +203,12 @@ class ManagedPool {
   std::optional<Strategy::State> handed_state_{};
   const std::shared_ptr<ManagedPool*> self_;  // emptied when this ends: tasks may be posted
 
-  Generation current_;               // of the strategy; without a file where nothing is known of it
-  std::deque<Generation> earlier_;   // the newest first
-  std::string stands_in_hash_;       // see standsInFor()
-  bool swapped_ = false;             // another content ran before, and its probation has not begun
-  PickFacts picks_at_swap_;          // until the strategy that runs was taken over
-  PickFacts picks_before_;           // of the strategy before
+  Generation current_;                   // of the strategy; without a file where nothing is known of it
+  std::deque<Generation> earlier_;       // the newest first
+  std::string stands_in_hash_;           // see standsInFor()
+  bool swapped_ = false;                 // another content ran before, and its probation has not begun
+  PickFacts picks_at_swap_;              // until the strategy that runs was taken over
+  PickFacts picks_before_;               // of the strategy before
   std::uint64_t probation_ends_ns_ = 0;  // 0: there is none
   config::Health health_;
   std::set<std::uint64_t> ejected_;     // identities of those that the timeline says are

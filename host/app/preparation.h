@@ -51,9 +51,9 @@ struct Running {
 
 /// The plugins of one pool that were created for a configuration.
 struct PreparedPool {
-  std::optional<plugin::StrategyInstance> strategy;  ///< nothing: the running one stays
+  std::optional<plugin::StrategyInstance> strategy;         ///< nothing: the running one stays
   std::shared_ptr<const plugin::PluginFile> strategy_file;  ///< that it was made of
-  std::optional<plugin::CheckerInstance> checker;    ///< the same
+  std::optional<plugin::CheckerInstance> checker;           ///< the same
 };
 
 /// A configuration with its plugins created. For use only where ok(); otherwise findings say what to mend. Plugins are
@@ -67,7 +67,7 @@ struct Preparation {
   std::vector<plugin::SinkInstance> sinks;                             ///< without those that stay
   std::vector<std::pair<std::string, std::string>> refused_plugins{};  ///< by a preflight: ids, and why
   std::vector<std::string> quarantined{};  ///< why plugins stay out for which something stands in, a line each
-  std::set<std::string> settled{};  ///< pools whose strategy stood in for one and is now what is chosen
+  std::set<std::string> settled{};         ///< pools whose strategy stood in for one and is now what is chosen
   bool ends_overrides = false;  ///< what operators have changed until the next reload of the file ends with it
   Resolutions resolutions;      ///< of names that nothing runs with yet; without those that have not answered in time
 
@@ -88,7 +88,7 @@ struct PreparationContext {
   bool preflight_first = false;
   std::uint64_t open_at_start = 0;  ///< descriptors that were open before the first prepare
   std::pair<std::uint64_t, std::uint64_t> said_of_descriptors = {};  ///< limit and max_connections of the last warning
-  Quarantine quarantine = {};           ///< any thread
+  Quarantine quarantine = {};                                        ///< any thread
   std::unique_ptr<plugin::CallWatch> call_watch = std::make_unique<plugin::CallWatch>();
   std::set<std::string> remarked = {};  ///< what the last prepare had to say of plugin files, with their state
 };

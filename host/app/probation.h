@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What the picks of a new strategy come to, against those of the one before: whether it is taken back. Pure functions on
-// plain values.
+// What the picks of a new strategy come to, against those of the one before: whether it is taken back. Pure functions
+// on plain values.
 #pragma once
 
 #include "balance/histogram.h"

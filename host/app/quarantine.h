@@ -47,7 +47,7 @@ class Quarantine {
   std::map<Which, std::uint64_t> counts() const;
 
  private:
-  mutable std::mutex mutex_;  // guards what follows
+  mutable std::mutex mutex_;              // guards what follows
   std::map<std::string, Entry> entries_;  // by hash of the content
   std::map<Which, std::uint64_t> counts_;
 };

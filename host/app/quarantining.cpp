@@ -69,7 +69,8 @@ void LoadBalancer::quarantineContent(Quarantine::Entry entry) {
     if (!same && strategy->info().number != entry.info.number) continue;
     pool->fallBack(entry.function.empty());
     const auto& now = pool->strategyInfo();
-    instead += (instead.empty() ? "; " : ", ") + (now.version.empty() ? "the host's own choice" : now.id + " " + now.version) +
+    instead += (instead.empty() ? "; " : ", ") +
+               (now.version.empty() ? "the host's own choice" : now.id + " " + now.version) +
                " takes its place in pool " + pool->name();
   }
   showPlugins();
@@ -129,9 +130,10 @@ void LoadBalancer::releasePlugin(const admin::Request& request, const admin::Ans
   for (const auto& entry : released) {
     log::info("plugin", "a plugin is released from its quarantine",
               {{"plugin", id}, {"version", entry.info.version}, {"reason", entry.reason}, {"by", request.by}});
-    happened({.kind = EventKind::kPluginReleased,
-              .text = "plugin " + id + " " + entry.info.version + " is released, it was quarantined for " + entry.reason,
-              .fields = {{"plugin", id}, {"version", entry.info.version}, {"by", request.by}}});
+    happened(
+        {.kind = EventKind::kPluginReleased,
+         .text = "plugin " + id + " " + entry.info.version + " is released, it was quarantined for " + entry.reason,
+         .fields = {{"plugin", id}, {"version", entry.info.version}, {"by", request.by}}});
   }
   watcher_->request("release", [answer, id](const Reloaded& reloaded) {
     std::string lines = "plugin " + id + " is released";
@@ -143,11 +145,12 @@ void LoadBalancer::releasePlugin(const admin::Request& request, const admin::Ans
 void LoadBalancer::addContainment(metrics::SnapshotBuilder& builder) const {
   ContainmentFacts facts;
   for (const auto& [which, count] : context_.quarantine.counts())
-    facts.faults.push_back(
-        {std::get<0>(which), nameOf(std::get<plugin::Function>(which)), nameOf(std::get<plugin::FaultKind>(which)), count});
+    facts.faults.push_back({std::get<0>(which), nameOf(std::get<plugin::Function>(which)),
+                            nameOf(std::get<plugin::FaultKind>(which)), count});
   for (const auto& [which, count] : context_.call_watch->counts())
     facts.slow_calls.push_back({which.first, nameOf(which.second), "", count});
-  for (const auto& entry : context_.quarantine.active()) facts.quarantined.emplace_back(entry.info.id, entry.info.version);
+  for (const auto& entry : context_.quarantine.active())
+    facts.quarantined.emplace_back(entry.info.id, entry.info.version);
   lemonade::addContainment(builder, facts);
 }
 
@@ -155,7 +158,8 @@ void LoadBalancer::addContainment(StatusInput& input) const {
   for (const auto& entry : context_.quarantine.active())
     input.quarantined.push_back({entry.info, entry.function, entry.reason, entry.since_unix_ns});
   for (const auto& call : context_.call_watch->slowCalls())
-    input.slow_calls.push_back({call.info, nameOf(call.function), call.thread, static_cast<double>(call.lasted_ns) / 1e9});
+    input.slow_calls.push_back(
+        {call.info, nameOf(call.function), call.thread, static_cast<double>(call.lasted_ns) / 1e9});
 }
 
 }  // namespace lemonade::app

@@ -10,7 +10,8 @@ template <class Visit>
 void forEachCandidate(const lemonade_view_t& view, const lemonade_connection_t& connection, Visit visit) noexcept {
   for (std::uint32_t i = 0; i < view.eligible_count; ++i) {
     const std::uint32_t index = view.eligible[i];
-    if (lemonade_may_pick(&connection, &view, index) != 0 && visit(index, view.backends[index].effective_weight)) return;
+    if (lemonade_may_pick(&connection, &view, index) != 0 && visit(index, view.backends[index].effective_weight))
+      return;
   }
 }
 

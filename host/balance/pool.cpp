@@ -357,9 +357,8 @@ void Pool::tell(std::uint32_t worker, lemonade_strategy_event_t& event, std::uin
   const Strategy& strategy = view->strategy();
   if ((strategy.table().events & event.type) == 0) return;
   event.foreign = generation == strategy.info().number ? 0 : 1;
-  (void)strategy.guard().call(plugin::Function::kEvent, [&] {
-    strategy.table().event(strategy.self(), strategy.lane(worker), &event);
-  });
+  (void)strategy.guard().call(plugin::Function::kEvent,
+                              [&] { strategy.table().event(strategy.self(), strategy.lane(worker), &event); });
 }
 
 }  // namespace lemonade

@@ -16,7 +16,7 @@ struct PoolSettings {
   std::atomic<std::uint64_t> connect_timeout_ns{5'000'000'000};
   std::atomic<std::uint64_t> queue_timeout_ns{5'000'000'000};  ///< 0: nobody waits for a place at a backend
   std::atomic<std::uint32_t> retries{2};                       ///< connects after the first, below Tried::kMost
-  std::atomic<bool> awaits_checks{false};   ///< clients queue rather than hear that there is no backend
+  std::atomic<bool> awaits_checks{false};  ///< clients queue rather than hear that there is no backend
   std::atomic<bool> times_all_picks{false};
   std::atomic<std::uint8_t> send_proxy{0};  ///< version of the PROXY header that backends are sent; 0: none
 

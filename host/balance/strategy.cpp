@@ -40,8 +40,8 @@ Status Strategy::makeLane(std::uint32_t worker, void*& lane) {
   if (table().lane_create == nullptr) return success();
   auto error = plugin::emptyError();
   lemonade_status_t status = LEMONADE_ERROR_INVALID;
-  const bool came_back = guard().call(plugin::Function::kMakeLane,
-                                      [&] { status = table().lane_create(self(), worker, &lane, &error); });
+  const bool came_back =
+      guard().call(plugin::Function::kMakeLane, [&] { status = table().lane_create(self(), worker, &lane, &error); });
   if (came_back && status == LEMONADE_OK) return success();
   return Error{"strategy " + info().id + " made no lane: " + (came_back ? plugin::describe(error) : brokenOff())};
 }

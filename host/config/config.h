@@ -254,8 +254,8 @@ inline constexpr std::array kWords<Containment> = {"on", "off"};
 /// What is done about plugins that misbehave.
 struct Misbehaviour {
   Containment containment = Containment::kOn;
-  Duration hang_limit = 2s;   ///< of a call; 0: it may take as long as it wants
-  Duration probation = 30s;   ///< after a swap of a strategy; 0: none
+  Duration hang_limit = 2s;  ///< of a call; 0: it may take as long as it wants
+  Duration probation = 30s;  ///< after a swap of a strategy; 0: none
 };
 
 struct Config {

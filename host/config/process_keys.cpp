@@ -329,7 +329,8 @@ std::vector<Key<Misbehaviour>> misbehaviourKeys() {
         "ends the process, with a core dump where the system is set up for one"),
       K("hang_limit", duration(&Misbehaviour::hang_limit, 0s, 1h),
         "a call of a plugin that takes longer is broken off; \"0s\": none is",
-        "a call of a plugin that takes longer is [broken off](containment.md#a-call-that-hangs), and meanwhile holds up "
+        "a call of a plugin that takes longer is [broken off](containment.md#a-call-that-hangs), and meanwhile holds "
+        "up "
         "whatever its thread does; `\"0s\"` means that none is"),
       K("probation", duration(&Misbehaviour::probation, 0s, kDay),
         "a new strategy is judged by its picks for so long, and taken back where it fares badly; \"0s\": never",

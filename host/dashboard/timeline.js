@@ -5,9 +5,9 @@
 const kMostEvents = 300;
 const kEventLevels = {
   backend_down: 'bad', backend_ejected: 'bad', pool_down: 'bad', reload_refused: 'bad', plugin_refused: 'bad',
-  upgrade_failed: 'bad', died: 'bad', descriptors_short: 'bad', limit_reached: 'warn', backend_up: 'good',
-  backend_returned: 'good', pool_up: 'good', reload_applied: 'good', plugin_swapped: 'info', override_set: 'info',
-  override_ended: 'info'};
+  plugin_quarantined: 'bad', plugin_released: 'info', upgrade_failed: 'bad', died: 'bad', descriptors_short: 'bad',
+  limit_reached: 'warn', backend_up: 'good', backend_returned: 'good', pool_up: 'good', reload_applied: 'good',
+  plugin_swapped: 'info', override_set: 'info', override_ended: 'info'};
 
 const events = [];
 

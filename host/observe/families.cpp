@@ -333,8 +333,8 @@ void addBackends(SnapshotBuilder& builder, std::span<const std::shared_ptr<Backe
 }
 
 void addContainment(SnapshotBuilder& builder, const ContainmentFacts& facts) {
-  auto faults = builder.counter("lemonade_plugin_faults_total",
-                                "Calls of plugins that were broken off, by function and why.");
+  auto faults =
+      builder.counter("lemonade_plugin_faults_total", "Calls of plugins that were broken off, by function and why.");
   for (const auto& calls : facts.faults)
     faults.add(builder.labels({{"plugin", calls.plugin}, {"function", calls.function}, {"kind", calls.kind}}),
                real(calls.count));

@@ -86,8 +86,8 @@ struct ContainmentFacts {
     std::string kind;  ///< why they were broken off
     std::uint64_t count = 0;
   };
-  std::vector<Calls> faults;      ///< calls that were broken off
-  std::vector<Calls> slow_calls;  ///< calls that took over 100 ms, without a kind
+  std::vector<Calls> faults;                                     ///< calls that were broken off
+  std::vector<Calls> slow_calls;                                 ///< calls that took over 100 ms, without a kind
   std::vector<std::pair<std::string, std::string>> quarantined;  ///< ids and versions
 };
 

@@ -104,8 +104,7 @@ void CallWatch::tell(OnBroken on_broken) {
 }
 
 void CallWatch::tellBroken() {
-  for (; on_broken_ && !untold_.empty(); untold_.pop_front())
-    on_broken_(untold_.front().first, untold_.front().second);
+  for (; on_broken_ && !untold_.empty(); untold_.pop_front()) on_broken_(untold_.front().first, untold_.front().second);
 }
 
 void CallWatch::lookAt(GuardSlot& slot, Seen& seen, std::uint64_t step_ns, std::vector<SlowCall>& slow) {

@@ -78,8 +78,7 @@ void trace(GuardSlot& slot, Fault& fault, const void* from) noexcept {
   fault.frame_count = 0;
   Trace wanted{fault, from};
   (void)lemonade_traced_call(
-      &slot.trace_stack,
-      [](void* data) noexcept { (void)::_Unwind_Backtrace(addFrame, data); }, &wanted);
+      &slot.trace_stack, [](void* data) noexcept { (void)::_Unwind_Backtrace(addFrame, data); }, &wanted);
   if (fault.frame_count == 0 && from != nullptr) fault.frames[fault.frame_count++] = from;
 }
 
@@ -96,7 +95,8 @@ bool holdsLock(const Fault& fault) noexcept {
 
 /// Why a fault in a call of a plugin is not to be broken off; null where it is.
 const char* obstacleTo(const GuardSlot& slot, const Fault& fault) noexcept {
-  if (slot.services.load(std::memory_order_relaxed) != 0) return "it is in a function of the host, which may hold a lock";
+  if (slot.services.load(std::memory_order_relaxed) != 0)
+    return "it is in a function of the host, which may hold a lock";
   if (holdsLock(fault)) return "it is in the allocator or the dynamic linker, which hold a lock";
   return nullptr;
 }
@@ -153,7 +153,7 @@ void onFault(int signal, siginfo_t* info, void* data) {
   auto& context = *static_cast<ucontext_t*>(data);
   GuardSlot* const slot = t_guard_slot;
   if (slot != nullptr && slot->trace_stack != nullptr) return redirect(context, slot->trace_stack);
-  const bool raised = info->si_code <= 0;                     // by somebody, not by an instruction
+  const bool raised = info->si_code <= 0;                          // by somebody, not by an instruction
   const bool from_outside = raised && info->si_pid != ::getpid();  // which is no plugin's doing
   if (slot == nullptr || !slot->isInside() || from_outside) {
     sayWhoDies(signal, slot, nullptr, nullptr);

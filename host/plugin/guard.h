@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The guard of one instance of a plugin. Every call of the instance's functions goes through it; a call that faults, ends
-// the process or does not come back is broken off, and the instance is never entered again.
+// The guard of one instance of a plugin. Every call of the instance's functions goes through it; a call that faults,
+// ends the process or does not come back is broken off, and the instance is never entered again.
 //
 // What a call costs is a few stores and a jump: the thread's slot says what it is in, and the context to come back to
 // lies on its stack. Breaking off runs no destructor of the plugin, so what it held stays as it is.

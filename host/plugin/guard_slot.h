@@ -35,9 +35,9 @@ struct GuardSlot {
 
   std::string name;
   pthread_t thread{};
-  pid_t process = 0;             ///< a child that a plugin forks has a copy of the slot, and must not go on in here
-  sigset_t mask{};               ///< of signals, as the thread has it outside of plugins
-  std::uint32_t mxcsr = 0;       ///< the same of vector arithmetic
+  pid_t process = 0;        ///< a child that a plugin forks has a copy of the slot, and must not go on in here
+  sigset_t mask{};          ///< of signals, as the thread has it outside of plugins
+  std::uint32_t mxcsr = 0;  ///< the same of vector arithmetic
   std::uint16_t x87_control = 0;
 
   // ---- between the watch and the handlers ----

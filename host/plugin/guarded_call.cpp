@@ -25,12 +25,15 @@ thread_local constinit GuardSlot* t_guard_slot = nullptr;
   "movq %rsp, (%rdi)\n" \
   "movq %rdx, %rdi\n"
 
-#define LEMONADE_BEGIN(name)           \
-  ".text\n"                            \
-  ".p2align 4\n"                       \
-  ".globl " name "\n"                  \
-  ".hidden " name "\n"                 \
-  ".type " name ", @function\n" name ":\n" \
+#define LEMONADE_BEGIN(name)         \
+  ".text\n"                          \
+  ".p2align 4\n"                     \
+  ".globl " name                     \
+  "\n"                               \
+  ".hidden " name                    \
+  "\n"                               \
+  ".type " name ", @function\n" name \
+  ":\n"                              \
   ".cfi_startproc\n"
 
 #define LEMONADE_END(name) \
@@ -38,30 +41,26 @@ thread_local constinit GuardSlot* t_guard_slot = nullptr;
   ".size " name ", . - " name "\n"
 
 // No exception passes: the unwinder finds no caller here, so one that a plugin throws ends in std::terminate at once.
-asm(LEMONADE_BEGIN("lemonade_guarded_call")
-    ".cfi_undefined rip\n"
-    LEMONADE_WAY_IN
-    "callq *%rsi\n"
-    "xorl %eax, %eax\n"
-    ".globl lemonade_guarded_return\n"
-    ".hidden lemonade_guarded_return\n"
-    "lemonade_guarded_return:\n"
-    "addq $8, %rsp\n"
-    "popq %rcx\n"
-    "popq %rdi\n"
-    "movq %rcx, (%rdi)\n"
-    "popq %r15\n"
-    "popq %r14\n"
-    "popq %r13\n"
-    "popq %r12\n"
-    "popq %rbx\n"
-    "popq %rbp\n"
-    "retq\n"
-    LEMONADE_END("lemonade_guarded_call"));
+asm(LEMONADE_BEGIN("lemonade_guarded_call") ".cfi_undefined rip\n" LEMONADE_WAY_IN
+                                            "callq *%rsi\n"
+                                            "xorl %eax, %eax\n"
+                                            ".globl lemonade_guarded_return\n"
+                                            ".hidden lemonade_guarded_return\n"
+                                            "lemonade_guarded_return:\n"
+                                            "addq $8, %rsp\n"
+                                            "popq %rcx\n"
+                                            "popq %rdi\n"
+                                            "movq %rcx, (%rdi)\n"
+                                            "popq %r15\n"
+                                            "popq %r14\n"
+                                            "popq %r13\n"
+                                            "popq %r12\n"
+                                            "popq %rbx\n"
+                                            "popq %rbp\n"
+                                            "retq\n" LEMONADE_END("lemonade_guarded_call"));
 
 // The unwinder passes, as a look at the frames has to.
-asm(LEMONADE_BEGIN("lemonade_traced_call")
-    LEMONADE_WAY_IN
+asm(LEMONADE_BEGIN("lemonade_traced_call") LEMONADE_WAY_IN
     ".cfi_def_cfa_offset 80\n"
     ".cfi_offset rbp, -16\n"
     ".cfi_offset rbx, -24\n"
@@ -71,8 +70,7 @@ asm(LEMONADE_BEGIN("lemonade_traced_call")
     ".cfi_offset r15, -56\n"
     "callq *%rsi\n"
     "xorl %eax, %eax\n"
-    "jmp lemonade_guarded_return\n"
-    LEMONADE_END("lemonade_traced_call"));
+    "jmp lemonade_guarded_return\n" LEMONADE_END("lemonade_traced_call"));
 
 asm(LEMONADE_BEGIN("lemonade_leave_call")
     "movq %rdi, %rsp\n"

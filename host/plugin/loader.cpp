@@ -111,16 +111,16 @@ std::optional<Loader::Created> Loader::start(const Kind& kind, const void* table
   auto error = emptyError();
   void* self = nullptr;
   lemonade_status_t status = LEMONADE_ERROR_INVALID;
-  const bool came_back = guard.call(
-      Function::kCreate, [&] { status = kind.create(table, &host.table(), &values, &self, &error); });
+  const bool came_back =
+      guard.call(Function::kCreate, [&] { status = kind.create(table, &host.table(), &values, &self, &error); });
   if (came_back && status == LEMONADE_OK) return Created{table, self, &guard, image, [&host] { host.revoke(); }};
   host.revoke();
   if (!came_back) keepForEver(image);
-  problems.push_back(came_back ? OptionProblem{sourceOf(choice, error), "plugin " + choice.id +
-                                                                            " refused to start: " + describe(error)}
-                               : OptionProblem{choice.source, "plugin " + choice.id + " (" + image->file() +
-                                                                  "): its create was broken off: " +
-                                                                  nameOf(guard.why())});
+  problems.push_back(
+      came_back
+          ? OptionProblem{sourceOf(choice, error), "plugin " + choice.id + " refused to start: " + describe(error)}
+          : OptionProblem{choice.source, "plugin " + choice.id + " (" + image->file() +
+                                             "): its create was broken off: " + nameOf(guard.why())});
   return std::nullopt;
 }
 

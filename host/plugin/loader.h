@@ -91,10 +91,10 @@ class Loader {
   MetricCells& cells_;
   PrivateCopies copies_;
   Catalog catalog_;
-  std::map<std::string, std::weak_ptr<const Image>> images_;   // in use, by hash of the content
+  std::map<std::string, std::weak_ptr<const Image>> images_;     // in use, by hash of the content
   std::map<std::string, std::shared_ptr<const Image>> staying_;  // of these, those that are kept loaded
-  std::uint64_t image_generation_ = 0;                        // of the newest image
-  std::uint64_t instances_ = 0;                               // created so far: the number of the newest instance
+  std::uint64_t image_generation_ = 0;                           // of the newest image
+  std::uint64_t instances_ = 0;                                  // created so far: the number of the newest instance
 };
 
 }  // namespace lemonade::plugin

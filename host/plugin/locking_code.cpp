@@ -13,9 +13,9 @@ namespace lemonade::plugin {
 
 namespace {
 
-constexpr std::array kAllocator = {"malloc",         "free",     "calloc", "realloc",     "memalign",
-                                   "aligned_alloc",  "valloc",   "pvalloc", "malloc_trim", "posix_memalign",
-                                   "reallocarray",   "mallinfo", "mallinfo2"};
+constexpr std::array kAllocator = {"malloc",        "free",     "calloc",   "realloc",     "memalign",
+                                   "aligned_alloc", "valloc",   "pvalloc",  "malloc_trim", "posix_memalign",
+                                   "reallocarray",  "mallinfo", "mallinfo2"};
 constexpr std::array kLinker = {"dlopen", "dlclose", "dlsym", "dlvsym", "dladdr", "dl_iterate_phdr", "dlinfo"};
 
 struct Range {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // A strategy that behaves until it is set off, and then does what LEMONADE_TURNCOAT says, such as "pick:segv". A client
-// from 127.0.0.99 sets off a pick and an event, a backend whose weight becomes 13 a prepare. TURNCOAT_TURNS is 0 in the
-// version that never does. No preflight has such a client or such a weight.
+// from 127.0.0.99 sets off a pick, an event and all later answers, a backend whose weight becomes 13 a prepare.
+// TURNCOAT_TURNS is 0 in the version that never does. No preflight has such a client or such a weight.
 #include <lemonade/sdk/strategy.hpp>
 
 #include <pthread.h>
@@ -69,6 +69,12 @@ class Turncoat : public Strategy {
   }
 
   std::uint32_t pick(const Pick<Prepared>& pick) noexcept {
+    if (where_ == "answers" && set_off_.load(std::memory_order_relaxed)) {
+      if (how_ == "none") return LEMONADE_PICK_NONE;
+      if (how_ == "reject") return LEMONADE_PICK_REJECT;
+      if (how_ == "9999") return 9'999;
+      ::usleep(2'000);
+    }
     if (std::memcmp(pick.connection.client_address + 12, kTrap, sizeof(kTrap)) == 0) {
       if (where_ == "pick") misbehave(how_);
       set_off_.store(true, std::memory_order_relaxed);

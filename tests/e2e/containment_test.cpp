@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A strategy that turns while clients are at work costs none of them anything: its call is broken off, the log names it,
-// and the version before is back within a second.
+// A strategy that turns while clients are at work costs none of them anything: its call is broken off, the log names
+// it, and the version before is back within a second.
 #include "e2e/turncoat.h"
 
 #include <catch2/catch.hpp>
@@ -13,9 +13,9 @@ namespace lemonade::test {
 namespace {
 
 struct Deed {
-  std::string text;      ///< where and what
-  std::string kind;      ///< in the metric
-  std::string signal;    ///< in the log
+  std::string text;    ///< where and what
+  std::string kind;    ///< in the metric
+  std::string signal;  ///< in the log
 };
 
 void expectNamed(Turned& turned, const Deed& deed) {
@@ -52,27 +52,26 @@ void checkSurvived(const Deed& deed, int workers) {
 }  // namespace
 
 TEST_CASE("A strategy that faults in pick costs no client anything and the version before is back", "[containment]") {
-  const auto deed = GENERATE(Deed{"pick:segv", "SIGSEGV", "SIGSEGV at 0x8"}, Deed{"pick:fpe", "SIGFPE", "SIGFPE"},
-                             Deed{"pick:abort", "SIGABRT", "SIGABRT"},
-                             Deed{"pick:throw", "exception", "exception std::runtime_error"},
-                             Deed{"pick:exit", "exit", "exit()"}, Deed{"pick:_exit", "exit", "_exit()"},
-                             Deed{"pick:recurse", "SIGSEGV", "SIGSEGV"});
+  const auto deed =
+      GENERATE(Deed{"pick:segv", "SIGSEGV", "SIGSEGV at 0x8"}, Deed{"pick:fpe", "SIGFPE", "SIGFPE"},
+               Deed{"pick:abort", "SIGABRT", "SIGABRT"},
+               Deed{"pick:throw", "exception", "exception std::runtime_error"}, Deed{"pick:exit", "exit", "exit()"},
+               Deed{"pick:_exit", "exit", "_exit()"}, Deed{"pick:recurse", "SIGSEGV", "SIGSEGV"});
   if (LEMONADE_SANITIZED != 0 && deed.text == "pick:recurse") return;
   checkSurvived(deed, 1);
   checkSurvived(deed, 4);
 }
 
 TEST_CASE("A strategy that hangs in pick is broken off at its limit", "[containment]") {
-  const auto deed =
-      GENERATE(Deed{"pick:spin", "hang", "hang, after 0."}, Deed{"pick:lock", "hang", "hang, after 0."});
+  const auto deed = GENERATE(Deed{"pick:spin", "hang", "hang, after 0."}, Deed{"pick:lock", "hang", "hang, after 0."});
   checkSurvived(deed, 1);
   checkSurvived(deed, 4);
 }
 
 TEST_CASE("A strategy that faults in event or prepare is replaced", "[containment]") {
   const auto deed = GENERATE(Deed{"event:segv", "SIGSEGV", "SIGSEGV at 0x8"}, Deed{"event:exit", "exit", "exit()"},
-                             Deed{"event:spin", "hang", "hang, after 0."},
-                             Deed{"prepare:abort", "SIGABRT", "SIGABRT"}, Deed{"prepare:lock", "hang", "hang, after 0."});
+                             Deed{"event:spin", "hang", "hang, after 0."}, Deed{"prepare:abort", "SIGABRT", "SIGABRT"},
+                             Deed{"prepare:lock", "hang", "hang, after 0."});
   checkSurvived(deed, 2);
 }
 
@@ -143,12 +142,13 @@ TEST_CASE("Where no version ran before the host itself chooses", "[containment]"
   REQUIRE(contains(reload(balancer, turned.config("400ms", 2).set("strategy.algorithm", "round_robin")), "strategy"));
   REQUIRE(turned.release().status == 200);
   // A pool of its own has no version before.
-  REQUIRE(contains(reload(balancer, turned.config("400ms", 2)
-                                        .listener("alt", "alt")
-                                        .toml("[pools.alt]\nstrategy.algorithm = \"com.example.turncoat\"\nbackends = \"" +
-                                              turned.a.address() + "\"\n")
-                                        .set("strategy.algorithm", "round_robin")),
-                   "pool alt added"));
+  REQUIRE(
+      contains(reload(balancer, turned.config("400ms", 2)
+                                    .listener("alt", "alt")
+                                    .toml("[pools.alt]\nstrategy.algorithm = \"com.example.turncoat\"\nbackends = \"" +
+                                          turned.a.address() + "\"\n")
+                                    .set("strategy.algorithm", "round_robin")),
+               "pool alt added"));
   Socket client = Socket::connect(balancer.addressOf("alt"), Turned::kTrap);
   CHECK(request(client) == 'a');
   balancer.process().waitForLog("instead=\"the host's own choice, by weight\"");
@@ -160,6 +160,43 @@ TEST_CASE("Where no version ran before the host itself chooses", "[containment]"
   }));
   Socket another = Socket::connect(balancer.addressOf("alt"));
   CHECK(request(another) == 'a');
+}
+
+TEST_CASE("A strategy whose picks fare badly after a swap is taken back and named with the numbers", "[containment]") {
+  struct Answers {
+    const char* text;
+    const char* reason;
+  };
+  const auto answers = GENERATE(Answers{"answers:none", "picks gave no backend though there was one, after 0.0 %"},
+                                Answers{"answers:reject", "picks gave no backend though there was one, after 0.0 %"},
+                                Answers{"answers:9999", "picks could not be used, more than 1 %"},
+                                Answers{"answers:slow", "picks took"});
+  CAPTURE(answers.text);
+  Turned turned(answers.text, "2s", 2, false);
+  const auto ask = [&](int times) {
+    for (int i = 0; i < times; ++i) try {
+        turned.requestFrom("");
+      } catch (const std::exception&) {
+        // Where the strategy gives no backend.
+      }
+  };
+  ask(1'500);  // of which one in 64 tells how long a pick takes
+  turned.turn();
+  ask(1);
+  turned.setOff();
+  ask(150);
+  const auto line = turned.balancer.process().waitForLog("a strategy on probation fares badly and is taken back");
+  INFO(line);
+  CHECK(contains(line, answers.reason));
+  CHECK(field(line, "version") == "2.0.0");
+  CHECK(turned.isBack());
+  CHECK(contains(requestReload(turned.balancer).body, "is quarantined: on probation "));
+}
+
+TEST_CASE("A strategy that fares well on probation stays", "[containment]") {
+  Turned turned("answers:none");
+  for (int i = 0; i < 300; ++i) turned.requestFrom("");
+  CHECK_FALSE(eventually([&] { return turned.version() != "2.0.0"; }, 1s));
 }
 
 TEST_CASE("Memory and descriptors stay where they are over a hundred faults", "[containment]") {
@@ -191,14 +228,15 @@ TEST_CASE("Without containment a plugin that faults ends the process by its sign
   Server backend(http("a"));
   const TemporaryFolder folder;
   std::filesystem::copy_file(LEMONADE_BAD_PLUGINS "/turncoat_1.so", folder.path() / "turncoat.so");
-  const auto file = folder.write("lemonade.toml", unwatched()
-                                                      .raw("plugins.directories", "[\"" + folder.path().string() + "\"]")
-                                                      .set("plugins.containment", "off")
-                                                      .set("strategy.algorithm", "com.example.turncoat")
-                                                      .set("health.checker", "none")
-                                                      .raw("metrics.sinks", "[]")
-                                                      .backend("a", backend.address())
-                                                      .text());
+  const auto file =
+      folder.write("lemonade.toml", unwatched()
+                                        .raw("plugins.directories", "[\"" + folder.path().string() + "\"]")
+                                        .set("plugins.containment", "off")
+                                        .set("strategy.algorithm", "com.example.turncoat")
+                                        .set("health.checker", "none")
+                                        .raw("metrics.sinks", "[]")
+                                        .backend("a", backend.address())
+                                        .text());
   Process process(lemonade({"lb", "--config", file}),
                   {{"LEMONADE_TURNCOAT", "pick:segv"}, {"LEMONADE_LB_SUPERVISOR", "off"}});
   const auto address = field(process.waitForLog("proxy: listening"), "address");

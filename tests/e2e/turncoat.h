@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A balancer that runs the turncoat of tests/bad_plugins, of which the second version does something wrong in one of its
-// functions as soon as a test sets it off.
+// A balancer that runs the turncoat of tests/bad_plugins, of which the second version does something wrong in one of
+// its functions as soon as a test sets it off.
 #pragma once
 
 #include "e2e/reloading.h"
@@ -19,11 +19,11 @@ class Turned {
  public:
   static constexpr const char* kTrap = "127.0.0.99:0";
 
-  /// deed is where and what, such as "pick:segv". It runs the second version, after the first.
-  explicit Turned(const std::string& deed, const std::string& hang_limit = "400ms", int workers = 2)
+  /// deed is where and what, such as "pick:segv". It runs the second version, after the first, unless turns is false.
+  explicit Turned(const std::string& deed, const std::string& hang_limit = "400ms", int workers = 2, bool turns = true)
       : deed_(deed), placed_(place(0)), balancer(config(hang_limit, workers), environment(deed)) {
     REQUIRE(version() == "1.0.0");
-    turn();
+    if (turns) turn();
   }
 
   Config config(const std::string& hang_limit, int workers) const {
@@ -38,7 +38,8 @@ class Turned {
 
   /// Puts the second version, or the first, where the balancer finds it.
   bool place(int turns) const {
-    std::filesystem::copy_file(LEMONADE_BAD_PLUGINS "/turncoat_" + std::to_string(turns) + ".so", folder.path() / "new");
+    std::filesystem::copy_file(LEMONADE_BAD_PLUGINS "/turncoat_" + std::to_string(turns) + ".so",
+                               folder.path() / "new");
     std::filesystem::rename(folder.path() / "new", folder.path() / "turncoat.so");
     return true;
   }
@@ -57,7 +58,8 @@ class Turned {
   /// Sets it off, by way of a request that must be answered.
   void setOff() {
     if (deed_.starts_with("prepare")) {
-      REQUIRE(httpGet(balancer.adminAddress(), "/api/v1/pools/default/backends/a/weight?value=13", "POST").status == 200);
+      REQUIRE(httpGet(balancer.adminAddress(), "/api/v1/pools/default/backends/a/weight?value=13", "POST").status ==
+              200);
       return;
     }
     CHECK(std::string("az").find(requestFrom(kTrap)) != std::string::npos);
@@ -72,7 +74,9 @@ class Turned {
   }
 
  private:
-  static Environment environment(const std::string& deed) { return {{"LEMONADE_TURNCOAT", deed}, {"LEMONADE_LOG", ""}}; }
+  static Environment environment(const std::string& deed) {
+    return {{"LEMONADE_TURNCOAT", deed}, {"LEMONADE_LOG", ""}};
+  }
   const std::string deed_;
 
  public:

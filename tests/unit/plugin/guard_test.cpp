@@ -149,8 +149,7 @@ TEST_CASE("A guarded call within a guarded call is broken off alone", "[plugin][
 
 TEST_CASE("A write to address 8 is broken off and named with its address", "[plugin][guard]") {
   Contained contained;
-  const auto call =
-      contained.expectBroken(FaultKind::kSegv, [] { *opaque(reinterpret_cast<volatile int*>(8)) = 1; });
+  const auto call = contained.expectBroken(FaultKind::kSegv, [] { *opaque(reinterpret_cast<volatile int*>(8)) = 1; });
   CHECK(call.what == "SIGSEGV at 0x8");
   CHECK_FALSE(call.backtrace.empty());
 }
@@ -188,10 +187,18 @@ TEST_CASE("exit and its like are broken off", "[plugin][guard]") {
   const auto expect = [&](const char* name, const std::function<void()>& end) {
     CHECK(contained.expectBroken(FaultKind::kExit, end).what == std::string(name) + "()");
   };
-  SECTION("exit") { expect("exit", [] { std::exit(0); }); }
-  SECTION("_exit") { expect("_exit", [] { ::_exit(0); }); }
-  SECTION("_Exit") { expect("_Exit", [] { std::_Exit(0); }); }
-  SECTION("quick_exit") { expect("quick_exit", [] { std::quick_exit(0); }); }
+  SECTION("exit") {
+    expect("exit", [] { std::exit(0); });
+  }
+  SECTION("_exit") {
+    expect("_exit", [] { ::_exit(0); });
+  }
+  SECTION("_Exit") {
+    expect("_Exit", [] { std::_Exit(0); });
+  }
+  SECTION("quick_exit") {
+    expect("quick_exit", [] { std::quick_exit(0); });
+  }
 }
 
 TEST_CASE("A division by zero is broken off", "[plugin][guard]") {
@@ -340,8 +347,9 @@ std::pair<int, std::string> endOf(const std::function<void(Guard&)>& deed) {
 TEST_CASE("A fault in no guarded call ends the process with its signal and a line", "[plugin][guard]") {
   const auto [code, words] = endOf([](Guard&) { *opaque(reinterpret_cast<volatile int*>(8)) = 1; });
   CHECK(code == -SIGSEGV);
-  CHECK(words.find("ERROR plugin: a fault in no call of a plugin ends the process signal=\"SIGSEGV\" thread=\"test\"") !=
-        std::string::npos);
+  CHECK(
+      words.find("ERROR plugin: a fault in no call of a plugin ends the process signal=\"SIGSEGV\" thread=\"test\"") !=
+      std::string::npos);
 }
 
 TEST_CASE("A fault in a function of the host ends the process and names the plugin that called it", "[plugin][guard]") {
