@@ -36,12 +36,13 @@ TEST_CASE("Picks that give no backend are judged against the generation before",
   CHECK(judge(facts(1'000), facts(200, 500, 0, 10)).empty());
   CHECK(judge(facts(1'000), facts(200, 500, 0, 12)) ==
         "6.0 % of 200 picks gave no backend though there was one, after 0.0 %");
-  CHECK(judge(facts(1'000, 500, 0, 10), facts(200, 500, 0, 12)).empty() == false);
-  CHECK(judge(facts(1'000, 500, 0, 100), facts(200, 500, 0, 190)).empty());
+  CHECK(judge(facts(1'000, 500, 0, 10), facts(200, 500, 0, 19)).empty());
+  CHECK(judge(facts(1'000, 500, 0, 10), facts(200, 500, 0, 21)) ==
+        "10.5 % of 200 picks gave no backend though there was one, after 1.0 %");
 }
 
 TEST_CASE("Picks that take ten times as long as before are too slow", "[app][probation]") {
-  CHECK(judge(facts(1'000), facts(200, 90'000)).empty());
+  CHECK(judge(facts(1'000), facts(200, 70'000)).empty());
   CHECK(judge(facts(1'000), facts(200, 2'000'000)) == "the 99th percentile of 200 picks took 1995 us, after 10 us");
   CHECK(judge(facts(1'000, 1'000'000), facts(200, 2'000'000)).empty());
   // One pick that took long is no percentile.
