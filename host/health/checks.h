@@ -46,6 +46,8 @@ class Checks {
   /// Looks whether the thread is held up; to be called every now and then. True where a checker was left behind, whose
   /// guard says that it is broken now.
   bool look();
+  /// Threads that are left behind, each with its checker.
+  std::size_t leftBehind() const noexcept { return left_.size(); }
   /// Ends all checks and lets go of what they hold, for good; waits so long for a checker. Returns false where one
   /// hangs: its thread is left behind, which the log says, and the process must end with _exit.
   bool stop(Duration at_most);

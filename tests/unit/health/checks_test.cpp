@@ -44,8 +44,7 @@ struct TwoPools {
   ~TwoPools() {
     hangs = false;
     stopChecking();
-    // What was left behind ends, too, before what it works with does.
-    CHECK(eventually([&] { return hanging_script.begun == hanging_script.ended; }));
+    CHECK(comesBack());  // before what it works with goes
     time.loop.run([&] { (void)checks.stop(10s); });
     time.loop.stop();
   }
@@ -60,7 +59,9 @@ struct TwoPools {
     time.loop.run([&] {
       hanging.configure(kSettings);
       sound.configure(kSettings);
-      hanging.setChecker(hanging_script.instance());
+      const auto checker = hanging_script.instance();
+      instance = checker;
+      hanging.setChecker(checker);
       sound.setChecker(sound_script.instance());
       hanging.setBackends({suspect});
       sound.setBackends({other});
@@ -91,8 +92,16 @@ struct TwoPools {
   /// It has hung for too long, and somebody looks.
   void leaveBehind() {
     time.pass(kPatience);
-    time.loop.run([&] { checks.look(); });
+    CHECK(at([&] { return checks.look(); }));
+    CHECK(at([&] { return checks.leftBehind(); }) == 1);
     REQUIRE(hanging.standsIn());
+  }
+  /// Once the call ends, so does the thread that was left behind.
+  bool comesBack() {
+    return eventually([&] {
+      (void)checks.look();
+      return checks.leftBehind() == 0;
+    });
   }
 
   // No check runs out of time, however much of it the test has pass meanwhile.
@@ -102,6 +111,7 @@ struct TwoPools {
   Port suspect_port{Port::Kind::kListening}, other_port{Port::Kind::kListening};
   std::shared_ptr<Backend> suspect = suspect_port.backend("suspect"), other = other_port.backend("other");
   ScriptedChecker hanging_script, sound_script;
+  std::weak_ptr<const health::Checker> instance;  // the one that hangs
   test::ManualLoop time;
   Checks checks{time.loop};
   Monitor hanging{time.loop, checks, [](const auto&) {}};
@@ -159,11 +169,13 @@ TEST_CASE("A checker that comes back after it was left behind is let go of", "[h
   pools.time.loop.run([&] { pools.hanging.setChecker(next.instance()); });
   CHECK_FALSE(pools.hanging.standsIn());
   CHECK(pools.inTime([&] { return next.begun > 0; }));
-  CHECK(pools.hanging_script.destroyed == 0);
+  CHECK_FALSE(pools.instance.expired());
   pools.hangs = false;
-  CHECK(pools.inTime([&] { return pools.hanging_script.destroyed == 1; }));
-  CHECK(pools.hanging_script.begun == pools.hanging_script.ended);
-  CHECK_FALSE(pools.hanging_script.broken);
+  CHECK(pools.comesBack());
+  CHECK(pools.eventually([&] { return pools.instance.expired(); }));
+  // It is not called any more, not even to end what it has begun.
+  CHECK(pools.hanging_script.ended < pools.hanging_script.begun);
+  CHECK(pools.hanging_script.destroyed == 0);
   pools.stopChecking();
   CHECK(pools.eventually([&] { return next.destroyed == 1; }));
 }
