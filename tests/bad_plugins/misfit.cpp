@@ -84,6 +84,8 @@ class Misfit : public Strategy {
     if (kMisdeed == "exit_in_create") ::_exit(0);
     if (kMisdeed == "throw_in_create") throw std::runtime_error("no licence for today");
     if (kMisdeed == "hang_in_create") hang();
+    if (kMisdeed == "chdir_in_create") (void)!::chdir("/");
+    if (kMisdeed == "close_in_create") ::close_range(3, ~0U, 0);
 #ifdef MISFIT_NEEDS_MORE
     nobodyHasThis();
 #endif

@@ -57,6 +57,7 @@ Config::Config() {
   set("runtime.drain_timeout_millis", 2000);
   raw("plugins.directories", "[\"" + testPluginFolder() + "\"]");
   set("health.checker", "com.example.optimist");
+  set("plugins.preflight", "reload");  // what a start refuses is for the tests of that
 }
 
 Config Config::verbatim(const std::string& text) {

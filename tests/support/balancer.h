@@ -35,7 +35,7 @@ class TemporaryFolder {
 };
 
 /// A configuration file in the making. It starts out fit for tests: loopback, ports chosen by the kernel, round robin,
-/// two workers, a checker that calls every backend alive, a short drain.
+/// two workers, a checker that calls every backend alive, a short drain, no preflight at the start.
 class Config {
  public:
   Config();

@@ -61,7 +61,7 @@ std::vector<Broken> brokenPlugins() {
       {"crash_in_load", "crashed with SIGSEGV"},
       {"throw_in_create", "no licence for today"},
       {"crash_in_create", "crashed with SIGSEGV"},
-      {"hang_in_create", "hung while being loaded and created"},
+      {"hang_in_create", "hung while being created"},
       {"refuse_in_import", "that state is not mine"},
       {"crash_in_pick", "crashed with SIGSEGV"},
       {"hang_in_pick", "hung while picking"},
