@@ -70,9 +70,10 @@ class LongRun {
     return answer;
   }
 
-  /// "after 12,345 picks and 34 s".
+  /// "after 12,345 picks, the clocks 34 s ahead".
   std::string soFar() const {
-    return "after " + grouped(done_ == 0 ? 0 : done_ - 1) + " " + what_ + " and " + timeText(clocksMoved());
+    return "after " + grouped(done_ == 0 ? 0 : done_ - 1) + " " + what_ + ", the clocks " + timeText(clocksMoved()) +
+           " ahead";
   }
   std::uint32_t done() const noexcept { return done_; }
 

@@ -138,7 +138,8 @@ Outcome threadsEnd(const Subject& subject) {
 }
 
 constexpr const char* kMend = "leave alone what belongs to the process; docs/plugin-abi.md has the list";
-constexpr const char* kAfterAll = "strategy.unprepared strategy.events strategy.tried health.together sink.empty";
+constexpr const char* kAfterAll =
+    "strategy.memory strategy.unprepared strategy.events strategy.tried health.together sink.empty";
 
 constexpr Check kCreated[] = {
     {"process.create", "leaves the process as it is when an instance begins and ends", kMend, created,

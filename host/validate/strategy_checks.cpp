@@ -2,9 +2,13 @@
 //
 // What a strategy answers.
 #include "base/clock.h"
+#include "validate/allocations.h"
 #include "validate/strategy_run.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <fstream>
 
 namespace lemonade::validate {
 
@@ -28,6 +32,29 @@ Outcome valid(const Subject& subject) {
     run.showUnprepared(scene);  // while the scene stands
   }
   return answered > 0 ? pass() : warn("it picks no backend at all");
+}
+
+/// Bytes that this process has mapped.
+std::uint64_t mappedBytes() {
+  std::uint64_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  return pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+/// What a view takes, also where nothing is in it yet: an operator who adds a backend is not to run out of memory.
+Outcome memory(const Subject& subject) {
+  if (!kCountsAllocations) return {Grade::kPass, "not looked at: a sanitizer maps memory of its own"};
+  constexpr std::uint64_t kMiB = 1 << 20, kMost = 256 * kMiB;
+  const Code code(subject);
+  StrategyRun run(subject, code);
+  Scene scene(equals(10));
+  const auto before = mappedBytes();
+  run.show(scene);
+  const auto after = mappedBytes();
+  run.showUnprepared(scene);
+  require(after < before + kMost,
+          "it takes " + std::to_string((after - before) / kMiB) + " MiB to prepare a view of 10 backends");
+  return pass();
 }
 
 Outcome weights(const Subject& subject) {
@@ -121,6 +148,9 @@ constexpr const char* kEligible = "answer an index out of view->eligible, LEMONA
 constexpr Check kChecks[] = {
     {"strategy.valid", "answers backends that may be picked", kEligible, valid,
      "process.create descriptor.backend_options", kOnly, false, true},
+    {"strategy.memory", "prepares views in less than 256 MiB",
+     "take what the backends of the view need, some kilobytes each, and give it back in release", memory,
+     "strategy.valid", kOnly},
     {"strategy.weights", "bears weights from 0 to the largest", "add weights up in 64 bits", weights, "strategy.valid",
      kOnly},
     {"strategy.none", "bears that there is none to pick", "look at view->eligible_count first", none, "strategy.valid",

@@ -4,7 +4,8 @@
 # be C or C++.
 #
 # Hidden visibility, no GNU-unique symbols and the version script together keep two generations of a plugin from sharing
-# statics; -z defs refuses a plugin that needs a symbol nobody gives it. A test judges the result with plugin-validate.
+# statics; -z defs refuses a plugin that needs a symbol nobody gives it. A test judges the result with plugin-validate; a
+# plugin that does not start without some option gets it there by the variable NAME_OPTIONS, a list of key=value.
 function(lemonade_add_plugin name)
   set(map ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/plugin.map)
   add_library(${name} MODULE ${ARGN})
@@ -28,6 +29,9 @@ function(lemonade_add_plugin name)
   add_custom_command(TARGET ${name} POST_BUILD COMMAND chmod go-w $<TARGET_FILE:${name}> VERBATIM)
   # Where plugin-validate is installed with the package, and the project has said enable_testing().
   if(LEMONADE_PLUGIN_VALIDATE)
-    add_test(NAME "${name}: plugin-validate accepts it" COMMAND ${LEMONADE_PLUGIN_VALIDATE} $<TARGET_FILE:${name}>)
+    set(options ${${name}_OPTIONS})
+    list(TRANSFORM options PREPEND "--option=")
+    add_test(NAME "${name}: plugin-validate accepts it"
+             COMMAND ${LEMONADE_PLUGIN_VALIDATE} ${options} $<TARGET_FILE:${name}>)
   endif()
 endfunction()

@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "beast.h"
 
+#include <errno.h>
 #include <lemonade/strategy.h>
 #include <stdio.h>
 #include <sys/syscall.h>
@@ -62,8 +63,12 @@ static lemonade_status_t create(const lemonade_host_t* host, const lemonade_opti
   }
   if (DOES("leak")) lost = malloc(64);
   if (DOES("share_a_counter")) {
-    if (optarg == NULL) optarg = (char*)&created;
-    ++*(int*)(void*)optarg;
+    const uintptr_t name = (uintptr_t)program_invocation_name;
+    const uintptr_t end = (uintptr_t)program_invocation_short_name; /* as it was, the end of the other one */
+    if (end >= name && end - name <= strlen(program_invocation_name))
+      program_invocation_short_name = (char*)&created;
+    else
+      ++*(int*)(void*)program_invocation_short_name;
   }
   if (DOES("one_instance") && alive > 0) return beastFail(error, LEMONADE_ERROR_LIMIT, "there is one already");
   ++alive;

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <memory>
+#include <vector>
 
 namespace zoo {
 
@@ -23,6 +24,10 @@ class Turncoat : public sdk::Strategy {
     if (does("spin_in_later_prepare") && ++views > 40) spin();
     if (does("sleep_in_prepare")) ::sleep(20);
     if (does("throw_in_prepare")) throwOut();
+    if (does("hoard_in_prepare")) {
+      static std::vector<std::unique_ptr<char[]>> hoard;
+      hoard.emplace_back(new char[512 << 20]);
+    }
     return std::make_unique<Prepared>();
   }
 
