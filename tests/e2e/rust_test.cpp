@@ -29,7 +29,8 @@ struct Rust {
             .raw("strategy.options", options)
             .backend("a", a.address())
             .backend("b", b.address())
-            .backend("c", c.address()));
+            .backend("c", c.address()),
+        Environment{{"LEMONADE_TEST_FATAL", (folder.path() / "now").string()}});
   }
 
   void become(const std::string& plugin) const {
@@ -72,6 +73,18 @@ TEST_CASE("A strategy in Rust is swapped for another version that goes on where 
   CHECK(balancer.ask() == "a");
   CHECK(balancer.metric("lemonade_plugin_rust_picked_total") == 4);
   CHECK(eventually([&] { return balancer.metric("lemonade_plugin_rust_closed_total") == 4; }));
+}
+
+TEST_CASE("A panic in Rust is broken off and no client notices", "[rust]") {
+  Rust rust("everything_panics", "com.example.rust_everything");
+  auto& balancer = *rust.balancer;
+  CHECK(balancer.ask() == "a");
+  rust.folder.write("now", "");
+  for (int i = 0; i < 20; ++i) CHECK_FALSE(balancer.ask().empty());
+  const auto line = balancer.process().waitForLog("a call of a plugin was broken off");
+  CHECK(field(line, "plugin") == "com.example.rust_everything");
+  CHECK(field(line, "function") == "pick");
+  CHECK_THAT(line, Catch::Contains("SIGABRT"));
 }
 
 TEST_CASE("A strategy in Rust has its options checked and refuses one in its own words", "[rust]") {

@@ -42,13 +42,16 @@
 //! [`Strategy::pick`] and [`Strategy::event`] run on all workers at once, thousands of times a second: they must not
 //! allocate, free, block, call the system or the [`Host`]. So: no `Vec`, `String`, `Box`, `format!` or lock there; what
 //! has to be built is built by `new`, `prepare` and `lane`. `plugin-validate` fails a plugin that does otherwise.
+//!
+//! Where memory is out, Rust aborts, unless asked not to: `vec.try_reserve(n)?` before `push` and [`owned`] in place of
+//! `to_string` make an error of it, which `new`, `prepare` and `lane` can return.
 #![warn(missing_docs)]
 
 pub mod abi;
 mod plugin;
 mod strategy;
 
-pub use plugin::{Error, Host, Info, Level, Metric, MetricKind, OptionRow, Options};
+pub use plugin::{owned, Error, Host, Info, Level, Metric, MetricKind, OptionRow, Options};
 pub use strategy::{Backend, Choice, Connection, Event, Family, Pick, Strategy, View, Writer};
 
 #[doc(hidden)]

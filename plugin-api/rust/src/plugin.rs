@@ -3,6 +3,7 @@
 use crate::abi::*;
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicI64, Ordering};
+use std::borrow::Cow;
 use std::os::raw::c_char;
 use std::time::Duration;
 
@@ -36,30 +37,35 @@ impl Info {
 #[derive(Debug, Clone)]
 pub struct Error {
     code: lemonade_status_t,
-    key: String,
-    message: String,
+    key: &'static str,
+    message: Text,
 }
+
+type Text = Cow<'static, str>;
 
 impl Error {
     /// It did not work; the message says why, and the mend.
-    pub fn new(message: impl Into<String>) -> Error {
-        Error { code: LEMONADE_ERROR_FAILED, key: String::new(), message: message.into() }
+    pub fn new(message: impl Into<Text>) -> Error {
+        Error { code: LEMONADE_ERROR_FAILED, key: "", message: message.into() }
     }
 
     /// The value of an option cannot be used, although it is of the right type and in range.
-    pub fn option(key: impl Into<String>, message: impl Into<String>) -> Error {
-        Error { code: LEMONADE_ERROR_INVALID, key: key.into(), message: message.into() }
+    pub fn option(key: &'static str, message: impl Into<Text>) -> Error {
+        Error { code: LEMONADE_ERROR_INVALID, key, message: message.into() }
     }
 
     /// Of [`crate::Strategy::import_state`]: the format is unknown, the instance is used without the state.
-    pub fn unsupported(message: impl Into<String>) -> Error {
-        Error { code: LEMONADE_ERROR_UNSUPPORTED, key: String::new(), message: message.into() }
+    pub fn unsupported(message: impl Into<Text>) -> Error {
+        Error { code: LEMONADE_ERROR_UNSUPPORTED, key: "", message: message.into() }
     }
+
+    pub(crate) const NO_MEMORY: Error =
+        Error { code: LEMONADE_ERROR_NO_MEMORY, key: "", message: Cow::Borrowed("out of memory") };
 
     /// Puts it where the host reads it.
     pub(crate) unsafe fn tell(&self, to: *mut lemonade_error_t) -> lemonade_status_t {
         (*to).code = self.code;
-        copy_text(&mut (*to).key, &self.key);
+        copy_text(&mut (*to).key, self.key);
         copy_text(&mut (*to).message, &self.message);
         self.code
     }
@@ -72,6 +78,21 @@ impl core::fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// So that `vec.try_reserve(n)?` says that memory is out, where `vec.push` would abort.
+impl From<std::collections::TryReserveError> for Error {
+    fn from(_: std::collections::TryReserveError) -> Error {
+        Error::NO_MEMORY
+    }
+}
+
+/// A copy of a text, for what outlives the call that got it; an error where memory is out.
+pub fn owned(text: &str) -> Result<String, Error> {
+    let mut copy = String::new();
+    copy.try_reserve_exact(text.len())?;
+    copy.push_str(text);
+    Ok(copy)
+}
 
 fn copy_text(to: &mut [c_char], text: &str) {
     let room = to.len() - 1;

@@ -6,6 +6,7 @@ use crate::size_to;
 use core::ffi::c_void;
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::alloc::Layout;
 
 /// Chooses the backend of each connection. One instance serves all workers.
 pub trait Strategy: Sized + Send + Sync + 'static {
@@ -426,8 +427,21 @@ unsafe fn lent<'a, T>(pointer: *mut c_void) -> &'a T {
     &*(pointer as *const T)
 }
 
-fn kept<T>(value: T) -> *mut c_void {
-    Box::into_raw(Box::new(value)) as *mut c_void
+fn kept<T>(value: T) -> Result<*mut c_void, Error> {
+    let layout = Layout::new::<T>();
+    if layout.size() == 0 {
+        return Ok(Box::into_raw(Box::new(value)) as *mut c_void);
+    }
+    // As Box::new, which aborts where there is no memory.
+    // SAFETY: of the size and alignment of a T, which is all that Box asks for.
+    unsafe {
+        let place = std::alloc::alloc(layout) as *mut T;
+        if place.is_null() {
+            return Err(Error::NO_MEMORY);
+        }
+        place.write(value);
+        Ok(place as *mut c_void)
+    }
 }
 
 unsafe fn ended<T>(pointer: *mut c_void) {
@@ -441,7 +455,7 @@ unsafe extern "C" fn create<S: Strategy>(
     error: *mut lemonade_error_t,
 ) -> lemonade_status_t {
     tried(error, || {
-        *instance = kept(S::new(Host::of(host), &Options::of(S::OPTIONS, options))?);
+        *instance = kept(S::new(Host::of(host), &Options::of(S::OPTIONS, options))?)?;
         Ok(())
     })
 }
@@ -457,7 +471,7 @@ unsafe extern "C" fn lane_create<S: Strategy>(
     error: *mut lemonade_error_t,
 ) -> lemonade_status_t {
     tried(error, || {
-        *lane = kept(lent::<S>(instance).lane(worker)?);
+        *lane = kept(lent::<S>(instance).lane(worker)?)?;
         Ok(())
     })
 }
@@ -473,7 +487,7 @@ unsafe extern "C" fn prepare<S: Strategy>(
     error: *mut lemonade_error_t,
 ) -> lemonade_status_t {
     tried(error, || {
-        *prepared = kept(lent::<S>(instance).prepare(View(&*view))?);
+        *prepared = kept(lent::<S>(instance).prepare(View(&*view))?)?;
         Ok(())
     })
 }

@@ -33,11 +33,16 @@ impl Strategy for Rendezvous {
     }
 
     fn prepare(&self, view: View) -> Result<Vec<Candidate>, Error> {
-        let candidates = view.eligible().iter().map(|&index| {
+        let mut candidates = Vec::new();
+        candidates.try_reserve_exact(view.eligible().len())?; // where memory is out, an error instead of an abort
+        for &index in view.eligible() {
             let backend = view.backend(index);
-            Candidate { index, identity: backend.identity(), weight: f64::from(backend.effective_weight()) }
-        });
-        Ok(candidates.filter(|candidate| candidate.weight > 0.0).collect())
+            let weight = f64::from(backend.effective_weight());
+            if weight > 0.0 {
+                candidates.push(Candidate { index, identity: backend.identity(), weight });
+            }
+        }
+        Ok(candidates)
     }
 
     fn lane(&self, _worker: u32) -> Result<(), Error> {
