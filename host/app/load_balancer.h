@@ -164,6 +164,8 @@ class LoadBalancer : private PoolHost {
   void markActive();
   /// Which plugins are quarantined; "": none. Any thread, as the rest.
   std::string degradedText() const;
+  /// Has the supervisor tell the next process what it is not to run.
+  void tellQuarantine() const;
   void releasePlugin(const admin::Request& request, const admin::Answer& answer);
   void addContainment(metrics::SnapshotBuilder& builder) const;
   void addContainment(StatusInput& input) const;

@@ -97,6 +97,8 @@ class ManagedPool {
   std::string judgeProbation();
   /// The strategy that runs is what is chosen.
   void settle() noexcept { stands_in_hash_.clear(); }
+  /// The strategy that configure() is about to take over stands in for the content of this hash.
+  void standInFor(const std::string& hash) { stands_in_hash_ = hash; }
   /// The hash of the content that the strategy stands in for since; "": none.
   const std::string& standsInFor() const noexcept { return stands_in_hash_; }
   /// What runs here, for the preparation of a reload.

@@ -17,6 +17,7 @@ struct PoolSet::Staged::Entry {
   bool is_new = false;
   std::shared_ptr<Strategy> strategy;
   std::shared_ptr<const plugin::PluginFile> file;  // of a strategy that is new
+  std::string stands_in_hash;                      // see PreparedPool
   std::optional<ManagedPool::Checker> checker;
 };
 
@@ -59,6 +60,7 @@ Result<PoolSet::Staged> PoolSet::stage(Preparation& preparation, std::uint32_t w
                    strategy.error().message};
     entry.strategy = std::move(strategy).value();
     entry.file = std::move(prepared.strategy_file);
+    entry.stands_in_hash = std::move(prepared.stands_in_hash);
     if (prepared.checker) entry.checker.emplace(std::move(*prepared.checker));
   }
   return staged;
@@ -83,6 +85,7 @@ void PoolSet::use(Staged staged, const Preparation& preparation) {
   for (std::size_t i = 0; i < staged.entries_.size(); ++i) {
     auto& entry = staged.entries_[i];
     if (entry.file != nullptr) entry.pool->remember(std::move(entry.file), preparation.config.pools[i].strategy);
+    if (!entry.stands_in_hash.empty()) entry.pool->standInFor(entry.stands_in_hash);
     if (preparation.settled.contains(entry.pool->name())) entry.pool->settle();
     entry.pool->pool().setZone(preparation.config.runtime.zone);
     entry.pool->configure(preparation.config.pools[i], preparation.resolutions, std::move(entry.strategy),

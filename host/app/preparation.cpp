@@ -4,8 +4,10 @@
 #include "app/endpoints.h"
 #include "app/own_listeners.h"
 #include "app/plugin_paths.h"
+#include "balance/own_choice.h"
 #include "config/change.h"
 #include "plugin/containment.h"
+#include "plugin/inert.h"
 #include "process/descriptor_budget.h"
 #include "process/worker_count.h"
 #include "rehearsal/preflight.h"
@@ -171,6 +173,9 @@ class PluginCreation {
       auto& prepared = preparation_.pools[pool.name];
       if (standsIn(pool, running_, loader().catalog(), context_.quarantine)) {
         noteStandIn(pool);
+      } else if (const auto entry = refusedAtStart(pool.strategy)) {
+        prepared.strategy.emplace(makeOwnChoice());
+        prepared.stands_in_hash = entry->info.hash;
       } else {
         create(pool.strategy, prepared.strategy, &prepared.strategy_file);
         if (strategyRuns(pool, running_, loader().catalog()) &&
@@ -197,6 +202,24 @@ class PluginCreation {
 
   plugin::Loader& loader() { return *context_.loader; }
 
+  /// Where nothing runs yet, and the content that is there is one that a process before died of: why. Clients are
+  /// served all the same.
+  std::optional<Quarantine::Entry> quarantinedAtStart(const config::PluginChoice& choice) {
+    if (running_ != nullptr) return std::nullopt;
+    const auto found = loader().catalog().plugins.find(choice.id);
+    if (found == loader().catalog().plugins.end()) return std::nullopt;
+    return context_.quarantine.find(found->second.hash);
+  }
+
+  /// The same, and says it.
+  std::optional<Quarantine::Entry> refusedAtStart(const config::PluginChoice& choice) {
+    auto entry = quarantinedAtStart(choice);
+    if (!entry) return std::nullopt;
+    preparation_.quarantined.push_back(refusalOf(*entry));
+    findings_.warning(choice.source, preparation_.quarantined.back());
+    return entry;
+  }
+
   void noteStandIn(const config::Pool& pool) {
     const auto entry = context_.quarantine.find(running_->pools.at(pool.name).stands_in_hash);
     if (!entry) return;
@@ -219,6 +242,7 @@ class PluginCreation {
   }
 
   void gather(const plugin::Kind& kind, const config::PluginChoice& choice, const config::Pool* pool) {
+    if (quarantinedAtStart(choice)) return;  // create() puts something else there
     const std::pair key{choice.id, kind.bit};
     auto known = files_.find(key);
     if (known == files_.end()) known = files_.emplace(key, read(choice, kind)).first;
@@ -289,6 +313,7 @@ class PluginCreation {
   template <class Table>
   void create(const config::PluginChoice& choice, std::optional<plugin::Instance<Table>>& instance,
               std::shared_ptr<const plugin::PluginFile>* kept = nullptr) {
+    if (const auto entry = refusedAtStart(choice)) return void(instance.emplace(plugin::makeInert<Table>(entry->info)));
     const auto candidate = candidates_.find(&choice);
     if (candidate == candidates_.end()) return;
     const auto& file = *candidate->second.file;

@@ -34,6 +34,13 @@ void Quarantine::setActive(const std::set<std::string>& hashes) {
   for (auto& [hash, entry] : entries_) entry.active = hashes.contains(hash);
 }
 
+std::vector<Quarantine::Entry> Quarantine::all() const {
+  std::vector<Entry> all;
+  const std::lock_guard lock(mutex_);
+  for (const auto& [hash, entry] : entries_) all.push_back(entry);
+  return all;
+}
+
 std::vector<Quarantine::Entry> Quarantine::active() const {
   std::vector<Entry> all;
   const std::lock_guard lock(mutex_);

@@ -40,6 +40,7 @@ class Quarantine {
   bool contains(const std::string& hash) const { return find(hash).has_value(); }
   /// The contents that what runs stands in for, or is broken of: the others are no reason to worry any more.
   void setActive(const std::set<std::string>& hashes);
+  std::vector<Entry> all() const;
   /// Those that are active.
   std::vector<Entry> active() const;
 

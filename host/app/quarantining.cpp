@@ -5,6 +5,7 @@
 #include "admin/target.h"
 #include "app/load_balancer.h"
 #include "app/managed_pool.h"
+#include "app/parent.h"
 #include "app/pool_set.h"
 #include "app/preparation.h"
 #include "balance/pool.h"
@@ -61,6 +62,7 @@ void LoadBalancer::onBroken(const plugin::Fault& fault, const std::string& threa
 // The content has failed wherever it runs: its image is shared.
 void LoadBalancer::quarantineContent(Quarantine::Entry entry) {
   context_.quarantine.add(entry);
+  tellQuarantine();
   std::string instead;
   for (const auto& pool : pools_->all()) {
     const auto& strategy = pool->pool().strategy();
@@ -82,6 +84,15 @@ void LoadBalancer::quarantineContent(Quarantine::Entry entry) {
                        {"generation", std::to_string(entry.info.number)},
                        {"function", entry.function},
                        {"reason", entry.reason}}});
+}
+
+void LoadBalancer::tellQuarantine() const {
+  std::vector<supervisor::Quarantined> plugins;
+  for (const auto& [info, function, reason, since, active] : context_.quarantine.all())
+    plugins.push_back({info.id, info.version, info.hash, info.file, reason});
+  if (!parent_.supervisor.quarantine(plugins))
+    log::warning("app", "the supervisor cannot be told of what is quarantined: the next process would run it",
+                 {{"plugins", plugins.size()}});
 }
 
 void LoadBalancer::judgeProbations() {
@@ -127,6 +138,7 @@ void LoadBalancer::releasePlugin(const admin::Request& request, const admin::Ans
   id.resize(id.size() - kRelease.size());
   const auto released = context_.quarantine.release(id);
   if (released.empty()) return answer(admin::errorResponse(404, "plugin \"" + id + "\" is not quarantined"));
+  tellQuarantine();
   for (const auto& entry : released) {
     log::info("plugin", "a plugin is released from its quarantine",
               {{"plugin", id}, {"version", entry.info.version}, {"reason", entry.reason}, {"by", request.by}});

@@ -155,6 +155,8 @@ int runGuarded(const LoadBalancerArguments& arguments, Watchdog& watchdog, Paren
   Resolver resolver(loop);
   PreparationContext context{loop, resolver, cells};
   context.preflight_first = arguments.validate;
+  for (const auto& [id, version, hash, file, why] : parent.quarantine)
+    context.quarantine.add({{id, version, file, 0, hash}, "", why, unixNs()});
   context.call_watch->setLimit(config::Misbehaviour{}.hang_limit);
   config::Input input = inputOf(arguments);
   const FileContent file = firstFingerprint(input.file, parent.inherited);

@@ -3,6 +3,7 @@
 
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -16,6 +17,7 @@ namespace {
 
 Page own_page;           // where nobody reads
 Page* page = &own_page;  // constant once there are threads
+pid_t owner = 0;         // whose the page is: a child of this process shares it, and must not speak for it
 std::mutex plugins_mutex;
 Page::Thread nowhere;  // for threads that are too many
 
@@ -35,6 +37,7 @@ bool use(const Fd& memory) noexcept {
   void* const mapped = ::mmap(nullptr, sizeof(Page), PROT_READ | PROT_WRITE, MAP_SHARED, memory.get(), 0);
   if (mapped == MAP_FAILED) return false;
   page = static_cast<Page*>(mapped);
+  owner = ::getpid();
   std::memcpy(page->functions, own_page.functions, sizeof(page->functions));
   copyTo(page->magic, Page::kMagic);
   return true;
@@ -46,7 +49,7 @@ void nameFunction(std::uint8_t function, std::string_view text) noexcept {
 
 void tellFatal(const Fatal& fatal) noexcept {
   static std::atomic_flag told = ATOMIC_FLAG_INIT;
-  if (told.test_and_set()) return;
+  if (owner != ::getpid() || told.test_and_set()) return;
   auto& fault = page->fault;
   fault.inside = fatal.inside;
   fault.signal = fatal.signal;

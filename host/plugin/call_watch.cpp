@@ -110,6 +110,9 @@ void CallWatch::tellBroken() {
 void CallWatch::lookAt(GuardSlot& slot, Seen& seen, std::uint64_t step_ns, std::vector<SlowCall>& slow) {
   const std::uint64_t sequence = slot.sequence.load(std::memory_order_relaxed);
   const Guard* const guard = slot.guard.load(std::memory_order_relaxed);
+  // What is over by the next look is not what a process is killed for.
+  if (slot.traced)
+    slot.traced->enter(guard != nullptr && sequence == seen.sequence ? guard->insideOf(slot.function) : 0);
   if (sequence != seen.sequence) {
     last_busy_ns_ = last_look_ns_;
     seen = {.sequence = sequence, .present = true};

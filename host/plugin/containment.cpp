@@ -4,6 +4,7 @@
 // the instance as broken, and has the thread go on where the call began. Everything in here is async-signal-safe.
 #include "plugin/containment.h"
 
+#include "base/fault_trace.h"
 #include "base/fd.h"
 #include "plugin/exits.h"
 #include "plugin/guard.h"
@@ -129,7 +130,25 @@ void restoreDefault(int signal, bool comes_again) noexcept {
   if (!comes_again) (void)::raise(signal);
 }
 
+/// For who started this process and will ask what it died of.
+void traceDeath(int signal, const GuardSlot* slot, const Fault* fault, const char* obstacle) noexcept {
+  fault_trace::Fatal fatal;
+  fatal.signal = signal;
+  if (slot != nullptr) fatal.thread = slot->name.c_str();
+  if (fault != nullptr) {
+    fatal.inside = fault->guard->insideOf(fault->function);
+    fatal.note = obstacle;
+    for (std::size_t i = 0; i < fault->frame_count && !fatal.has_offset; ++i)
+      if (const auto offset = fault->guard->offsetOf(fault->frames[i])) {
+        fatal.offset = *offset;
+        fatal.has_offset = true;
+      }
+  }
+  fault_trace::tellFatal(fatal);
+}
+
 void sayWhoDies(int signal, const GuardSlot* slot, const Fault* fault, const char* obstacle) noexcept {
+  traceDeath(signal, slot, fault, obstacle);
   LastWords words(fault == nullptr ? "a fault in no call of a plugin ends the process"
                                    : "a plugin's fault cannot be survived and ends the process",
                   speaks_json.load(std::memory_order_relaxed));
@@ -232,6 +251,8 @@ void uninstall() {
 }  // namespace
 
 void Containment::use(bool on) {
+  for (std::size_t i = 0; i < kFunctionNames.size(); ++i)
+    fault_trace::nameFunction(static_cast<std::uint8_t>(i), kFunctionNames[i]);
   if (!kCanBreakOff || installed.exchange(on) == on) return;
   on ? install() : uninstall();
 }
@@ -260,6 +281,7 @@ void Containment::leave(FaultKind kind, const char* detail) noexcept {
 
 void Containment::giveUp(const Guard& guard, Function function, const char* thread) noexcept {
   const auto& info = guard.info();
+  fault_trace::tellFatal({guard.insideOf(function), SIGABRT, false, 0, thread, "it did not come back"});
   LastWords("a plugin's call neither comes back nor can be broken off, which ends the process",
             speaks_json.load(std::memory_order_relaxed))
       .field("plugin", info.id)

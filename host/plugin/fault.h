@@ -47,12 +47,23 @@ static_assert(kFunctionNames.size() == static_cast<std::size_t>(Function::kCallb
 inline const char* nameOf(Function function) noexcept { return kFunctionNames[static_cast<std::size_t>(function)]; }
 
 /// Why a call was broken off.
-enum class FaultKind : std::uint8_t { kNone, kSegv, kBus, kFpe, kIll, kAbort, kException, kExit, kHang };
+enum class FaultKind : std::uint8_t {
+  kNone,
+  kSegv,
+  kBus,
+  kFpe,
+  kIll,
+  kAbort,
+  kException,
+  kExit,
+  kHang,
+  kDeath,  ///< none was broken off: a process before this one died of the plugin
+};
 
 /// In log, metrics and status, in the same order.
 inline constexpr std::array kFaultNames = {"none",    "SIGSEGV",   "SIGBUS", "SIGFPE", "SIGILL",
-                                           "SIGABRT", "exception", "exit",   "hang"};
-static_assert(kFaultNames.size() == static_cast<std::size_t>(FaultKind::kHang) + 1);
+                                           "SIGABRT", "exception", "exit",   "hang",   "death"};
+static_assert(kFaultNames.size() == static_cast<std::size_t>(FaultKind::kDeath) + 1);
 
 inline const char* nameOf(FaultKind kind) noexcept { return kFaultNames[static_cast<std::size_t>(kind)]; }
 

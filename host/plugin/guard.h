@@ -7,12 +7,14 @@
 // lies on its stack. Breaking off runs no destructor of the plugin, so what it held stays as it is.
 #pragma once
 
+#include "base/fault_trace.h"
 #include "plugin/fault.h"
 #include "plugin/guard_slot.h"
 
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -33,7 +35,7 @@ class Guard {
   /// in_image is any address in the plugin's image, or null. Where a call may be broken off, a guard has to live as
   /// long as the watch that is told of it: make() one there.
   Guard() = default;
-  Guard(InstanceInfo info, const void* in_image) : info_(std::move(info)), in_image_(in_image) {}
+  Guard(InstanceInfo info, const void* in_image);
   Guard(const Guard&) = delete;
   Guard& operator=(const Guard&) = delete;
 
@@ -78,10 +80,19 @@ class Guard {
   // Constant after construction.
   const InstanceInfo& info() const noexcept { return info_; }
   const void* inImage() const noexcept { return in_image_; }
+  /// What fault_trace calls a function of the plugin; 0 where it knows nothing of that. Async-signal-safe.
+  std::uint32_t insideOf(Function function) const noexcept {
+    const std::uint32_t number = traced_ ? traced_->number() : 0;
+    return number == 0 ? 0 : fault_trace::insideOf(number, static_cast<std::uint8_t>(function));
+  }
+  /// Where an address lies in the image; nothing where it is elsewhere. Async-signal-safe.
+  std::optional<std::uint64_t> offsetOf(const void* address) const noexcept;
 
  private:
   const InstanceInfo info_{};
   const void* const in_image_ = nullptr;
+  std::optional<TracedPlugin> traced_;
+  std::uintptr_t image_ = 0, image_end_ = 0;
   mutable std::atomic<bool> broken_{false};
   mutable std::atomic<FaultKind> why_{FaultKind::kNone};
 };

@@ -4,6 +4,7 @@
 // stores before and after each call of a plugin. A GuardedThread owns the slot of its thread.
 #pragma once
 
+#include "base/fault_trace.h"
 #include "plugin/fault.h"
 
 #include <pthread.h>
@@ -14,6 +15,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace lemonade::plugin {
@@ -52,6 +54,9 @@ struct GuardSlot {
   };
   static constexpr std::size_t kRecords = 4;
   Record records[kRecords];
+
+  /// What the watch has seen the thread in, for who looks at the process once it is dead.
+  std::optional<TracedThread> traced;
 
   // ---- the handler's own ----
 

@@ -51,6 +51,7 @@ GuardedThread::GuardedThread(std::string name) : slot_(std::make_unique<GuardSlo
   slot_->name = std::move(name);
   slot_->thread = ::pthread_self();
   slot_->process = ::getpid();
+  slot_->traced.emplace(slot_->name);
   letHangsBeBrokenOff();
   (void)::pthread_sigmask(SIG_SETMASK, nullptr, &slot_->mask);
   rememberArithmetic(*slot_);

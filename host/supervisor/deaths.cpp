@@ -18,7 +18,7 @@ std::string hexadecimal(std::uint64_t number) {
 }
 
 Quarantined blame(const PluginCall& call, std::string why) {
-  return {call.id, call.version, call.hash, std::move(why)};
+  return {call.id, call.version, call.hash, call.file, std::move(why)};
 }
 
 }  // namespace

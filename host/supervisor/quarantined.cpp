@@ -33,7 +33,7 @@ Fd writeQuarantined(const std::vector<Quarantined>& plugins) {
   std::string text;
   for (const auto& plugin : plugins)
     text += fieldOf(plugin.id) + "\t" + fieldOf(plugin.version) + "\t" + fieldOf(plugin.hash) + "\t" +
-            fieldOf(plugin.why) + "\n";
+            fieldOf(plugin.file) + "\t" + fieldOf(plugin.why) + "\n";
   return file && writeAll(file.get(), text.data(), text.size()) ? std::move(file) : Fd();
 }
 
@@ -46,13 +46,14 @@ std::vector<Quarantined> readQuarantined(int fd) {
   for (std::size_t from = 0; from < text.size();) {
     const std::size_t end = std::min(text.find('\n', from), text.size());
     std::string_view line(text.data() + from, end - from);
-    std::array<std::string, 4> fields;
+    std::array<std::string, 5> fields;
     for (auto& field : fields) {
       const std::size_t tab = std::min(line.find('\t'), line.size());
       field = line.substr(0, tab);
       line.remove_prefix(std::min(tab + 1, line.size()));
     }
-    if (!fields[0].empty() && !fields[2].empty()) plugins.push_back({fields[0], fields[1], fields[2], fields[3]});
+    if (!fields[0].empty() && !fields[2].empty())
+      plugins.push_back({fields[0], fields[1], fields[2], fields[3], fields[4]});
     from = end + 1;
   }
   return plugins;

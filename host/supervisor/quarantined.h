@@ -15,6 +15,7 @@ struct Quarantined {
   std::string id;
   std::string version;
   std::string hash;  ///< of the file's content
+  std::string file;  ///< where that was found
   std::string why;   ///< a clause for people, such as "died in pick by signal 11 (SIGSEGV)"
 };
 

@@ -286,7 +286,11 @@ bool Supervisor::quarantine(const std::vector<Quarantined>& blamed, pid_t pid) {
     const auto is = [&plugin](const Quarantined& known) { return known.hash == plugin.hash && known.id == plugin.id; };
     if (std::any_of(quarantine_.begin(), quarantine_.end(), is)) continue;
     log::error("supervisor", "the balancer died of a plugin, whose file is refused until it changes or is released",
-               {{"plugin", plugin.id}, {"version", plugin.version}, {"pid", pid}, {"reason", plugin.why}});
+               {{"plugin", plugin.id},
+                {"version", plugin.version},
+                {"file", plugin.file},
+                {"pid", pid},
+                {"reason", plugin.why}});
     quarantine_.push_back(plugin);
     added = true;
   }

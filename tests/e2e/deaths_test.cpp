@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+//
+// What a balancer dies of is not run by the next one: plugins whose faults no handler can mend.
+#include "e2e/misfit.h"
+#include "e2e/supervised.h"
+#include "support/facts.h"
+#include "support/server.h"
+
+#include <catch2/catch.hpp>
+#include <optional>
+#include <string>
+
+using namespace std::chrono_literals;
+
+namespace lemonade::test {
+namespace {
+
+constexpr const char* kRefused = "the balancer died of a plugin, whose file is refused until it changes or is released";
+
+/// A supervised balancer with a strategy that ends it from when it is told to.
+struct Dying {
+  explicit Dying(const std::string& misdeed) : misfit(misdeed) {
+    Config config = misfit.config().set("runtime.supervisor", "on").backend("a", server.address());
+    balancer.emplace(config, Environment{{"LEMONADE_LB_SUPERVISOR", ""}, {"LEMONADE_TEST_FATAL", file()}});
+    REQUIRE(balancer->ask() == "a");
+  }
+
+  std::string file() const { return (folder.path() / "now").string(); }
+  /// From now on each pick ends the process.
+  void begin() const { folder.write("now", ""); }
+  /// Has a client come, with whom the process ends; another one serves.
+  pid_t dieOnce(pid_t serving) {
+    const Socket client = balancer->connect();
+    return awaitOther(*balancer, serving);
+  }
+
+  Server server{named("a")};
+  const TemporaryFolder folder;
+  const Misfit misfit;
+  std::optional<Balancer> balancer;
+};
+
+}  // namespace
+
+TEST_CASE("A plugin that a balancer died of is refused by the next one, which serves without", "[supervisor]") {
+  Dying dying("fault_in_free");
+  auto& balancer = *dying.balancer;
+  const pid_t first = servingPid(balancer);
+  dying.begin();
+  dying.dieOnce(first);
+  const auto line = balancer.process().waitForLog(kRefused);
+  CHECK(field(line, "plugin") == "com.example.misfit");
+  CHECK(field(line, "version") == "1.0.0-fault_in_free");
+  CHECK_THAT(line, Catch::Contains("pick faulted on worker"));
+  CHECK_THAT(line, Catch::Contains("signal 11 (SIGSEGV)"));
+  for (int i = 0; i < 5; ++i) CHECK(balancer.ask() == "a");
+  CHECK(balancer.status()->getObject("supervisor")->getValue<int>("deaths") == 1);
+}
+
+TEST_CASE("A plugin that was running at two deaths without a word is refused after the second", "[supervisor]") {
+  Dying dying("die_in_pick");
+  auto& balancer = *dying.balancer;
+  dying.begin();
+  const pid_t second = dying.dieOnce(servingPid(balancer));
+  CHECK(balancer.status()->getObject("supervisor")->getValue<int>("deaths") == 1);
+  dying.dieOnce(second);
+  const auto line = balancer.process().waitForLog(kRefused);
+  CHECK_THAT(line, Catch::Contains("pick was running when the balancer ended by signal 9 (SIGKILL), the second time"));
+  for (int i = 0; i < 5; ++i) CHECK(balancer.ask() == "a");
+  CHECK(balancer.status()->getObject("supervisor")->getValue<int>("deaths") == 2);
+}
+
+}  // namespace lemonade::test
