@@ -218,11 +218,10 @@ std::uint32_t Pool::ask(const Strategy& strategy, const View::Tier& tier, lemona
   picked.cookie = 0;
   picked.generation = strategy.info().number;
   std::uint32_t index = LEMONADE_PICK_NONE;
-  const auto pick = [&] {
-    index = strategy.table().pick(strategy.self(), strategy.lane(connection.worker), tier.prepared(), &connection,
-                                  &tier.get(), &picked.cookie);
-  };
-  if (strategy.guard().call(plugin::Function::kPick, pick)) [[likely]]
+  const lemonade_connection_t* const asked = &connection;
+  if (strategy.guard().ask(plugin::Function::kPick, index, strategy.table().pick, strategy.self(),
+                           strategy.lane(connection.worker), tier.prepared(), asked, &tier.get(), &picked.cookie))
+      [[likely]]
     return index;
   picked.cookie = picked.generation = 0;
   return chooseByWeight(tier.get(), connection);

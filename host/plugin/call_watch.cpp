@@ -108,17 +108,17 @@ void CallWatch::tellBroken() {
 }
 
 void CallWatch::lookAt(GuardSlot& slot, Seen& seen, std::uint64_t step_ns, std::vector<SlowCall>& slow) {
-  const std::uint64_t sequence = slot.sequence.load(std::memory_order_relaxed);
+  const std::uint64_t call = slot.call.load(std::memory_order_relaxed);
   const Guard* const guard = slot.guard.load(std::memory_order_relaxed);
   // What is over by the next look is not what a process is killed for.
-  if (slot.traced)
-    slot.traced->enter(guard != nullptr && sequence == seen.sequence ? guard->insideOf(slot.function) : 0);
-  if (sequence != seen.sequence) {
+  const bool lasts = call == seen.call && slot.isInCall() && guard != nullptr;
+  if (slot.traced) slot.traced->enter(lasts ? guard->insideOf(GuardSlot::functionOf(call)) : 0);
+  if (call != seen.call) {
     last_busy_ns_ = last_look_ns_;
-    seen = {.sequence = sequence, .present = true};
+    seen = {.call = call, .present = true};
     return;
   }
-  if (guard == nullptr) {
+  if (!slot.isInCall() || guard == nullptr) {
     seen.lasted_ns = 0;
     return;
   }
@@ -126,7 +126,7 @@ void CallWatch::lookAt(GuardSlot& slot, Seen& seen, std::uint64_t step_ns, std::
   seen.lasted_ns += step_ns;
   const std::uint64_t allowed = slot.allowed_ns.load(std::memory_order_relaxed);
   if (seen.lasted_ns < allowed + ns(kSlow)) return;
-  slow.push_back({guard->info(), slot.function.load(std::memory_order_relaxed), slot.name, seen.lasted_ns});
+  slow.push_back({guard->info(), GuardSlot::functionOf(call), slot.name, seen.lasted_ns});
   if (!std::exchange(seen.told, true)) tellSlow(slow.back());
   const auto limit = static_cast<std::uint64_t>(limit_ns_.load(std::memory_order_relaxed));
   if (limit != 0 && seen.lasted_ns >= allowed + limit && Containment::isOn()) breakOff(slot, seen, *guard);
@@ -149,11 +149,11 @@ void CallWatch::tellSlow(const SlowCall& call) {
 void CallWatch::breakOff(GuardSlot& slot, Seen& seen, const Guard& guard) {
   const auto limit = static_cast<std::uint64_t>(limit_ns_.load(std::memory_order_relaxed));
   if (seen.lasted_ns >= slot.allowed_ns.load(std::memory_order_relaxed) + limit + ns(kPatience))
-    Containment::giveUp(guard, slot.function.load(std::memory_order_relaxed), slot.name.c_str());
+    Containment::giveUp(guard, GuardSlot::functionOf(seen.call), slot.name.c_str());
   if (seen.signalled_ns != 0 && last_look_ns_ - seen.signalled_ns < ns(kAgain)) return;
   seen.signalled_ns = last_look_ns_;
   slot.doomed_ns.store(seen.lasted_ns, std::memory_order_relaxed);
-  slot.doomed.store(seen.sequence, std::memory_order_release);
+  slot.doomed.store(seen.call, std::memory_order_release);
   (void)::pthread_kill(slot.thread, Containment::hangSignal());
 }
 

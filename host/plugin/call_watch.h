@@ -67,7 +67,7 @@ class CallWatch {
  private:
   /// What the watch knows of the call that a thread is in.
   struct Seen {
-    std::uint64_t sequence = 0;
+    std::uint64_t call = 0;
     std::uint64_t lasted_ns = 0;
     std::uint64_t signalled_ns = 0;  // when it was last told to leave
     bool told = false;               // that it is slow

@@ -80,6 +80,7 @@ void trace(GuardSlot& slot, Fault& fault, const void* from) noexcept {
   Trace wanted{fault, from};
   (void)lemonade_traced_call(
       &slot.trace_stack, [](void* data) noexcept { (void)::_Unwind_Backtrace(addFrame, data); }, &wanted);
+  slot.trace_stack.store(nullptr, std::memory_order_relaxed);
   if (fault.frame_count == 0 && from != nullptr) fault.frames[fault.frame_count++] = from;
 }
 
@@ -117,7 +118,7 @@ void note(GuardSlot& slot, const Fault& fault) noexcept {
 Fault faultOf(const GuardSlot& slot, FaultKind kind) noexcept {
   Fault fault;
   fault.guard = slot.guard.load(std::memory_order_relaxed);
-  fault.function = slot.function.load(std::memory_order_relaxed);
+  fault.function = GuardSlot::functionOf(slot.call.load(std::memory_order_relaxed));
   fault.kind = kind;
   return fault;
 }
@@ -171,7 +172,8 @@ void onFault(int signal, siginfo_t* info, void* data) {
   const int error = errno;
   auto& context = *static_cast<ucontext_t*>(data);
   GuardSlot* const slot = t_guard_slot;
-  if (slot != nullptr && slot->trace_stack != nullptr) return redirect(context, slot->trace_stack);
+  void* const tracing = slot != nullptr ? slot->trace_stack.load(std::memory_order_relaxed) : nullptr;
+  if (tracing != nullptr) return redirect(context, tracing);
   const bool raised = info->si_code <= 0;                          // by somebody, not by an instruction
   const bool from_outside = raised && info->si_pid != ::getpid();  // which is no plugin's doing
   if (slot == nullptr || !slot->isInside() || from_outside) {
@@ -195,8 +197,9 @@ void onHang(int, siginfo_t*, void* data) {
   const int error = errno;
   auto& context = *static_cast<ucontext_t*>(data);
   GuardSlot* const slot = t_guard_slot;
-  if (slot == nullptr || !slot->isInside() || slot->trace_stack != nullptr) return;
-  if (slot->sequence.load(std::memory_order_relaxed) != slot->doomed.load(std::memory_order_acquire)) return;
+  if (slot == nullptr || !slot->isInside() || slot->trace_stack.load(std::memory_order_relaxed) != nullptr)
+    return;
+  if (slot->call.load(std::memory_order_relaxed) != slot->doomed.load(std::memory_order_acquire)) return;
   Fault fault = faultOf(*slot, FaultKind::kHang);
   fault.lasted_ns = slot->doomed_ns.load(std::memory_order_relaxed);
   trace(*slot, fault, instructionOf(context));

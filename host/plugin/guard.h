@@ -53,16 +53,35 @@ class Guard {
       std::forward<Call>(call)();
       return true;
     }
-    const Guard* const outer = slot->guard.load(std::memory_order_relaxed);
-    slot->function.store(function, std::memory_order_relaxed);
-    slot->guard.store(this, std::memory_order_relaxed);
-    slot->sequence.store(slot->sequence.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    const Outer outer(*slot);
+    enter(*slot, function);
     using Closure = std::remove_reference_t<Call>;
     const int broken_off = lemonade_guarded_call(
         &slot->stack, [](void* closure) noexcept { (*static_cast<Closure*>(closure))(); },
         const_cast<void*>(static_cast<const void*>(std::addressof(call))));
-    slot->guard.store(outer, std::memory_order_relaxed);
+    outer.restore(*slot);
     return broken_off == 0;
+  }
+
+  /// The same for a function of six words that answers with a number, as pick does: it is called without anything in
+  /// between, which saves a nanosecond or two. answer is its answer where this returns true.
+  template <class... Words>
+  requires(sizeof...(Words) == 6 && ((sizeof(Words) == sizeof(void*)) && ...))
+      [[nodiscard]] bool ask(Function function, std::uint32_t& answer, std::uint32_t (*target)(Words...) noexcept,
+                             Words... words) noexcept {
+    if (broken()) [[unlikely]]
+      return false;
+    GuardSlot* const slot = t_guard_slot;
+    if (slot == nullptr) [[unlikely]] {
+      answer = target(words...);
+      return true;
+    }
+    const Outer outer(*slot);
+    enter(*slot, function);
+    const auto came = lemonade_guarded_direct(words..., reinterpret_cast<void (*)()>(target), &slot->stack);
+    outer.restore(*slot);
+    answer = static_cast<std::uint32_t>(came.answer);
+    return came.broken_off == 0;
   }
 
   /// True once a call was broken off. Any thread.
@@ -89,6 +108,35 @@ class Guard {
   std::optional<std::uint64_t> offsetOf(const void* address) const noexcept;
 
  private:
+  /// What the thread was in before: nothing, but for a call that has led to another one.
+  struct Outer {
+    explicit Outer(GuardSlot& slot) noexcept : stack(slot.stack.load(std::memory_order_relaxed)) {
+      if (stack == nullptr) [[likely]]
+        return;
+      guard = slot.guard.load(std::memory_order_relaxed);
+      function = GuardSlot::functionOf(slot.call.load(std::memory_order_relaxed));
+    }
+    void restore(GuardSlot& slot) const noexcept {
+      std::atomic_signal_fence(std::memory_order_seq_cst);
+      slot.stack.store(stack, std::memory_order_relaxed);
+      if (stack == nullptr) [[likely]]
+        return;
+      slot.guard.store(guard, std::memory_order_relaxed);
+      slot.call.store(GuardSlot::callAfter(slot.call.load(std::memory_order_relaxed), function),
+                      std::memory_order_relaxed);
+    }
+
+    void* const stack;
+    const Guard* guard = nullptr;
+    Function function = Function::kCreate;
+  };
+
+  void enter(GuardSlot& slot, Function function) const noexcept {
+    slot.guard.store(this, std::memory_order_relaxed);
+    slot.call.store(GuardSlot::callAfter(slot.call.load(std::memory_order_relaxed), function),
+                    std::memory_order_relaxed);
+  }
+
   const InstanceInfo info_{};
   const void* const in_image_ = nullptr;
   std::optional<TracedPlugin> traced_;

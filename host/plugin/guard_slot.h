@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -25,13 +24,12 @@ class Guard;
 struct GuardSlot {
   // ---- written by the thread itself, for each call ----
 
-  /// Where the thread goes on when the call under way is broken off; null: in no call. Assembly knows that it is first.
-  void* stack = nullptr;
-  std::atomic<const Guard*> guard{nullptr};  ///< of the call under way, or null
-  std::atomic<Function> function{Function::kCreate};
-  std::atomic<std::uint64_t> sequence{0};  ///< the number of the last call that began
+  /// Where the thread goes on when the call under way is broken off; null: in no call.
+  std::atomic<void*> stack{nullptr};
+  std::atomic<const Guard*> guard{nullptr};  ///< of the last call that began
+  std::atomic<std::uint64_t> call{0};        ///< its number and its function, see callAfter()
   std::atomic<std::uint64_t> allowed_ns{0};  ///< that calls of this thread may take before they count as slow
-  std::atomic<std::uint32_t> services{0};  ///< of the host that the plugin is in now: it may hold locks of ours
+  std::atomic<std::uint32_t> services{0};    ///< of the host that the plugin is in now: it may hold locks of ours
 
   // ---- constant while the thread is guarded ----
 
@@ -60,13 +58,20 @@ struct GuardSlot {
 
   // ---- the handler's own ----
 
-  void* trace_stack = nullptr;  ///< like stack, of a look at the frames, which may fault itself
+  std::atomic<void*> trace_stack{nullptr};  ///< like stack, of a look at the frames, which may fault itself
 
   /// True where a call is under way that the thread can get out of. Async-signal-safe; the thread's own.
-  bool isInside() const noexcept { return stack != nullptr && process == ::getpid(); }
+  bool isInside() const noexcept { return isInCall() && process == ::getpid(); }
+  bool isInCall() const noexcept { return stack.load(std::memory_order_relaxed) != nullptr; }
+
+  /// The call that follows the one that call stands for.
+  static constexpr std::uint64_t callAfter(std::uint64_t call, Function function) noexcept {
+    return ((call | 0xff) + 1) | static_cast<std::uint64_t>(function);
+  }
+  static constexpr Function functionOf(std::uint64_t call) noexcept { return static_cast<Function>(call & 0xff); }
 };
 
-static_assert(offsetof(GuardSlot, stack) == 0);
+static_assert(sizeof(std::atomic<void*>) == sizeof(void*) && std::atomic<void*>::is_always_lock_free);
 
 /// Of the calling thread; null where it has no GuardedThread.
 extern thread_local constinit GuardSlot* t_guard_slot __attribute__((tls_model("initial-exec")));
@@ -91,9 +96,20 @@ class HostService {
 };
 
 /// Calls invoke(closure) so that it can be broken off: place is what GuardSlot::stack or trace_stack is. Returns 0
-/// where that came back, 1 where it was broken off. See guarded_call.cpp.
-extern "C" int lemonade_guarded_call(void** place, void (*invoke)(void*), void* closure) noexcept;
-/// The same for a look at the frames: these go on with the caller's.
-extern "C" int lemonade_traced_call(void** place, void (*invoke)(void*), void* closure) noexcept;
+/// where that came back, 1 where it was broken off; place is to be set back then. See guarded_call.cpp.
+extern "C" int lemonade_guarded_call(std::atomic<void*>* place, void (*invoke)(void*), void* closure) noexcept;
+/// What came of a direct call: the answer, and 1 where there is none because it was broken off.
+struct DirectAnswer {
+  std::uint64_t answer;
+  std::uint64_t broken_off;
+};
+
+/// The same for a function of six words, whose answer is a whole number: calls target without anything in between.
+extern "C" DirectAnswer lemonade_guarded_direct(const void* one, const void* two, const void* three, const void* four,
+                                                const void* five, const void* six, void (*target)(),
+                                                std::atomic<void*>* place) noexcept;
+
+/// The same as the first for a look at the frames: these go on with the caller's.
+extern "C" int lemonade_traced_call(std::atomic<void*>* place, void (*invoke)(void*), void* closure) noexcept;
 
 }  // namespace lemonade::plugin

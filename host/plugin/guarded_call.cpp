@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The way into a guarded call and out of it. The way in keeps what a function must give back (six registers), the place
-// that this call takes over, and in that place where the stack is; whoever breaks the call off puts the thread there.
+// The way into a guarded call and out of it. The way in keeps what a function must give back, which are six
+// registers, and notes where the stack is; whoever breaks the call off puts the thread there.
 #include "plugin/guard_slot.h"
 #include "plugin/way_out.h"
 
@@ -11,17 +11,28 @@ thread_local constinit GuardSlot* t_guard_slot = nullptr;
 
 #if defined(__x86_64__)
 
-// What both kinds of call begin with: rdi is where the stack is noted, rsi what to call, rdx its argument.
+// What a function must give back; the last step is for the alignment that a call wants.
+#define LEMONADE_KEEP \
+  "pushq %rbp\n"      \
+  "pushq %rbx\n"      \
+  "pushq %r12\n"      \
+  "pushq %r13\n"      \
+  "pushq %r14\n"      \
+  "pushq %r15\n"      \
+  "subq $8, %rsp\n"
+
+#define LEMONADE_GIVE_BACK \
+  "addq $8, %rsp\n"        \
+  "popq %r15\n"            \
+  "popq %r14\n"            \
+  "popq %r13\n"            \
+  "popq %r12\n"            \
+  "popq %rbx\n"            \
+  "popq %rbp\n"
+
+// rdi is where the stack is noted, rsi what to call, rdx its argument.
 #define LEMONADE_WAY_IN \
-  "pushq %rbp\n"        \
-  "pushq %rbx\n"        \
-  "pushq %r12\n"        \
-  "pushq %r13\n"        \
-  "pushq %r14\n"        \
-  "pushq %r15\n"        \
-  "pushq %rdi\n"        \
-  "pushq (%rdi)\n"      \
-  "subq $8, %rsp\n"     \
+  LEMONADE_KEEP         \
   "movq %rsp, (%rdi)\n" \
   "movq %rdx, %rdi\n"
 
@@ -46,22 +57,21 @@ asm(LEMONADE_BEGIN("lemonade_guarded_call") ".cfi_undefined rip\n" LEMONADE_WAY_
                                             "xorl %eax, %eax\n"
                                             ".globl lemonade_guarded_return\n"
                                             ".hidden lemonade_guarded_return\n"
-                                            "lemonade_guarded_return:\n"
-                                            "addq $8, %rsp\n"
-                                            "popq %rcx\n"
-                                            "popq %rdi\n"
-                                            "movq %rcx, (%rdi)\n"
-                                            "popq %r15\n"
-                                            "popq %r14\n"
-                                            "popq %r13\n"
-                                            "popq %r12\n"
-                                            "popq %rbx\n"
-                                            "popq %rbp\n"
+                                            "lemonade_guarded_return:\n" LEMONADE_GIVE_BACK
                                             "retq\n" LEMONADE_END("lemonade_guarded_call"));
+
+// The six words are where target wants them already; it and the place lie on the stack, above the way back.
+asm(LEMONADE_BEGIN("lemonade_guarded_direct") ".cfi_undefined rip\n"
+                                              "movq 16(%rsp), %r11\n"
+                                              "movq 8(%rsp), %rax\n" LEMONADE_KEEP
+                                              "movq %rsp, (%r11)\n"
+                                              "callq *%rax\n"
+                                              "xorl %edx, %edx\n" LEMONADE_GIVE_BACK
+                                              "retq\n" LEMONADE_END("lemonade_guarded_direct"));
 
 // The unwinder passes, as a look at the frames has to.
 asm(LEMONADE_BEGIN("lemonade_traced_call") LEMONADE_WAY_IN
-    ".cfi_def_cfa_offset 80\n"
+    ".cfi_def_cfa_offset 64\n"
     ".cfi_offset rbp, -16\n"
     ".cfi_offset rbx, -24\n"
     ".cfi_offset r12, -32\n"
@@ -75,17 +85,24 @@ asm(LEMONADE_BEGIN("lemonade_traced_call") LEMONADE_WAY_IN
 asm(LEMONADE_BEGIN("lemonade_leave_call")
     "movq %rdi, %rsp\n"
     "movl $1, %eax\n"
+    "movl $1, %edx\n"
     "cld\n"
     "jmp lemonade_guarded_return\n"
     LEMONADE_END("lemonade_leave_call"));
 
 #else
 
-extern "C" int lemonade_guarded_call(void**, void (*invoke)(void*), void* closure) noexcept {
+extern "C" int lemonade_guarded_call(std::atomic<void*>*, void (*invoke)(void*), void* closure) noexcept {
   invoke(closure);
   return 0;
 }
-extern "C" int lemonade_traced_call(void**, void (*invoke)(void*), void* closure) noexcept {
+extern "C" DirectAnswer lemonade_guarded_direct(const void* one, const void* two, const void* three, const void* four,
+                                                const void* five, const void* six, void (*target)(),
+                                                std::atomic<void*>*) noexcept {
+  using Target = std::uint32_t (*)(const void*, const void*, const void*, const void*, const void*, const void*);
+  return {reinterpret_cast<Target>(target)(one, two, three, four, five, six), 0};
+}
+extern "C" int lemonade_traced_call(std::atomic<void*>*, void (*invoke)(void*), void* closure) noexcept {
   invoke(closure);
   return 0;
 }

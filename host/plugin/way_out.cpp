@@ -53,11 +53,12 @@ void redirect(ucontext_t& context, void* stack) noexcept {
   registers[REG_RIP] = reinterpret_cast<greg_t>(lemonade_guarded_return);
   registers[REG_RSP] = reinterpret_cast<greg_t>(stack);
   registers[REG_RAX] = 1;
+  registers[REG_RDX] = 1;
   registers[REG_EFL] &= ~(kTrap | kDirection | kAlignment);
 }
 
 void redirectOut(ucontext_t& context, const GuardSlot& slot) noexcept {
-  redirect(context, slot.stack);
+  redirect(context, slot.stack.load(std::memory_order_relaxed));
   std::memcpy(&context.uc_sigmask, &slot.mask, kKernelMask);
   if (auto* const arithmetic = context.uc_mcontext.fpregs; arithmetic != nullptr) {
     arithmetic->cwd = slot.x87_control;
@@ -71,8 +72,9 @@ void leaveCall(GuardSlot& slot) noexcept {
   (void)::pthread_sigmask(SIG_SETMASK, &slot.mask, nullptr);
   _mm_setcsr(slot.mxcsr);
   asm volatile("fninit\n\tfldcw %0" : : "m"(slot.x87_control));
-  forgetFrames(__builtin_frame_address(0), slot.stack);
-  lemonade_leave_call(slot.stack);
+  void* const stack = slot.stack.load(std::memory_order_relaxed);
+  forgetFrames(__builtin_frame_address(0), stack);
+  lemonade_leave_call(stack);
 }
 
 const void* instructionOf(const ucontext_t& context) noexcept {
