@@ -7,6 +7,7 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <exception>
 #include <string>
@@ -29,7 +30,7 @@ class Misdeed {
   void act() const {
     if (when_.empty() || ::access(when_.c_str(), F_OK) != 0) return;
     if (what_ == "spin")
-      for (volatile int i = 0;; i = i + 1) {
+      for (std::atomic<int> turns{0};; turns.fetch_add(1, std::memory_order_relaxed)) {
       }
     if (what_ == "block")
       for (;;) ::pause();
