@@ -122,6 +122,7 @@ TEST_CASE("The fifth death within a minute ends the supervisor with the reason",
     serving = awaitOther(balancer, serving);
   }
   const std::string address = balancer.address();
+  balancer.expectCode(3);
   REQUIRE(::kill(serving, SIGKILL) == 0);
   const auto line = balancer.process().waitForLog("the balancer died five times within a minute, giving up");
   CHECK_THAT(line, Catch::Contains("signal 9 (SIGKILL)"));

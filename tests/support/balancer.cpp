@@ -124,7 +124,7 @@ Balancer::~Balancer() {
     return;
   }
   INFO(process_.err());
-  CHECK(code.value_or(-1) == 0);
+  CHECK(code.value_or(-1) == expected_code_);
 }
 
 std::string Balancer::address(std::size_t listener) {

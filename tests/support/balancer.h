@@ -72,7 +72,8 @@ class Balancer {
   /// skipped where this machine has no io_uring. environment goes on top of LEMONADE_LOG=info,access=debug; wrapper is
   /// a command the balancer runs under.
   explicit Balancer(const Config& config, const Environment& environment = {}, const Arguments& wrapper = {});
-  /// Stops it and fails the test where that is not graceful, which includes what a sanitizer found.
+  /// Stops it and fails the test where that is not graceful, which includes what a sanitizer found, or does not end with
+  /// the code that was expected.
   ~Balancer();
 
   /// Where it listens for clients; listeners count in the order of the configuration.
@@ -95,6 +96,8 @@ class Balancer {
   /// The sum of all series of a metric whose labels contain all of `labels`, such as {"backend=\"a\""}.
   double metric(const std::string& name, const std::vector<std::string>& labels = {});
 
+  /// It is to end with this code, not with 0.
+  void expectCode(int code) { expected_code_ = code; }
   /// Sends SIGTERM and waits; the exit code.
   int stop(Millis within = 20s);
   Process& process() { return process_; }
@@ -106,6 +109,7 @@ class Balancer {
 
   TemporaryFolder folder_;
   Process process_;
+  int expected_code_ = 0;
 };
 
 /// The value of name=value in a line of the log; empty where it is not there.
