@@ -27,6 +27,7 @@ bool atOnce(Millis elapsed) { return elapsed < 1500ms * timeFactor(); }
 
 Config stopping(const Misfit& misfit, Millis bound) {
   return misfit.config()
+      .set("plugins.hang_limit", "0s")  // else the hang would be over before long
       .set("runtime.drain_timeout_millis", 0)
       .set("runtime.accept_timeout_millis", static_cast<int>(bound.count()));
 }

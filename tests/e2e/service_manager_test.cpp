@@ -75,7 +75,10 @@ bool sends(pid_t pid, const std::string& thread) {
 struct HungUnderWatch {
   explicit HungUnderWatch(const std::string& misdeed)
       : misfit(misdeed),
-        managed(misfit.config().set("runtime.drain_timeout_millis", 0).set("runtime.accept_timeout_millis", 500),
+        managed(misfit.config()
+                    .set("plugins.hang_limit", "0s")  // else the hang would be over before long
+                    .set("runtime.drain_timeout_millis", 0)
+                    .set("runtime.accept_timeout_millis", 500),
                 {{"WATCHDOG_USEC", "2000000"}}) {
     managed.manager.waitFor("WATCHDOG=1");
     if (misdeed == "hang_in_pick") {
