@@ -8,6 +8,7 @@
 #include <catch2/catch.hpp>
 
 #include <map>
+#include <set>
 #include <string>
 
 namespace lemonade {
@@ -67,12 +68,22 @@ TEST_CASE_METHOD(ScriptedPool, "The host's own choice keeps to what a connection
   CHECK(picksOf(pool, 50, tried).empty());
 }
 
-TEST_CASE_METHOD(ScriptedPool, "Backends without any weight are chosen alike", "[balance]") {
-  for (auto& backend : backends) weigh(*backend, 0);
-  pool.publish();
-  pool.strategy()->guard().breakFor(plugin::FaultKind::kHang);
-  const auto picks = picksOf(pool, 300);
-  CHECK(picks.size() == 3);
+TEST_CASE("Backends without any weight are chosen alike", "[balance]") {
+  const lemonade_backend_stats_t stats{};
+  lemonade_backend_t rows[3]{};
+  for (auto& row : rows) row.stats = &stats;
+  const std::uint32_t eligible[] = {0, 1, 2};
+  lemonade_view_t view{};
+  view.struct_size = sizeof(view);
+  view.backend_stride = sizeof(lemonade_backend_t);
+  view.backend_count = view.eligible_count = 3;
+  view.backends = rows;
+  view.eligible = eligible;
+  std::set<std::uint32_t> chosen;
+  lemonade_connection_t connection{};
+  for (connection.random = 0; connection.random < 30; ++connection.random)
+    chosen.insert(chooseByWeight(view, connection));
+  CHECK(chosen == std::set<std::uint32_t>{0, 1, 2});
 }
 
 TEST_CASE_METHOD(ScriptedPool, "The host's own choice is a strategy for a pool that has no other", "[balance]") {
