@@ -197,8 +197,7 @@ void onHang(int, siginfo_t*, void* data) {
   const int error = errno;
   auto& context = *static_cast<ucontext_t*>(data);
   GuardSlot* const slot = t_guard_slot;
-  if (slot == nullptr || !slot->isInside() || slot->trace_stack.load(std::memory_order_relaxed) != nullptr)
-    return;
+  if (slot == nullptr || !slot->isInside() || slot->trace_stack.load(std::memory_order_relaxed) != nullptr) return;
   if (slot->call.load(std::memory_order_relaxed) != slot->doomed.load(std::memory_order_acquire)) return;
   Fault fault = faultOf(*slot, FaultKind::kHang);
   fault.lasted_ns = slot->doomed_ns.load(std::memory_order_relaxed);
