@@ -54,7 +54,7 @@ struct PreparedPool {
   std::optional<plugin::StrategyInstance> strategy;         ///< nothing: the running one stays
   std::shared_ptr<const plugin::PluginFile> strategy_file;  ///< that it was made of
   std::string stands_in_hash{};                    ///< of the content that the strategy stands in for; "": none
-  std::optional<plugin::CheckerInstance> checker;           ///< the same
+  std::optional<plugin::CheckerInstance> checker;  ///< the same
 };
 
 /// A configuration with its plugins created. For use only where ok(); otherwise findings say what to mend. Plugins are

@@ -72,8 +72,8 @@ class Balancer {
   /// skipped where this machine has no io_uring. environment goes on top of LEMONADE_LOG=info,access=debug; wrapper is
   /// a command the balancer runs under.
   explicit Balancer(const Config& config, const Environment& environment = {}, const Arguments& wrapper = {});
-  /// Stops it and fails the test where that is not graceful, which includes what a sanitizer found, or does not end with
-  /// the code that was expected.
+  /// Stops it and fails the test where that is not graceful, which includes what a sanitizer found, or does not end
+  /// with the code that was expected.
   ~Balancer();
 
   /// Where it listens for clients; listeners count in the order of the configuration.

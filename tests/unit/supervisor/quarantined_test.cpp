@@ -6,8 +6,8 @@
 namespace lemonade::supervisor {
 
 TEST_CASE("Plugins in quarantine are read as they were written, and what separates them is left out of texts") {
-  const Fd file =
-      writeQuarantined({{"com.example.a", "1.0.0", "aaaa", "/plugins/a.so", "pick\tfaulted\nbadly"}, {"com.example.b", "", "bbbb", "", ""}});
+  const Fd file = writeQuarantined({{"com.example.a", "1.0.0", "aaaa", "/plugins/a.so", "pick\tfaulted\nbadly"},
+                                    {"com.example.b", "", "bbbb", "", ""}});
   REQUIRE(file);
   const auto read = readQuarantined(file.get());
   REQUIRE(read.size() == 2);
