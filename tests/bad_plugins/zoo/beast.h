@@ -48,15 +48,15 @@
 #endif
 
 static const lemonade_option_t kBeastOptions[] = {
-    {LEMONADE_STR("speed"),
+    {LEMONADE_STR_INIT("speed"),
      LEMONADE_OPTION_INTEGER,
      0,
      1,
      10,
-     LEMONADE_STR(BEAST_DEFAULT),
+     LEMONADE_STR_INIT(BEAST_DEFAULT),
      {NULL, 0},
-     LEMONADE_STR("How fast it runs.")},
-    {LEMONADE_STR("label"), LEMONADE_OPTION_STRING, 0, 0, 0, {NULL, 0}, {NULL, 0}, LEMONADE_STR("What it is called.")}};
+     LEMONADE_STR_INIT("How fast it runs.")},
+    {LEMONADE_STR_INIT("label"), LEMONADE_OPTION_STRING, 0, 0, 0, {NULL, 0}, {NULL, 0}, LEMONADE_STR_INIT("What it is called.")}};
 
 static const void* beastInterface(lemonade_str_t id);
 
@@ -77,10 +77,10 @@ LEMONADE_EXPORT const lemonade_plugin_t lemonade_plugin_v1 = {
     sizeof(lemonade_option_t),
     0,
     kBeastOptions,
-    LEMONADE_STR(BEAST_NAME),
-    LEMONADE_STR("Example"),
-    LEMONADE_STR("MIT"),
-    LEMONADE_STR("Does one thing wrong."),
+    LEMONADE_STR_INIT(BEAST_NAME),
+    LEMONADE_STR_INIT("Example"),
+    LEMONADE_STR_INIT("MIT"),
+    LEMONADE_STR_INIT("Does one thing wrong."),
     beastInterface,
 };
 

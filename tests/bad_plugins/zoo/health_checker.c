@@ -39,7 +39,7 @@ static void onEvent(void* self, void* at, const lemonade_probe_event_t* event, l
   (void)self;
   if (event->type == LEMONADE_PROBE_CONNECTED) return;
   verdict->what = DOES("unknown_verdict") ? 77 : LEMONADE_VERDICT_FAIL;
-  verdict->reason = (lemonade_str_t)LEMONADE_STR("no OK");
+  verdict->reason = LEMONADE_STR("no OK");
   if (event->type != LEMONADE_PROBE_DATA) return;
   if (DOES("choke_on_bytes"))
     for (i = 0; i < event->data.size; ++i)

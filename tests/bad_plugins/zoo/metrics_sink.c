@@ -21,7 +21,7 @@ static void destroy(void* self) { free(self); }
 static lemonade_str_t contentType(void* self, lemonade_str_t accept) {
   (void)self;
   (void)accept;
-  return (lemonade_str_t)LEMONADE_STR("text/plain");
+  return LEMONADE_STR("text/plain");
 }
 
 static lemonade_status_t render(void* self, const lemonade_snapshot_t* snapshot, lemonade_str_t accept,

@@ -164,7 +164,7 @@ static void event(void* self, void* lane, const lemonade_strategy_event_t* event
 
 static lemonade_str_t stateFormat(void* self) {
   (void)self;
-  return (lemonade_str_t)LEMONADE_STR("com.example.beast/1");
+  return LEMONADE_STR("com.example.beast/1");
 }
 
 /* Sixteen numbers; the first says which of the others counts. */
@@ -196,14 +196,14 @@ static lemonade_status_t importState(void* self, lemonade_str_t format, lemonade
 #ifndef BEAST_BACKEND_DEFAULT
 #define BEAST_BACKEND_DEFAULT "5"
 #endif
-static const lemonade_option_t kBackendOptions[] = {{LEMONADE_STR("cost"),
+static const lemonade_option_t kBackendOptions[] = {{LEMONADE_STR_INIT("cost"),
                                                      LEMONADE_OPTION_INTEGER,
                                                      0,
                                                      1,
                                                      10,
-                                                     LEMONADE_STR(BEAST_BACKEND_DEFAULT),
+                                                     LEMONADE_STR_INIT(BEAST_BACKEND_DEFAULT),
                                                      {NULL, 0},
-                                                     LEMONADE_STR("What a session costs there.")}};
+                                                     LEMONADE_STR_INIT("What a session costs there.")}};
 
 #ifndef BEAST_BACKEND_ROWS
 #define BEAST_BACKEND_ROWS kBackendOptions
