@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // One check on its way: the control thread fills it in and sends it off, the thread of checks carries it out and sends
-// it back. It is used again for the next check of its backend.
+// it back. It is used again for another check.
 #pragma once
 
 #include "base/clock.h"
@@ -24,11 +24,11 @@ struct Errand {
     virtual void lost() = 0;
   };
 
-  /// The clock must outlive it, and the owner until it is cancelled.
-  Errand(const Clock& clock, Owner& sender) : owner(&sender), probe(clock) {}
+  /// The clock must outlive it.
+  explicit Errand(const Clock& clock) : probe(clock) {}
 
   // The control thread's.
-  Owner* owner;  ///< null: it was cancelled, and nobody hears of it
+  Owner* owner = nullptr;  ///< must outlive its way, or until it is cancelled; null: nobody hears of it
 
   // The control thread's while it is at home, the thread of checks' while it is on its way.
   std::shared_ptr<const Checker> checker;  ///< null: connecting is the whole check; the control thread lets go of it

@@ -72,10 +72,9 @@ struct Monitor::Watched : Errand::Owner {
   Monitor& monitor;
   const std::shared_ptr<Backend> backend;
   RiseAndFall rise_and_fall;
-  std::shared_ptr<Errand> errand;  // null: it has none yet, or has lost it
+  std::shared_ptr<Errand> errand;  // null: it is not being checked
   ControlLoop::TimerId timer = 0;
   bool queued = false;
-  bool checking = false;
   std::uint64_t began_ns = 0;  // the last check, or the one that runs
   bool unreachable = false;    // its last check that failed did not get a connection
   bool by_connect = false;     // its next check asks no checker, which has failed in the last one
@@ -94,7 +93,7 @@ Monitor::~Monitor() { stop(); }
 void Monitor::setChecker(std::shared_ptr<const Checker> checker) {
   std::vector<Watched*> starting;
   for (const auto& [backend, watched] : watched_) {
-    if (checker && checker_ && !watched->checking) continue;
+    if (checker && checker_ && watched->errand == nullptr) continue;
     rest(*watched);
     starting.push_back(watched.get());
   }
@@ -119,7 +118,7 @@ void Monitor::configure(const CheckSettings& settings) {
   }
   for (const auto& [backend, watched] : watched_) {
     if (other_counts) watched->rise_and_fall.configure(settings.rise, settings.fall);
-    if (other_timeout && watched->checking) checks_.limit(*watched->errand, settings.timeout);
+    if (other_timeout && watched->errand != nullptr) checks_.limit(*watched->errand, settings.timeout);
     if (other_interval && watched->timer != 0 && watched->rise_and_fall.checked()) scheduleNext(*watched);
   }
 }
@@ -150,6 +149,7 @@ void Monitor::setBackends(const std::vector<std::shared_ptr<Backend>>& backends)
 void Monitor::stop() {
   for (const auto& [backend, watched] : watched_) rest(*watched);
   watched_.clear();
+  idle_.clear();
   flipped_.clear();
   checked_.clear();
   checker_.reset();
@@ -192,7 +192,7 @@ Duration Monitor::fastInterval() const noexcept {
 void Monitor::rest(Watched& watched) {
   loop_.cancel(std::exchange(watched.timer, 0));
   if (std::exchange(watched.queued, false)) std::erase(due_, &watched);
-  if (!std::exchange(watched.checking, false)) return;
+  if (watched.errand == nullptr) return;
   checks_.cancel(*watched.errand);
   watched.errand.reset();  // it comes home to nobody
   --running_;
@@ -213,17 +213,18 @@ void Monitor::onDue(Watched& watched) {
 }
 
 void Monitor::onEnded(Watched& watched) {
-  watched.checking = false;
+  auto errand = std::move(watched.errand);
   --running_;
-  guard(watched, [&] { conclude(watched); });
+  guard(watched, [&] { conclude(watched, *errand); });
+  errand->checker.reset();  // it may be replaced before the next check
+  idle_.push_back(std::move(errand));
   settle();
 }
 
 /// Nothing was learnt about the backend.
 void Monitor::onLost(Watched& watched) {
-  watched.checking = false;
-  --running_;
   watched.errand.reset();
+  --running_;
   guard(watched, [&] {
     lookAtChecker();
     (standsIn() ? counters_.broken : counters_.skipped).add();
@@ -279,24 +280,27 @@ void Monitor::settleSoon() {
 
 void Monitor::begin(Watched& watched) {
   lookAtChecker();
-  if (watched.errand == nullptr) watched.errand = std::make_shared<Errand>(clock_, watched);
-  auto& errand = *watched.errand;
-  errand.checker = std::exchange(watched.by_connect, false) || standsIn() ? nullptr : checker_;
-  errand.target = Probe::Target(*watched.backend, settings_.route);
-  errand.timeout.store(settings_.timeout);
+  if (idle_.empty()) {
+    idle_.reserve(running_ + 1);  // there is room for each that comes home
+    idle_.push_back(std::make_shared<Errand>(clock_));
+  }
+  const auto& errand = idle_.back();
+  errand->owner = &watched;
+  errand->checker = std::exchange(watched.by_connect, false) || standsIn() ? nullptr : checker_;
+  errand->target = Probe::Target(*watched.backend, settings_.route);
+  errand->timeout.store(settings_.timeout);
   watched.began_ns = clock_.nowNs();
-  checks_.begin(watched.errand);
-  watched.checking = true;
+  checks_.begin(errand);
+  watched.errand = std::move(idle_.back());
+  idle_.pop_back();
   ++running_;
 }
 
-void Monitor::conclude(Watched& watched) {
-  const auto& errand = *watched.errand;
-  const auto checker = std::exchange(watched.errand->checker, nullptr);  // it may be replaced before the next check
-  if (errand.outcome == Probe::Outcome::kSkipped) return putOff(watched);
-  if (errand.outcome == Probe::Outcome::kBroken) return blameChecker(watched);
+void Monitor::conclude(Watched& watched, const Errand& errand) {
+  if (errand.outcome == Probe::Outcome::kSkipped) return putOff(watched, errand.probe.reason());
+  if (errand.outcome == Probe::Outcome::kBroken) return blameChecker(watched, errand.probe.reason());
   const bool passed = errand.outcome != Probe::Outcome::kFailed;
-  const bool first = !watched.rise_and_fall.checked(), by_connect = checker == nullptr;
+  const bool first = !watched.rise_and_fall.checked(), by_connect = errand.checker == nullptr;
   // Of a backend that is down for what it answered a connect says nothing.
   const bool stays_down = by_connect && passed && !first && !watched.backend->healthy() && !watched.unreachable;
   // Told before it is true: what is true and never told would be found by nobody.
@@ -305,20 +309,20 @@ void Monitor::conclude(Watched& watched) {
   if (!passed) counters_.failures.add();
   logCheck(*watched.backend, passed, errand);
   if (!passed) watched.unreachable = !errand.probe.connected();
-  if (!stays_down) judge(watched, passed, by_connect);
+  if (!stays_down) judge(watched, errand, passed);
   if (!first) return scheduleNext(watched);
   // First checks come close together; the second ones come anywhere within the interval, and so do all that follow.
   schedule(watched, jittered(intervalOf(watched)) * std::uniform_int_distribution(10, 100)(random_) / 100);
 }
 
-void Monitor::judge(Watched& watched, bool passed, bool by_connect) {
+void Monitor::judge(Watched& watched, const Errand& errand, bool passed) {
   auto& backend = *watched.backend;
-  const std::string& reason = watched.errand->probe.reason();
+  const std::string& reason = errand.probe.reason();
   const bool up = watched.rise_and_fall.observe(passed);
   if (up != backend.healthy()) flipped_.push_back(watched.backend);
-  if (by_connect && up && backend.degraded()) return;  // it still is, as far as is known
+  if (errand.checker == nullptr && up && backend.degraded()) return;  // it still is, as far as is known
   if (backend.setHealth(up, passed && !up && reason.empty() ? "recovering" : reason)) logFlip(backend, up, reason);
-  if (backend.setDegraded(up && watched.errand->outcome == Probe::Outcome::kDegraded)) logDegraded(backend, reason);
+  if (backend.setDegraded(up && errand.outcome == Probe::Outcome::kDegraded)) logDegraded(backend, reason);
 }
 
 /// Connecting takes the place of a checker that is called no more, for as long as there is no other.
@@ -332,7 +336,8 @@ void Monitor::lookAtChecker() {
              {{"checker", checker_->info().id},
               {"version", checker_->info().version},
               {"file", checker_->info().file},
-              {"backends", watched_.size()}});
+              {"backends", watched_.size()},
+              {"pool", watched_.empty() ? "" : watched_.begin()->first->pool()}});
 }
 
 std::uint64_t Monitor::Repeated::happened(std::uint64_t now) noexcept {
@@ -342,19 +347,19 @@ std::uint64_t Monitor::Repeated::happened(std::uint64_t now) noexcept {
   return std::exchange(unlogged, 0);
 }
 
-void Monitor::putOff(Watched& watched) {
+void Monitor::putOff(Watched& watched, const std::string& reason) {
   counters_.skipped.add();
   schedule(watched, jittered(std::min(settings_.interval, kPutOff)));
   if (const auto checks = put_off_.happened(clock_.nowNs()); checks != 0)
     log::warning("health", "checks are put off, this host lacks what they need",
-                 {{"reason", watched.errand->probe.reason()},
+                 {{"reason", reason},
                   {"checks", checks},
                   {"backend", watched.backend->id()},
                   {"pool", watched.backend->pool()}});
 }
 
 // What was found before stays; of a backend of which something was, connecting tells at once whether it is still there.
-void Monitor::blameChecker(Watched& watched) {
+void Monitor::blameChecker(Watched& watched, const std::string& reason) {
   counters_.broken.add();
   lookAtChecker();
   watched.by_connect = watched.rise_and_fall.checked();
@@ -363,7 +368,7 @@ void Monitor::blameChecker(Watched& watched) {
     log::error("health", "the health checker failed, which says nothing about the backend",
                {{"checker", checker_->info().id},
                 {"version", checker_->info().version},
-                {"reason", watched.errand->probe.reason()},
+                {"reason", reason},
                 {"checks", checks},
                 {"backend", watched.backend->id()},
                 {"pool", watched.backend->pool()}});

@@ -123,11 +123,11 @@ class Monitor {
   // What comes of it
   void begin(Watched& watched);
   Duration sinceBegin(const Watched& watched) const noexcept;
-  void conclude(Watched& watched);
-  void judge(Watched& watched, bool passed, bool by_connect);
+  void conclude(Watched& watched, const Errand& errand);
+  void judge(Watched& watched, const Errand& errand, bool passed);
   void lookAtChecker();
-  void putOff(Watched& watched);
-  void blameChecker(Watched& watched);
+  void putOff(Watched& watched, const std::string& reason);
+  void blameChecker(Watched& watched, const std::string& reason);
   void callUp(Watched& watched);
 
   /// When something that happens again and again was last logged, and how often it has happened since.
@@ -147,7 +147,8 @@ class Monitor {
   std::atomic<bool> stands_in_{false};
   CheckSettings settings_;
   std::unordered_map<const Backend*, std::unique_ptr<Watched>> watched_;
-  std::deque<Watched*> due_;  // wait for one of the running checks to end
+  std::deque<Watched*> due_;                   // wait for one of the running checks to end
+  std::vector<std::shared_ptr<Errand>> idle_;  // at home, for the next checks
   std::size_t running_ = 0;
   std::deque<std::shared_ptr<Backend>> flipped_;  // and not told yet
   std::deque<Check> checked_;                     // the same

@@ -28,8 +28,10 @@ struct GuardSlot {
   std::atomic<void*> stack{nullptr};
   std::atomic<const Guard*> guard{nullptr};  ///< of the last call that began
   std::atomic<std::uint64_t> call{0};        ///< its number and its function, see callAfter()
-  std::atomic<std::uint64_t> allowed_ns{0};  ///< that calls of this thread may take before they count as slow
   std::atomic<std::uint32_t> services{0};    ///< of the host that the plugin is in now: it may hold locks of ours
+
+  /// How long calls of this thread may take before that counts as slow: until the deadline that they were told.
+  std::atomic<std::uint64_t> allowed_ns{0};
 
   // ---- constant while the thread is guarded ----
 

@@ -26,7 +26,7 @@ namespace {
 /// Sends errands off and hears of them.
 class Sender : public Errand::Owner {
  public:
-  explicit Sender(const Clock& clock) : errand(std::make_shared<Errand>(clock, *this)) {}
+  explicit Sender(const Clock& clock) : errand(std::make_shared<Errand>(clock)) { errand->owner = this; }
   ~Sender() override { errand->owner = nullptr; }
   void ended() override { ++times_ended; }
   void lost() override { ++times_lost; }
