@@ -370,7 +370,7 @@ TEST_CASE("A fault in the allocator ends the process and says why", "[plugin][gu
   const auto [code, words] = endOf([](Guard& guard) {
     (void)guard.call(Function::kPick, [] {
       auto* block = static_cast<char*>(std::malloc(5'000));
-      std::memset(opaque(block) - 16, 0x7f, 16);  // what the allocator keeps there
+      std::memset(opaque(block) - 8, 0x7f, 8);  // its size; what is before may be of the block before
       std::free(opaque(block));
     });
   });
