@@ -342,7 +342,7 @@ admin::Response LoadBalancer::pools() const {
 
 admin::Response LoadBalancer::plugins() const {
   const std::lock_guard lock(facts_mutex_);
-  return {.body = pluginsJson(facts_->plugins)};
+  return {.body = pluginsJson(facts_->plugins, quarantinedNow())};
 }
 
 void LoadBalancer::requestReload(const admin::Request& request, const admin::Answer& answer) {

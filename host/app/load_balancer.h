@@ -43,6 +43,7 @@ struct Handover;
 struct ListenerTotals;
 struct OverrideState;
 struct PluginStatus;
+struct QuarantineStatus;
 struct PoolTotals;
 struct ProcessTotals;
 struct Reloaded;
@@ -164,6 +165,7 @@ class LoadBalancer : private PoolHost {
   void markActive();
   /// Which plugins are quarantined; "": none. Any thread, as the rest.
   std::string degradedText() const;
+  std::vector<QuarantineStatus> quarantinedNow() const;
   /// Has the supervisor tell the next process what it is not to run.
   void tellQuarantine() const;
   void releasePlugin(const admin::Request& request, const admin::Answer& answer);

@@ -166,9 +166,15 @@ void LoadBalancer::addContainment(metrics::SnapshotBuilder& builder) const {
   lemonade::addContainment(builder, facts);
 }
 
-void LoadBalancer::addContainment(StatusInput& input) const {
+std::vector<QuarantineStatus> LoadBalancer::quarantinedNow() const {
+  std::vector<QuarantineStatus> all;
   for (const auto& entry : context_.quarantine.active())
-    input.quarantined.push_back({entry.info, entry.function, entry.reason, entry.since_unix_ns});
+    all.push_back({entry.info, entry.function, entry.reason, entry.since_unix_ns});
+  return all;
+}
+
+void LoadBalancer::addContainment(StatusInput& input) const {
+  input.quarantined = quarantinedNow();
   for (const auto& call : context_.call_watch->slowCalls())
     input.slow_calls.push_back(
         {call.info, nameOf(call.function), call.thread, static_cast<double>(call.lasted_ns) / 1e9});

@@ -107,6 +107,28 @@ int follow(Client& client, const Options& options, std::string after, bool colou
   return code;
 }
 
+/// Asks for what ends in a reload. Its answer is lines; what is JSON of it is in the status.
+int reloaded(const Options& options, const std::string& path) {
+  return withBalancer(options, [&](Client& client) {
+    const auto reply = client.ask("POST", path);
+    if (!reply) return fail(kUnreachable, reply.error().message);
+    const bool heard = reply.value().ok() || reply.value().status == 422;
+    if (!heard) return refused(reply.value());
+    const int code = reply.value().ok() ? kDone : kRefused;
+    if (!options.json) {
+      (code == kDone ? std::cout : std::cerr) << reply.value().body << std::flush;
+      return code;
+    }
+    return asked(client, "GET", kStatus, [&](const Reply& status) {
+      const auto document = parseDocument(status.body);
+      if (!document) return fail(kUnreachable, document.error().message);
+      if (const auto reload = objectIn(document.value(), "last_reload"); !reload.isNull())
+        reload->stringify(std::cout, 2), std::cout << std::endl;
+      return code;
+    });
+  });
+}
+
 }  // namespace
 
 int runStatus(const Options& options) {
@@ -131,7 +153,7 @@ int runBackends(const Options& options, const std::optional<std::string>& pool) 
 int runPlugins(const Options& options) {
   return withBalancer(options, [&](Client& client) {
     return askedFor(client, options, "/api/v1/plugins", [&](const Document& document) {
-      print(options, showPlugins(listIn(document, "plugins"), wantsColour()));
+      print(options, showPlugins(document, wantsColour()));
       return kDone;
     });
   });
@@ -155,26 +177,10 @@ int runControl(const Options& options, const Control& control) {
   });
 }
 
-// Its answer is lines; what is JSON of it is in the status.
-int runReload(const Options& options) {
-  return withBalancer(options, [&](Client& client) {
-    const auto reply = client.ask("POST", "/api/v1/reload");
-    if (!reply) return fail(kUnreachable, reply.error().message);
-    const bool heard = reply.value().ok() || reply.value().status == 422;
-    if (!heard) return refused(reply.value());
-    const int code = reply.value().ok() ? kDone : kRefused;
-    if (!options.json) {
-      (code == kDone ? std::cout : std::cerr) << reply.value().body << std::flush;
-      return code;
-    }
-    return asked(client, "GET", kStatus, [&](const Reply& status) {
-      const auto document = parseDocument(status.body);
-      if (!document) return fail(kUnreachable, document.error().message);
-      if (const auto reload = objectIn(document.value(), "last_reload"); !reload.isNull())
-        reload->stringify(std::cout, 2), std::cout << std::endl;
-      return code;
-    });
-  });
+int runReload(const Options& options) { return reloaded(options, "/api/v1/reload"); }
+
+int runRelease(const Options& options, const std::string& plugin) {
+  return reloaded(options, "/api/v1/plugins/" + encoded(plugin) + "/release");
 }
 
 int runReopen(const Options& options) {

@@ -16,6 +16,8 @@ int runBackends(const Options& options, const std::optional<std::string>& pool);
 int runPlugins(const Options& options);
 int runControl(const Options& options, const Control& control);
 int runReload(const Options& options);
+/// Lets a plugin of this id go that is quarantined.
+int runRelease(const Options& options, const std::string& plugin);
 int runReopen(const Options& options);
 /// The newest `count` events, and where it follows those that are still to come, until it is interrupted.
 int runEvents(const Options& options, unsigned count, bool follow);

@@ -44,6 +44,7 @@ class Commands {
   std::vector<Command> commands_;
   std::deque<Control> controls_;  // which stay where they are
   std::optional<std::string> pool_;
+  std::string plugin_;
   unsigned event_count_ = 20;
   bool follow_ = false;
   std::string interval_ = "1s";

@@ -2,6 +2,7 @@
 #include "cli/show.h"
 
 #include "cli/slowness.h"
+#include "cli/trouble.h"
 
 #include <utility>
 
@@ -14,13 +15,6 @@ constexpr double kManyErrors = 0.05;  // of the clients of a backend, as on the 
 std::string joined(const std::vector<std::string>& texts, const char* between) {
   std::string text;
   for (const auto& one : texts) text += (text.empty() ? "" : between) + one;
-  return text;
-}
-
-/// "2026-11-29 00:10:00" of a time with fractions, as RFC 3339 writes it in UTC.
-std::string timeText(const std::string& time) {
-  std::string text = time.substr(0, 19);
-  if (text.size() > 10 && text[10] == 'T') text[10] = ' ';
   return text;
 }
 
@@ -102,7 +96,7 @@ std::string reloadText(const Document& reload, bool colours) {
 }
 
 Colour colourOfEvent(const std::string& kind) {
-  for (const char* bad : {"_down", "_ejected", "_refused", "_failed", "_short"})
+  for (const char* bad : {"_down", "_ejected", "_refused", "_failed", "_short", "_quarantined", "died"})
     if (kind.ends_with(bad)) return Colour::kBad;
   for (const char* good : {"_up", "_returned", "ready", "_applied", "_back", "_over"})
     if (kind.ends_with(good)) return Colour::kGood;
@@ -124,7 +118,7 @@ std::string showStatus(const Document& status, bool colours) {
   const auto file = textIn(status, "config_file");
   text += "configuration " + (file.empty() ? "of the environment" : file) + ", generation " +
           textIn(status, "config_generation") + "\n";
-  text += reloadText(objectIn(status, "last_reload"), colours);
+  text += troubleText(status, colours) + reloadText(objectIn(status, "last_reload"), colours);
   return text + "\n" + listenersText(status, colours) + "\n" + poolsText(status, colours) + "\n" +
          showBackends(listIn(status, "backends"), colours);
 }
@@ -155,9 +149,9 @@ std::string showBackends(const std::vector<Document>& backends, bool colours) {
   return table.text(colours);
 }
 
-std::string showPlugins(const std::vector<Document>& plugins, bool colours) {
+std::string showPlugins(const Document& document, bool colours) {
   Table table({"KIND", "POOL", "PLUGIN", "VERSION", "GENERATION", "STATE", "FILE"});
-  for (const auto& plugin : plugins)
+  for (const auto& plugin : listIn(document, "plugins"))
     table.add({{textIn(plugin, "kind")},
                {textIn(plugin, "pool")},
                {textIn(plugin, "id")},
@@ -165,7 +159,7 @@ std::string showPlugins(const std::vector<Document>& plugins, bool colours) {
                number(textIn(plugin, "generation")),
                {textIn(plugin, "state"), textIn(plugin, "state") == "running" ? Colour::kNone : Colour::kBad},
                {textIn(plugin, "file"), Colour::kFaint}});
-  return table.text(colours);
+  return table.text(colours) + quarantineText(document, colours);
 }
 
 std::string showEvent(const Document& event, bool colours) {

@@ -22,7 +22,8 @@ Table::Cell stateCell(const Document& backend, const std::map<std::string, doubl
 std::string showStatus(const Document& status, bool colours);
 /// A table of backends, of the status or of /api/v1/backends.
 std::string showBackends(const std::vector<Document>& backends, bool colours);
-std::string showPlugins(const std::vector<Document>& plugins, bool colours);
+/// Of the status or of /api/v1/plugins: those that run, and what is quarantined.
+std::string showPlugins(const Document& document, bool colours);
 /// One event, in a line.
 std::string showEvent(const Document& event, bool colours);
 /// What an order came to.

@@ -141,4 +141,10 @@ std::string spanText(double seconds) {
   return pair(whole / 86'400, "d", whole % 86'400 / 3'600, "h");
 }
 
+std::string timeText(const std::string& time) {
+  std::string text = time.substr(0, 19);
+  if (text.size() > 10 && text[10] == 'T') text[10] = ' ';
+  return text;
+}
+
 }  // namespace lemonade::cli

@@ -59,5 +59,7 @@ std::string millisText(double millis);
 std::string shareText(double share);
 /// "42s", "5m 12s", "3h 20m", "9d 4h".
 std::string spanText(double seconds);
+/// "2026-11-29 00:10:00" of a time with fractions, as RFC 3339 writes it in UTC.
+std::string timeText(const std::string& time);
 
 }  // namespace lemonade::cli

@@ -7,6 +7,7 @@
 #include "cli/slowness.h"
 #include "cli/style.h"
 #include "cli/terminal.h"
+#include "cli/trouble.h"
 
 #include <algorithm>
 #include <array>
@@ -95,7 +96,7 @@ std::string Top::head(Order order, bool colours) const {
          textIn(status_, "max_connections") + " sessions  " +
          painted(std::string("by ") + kOrders[static_cast<std::size_t>(order)] + "; s sorts otherwise, q ends",
                  Colour::kFaint, colours) +
-         "\n" + refusedReload(colours);
+         "\n" + troubleText(status_, colours) + refusedReload(colours);
 }
 
 /// A line where the configuration that runs is not the one of the file.

@@ -278,7 +278,17 @@ std::string listJson(std::string_view name, const Items& items) {
 
 std::string backendsJson(const std::vector<BackendStatus>& backends) { return listJson("backends", backends); }
 std::string poolsJson(const std::vector<PoolStatus>& pools) { return listJson("pools", pools); }
-std::string pluginsJson(const std::vector<PluginStatus>& plugins) { return listJson("plugins", plugins); }
+std::string pluginsJson(const std::vector<PluginStatus>& plugins, const std::vector<QuarantineStatus>& quarantined) {
+  Text text;
+  Json json(text);
+  json.object([&] {
+    json.array("plugins", plugins, [&](const auto& plugin) { add(json, plugin); });
+    json.array("quarantined", quarantined, [&](const auto& one) { add(json, one); });
+  });
+  text.text += '\n';
+  return std::move(text.text);
+}
+
 
 std::string changeJson(const BackendStatus& backend, const ChangeStatus& change) {
   Text text;

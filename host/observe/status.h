@@ -172,7 +172,7 @@ std::string statusJson(const StatusInput& status);
 /// Parts of that, as documents of their own.
 std::string backendsJson(const std::vector<BackendStatus>& backends);
 std::string poolsJson(const std::vector<PoolStatus>& pools);
-std::string pluginsJson(const std::vector<PluginStatus>& plugins);
+std::string pluginsJson(const std::vector<PluginStatus>& plugins, const std::vector<QuarantineStatus>& quarantined);
 /// The backend after a change, and what the change was.
 std::string changeJson(const BackendStatus& backend, const ChangeStatus& change);
 

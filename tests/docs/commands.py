@@ -15,8 +15,8 @@ import tempfile
 
 import pages
 
-WORDS = ("lb|load-balancer|worker|w|upgrade|status|backends|drain|disable|enable|weight|max_connections|plugins|reload|"
-         "reopen|events|top|check|doctor")
+WORDS = ("lb|load-balancer|worker|w|upgrade|status|backends|drain|disable|enable|weight|max_connections|plugins|"
+         "release|reload|reopen|events|top|check|doctor")
 COMMAND = re.compile(rf"(?:^|[\s`/(=])(lemonade (?:{WORDS})\b|lemonade|tools/[\w-]+)((?: +[^\s`|;&]+)*)")
 FLAG = re.compile(r"--[a-z][a-z-]+")
 VARIABLE = re.compile(r"\bLEMONADE_(?:LB_|WORKER_|LOG)\w*")
