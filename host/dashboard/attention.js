@@ -8,6 +8,7 @@ const kFewSamples = 20;     // answers that say nothing yet
 const kErrorShare = 0.05;   // of a backend's clients
 const kLagMillis = 100;
 const kNearlyFull = 0.9;
+const kDeathSeconds = 3600;  // for which the next process tells of it
 
 function middle(values) {
   const sorted = [...values].sort((a, b) => a - b);
@@ -77,9 +78,33 @@ function processFindings(status) {
   return found;
 }
 
+/** What plugins have done, what stands in for them, and what died. */
+function pluginFindings(status) {
+  const found = [];
+  const add = (level, text, section = 'plugins-title') => found.push({level, text, section});
+  for (const one of status.quarantined)
+    add('bad', 'Plugin ' + one.plugin + ' ' + one.version + ' was quarantined ' + agoText(one.since) + ': ' + one.reason +
+        '. Bring another version of it, or release it.', 'quarantined');
+  for (const one of status.plugins) {
+    if (one.kind === 'strategy' && one.id === 'host')
+      add('warn', 'Pool ' + one.pool + ' has no strategy of a plugin left: the balancer chooses by weight.');
+    else if (one.kind === 'health_checker' && one.state === 'broken')
+      add('warn', 'Checker ' + one.id + ' of pool ' + one.pool + ' is not called any more: connecting alone is the check.');
+    else if (one.state === 'broken')
+      add('warn', 'Sink ' + one.id + ' is not called any more: what it is for gets no figures.');
+  }
+  for (const one of status.slow_calls)
+    add('bad', one.function + ' of plugin ' + one.plugin + ' ' + one.version + ' runs for ' + durationText(one.seconds) +
+        ' and has not come back, in thread ' + one.thread + '.');
+  const supervisor = status.supervisor;
+  if (supervisor && supervisor.deaths > 0 && status.uptime_seconds < kDeathSeconds)
+    add('warn', 'Processes that died and were started again: ' + supervisor.deaths + ', the last one: ' + supervisor.last_death + '.', 'process-title');
+  return found;
+}
+
 function findings(status, past) {
   const order = {bad: 0, warn: 1, info: 2};
-  return [...processFindings(status), ...backendFindings(status, past)].sort((a, b) => order[a.level] - order[b.level]);
+  return [...processFindings(status), ...pluginFindings(status), ...backendFindings(status, past)].sort((a, b) => order[a.level] - order[b.level]);
 }
 
 function showAttention(status, past) {

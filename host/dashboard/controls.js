@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What an operator changes from here: a backend, and the configuration that is read again.
+// What an operator changes from here: a backend, a plugin that is released, and the configuration that is read again.
 
 const kTokenName = 'lemonade-token';
 
@@ -67,19 +67,26 @@ async function sendChange(event) {
   button.disabled = false;
 }
 
-async function reloadNow() {
-  const button = byId('reload');
+/** Asks for what ends in a reload, and shows its lines. */
+async function askAndShow(button, path, done, refused) {
+  const [title, text] = [byId('answer-title'), byId('answer-text')];
   button.disabled = true;
   try {
-    const response = await ask('POST', '/api/v1/reload');
-    byId('answer-title').textContent = response.ok ? 'Reloaded' : response.status === 422 ? 'The reload was refused' : 'Not reloaded';
-    byId('answer-text').textContent = await textOf(response);
+    const response = await ask('POST', path);
+    put(title, response.ok ? done : response.status === 422 ? 'The reload was refused' : refused);
+    put(text, await textOf(response));
   } catch {
-    byId('answer-title').textContent = 'Not reloaded';
-    byId('answer-text').textContent = 'The balancer does not answer.';
+    put(title, refused);
+    put(text, 'The balancer does not answer.');
   }
   byId('answer').showModal();
   button.disabled = false;
+}
+
+function reloadNow() { return askAndShow(byId('reload'), '/api/v1/reload', 'Reloaded', 'Not reloaded'); }
+
+function releasePlugin(button, id) {
+  return askAndShow(button, '/api/v1/plugins/' + encodeURIComponent(id) + '/release', 'Released', 'Not released');
 }
 
 function startControls() {

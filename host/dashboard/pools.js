@@ -153,12 +153,18 @@ function showListeners(status) {
 }
 
 function showPlugins(status) {
+  keep(byId('quarantined'), status.quarantined, (one) => one.plugin + ' ' + one.generation, (one) => {
+    const button = make('button', {type: 'button', text: 'Release', 'aria-label': 'Release ' + one.plugin});
+    button.onclick = () => releasePlugin(button, one.plugin);
+    return make('li', {class: 'bad'}, make('span', {text: one.plugin + ' ' + one.version + ' is quarantined: ' + one.reason + ' '}), button);
+  }, () => {});
   showTable(byId('plugins'), 'Plugins', [
     ['Plugin', '', (one) => one.id],
     ['Kind', '', (one) => one.kind.replace('_', ' ')],
     ['Pool', '', (one) => one.pool || '–'],
     ['Version', '', (one) => one.version || '–'],
     ['Generation', 'number', (one) => numberText(one.generation)],
+    ['State', '', (one) => one.state.replace('_', ' ')],
     ['File', 'wide', (one) => one.file || 'built in'],
   ], status.plugins, (one) => one.kind + ' ' + (one.pool || '') + ' ' + one.id);
 }
