@@ -37,13 +37,15 @@ TEST_CASE("runtime.workers is the number of workers and zero is one for each cor
 
 TEST_CASE("A slow sink loses the oldest snapshots and events beyond the caps and checks go on", "[config_keys]") {
   Server server(named("a"));
-  const auto config = [&](int metrics_cap, int health_cap) {
+  const auto config = [&](int metrics_cap, int health_cap, int age_cap) {
     return Config()
         .realChecks()
         .set("health.interval", "20ms")
         .set("metrics.interval", "20ms")
         .set("runtime.metrics_cap", metrics_cap)
         .set("runtime.health_cap", health_cap)
+        .set("runtime.age_cap", age_cap)
+        .set("plugins.hang_limit", "1h")
         .set("runtime.background_timeout_millis", 100)
         .raw("metrics.sinks", "[\"prometheus\", \"com.example.slow\"]")
         .raw("metrics.options", "{\"com.example.slow\" = {delay = \"1h\"}}")
@@ -57,7 +59,7 @@ TEST_CASE("A slow sink loses the oldest snapshots and events beyond the caps and
   };
 
   SECTION("small caps overflow") {
-    Balancer balancer(config(1, 2));
+    Balancer balancer(config(1, 2, 1'000));
     CHECK(eventually([&] { return balancer.metric("lemonade_metrics_dropped_total", {"com.example.slow"}) >= 3; }));
     for (int i = 0; i < 4; ++i) flip(balancer);
     CHECK(
@@ -65,11 +67,19 @@ TEST_CASE("A slow sink loses the oldest snapshots and events beyond the caps and
     const unsigned checks = server.accepted();
     CHECK(eventually([&] { return server.accepted() >= checks + 10; }));
   }
-  SECTION("large caps hold it all") {
-    Balancer balancer(config(1'000'000, 1'000));
+  SECTION("large caps hold all events, and no snapshot waits for a sink that overruns") {
+    Balancer balancer(config(1'000'000, 1'000, 1'000));
     for (int i = 0; i < 4; ++i) flip(balancer);
-    CHECK(balancer.metric("lemonade_metrics_dropped_total") == 0);
     CHECK(balancer.metric("lemonade_health_events_dropped_total") == 0);
+    CHECK(eventually([&] { return balancer.metric("lemonade_metrics_dropped_total", {"com.example.slow"}) >= 3; }));
+    CHECK(balancer.metric("lemonade_sink_overruns_total", {"com.example.slow"}) == 1);
+  }
+  SECTION("what waits for longer than age_cap intervals is dropped, too") {
+    Balancer balancer(config(1'000'000, 1'000, 1));
+    for (int i = 0; i < 2; ++i) flip(balancer);
+    // The first snapshot or the first event is in the call that takes its time.
+    CHECK(
+        eventually([&] { return balancer.metric("lemonade_health_events_dropped_total", {"com.example.slow"}) >= 3; }));
   }
 }
 
