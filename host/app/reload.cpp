@@ -89,9 +89,15 @@ std::vector<std::string> changes(const std::vector<Difference>& differences, con
   for (const auto& pool : preparation.config.pools)
     if (preparation.settled.contains(pool.name))
       lines.push_back(prefixOf(pool) + "strategy " + pool.strategy.id + ": its file has the version again that runs");
-  for (const auto& sink : preparation.sinks)
-    if (running.sink_hashes.count(sink.info().id) != 0 && running.sink_hashes.at(sink.info().id) != sink.info().hash)
-      lines.push_back("sink " + sink.info().id + ": new code, version " + sink.info().version);
+  for (const auto& sink : preparation.sinks) {
+    const auto& info = sink.info();
+    const auto known = running.sink_hashes.find(info.id);  // nothing where the one that was there is broken
+    const auto& before = running.config.metrics.sinks;
+    const bool was_there =
+        std::any_of(before.begin(), before.end(), [&](const auto& choice) { return choice.id == info.id; });
+    if (was_there && (known == running.sink_hashes.end() || known->second != info.hash))
+      lines.push_back("sink " + info.id + ": new code, version " + info.version);
+  }
   return lines;
 }
 

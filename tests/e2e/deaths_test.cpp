@@ -2,6 +2,7 @@
 //
 // What a balancer dies of is not run by the next one: plugins whose faults no handler can mend.
 #include "e2e/misfit.h"
+#include "e2e/reloading.h"
 #include "e2e/supervised.h"
 #include "support/facts.h"
 #include "support/server.h"
@@ -17,10 +18,14 @@ namespace {
 
 constexpr const char* kRefused = "the balancer died of a plugin, whose file is refused until it changes or is released";
 
-/// A supervised balancer with a strategy that ends it from when it is told to.
+/// A supervised balancer with a plugin that ends it from when it is told to.
 struct Dying {
-  explicit Dying(const std::string& misdeed) : misfit(misdeed) {
-    Config config = misfit.config().set("runtime.supervisor", "on").backend("a", server.address());
+  /// The strategy has this misdeed.
+  explicit Dying(const std::string& misdeed) : misfit(misdeed) { start(misfit.config()); }
+  explicit Dying(Config config) { start(config); }
+
+  void start(Config config) {
+    config.set("runtime.supervisor", "on").backend("a", server.address());
     balancer.emplace(config, Environment{{"LEMONADE_LB_SUPERVISOR", ""}, {"LEMONADE_TEST_FATAL", file()}});
     REQUIRE(balancer->ask() == "a");
   }
@@ -32,6 +37,15 @@ struct Dying {
   pid_t dieOnce(pid_t serving) {
     const Socket client = balancer->connect();
     return awaitOther(*balancer, serving);
+  }
+
+  /// The state of the plugin of this id in the status.
+  std::string stateOf(const std::string& id) {
+    const auto plugins = balancer->status()->getArray("plugins");
+    for (unsigned i = 0; i < plugins->size(); ++i)
+      if (plugins->getObject(i)->getValue<std::string>("id") == id)
+        return plugins->getObject(i)->getValue<std::string>("state");
+    return "";
   }
 
   Server server{named("a")};
@@ -68,6 +82,30 @@ TEST_CASE("A plugin that was running at two deaths without a word is refused aft
   CHECK_THAT(line, Catch::Contains("pick was running when the balancer ended by signal 9 (SIGKILL), the second time"));
   for (int i = 0; i < 5; ++i) CHECK(balancer.ask() == "a");
   CHECK(balancer.status()->getObject("supervisor")->getValue<int>("deaths") == 2);
+}
+
+TEST_CASE("A checker or a sink that a balancer died of is not called by the next one, which serves", "[supervisor]") {
+  const std::string which = GENERATE("dying_checker", "dying_sink");
+  Config config = unwatched().set("plugins.preflight", "off");  // which would refuse it
+  if (which == "dying_checker")
+    config.set("health.checker", "com.example.dying_checker").set("health.interval", "50ms");
+  else
+    config.raw("metrics.sinks", "[\"prometheus\", \"com.example.dying_sink\"]").set("metrics.interval", "100ms");
+  Dying dying(config);
+  auto& balancer = *dying.balancer;
+  const pid_t first = servingPid(balancer);
+  dying.begin();
+  const auto line = balancer.process().waitForLog(kRefused);
+  CHECK(field(line, "plugin") == "com.example." + which);
+  const pid_t second = awaitOther(balancer, first);
+  CHECK(eventually([&] { return balancer.ask() == "a"; }));
+  CHECK(dying.stateOf("com.example." + which) == "broken");
+  CHECK_THAT(balancer.admin("/readyz").body, Catch::Contains("degraded") && Catch::Contains(which));
+  // Released while it still would end the process, it is refused again.
+  CHECK(httpGet(balancer.adminAddress(), "/api/v1/plugins/com.example." + which + "/release", "POST").status == 200);
+  awaitOther(balancer, second);
+  CHECK(eventually([&] { return balancer.ask() == "a"; }));
+  CHECK(dying.stateOf("com.example." + which) == "broken");
 }
 
 }  // namespace lemonade::test
