@@ -94,7 +94,7 @@ function pluginFindings(status) {
       add('warn', 'Sink ' + one.id + ' is not called any more: what it is for gets no figures.');
   }
   for (const one of status.slow_calls)
-    add('bad', one.function + ' of plugin ' + one.plugin + ' ' + one.version + ' runs for ' + durationText(one.seconds) +
+    add('bad', one.function + ' of plugin ' + one.plugin + ' ' + one.version + ' has run for ' + durationText(one.seconds) +
         ' and has not come back, in thread ' + one.thread + '.');
   const supervisor = status.supervisor;
   if (supervisor && supervisor.deaths > 0 && status.uptime_seconds < kDeathSeconds)

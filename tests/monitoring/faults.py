@@ -3,11 +3,15 @@
 
 The stage is balancers with pools and listeners that are well, and clients of each; a fault makes one of them unwell."""
 import contextlib
+import json
 import os
 import pathlib
 import resource
 import shutil
+import signal
+import socket
 import threading
+import urllib.request
 
 from peers import Backend, Clients, kept_open
 from processes import Balancer, eventually
@@ -48,13 +52,18 @@ class Stage:
         lags = folder / "lags"
         lags.mkdir()
         shutil.copy(pathlib.Path(misfits) / "slower_pick.so", lags)
+        late = folder / "late"
+        late.mkdir()
+        shutil.copy(pathlib.Path(misfits) / "turncoat_1.so", late)
+        shutil.copy(pathlib.Path(misfits).parent / "late" / "1.0.0" / "late_checker.so", late)
+        self.turns_bad = folder / "turns_bad"
         alone = self.backends["alone"]
 
         def balancer(name, listeners, text, misfit=slow_picks):
             return Balancer(folder, name, lemonade, listeners, [strangers, str(misfit)], text)
 
         self.single = {name: BEHAVED + CHECKS + pool(name, alone)
-                       for name in ("descriptors", "restarted", "gone", "upgraded", "lags")}
+                       for name in ("descriptors", "restarted", "gone", "upgraded", "lags", "died", "turned", "slows")}
 
         self.limited = 3
         self.pools = BEHAVED + CHECKS + "".join(
@@ -68,9 +77,11 @@ class Stage:
         self.balancers = {
             "pools": balancer("pools", list(self.backends)[:-1], self.pools),
             "plugins": balancer("plugins", ["picks", "answers", "checks"], BEHAVED + CHECKS + self.plugged),
-            **{name: balancer(name, [name], text, lags) for name, text in self.single.items()},
+            **{name: balancer(name, [name], text, late if name in ("turned", "slows") else lags)
+               for name, text in self.single.items()},
         }
-        self.balancers["upgraded"].set_supervised()
+        for name in ("upgraded", "died"):
+            self.balancers[name].set_supervised()
         self.clients = []
 
     def start(self):
@@ -202,6 +213,51 @@ def picks_hold_a_worker_up(stage):
     balancer.start({"LEMONADE_PREFLIGHT": "off"})
     yield
     balancer.reload(text)
+
+
+@fault("LemonadePluginQuarantined", "turned", plugin="com.example.turncoat", version="2.0.0")
+def strategy_turns(stage):
+    balancer, text = stage.balancers["turned"], stage.single["turned"]
+    balancer.stop()
+    balancer.write(text.replace("round_robin", "com.example.turncoat"))
+    balancer.start({"LEMONADE_TURNCOAT": "pick:segv"})
+    with socket.create_connection(("127.0.0.1", balancer.ports["turned"]), 10, source_address=("127.0.0.99", 0)) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.recv(100), "the client whose pick faulted is served"
+    yield
+    balancer.reload(text)
+
+
+@fault("LemonadeSlowPlugin", "slows", plugin="com.example.late_checker")
+def checker_is_slow(stage):
+    balancer, text = stage.balancers["slows"], stage.single["slows"]
+    options = f'options = {{when = "{stage.turns_bad}", misdeed = "slow"}}\n'
+    balancer.reload(text.replace('checker = "tcp"\n', f'checker = "com.example.late_checker"\n{options}'))
+    stage.turns_bad.touch()
+    yield
+    balancer.reload(text)
+
+
+@fault("LemonadeProcessDied", "died")
+def dies_under_its_supervisor(stage):
+    balancer = stage.balancers["died"]
+    over = threading.Event()
+
+    def serving():
+        with urllib.request.urlopen(f"http://{balancer.admin}/api/v1/status", timeout=10) as answer:
+            return json.load(answer)["pid"]
+
+    def die():
+        while True:
+            os.kill(serving(), signal.SIGKILL)
+            if over.wait(20):  # the supervisor gives up at five within a minute
+                return
+
+    thread = threading.Thread(target=die, daemon=True)
+    thread.start()
+    yield
+    over.set()
+    thread.join(60)
 
 
 @fault("LemonadeUpgradeFailed", "upgraded")

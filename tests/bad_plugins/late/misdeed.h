@@ -5,6 +5,7 @@
 
 #include <lemonade/sdk/plugin.hpp>
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -34,6 +35,7 @@ class Misdeed {
       }
     if (what_ == "block")
       for (;;) ::pause();
+    if (what_ == "slow") ::poll(nullptr, 0, 120);
     if (what_ == "segv") *reinterpret_cast<volatile int*>(8) = 1;
     if (what_ == "abort") std::abort();
     if (what_ == "terminate") std::terminate();

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+//
+// What the page finds in a status that needs attention: findings.mjs FOLDER, that of the page's scripts. No browser.
+import assert from 'node:assert/strict';
+import {readFileSync} from 'node:fs';
+import {join} from 'node:path';
+import {runInNewContext} from 'node:vm';
+
+const scripts = ['text.js', 'past.js', 'attention.js'].map((name) => readFileSync(join(process.argv[2], name), 'utf8'));
+const context = {};
+runInNewContext(scripts.join('\n') + '\nglobalThis.find = (status) => findings(status, new Past());', context);
+
+const turn = {plugin: 'com.example.turn', version: '2.0.0', generation: 7};
+const well = {
+  state: 'running', uptime_seconds: 60, pools: [], listeners: [], backends: [], workers: [], plugins: [], quarantined: [],
+  slow_calls: [], supervisor: {deaths: 0, last_death: '', last_failure: ''}};
+
+/** The only finding of a status that differs from a good one: [level, text, section]. */
+function only(differs) {
+  const found = context.find({...well, ...differs});
+  assert.equal(found.length, 1, JSON.stringify(found));
+  return [found[0].level, found[0].text, found[0].section];
+}
+
+const plugin = (kind, state, id = 'com.example.x') => ({plugins: [{kind, state, id, pool: kind === 'metrics_sink' ? undefined : 'web'}]});
+
+assert.deepEqual([...context.find(well)], []);
+assert.deepEqual([...context.find({...well, ...plugin('strategy', 'stands_in')})], []);  // told with what is quarantined
+
+const quarantined = {...turn, reason: 'SIGSEGV at 0x8 in pick', since: new Date(Date.now() - 5000).toISOString()};
+const [level, text, section] = only({quarantined: [quarantined]});
+assert.deepEqual([level, section], ['bad', 'quarantined']);
+assert.match(text, /^Plugin com\.example\.turn 2\.0\.0 was quarantined 5 s ago: SIGSEGV at 0x8 in pick\. Bring .* release it\.$/);
+
+assert.deepEqual(only(plugin('strategy', 'stands_in', 'host')),
+  ['warn', 'Pool web has no strategy of a plugin left: the balancer chooses by weight.', 'plugins-title']);
+assert.deepEqual(only(plugin('health_checker', 'broken')),
+  ['warn', 'Checker com.example.x of pool web is not called any more: connecting alone is the check.', 'plugins-title']);
+assert.deepEqual(only(plugin('metrics_sink', 'broken')),
+  ['warn', 'Sink com.example.x is not called any more: what it is for gets no figures.', 'plugins-title']);
+assert.deepEqual(only({slow_calls: [{...turn, function: 'pick', thread: 'worker-1', seconds: 1.5}]}),
+  ['bad', 'pick of plugin com.example.turn 2.0.0 has run for 2 s and has not come back, in thread worker-1.', 'plugins-title']);
+
+const died = {supervisor: {deaths: 2, last_death: 'SIGKILL', last_failure: ''}};
+assert.deepEqual(only(died),
+  ['warn', 'Processes that died and were started again: 2, the last one: SIGKILL.', 'process-title']);
+assert.deepEqual([...context.find({...well, ...died, uptime_seconds: 4000})], []);
+assert.deepEqual([...context.find({...well, supervisor: null})], []);
+
+// Worst first.
+const both = context.find({...well, ...died, quarantined: [quarantined]});
+assert.deepEqual(Array.from(both, (one) => one.level), ['bad', 'warn']);
+console.log('what plugins have done is found');
