@@ -59,9 +59,10 @@ void Commands::addTo(CLI::App& app) {
   addControl(app, "weight", "Give a backend another weight", "0 to 65535; 0 takes no new sessions");
   addControl(app, "max_connections", "Give a backend another limit of sessions", "0 means no limit");
   add(app, "plugins", "Show the plugins that run", [this] { return runPlugins(options_); });
-  add(app, "release", "Let a plugin try again that is quarantined, by a reload", [this] {
-    return runRelease(options_, plugin_);
-  }).add_option("PLUGIN", plugin_, "Its id, as plugins shows it")->required();
+  add(app, "release", "Let a plugin try again that is quarantined, by a reload",
+      [this] { return runRelease(options_, plugin_); })
+      .add_option("PLUGIN", plugin_, "Its id, as plugins shows it")
+      ->required();
   add(app, "reload", "Read the configuration again, and say what changed or what is wrong",
       [this] { return runReload(options_); });
   add(app, "reopen", "Open the files of the log again, for who has moved them away",

@@ -104,7 +104,10 @@ std::string Top::refusedReload(bool colours) const {
   const auto reload = objectIn(status_, "last_reload");
   if (reload.isNull() || textIn(reload, "result") != "failed") return "";
   const auto lines = textsIn(reload, "lines");
-  return painted("the last reload was refused: " + (lines.empty() ? "" : lines.front()), Colour::kBad, colours) + "\n";
+  const auto isReason = [](const std::string& line) { return line.find(": warning: ") == std::string::npos; };
+  const auto reason = std::ranges::find_if(lines, isReason);
+  const std::string why = reason != lines.end() ? *reason : lines.empty() ? "" : lines.front();
+  return painted("the last reload was refused: " + why, Colour::kBad, colours) + "\n";
 }
 
 std::string Top::pools(std::size_t width, bool colours) const {

@@ -38,11 +38,11 @@ std::string troubleText(const Document& status, bool colours) {
 std::string quarantineText(const Document& document, bool colours) {
   std::string text;
   for (const auto& one : listIn(document, "quarantined"))
-    text += "\n" +
-            painted("plugin " + pluginOf(one) + " is quarantined: " + textIn(one, "reason"), Colour::kBad, colours) +
-            "\n  since " + timeText(textIn(one, "since")) + ", generation " + textIn(one, "generation") + ", file " +
-            textIn(one, "file") + "\n  Bring another version of the file, or let this one try again: lemonade release " +
-            textIn(one, "plugin") + "\n";
+    text +=
+        "\n" + painted("plugin " + pluginOf(one) + " is quarantined: " + textIn(one, "reason"), Colour::kBad, colours) +
+        "\n  since " + timeText(textIn(one, "since")) + ", generation " + textIn(one, "generation") + ", file " +
+        textIn(one, "file") + "\n  Bring another version of the file, or let this one try again: lemonade release " +
+        textIn(one, "plugin") + "\n";
   return text;
 }
 

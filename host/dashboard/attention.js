@@ -67,7 +67,8 @@ function processFindings(status) {
       add('warn', 'Listener ' + one.name + ' is full: ' + one.sessions + ' of ' + one.max_connections + ' clients, further ones wait.', 'listeners-title');
   const reload = status.last_reload;
   if (reload && reload.result === 'failed')
-    add('bad', 'The last reload was refused ' + agoText(reload.time) + ', the configuration before it runs on: ' + (reload.lines[0] || ''), 'reload-title');
+    add('bad', 'The last reload was refused ' + agoText(reload.time) + ', the configuration before it runs on: ' +
+        (reload.lines.find((line) => !line.includes(': warning: ')) || reload.lines[0] || ''), 'reload-title');
   if (status.supervisor && status.supervisor.last_failure)
     add('warn', 'The last upgrade failed: ' + status.supervisor.last_failure, 'process-title');
   const descriptors = status.descriptors;

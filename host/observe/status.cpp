@@ -289,7 +289,6 @@ std::string pluginsJson(const std::vector<PluginStatus>& plugins, const std::vec
   return std::move(text.text);
 }
 
-
 std::string changeJson(const BackendStatus& backend, const ChangeStatus& change) {
   Text text;
   Json json(text);

@@ -47,6 +47,10 @@ assert.deepEqual(only(died),
 assert.deepEqual([...context.find({...well, ...died, uptime_seconds: 4000})], []);
 assert.deepEqual([...context.find({...well, supervisor: null})], []);
 
+// A refusal is told by what was refused, not by what was only warned of.
+const refused = {last_reload: {result: 'failed', time: quarantined.since, lines: ['a:1: warning: odd', 'a:2: unknown key']}};
+assert.match(only(refused)[1], /runs on: a:2: unknown key$/);
+
 // Worst first.
 const both = context.find({...well, ...died, quarantined: [quarantined]});
 assert.deepEqual(Array.from(both, (one) => one.level), ['bad', 'warn']);

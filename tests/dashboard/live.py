@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Starts backends of which one is slow and one resets, a balancer in front of them and load, has a reload refused, and
-lets a browser look at the page: live.py LEMONADE FOLDER. Screenshots are left in the folder. Exits 77 without a
-browser, or where npm cannot bring what drives it."""
+"""Starts backends of which one is slow and one resets, a balancer in front of them and load, has a reload refused and a
+strategy quarantined, and lets a browser look at the page: live.py LEMONADE FOLDER MISFITS. Screenshots are left in the
+folder; MISFITS is that of tests/bad_plugins. Exits 77 without a browser, or where npm cannot bring what drives it."""
 import asyncio
+import os
 import pathlib
 import re
 import shutil
@@ -75,11 +76,13 @@ class Backends:
             writer.close()
 
 
-def configuration(ports, strategy_key="algorithm"):
+def configuration(ports, plugins, strategy_key="algorithm"):
     backends = "".join(f'[[pools.web.backends]]\nid = "{name}"\naddress = "127.0.0.1:{port}"\n'
                        for name, port in ports.items())
-    return ('[runtime]\nsupervisor = "off"\n[proxy]\nmax_connections = 1000\n[admin]\nlisten_address = "127.0.0.1:0"\n'
+    return (f'[runtime]\nsupervisor = "off"\n[plugins]\ndirectories = ["{plugins}"]\n[proxy]\nmax_connections = 1000\n[admin]\nlisten_address = "127.0.0.1:0"\n'
             '[ejection]\nenabled = false\n[[listeners]]\nname = "web"\naddress = "127.0.0.1:0"\npool = "web"\n'
+            '[[listeners]]\nname = "turned"\naddress = "127.0.0.1:0"\npool = "turned"\n'
+            f'[pools.turned]\nbackends = "127.0.0.1:{ports["web-1"]}"\nstrategy.algorithm = "com.example.turncoat"\n'
             f'[pools.web.strategy]\n{strategy_key} = "round_robin"\n[pools.web.health]\nchecker = "tcp"\n{backends}')
 
 
@@ -89,8 +92,10 @@ class Balancer:
         self.file.write_text(text)
         self.log = folder / "balancer.log"
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen([lemonade, "lb", "--config", self.file], stdout=log, stderr=log)
-        self.front = self._logged(r"proxy: listening address=(\S+)")
+            self.process = subprocess.Popen([lemonade, "lb", "--config", self.file], stdout=log, stderr=log,
+                                            env={**os.environ, "LEMONADE_TURNCOAT": "pick:segv"})
+        self.front = self._logged(r"proxy: listening address=(\S+) .*listener=web")
+        self.turned = self._logged(r"proxy: listening address=(\S+) .*listener=turned")
         self.admin = self._logged(r"admin: listening address=(\S+)")
 
     def _logged(self, pattern):
@@ -100,6 +105,14 @@ class Balancer:
                 return found[1]
             time.sleep(0.02)
         raise AssertionError(f"no line {pattern} in:\n{self.log.read_text()}")
+
+    def have_the_strategy_turn(self):
+        """By a client of the address that sets it off."""
+        host, port = self.turned.rsplit(":", 1)
+        with socket.create_connection((host, int(port)), 10, source_address=("127.0.0.99", 0)) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.recv(4096) == ANSWER
+        self._logged("a call of a plugin was broken off()")
 
     def refuse_a_reload(self, text):
         self.file.write_text(text)
@@ -144,16 +157,20 @@ class Load:
             thread.join()
 
 
-def main(lemonade, out):
+def main(lemonade, out, misfits):
     out.mkdir(parents=True, exist_ok=True)
     packages = modules(out / "modules")
     ports = Backends({**{f"web-{i}": (FAST_S, False) for i in range(1, 7)}, "slow": (SLOW_S, False),
                       "resets": (FAST_S, True)}).ports
     with tempfile.TemporaryDirectory(prefix="lemonade-page-") as name:
-        balancer = Balancer(lemonade, pathlib.Path(name), configuration(ports))
+        plugins = pathlib.Path(name) / "plugins"
+        plugins.mkdir()
+        shutil.copy(misfits / "turncoat_1.so", plugins)
+        balancer = Balancer(lemonade, pathlib.Path(name), configuration(ports, plugins))
         load = Load(balancer.front)
         try:
-            balancer.refuse_a_reload(configuration(ports, "strategyy"))
+            balancer.have_the_strategy_turn()
+            balancer.refuse_a_reload(configuration(ports, plugins, "strategyy"))
             shutil.copy(HERE / "page.mjs", packages / "page.mjs")  # node looks for packages beside the script
             done = subprocess.run(["node", packages / "page.mjs", f"http://{balancer.admin}/", out], timeout=240)
         finally:
@@ -163,4 +180,4 @@ def main(lemonade, out):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], pathlib.Path(sys.argv[2])))
+    sys.exit(main(sys.argv[1], *map(pathlib.Path, sys.argv[2:4])))

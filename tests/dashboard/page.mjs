@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // A browser looks at the page of a balancer under load, of whose pool "web" one backend is slow and one resets, and
-// which has refused a reload: node page.mjs URL FOLDER. Screenshots go into the folder. Exits 1 and says what is wrong.
+// which has refused a reload and quarantined the strategy of the pool "turned": node page.mjs URL FOLDER. Screenshots go
+// into the folder. Exits 1 and says what is wrong.
 import assert from 'node:assert/strict';
 import {createRequire} from 'node:module';
 import {join} from 'node:path';
@@ -51,10 +52,23 @@ async function showsWhatTheApiSays(page) {
   assert.ok((await page.locator('#last-reload').innerText()).includes('strategyy'));
 }
 
-async function findsAllThree(page) {
+async function findsAllOfIt(page) {
   await attention(page, /web\/slow is slow/);
   await attention(page, /web\/resets (fails .* of its clients|is ejected|has failures)/);
   await attention(page, /last reload was refused .*strategyy/);
+  await attention(page, /Plugin com\.example\.turncoat 2\.0\.0 was quarantined .*: SIGSEGV at 0x8 in pick/);
+  await attention(page, /Pool turned has no strategy of a plugin left/);
+}
+
+/** The way from what is found to the button, and what it answers: the file is still the one that was refused. */
+async function releasesThePlugin(page) {
+  await page.locator('#attention a', {hasText: /was quarantined/}).click();
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), 'Release');
+  await page.keyboard.press('Enter');
+  await page.locator('#answer-text', {hasText: /plugin com\.example\.turncoat is released/}).waitFor();
+  await page.keyboard.press('Escape');
+  await page.waitForFunction(() => document.querySelectorAll('#quarantined li').length === 0);
+  assert.deepEqual((await api('api/v1/status')).quarantined, []);
 }
 
 async function changesABackendByKeyboard(page) {
@@ -101,13 +115,14 @@ try {
     const page = await open(width, height, scheme);
     assert.ok(page.size < 100000, page.size + ' bytes');
     assert.match(page.policy, /default-src 'none'/);
-    await findsAllThree(page);
+    await findsAllOfIt(page);
     await showsWhatTheApiSays(page);
     if (name === 'light') await changesABackendByKeyboard(page);
     await page.screenshot({path: join(folder, name + '.png'), fullPage: name === 'phone'});
     await fits(page);
     await isAccessible(page, name);
     assert.deepEqual(page.wrong, [], name);
+    if (name === 'phone') await releasesThePlugin(page);  // at last: a browser calls an answer of 422 an error, too
     await page.context().close();
   }
 } finally {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What became of a plugin that misbehaved is told wherever an operator looks, with what to do, and the command that lets
-// it try again brings it back.
+// What became of a plugin that misbehaved is told wherever an operator looks, with what to do, and the command that
+// lets it try again brings it back.
 #include "e2e/turncoat.h"
 
 #include <catch2/catch.hpp>
