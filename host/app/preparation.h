@@ -84,8 +84,7 @@ struct PreparationContext {
   plugin::MetricCells& cells;
   std::unique_ptr<plugin::Loader> loader = nullptr;  ///< made by the first prepare; control thread
   /// Plugins go through a preflight also where nothing runs yet and the configuration wants one at reloads only, so
-  /// that
-  /// --validate survives them.
+  /// that --validate survives them.
   bool preflight_first = false;
   std::uint64_t open_at_start = 0;  ///< descriptors that were open before the first prepare
   std::pair<std::uint64_t, std::uint64_t> said_of_descriptors = {};  ///< limit and max_connections of the last warning

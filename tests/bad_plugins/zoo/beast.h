@@ -47,16 +47,22 @@
 #define BEAST_DEFAULT "5"
 #endif
 
-static const lemonade_option_t kBeastOptions[] = {
-    {LEMONADE_STR_INIT("speed"),
-     LEMONADE_OPTION_INTEGER,
-     0,
-     1,
-     10,
-     LEMONADE_STR_INIT(BEAST_DEFAULT),
-     {NULL, 0},
-     LEMONADE_STR_INIT("How fast it runs.")},
-    {LEMONADE_STR_INIT("label"), LEMONADE_OPTION_STRING, 0, 0, 0, {NULL, 0}, {NULL, 0}, LEMONADE_STR_INIT("What it is called.")}};
+static const lemonade_option_t kBeastOptions[] = {{LEMONADE_STR_INIT("speed"),
+                                                   LEMONADE_OPTION_INTEGER,
+                                                   0,
+                                                   1,
+                                                   10,
+                                                   LEMONADE_STR_INIT(BEAST_DEFAULT),
+                                                   {NULL, 0},
+                                                   LEMONADE_STR_INIT("How fast it runs.")},
+                                                  {LEMONADE_STR_INIT("label"),
+                                                   LEMONADE_OPTION_STRING,
+                                                   0,
+                                                   0,
+                                                   0,
+                                                   {NULL, 0},
+                                                   {NULL, 0},
+                                                   LEMONADE_STR_INIT("What it is called.")}};
 
 static const void* beastInterface(lemonade_str_t id);
 
