@@ -267,6 +267,7 @@ bool LoadBalancer::stop() {
     if (!proxy_->stop()) return;
     tellSuccessor();  // for the last time
     forgetSuccessor();
+    cleared_ = true;
     const std::uint64_t background = nowNs() + ns(config_.runtime.background_timeout);
     const std::uint64_t deadline = stop_deadline_ns_ != 0 ? std::min(stop_deadline_ns_, background) : background;
     pools_->stopChecking();

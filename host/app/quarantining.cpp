@@ -56,6 +56,7 @@ void LoadBalancer::onBroken(const plugin::Fault& fault, const std::string& threa
   // Other threads may have been in the same instance.
   if (!broken_generations_.insert(call.info.number).second) return;
   logBroken(call);
+  if (cleared_) return;  // what would be told or take its place is gone
   quarantineContent({call.info, nameOf(call.function), reasonOf(call), unixNs()});
 }
 
