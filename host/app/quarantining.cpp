@@ -28,7 +28,7 @@ namespace lemonade::app {
 namespace {
 
 constexpr std::string_view kPluginsPath = "/api/v1/plugins/";
-constexpr std::string_view kRelease = "/release";
+constexpr std::string_view kReleasePath = "/release";
 
 std::string reasonOf(const plugin::BrokenCall& call) {
   return call.what + " in " + nameOf(call.function) + (call.place.empty() ? "" : " (" + call.place + ")");
@@ -134,9 +134,9 @@ std::string LoadBalancer::degradedText() const {
 void LoadBalancer::releasePlugin(const admin::Request& request, const admin::Answer& answer) {
   if (stopping()) return answer(admin::errorResponse(503, stageText()));
   std::string id = request.path.substr(std::min(kPluginsPath.size(), request.path.size()));
-  if (!id.ends_with(kRelease) || id.size() == kRelease.size())
+  if (!id.ends_with(kReleasePath) || id.size() == kReleasePath.size())
     return answer(admin::errorResponse(404, "there is POST /api/v1/plugins/ID/release"));
-  id.resize(id.size() - kRelease.size());
+  id.resize(id.size() - kReleasePath.size());
   const auto released = context_.quarantine.release(id);
   if (released.empty()) return answer(admin::errorResponse(404, "plugin \"" + id + "\" is not quarantined"));
   tellQuarantine();
