@@ -9,12 +9,14 @@
 #include "support/deadline.h"
 #include "support/manual_clock.h"
 
+#include <algorithm>
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <functional>
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 using namespace std::chrono_literals;
 using namespace lemonade;
@@ -46,6 +48,7 @@ struct TwoPools {
     stopChecking();
     CHECK(comesBack());  // before what it works with goes
     time.loop.run([&] { (void)checks.stop(10s); });
+    CHECK(allThreadsEnd());
     time.loop.stop();
   }
 
@@ -96,6 +99,9 @@ struct TwoPools {
     CHECK(at([&] { return checks.leftBehind(); }) == 1);
     REQUIRE(hanging.standsIn());
   }
+  bool allThreadsEnd() {
+    return std::ranges::all_of(started, [](const auto& prober) { return prober->awaitEnd(10s); });
+  }
   /// Once the call ends, so does the thread that was left behind.
   bool comesBack() {
     return eventually([&] {
@@ -113,7 +119,11 @@ struct TwoPools {
   ScriptedChecker hanging_script, sound_script;
   std::weak_ptr<const health::Checker> instance;  // the one that hangs
   test::ManualLoop time;
-  Checks checks{time.loop};
+  std::vector<std::shared_ptr<health::Prober>> started;
+  Checks checks{time.loop, [this](const auto& prober) {
+                  started.push_back(prober);
+                  Checks::startThread(prober);
+                }};
   Monitor hanging{time.loop, checks, [](const auto&) {}};
   Monitor sound{time.loop, checks, [](const auto&) {}};
 };
@@ -191,5 +201,6 @@ TEST_CASE("Stopping waits for a checker that hangs no longer than it is told to"
   CHECK(pools.hanging_script.destroyed == 0);
   // It comes back after everything is gone, and ends by itself.
   pools.hangs = false;
-  CHECK(pools.eventually([&] { return pools.hanging_script.begun == pools.hanging_script.ended; }));
+  CHECK(pools.allThreadsEnd());
+  CHECK(pools.hanging_script.begun == pools.hanging_script.ended);
 }

@@ -73,8 +73,8 @@ class ScriptedChecker {
     auto& script = *static_cast<ScriptedChecker*>(self);
     const std::unique_ptr<Probe> state(static_cast<Probe*>(probe));
     if (script.identities_.erase(state->identity) != 1 || script.destroyed > 0) script.broken = true;
-    ++script.ended;
     script.on_end();
+    ++script.ended;  // at last: whoever has waited for it may end the script
   }
   static void destroy(void* self) noexcept {
     auto& script = *static_cast<ScriptedChecker*>(self);
