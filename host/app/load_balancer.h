@@ -289,7 +289,7 @@ class LoadBalancer : private PoolHost {
   const std::unique_ptr<metrics::Publisher> publisher_;
   std::map<std::string, metrics::SinkHandle> sinks_;  // by id; control thread
   std::set<std::uint64_t> broken_generations_;        // numbers of instances; control thread
-  bool cleared_ = false;  // a stop has begun to take the plugins away; control thread
+  bool cleared_ = false;                              // a stop has begun to take the plugins away; control thread
   std::shared_ptr<admin::Server> admin_;
   const std::unique_ptr<TokenFile> token_file_;
   const std::unique_ptr<LogLevels> log_levels_;

@@ -65,8 +65,8 @@ std::string textOf(const Quarantine::Entry& entry) {
 
 std::string refusalOf(const Quarantine::Entry& entry) {
   return "plugin " + entry.info.id + " " + entry.info.version + " (" + entry.info.file +
-         ") is quarantined: " + entry.reason + "; put another version there, or release it with POST /api/v1/plugins/" +
-         entry.info.id + "/release";
+         ") is quarantined: " + entry.reason + "; put another version there, or release it: lemonade release " +
+         entry.info.id;
 }
 
 }  // namespace lemonade::app

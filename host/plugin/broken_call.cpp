@@ -51,7 +51,7 @@ std::string placeOf(const void* address, const Guard& guard, const void* image) 
 }
 
 std::string whatOf(const Fault& fault) {
-  const std::string name = nameOf(fault.kind);
+  std::string name = nameOf(fault.kind);
   switch (fault.kind) {
     case FaultKind::kSegv:
     case FaultKind::kBus:

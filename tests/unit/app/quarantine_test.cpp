@@ -58,7 +58,7 @@ TEST_CASE("Only what something stands in for is a reason to worry", "[app][quara
 TEST_CASE("A refusal names plugin, version, file, reason and what to do", "[app][quarantine]") {
   CHECK(refusalOf(entry("a")) ==
         "plugin com.example.evil 2.0.0 (/plugins/evil.so) is quarantined: SIGSEGV at 0x8 in pick; put another version "
-        "there, or release it with POST /api/v1/plugins/com.example.evil/release");
+        "there, or release it: lemonade release com.example.evil");
 }
 
 TEST_CASE("Calls that were broken off are counted by plugin, function and reason", "[app][quarantine]") {
