@@ -50,7 +50,21 @@ Format::Format(std::string_view text)
     : kind_(text == "text"   ? Kind::text
             : text == "json" ? Kind::json
                              : Kind::custom) {
-  if (kind_ == Kind::custom) read(text);
+  if (kind_ == Kind::custom)
+    read(text);
+  else
+    takeUsual();
+}
+
+void Format::takeUsual() {
+  for (const auto& field : fields()) {
+    if (!field.usual) continue;
+    const std::string name(field.name);
+    if (kind_ == Kind::text)
+      pieces_.push_back({(pieces_.empty() ? "" : " ") + name + "=", &field});
+    else
+      pieces_.push_back({(pieces_.empty() ? "{\"" : ",\"") + name + "\":", &field});
+  }
 }
 
 void Format::read(std::string_view text) {
@@ -113,13 +127,9 @@ bool Format::appendNumber(std::string& line, const Value& value) {
 }
 
 void Format::appendText(std::string& line, const lemonade_session_record_t& record) {
-  const std::size_t begin = line.size();
-  for (const auto& field : fields()) {
-    if (!field.usual) continue;
-    if (line.size() != begin) line += ' ';
-    line += field.name;
-    line += '=';
-    const Value value = field.of(record);
+  for (const auto& [before, field] : pieces_) {
+    line += before;
+    const Value value = field->of(record);
     if (appendNumber(line, value)) continue;
     const bool bare = value.text != "-" &&
                       std::all_of(value.text.begin(), value.text.end(), [](char c) { return isPlain(c) && c != '='; });
@@ -153,13 +163,9 @@ void Format::appendCustom(std::string& line, const lemonade_session_record_t& re
 // The library is asked only where a text is more than printable ASCII: for each text and name it takes twice the time
 // of all that a line in text takes.
 void Format::appendJson(std::string& line, const lemonade_session_record_t& record) {
-  char before = '{';
-  for (const auto& field : fields()) {
-    if (!field.usual) continue;
+  for (const auto& [before, field] : pieces_) {
     line += before;
-    before = ',';
-    ((line += '"') += field.name) += "\":";
-    const Value value = field.of(record);
+    const Value value = field->of(record);
     if (value.kind == Value::Kind::text) {
       appendJsonText(line, value.text);
     } else if (value.kind == Value::Kind::time) {

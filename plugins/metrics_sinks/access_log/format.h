@@ -28,13 +28,14 @@ class Format {
 
  private:
   enum class Kind { text, json, custom };
-  /// Of a custom format: some text, and the field behind it, if any.
+  /// Some text, and the field behind it; of a custom format there may be none.
   struct Piece {
     std::string before;
     const Field* field;
   };
 
   void read(std::string_view text);
+  void takeUsual();
   void appendText(std::string& line, const lemonade_session_record_t& record);
   void appendJson(std::string& line, const lemonade_session_record_t& record);
   void appendJsonText(std::string& line, std::string_view text);
