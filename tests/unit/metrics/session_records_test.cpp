@@ -15,10 +15,8 @@ namespace {
 constexpr Duration kNever = 24h;
 
 /// A sink that keeps what it is told, and that waits in each call while its gate is shut.
-struct Keeper {
-  std::mutex mutex;
-  std::condition_variable changed;
-  bool open = true;
+struct Keeper : Door {
+  Keeper() { open = true; }
   bool failing = false;
   bool waiting = false;
   std::vector<std::string> clients;
@@ -26,16 +24,6 @@ struct Keeper {
   std::uint64_t started_unix_ns = 0;
   int reopened = 0;
 
-  template <class Condition>
-  bool eventually(Condition condition) {
-    std::unique_lock lock(mutex);
-    return changed.wait_for(lock, 10s, condition);
-  }
-  void setOpen(bool value) {
-    const std::lock_guard lock(mutex);
-    open = value;
-    changed.notify_all();
-  }
   bool hasAll(std::size_t count) {
     return eventually([&] { return clients.size() + dropped >= count; });
   }

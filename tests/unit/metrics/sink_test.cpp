@@ -19,10 +19,7 @@ namespace {
 constexpr Duration kFar = std::chrono::hours(1);
 
 /// What the functions of the sink do, and what they were called with.
-struct Gate {
-  std::mutex mutex;
-  std::condition_variable changed;
-  bool open = false;
+struct Gate : Door {
   int in_call = 0;
   int flushed = 0;
   int events = 0;
@@ -35,16 +32,6 @@ struct Gate {
     changed.wait(lock, [&] { return open; });
     --in_call;
     done();
-    changed.notify_all();
-  }
-  template <class Condition>
-  bool eventually(Condition condition) {
-    std::unique_lock lock(mutex);
-    return changed.wait_for(lock, 10s, condition);
-  }
-  void setOpen(bool value) {
-    const std::lock_guard lock(mutex);
-    open = value;
     changed.notify_all();
   }
 };

@@ -11,6 +11,7 @@
 #include <dlfcn.h>
 
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <condition_variable>
 #include <cstdio>
 #include <filesystem>
@@ -23,6 +24,24 @@
 namespace lemonade::metrics::test {
 
 using namespace std::chrono_literals;
+
+/// What calls of a sink wait at while it is shut, and where a test waits for what they have done.
+struct Door {
+  std::mutex mutex;  // guards all that is in what is derived, too
+  std::condition_variable changed;
+  bool open = false;
+
+  template <class Condition>
+  bool eventually(Condition condition) {
+    std::unique_lock lock(mutex);
+    return changed.wait_for(lock, 10s, condition);
+  }
+  void setOpen(bool value) {
+    const std::lock_guard lock(mutex);
+    open = value;
+    changed.notify_all();
+  }
+};
 
 inline std::string text(lemonade_str_t str) { return std::string(sdk::view(str)); }
 
