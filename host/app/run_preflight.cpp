@@ -7,6 +7,7 @@
 #include "base/read_write.h"
 #include "rehearsal/preflight.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -55,6 +56,9 @@ void prepareToDie() {
   ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
   for (const int number : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) ::signal(number, SIG_DFL);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // The parent may have died before: then nobody reads any more what is written to standard error.
+  pollfd reader{STDERR_FILENO, 0, 0};
+  if (::poll(&reader, 1, 0) > 0 && (reader.revents & POLLERR) != 0) ::_exit(kRefused);
 }
 
 }  // namespace
