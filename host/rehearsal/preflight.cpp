@@ -102,7 +102,8 @@ Attempt judge(const std::string& who, const Report& report, Waited waited, int s
                     report.stage + ", twice; see who does that (the kernel's log, where memory ran out) and try again"),
             true};
   }
-  return {refused(who + trial::endOf(status) + " in preflight while " + report.stage + said)};
+  return {refused(who + trial::endOf(status) + " in preflight while " + report.stage + said +
+                  "; plugin-validate says more")};
 }
 
 Result<Attempt> attempt(const PreflightRequest& request, Duration limit) {
