@@ -92,6 +92,13 @@ def cpu_seconds(pid):
     return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
 
 
+def thread_cpu_seconds(pid, prefix):
+    """What the threads have used whose names start so, of one process."""
+    threads = (path for path in pathlib.Path(f"/proc/{pid}/task").iterdir()
+               if (path / "comm").read_text().startswith(prefix))
+    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
+
+
 def machine_seconds():
     """What all processors have worked since the machine started."""
     user, nice, system, _, _, irq, softirq = map(int, open("/proc/stat").readline().split()[1:8])
