@@ -24,8 +24,9 @@ MAY_INCLUDE = {
     "observe": BELOW_SIBLINGS | {"metrics"},
     "rehearsal": BELOW_SIBLINGS | {"metrics", "observe"},
     "upgrade": BELOW_SIBLINGS | {"health", "metrics", "supervisor"},
+    "simulation": BELOW_SIBLINGS | {"health"},
     "app": BELOW_SIBLINGS | SIBLINGS | {"supervisor", "dashboard", "watch", "process", "doctor", "observe", "rehearsal",
-                                         "upgrade", "cli"},
+                                         "upgrade", "simulation", "cli"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.MULTILINE)
 

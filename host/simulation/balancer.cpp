@@ -2,11 +2,8 @@
 #include "simulation/balancer.h"
 
 #include "balance/feedback.h"
-#include "support/plugin.h"
 
-#include <cstdlib>
 #include <cstring>
-#include <stdexcept>
 
 namespace lemonade::sim {
 
@@ -18,38 +15,7 @@ constexpr std::uint32_t kDoubts = 3;
 constexpr std::uint64_t kBaseNs = 10'000'000'000;
 constexpr std::uint8_t kMappedIpv4[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
-/// As the configuration would have them: what reads as a number is one, and so are true and false.
-config::OptionTable optionTable(const std::map<std::string, std::string>& options) {
-  config::OptionTable table;
-  for (const auto& [key, value] : options) {
-    auto& option = table.emplace_back();
-    option.key = key;
-    char* end = nullptr;
-    const double number = std::strtod(value.c_str(), &end);
-    if (value == "true" || value == "false")
-      option.value = value == "true";
-    else if (*end != '\0' || value.empty())
-      option.value = value;
-    else if (value.find('.') == std::string::npos)
-      option.value = static_cast<std::int64_t>(number);
-    else
-      option.value = number;
-  }
-  return table;
-}
-
 }  // namespace
-
-Strategies::Strategies(const std::string& directory) { loader_.scan({directory}); }
-
-std::shared_ptr<Strategy> Strategies::make(const std::string& id, const std::map<std::string, std::string>& options) {
-  std::vector<plugin::OptionProblem> problems;
-  auto instance = test::create<lemonade_strategy_t>(loader_, {id, {}, optionTable(options)}, problems);
-  if (!instance) throw std::runtime_error("strategy " + id + ": " + problems.at(0).text);
-  auto strategy = Strategy::make(std::move(*instance), 1);
-  if (!strategy) throw std::runtime_error(strategy.error().message);
-  return strategy.value();
-}
 
 Balancer::Balancer(const Scenario& scenario, std::uint32_t number, std::shared_ptr<Strategy> strategy,
                    std::uint64_t now_ns) {

@@ -29,13 +29,15 @@ World::World(const Scenario& scenario, Strategies& strategies, const std::string
       start_(timeline_.now()),
       end_(start_ + ns(scenario.seconds)),
       measure_from_(start_ + ns(scenario.measure_from)),
-      servers_(scenario.servers),
+      servers_(scenario.servers, Server(scenario.workers)),
+      on_their_way_ns_(scenario.servers),
       ramp_planned_(scenario.balancers) {
   for (std::uint32_t i = 0; i < scenario.balancers; ++i)
-    balancers_.push_back(std::make_unique<Balancer>(scenario, i, strategies.make(strategy, scenario.options), start_));
+    balancers_.push_back(
+        std::make_unique<Balancer>(scenario, i, strategies.make(strategy, scenario.options, *this), start_));
   result_.given.resize(scenario.servers);
   result_.answered.resize(scenario.servers);
-  timeline_.plan(start_, What::kArrival);
+  if (scenario.rate > 0) timeline_.plan(start_, What::kArrival);
   if (scenario.session_rate > 0) timeline_.plan(start_, What::kSessionArrival);
   for (std::uint32_t i = 0; i < scenario.timetable.size(); ++i)
     timeline_.plan(start_ + ns(scenario.timetable[i].at), What::kAction, i);
@@ -98,13 +100,19 @@ void World::arrive(const Event& event) {
   Session& one = sessions_[id];
   one.balancer = random_.below(scenario_.balancers);
   one.client = random_.below(kClients);
-  one.work_ns = session ? scenario_.work_ms * 1e6 : random_.exponential(scenario_.work_ms * 1e6);
+  one.work_ns = drawWork();
   one.due = event.at;
   if (session) {
     one.ends_at = event.at + kSecond + static_cast<std::uint64_t>(random_.exponential(kSessionNs));
+    one.requests_left = scenario_.session_requests;
     one.gap_ns = random_.unit() < scenario_.busy_share ? kBusyGapNs : kQuietGapNs;
   }
   place(id);
+}
+
+double World::drawWork() {
+  const double mean = scenario_.work_ms * 1e6;
+  return scenario_.work_variation > 0 ? random_.lognormal(mean, scenario_.work_variation) : random_.exponential(mean);
 }
 
 std::uint32_t World::newSession() {
@@ -123,17 +131,31 @@ std::uint32_t World::newSession() {
 
 void World::place(std::uint32_t id) {
   Session& session = sessions_[id];
+  placing_ns_ = session.work_ns;
   session.picked = balancers_[session.balancer]->pick(session.tried, session.client, picks_.bits(), timeline_.now());
   if (session.picked.what != Picked::What::kBackend) return lost(id, false);
   session.backend = session.picked.backend;
   session.trial =
       session.picked.trial != nullptr ? Trial::Part(*session.picked.trial, session.picked.arm) : Trial::Part();
   session.attempted_at = timeline_.now();
+  setOut(session);
   timeline_.plan(timeline_.now() + kConnectNs, What::kConnected, id, session.use);
+}
+
+void World::setOut(Session& session) {
+  session.on_its_way_to = serverOf(session);
+  on_their_way_ns_[session.on_its_way_to] += session.work_ns;
+}
+
+void World::arriveAt(Session& session) {
+  if (session.on_its_way_to == kNone) return;
+  double& work_ns = on_their_way_ns_[std::exchange(session.on_its_way_to, kNone)];
+  work_ns = std::max(0.0, work_ns - session.work_ns);
 }
 
 void World::connected(std::uint32_t id) {
   Session& session = sessions_[id];
+  arriveAt(session);
   const std::uint64_t now = timeline_.now();
   if (servers_[serverOf(session)].down()) {
     feedback::failed(*session.backend, now, Backend::Failure::kRefused);
@@ -166,21 +188,24 @@ void World::ask(std::uint32_t id) {
   if (session.answered) feedback::stirred(*session.backend);
   feedback::exchangeStarted(*session.backend, now);
   const std::uint32_t number = serverOf(session);
-  Server& server = servers_[number];
-  const bool long_session = session.ends_at != 0;
-  const double work_ns = long_session ? random_.exponential(session.work_ns) : session.work_ns;
-  if (!server.resets())
-    if (const auto takes = server.take({id, session.use, work_ns}))
-      timeline_.plan(now + *takes, What::kJobDone, number, server.stretch());
+  const Server& server = servers_[number];
+  if (session.answered) session.work_ns = drawWork();
+  if (!server.resets()) queue(number, {id, session.use, session.work_ns});
   timeline_.plan(now + kGiveUpNs, What::kGiveUp, id, session.use);
+}
+
+void World::queue(std::uint32_t number, const Server::Job& job) {
+  Server& server = servers_[number];
+  if (const auto ends = server.take(job, timeline_.now()))
+    timeline_.plan(*ends, What::kJobDone, number, server.stretch());
 }
 
 void World::jobDone(const Event& event) {
   Server& server = servers_[event.subject];
   if (server.stretch() != event.detail) return;
   std::optional<std::uint64_t> next;
-  const auto job = server.finish(next);
-  if (next) timeline_.plan(event.at + *next, What::kJobDone, event.subject, server.stretch());
+  const auto job = server.finish(event.at, next);
+  if (next) timeline_.plan(*next, What::kJobDone, event.subject, server.stretch());
   if (sessions_[job.session].live && sessions_[job.session].use == job.use) answered(job.session);
 }
 
@@ -203,7 +228,8 @@ void World::answered(std::uint32_t id) {
     ++result_.answered[serverOf(session)];
   }
   ++session.use;  // this request's deadline does not hold any more
-  if (now >= session.ends_at) return end(id);
+  const bool counted = scenario_.session_requests != 0 && session.ends_at != 0;
+  if (counted ? --session.requests_left == 0 : now >= session.ends_at) return end(id);
   timeline_.plan(now + static_cast<std::uint64_t>(random_.exponential(session.gap_ns)), What::kNextRequest, id,
                  session.use);
 }
@@ -232,6 +258,7 @@ void World::doubt(Session& session) {
 
 void World::end(std::uint32_t id) {
   Session& session = sessions_[id];
+  arriveAt(session);
   session.trial.dismiss();
   if (session.connected()) tell(session, LEMONADE_EVENT_CLOSED, timeline_.now() - session.connected_at);
   if (session.answered && session.exchange_at == 0) feedback::stirred(*session.backend);
@@ -260,11 +287,44 @@ void World::keepRamping(std::uint32_t balancer) {
   timeline_.plan(timeline_.now() + kRampNs, What::kRamp, balancer);
 }
 
+double World::workLeftNs(std::uint32_t server) const {
+  const Server& one = servers_[server];
+  return one.workLeftNs(timeline_.now()) + on_their_way_ns_[server] * one.slowness() / scenario_.workers;
+}
+
+std::uint32_t World::inFlight(std::uint32_t server) const {
+  return static_cast<std::uint32_t>(servers_[server].queued());
+}
+
+void World::probe(std::uint32_t server) { servers_[server].charge(scenario_.probe_ms * 1e6); }
+
 Result runAll(const Scenario& scenario, Strategies& strategies, const std::string& strategy, std::uint64_t seed,
               std::uint64_t runs) {
   Result sum;
   for (std::uint64_t run = 0; run < runs; ++run) sum.add(World(scenario, strategies, strategy, seed + run).run());
   return sum;
+}
+
+double frontier(const Scenario& scenario, Strategies& strategies, const std::string& strategy, std::uint64_t seed,
+                std::uint64_t runs) {
+  const auto at = [&](double load, const std::string& with) {
+    Scenario one = scenario;
+    setLoad(one, load);
+    return runAll(one, strategies, with, seed, runs);
+  };
+  const double longest = 10 * at(0.02, "oracle").quantile(0.99);
+  const auto holds = [&](int step) {
+    Result result = at(0.6 + 0.02 * step, strategy);
+    const double failed = static_cast<double>(result.errors);
+    return result.quantile(0.999) <= longest &&
+           failed <= 1e-4 * (failed + static_cast<double>(result.latencies_ms.size()));
+  };
+  int first_bad = 31, last_good = -1;  // steps from 0.6
+  while (first_bad - last_good > 1) {
+    const int middle = (first_bad + last_good) / 2;
+    (holds(middle) ? last_good : first_bad) = middle;
+  }
+  return last_good < 0 ? 0 : 0.6 + 0.02 * last_good;
 }
 
 }  // namespace lemonade::sim

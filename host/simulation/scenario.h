@@ -32,13 +32,19 @@ struct Scenario {
   std::uint32_t servers = 8;
   std::uint32_t balancers = 1;
   double seconds = 60;
-  double measure_from = 0;             ///< seconds; requests due earlier are not counted
-  double rate = 1'000;                 ///< requests a second, over all balancers; Poisson
-  double work_ms = 5;                  ///< mean work of a request at a healthy server, exponentially distributed
-  double crowd_from = 0;               ///< seconds: from here
-  double crowd_to = 0;                 ///< to here
-  double crowd_factor = 1;             ///< so many times the rate
-  double session_rate = 0;             ///< long sessions a second, 1 s and 5 s more on average
+  double measure_from = 0;    ///< seconds; requests due earlier are not counted
+  double rate = 1'000;        ///< requests a second, over all balancers; Poisson
+  double capacity = 0;        ///< in healthy servers, on average; 0: `servers`
+  double work_ms = 5;         ///< mean work of a request at a healthy server
+  double work_variation = 0;  ///< lognormal work of this coefficient of variation; 0: exponential, where it is 1
+  std::uint32_t workers = 1;  ///< of each server: so many requests at once
+  bool equal = false;         ///< all servers are alike all the time
+  double probe_ms = 0.05;     ///< what a probe costs its server, where a contender sends any
+  double crowd_from = 0;      ///< seconds: from here
+  double crowd_to = 0;        ///< to here
+  double crowd_factor = 1;    ///< so many times the rate
+  double session_rate = 0;    ///< long sessions a second, 1 s and 5 s more on average
+  std::uint32_t session_requests = 0;  ///< long sessions end after so many instead
   double busy_share = 0.25;            ///< of them: 20 ms from answer to request on average, the others 500 ms
   bool checks = true;                  ///< the servers are checked every 2 s, fall 3, rise 2
   double slow_start = 10;              ///< seconds
@@ -51,6 +57,13 @@ struct Scenario {
 
 /// Scenarios a to h: one slow, hanging, resetting, recovering; unequal capacities; long sessions; flapping; a crowd.
 std::vector<Scenario> standardScenarios(double seconds = 60);
+/// What is harder: work that varies more or less, capacity that changes under the balancer, hardware of two classes,
+/// many balancers, sparse traffic, connections of a hundred requests. No server fails.
+std::vector<Scenario> harderScenarios(double seconds = 60);
+/// The scenario of either list with this key. Throws std::out_of_range where there is none.
+Scenario scenarioOf(const std::string& key, double seconds = 60);
+/// Sets the rate to this share of what the servers can do on average, given what the scenario does to them.
+void setLoad(Scenario& scenario, double load);
 /// Balancers that share nothing before servers that they share, at 60 % of their capacity.
 Scenario manyBalancers(std::uint32_t balancers, std::uint32_t servers, double seconds);
 /// One balancer and servers at 60 % of their capacity.

@@ -7,10 +7,8 @@
 #pragma once
 
 #include "balance/pool.h"
-#include "base/control_loop.h"
 #include "health/evidence.h"
 #include "health/rise_and_fall.h"
-#include "plugin/loader.h"
 #include "simulation/scenario.h"
 
 #include <cstdint>
@@ -21,20 +19,6 @@
 #include <vector>
 
 namespace lemonade::sim {
-
-/// Makes strategies from the plugins of a directory. Lives as long as the strategies.
-class Strategies {
- public:
-  explicit Strategies(const std::string& directory);
-  /// Throws std::runtime_error where the plugin is missing or refuses its options.
-  std::shared_ptr<Strategy> make(const std::string& id, const std::map<std::string, std::string>& options);
-
- private:
-  // Kept until the process ends, as host handles demand.
-  ControlLoop& loop_ = *new ControlLoop;
-  plugin::MetricCells& cells_ = *new plugin::MetricCells;
-  plugin::Loader loader_{loop_, cells_, ""};
-};
 
 class Balancer {
  public:

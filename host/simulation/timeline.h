@@ -8,6 +8,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <numbers>
 #include <queue>
 #include <vector>
 
@@ -26,6 +27,13 @@ class Random {
   double unit() noexcept { return static_cast<double>(bits() >> 11) * 0x1p-53; }
   std::uint32_t below(std::uint32_t end) noexcept { return static_cast<std::uint32_t>((bits() >> 32) * end >> 32); }
   double exponential(double mean) noexcept { return -std::log1p(-unit()) * mean; }
+  /// Lognormal with this mean and coefficient of variation.
+  double lognormal(double mean, double variation) noexcept {
+    const double variance = std::log1p(variation * variation);
+    // Box and Muller
+    const double normal = std::sqrt(-2 * std::log1p(-unit())) * std::cos(2 * std::numbers::pi * unit());
+    return mean * std::exp(std::sqrt(variance) * normal - variance / 2);
+  }
 
  private:
   std::uint64_t seed_;
