@@ -58,6 +58,8 @@ std::string whatOf(const Fault& fault) {
       return name + " at " + hex(reinterpret_cast<std::uintptr_t>(fault.address));
     case FaultKind::kException:
       return name + " " + demangled(fault.detail);
+    case FaultKind::kFpe:
+      return fault.detail[0] == '\0' ? name : name + ": " + fault.detail;
     case FaultKind::kExit:
       return std::string(fault.detail) + "()";
     case FaultKind::kHang:

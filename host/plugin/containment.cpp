@@ -95,8 +95,12 @@ bool holdsLock(const Fault& fault) noexcept {
 
 // ---- the way out ---------------------------------------------------------------------------------------------------
 
-/// Why a fault in a call of a plugin is not to be broken off; null where it is.
+/// Why a fault in a call of a plugin is not to be broken off; null where it is. A call that was broken off and is still
+/// under way came back to something else than what called it.
 const char* obstacleTo(const GuardSlot& slot, const Fault& fault) noexcept {
+  if (!t_thread_stacks.hasFrame(slot.stack.load(std::memory_order_relaxed)) ||
+      slot.left.load(std::memory_order_relaxed) == slot.call.load(std::memory_order_relaxed))
+    return "the way back to the host was overwritten";
   if (slot.services.load(std::memory_order_relaxed) != 0)
     return "it is in a function of the host, which may hold a lock";
   if (holdsLock(fault)) return "it is in the allocator or the dynamic linker, which hold a lock";
@@ -113,6 +117,12 @@ void note(GuardSlot& slot, const Fault& fault) noexcept {
     break;
   }
   (void)::eventfd_write(Containment::descriptor(), 1);
+}
+
+/// The same where the call is left.
+void noteLeft(GuardSlot& slot, const Fault& fault) noexcept {
+  slot.left.store(slot.call.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  note(slot, fault);
 }
 
 Fault faultOf(const GuardSlot& slot, FaultKind kind) noexcept {
@@ -168,27 +178,70 @@ void sayWhoDies(int signal, const GuardSlot* slot, const Fault* fault, const cha
   words.write();
 }
 
-void onFault(int signal, siginfo_t* info, void* data) {
-  const int error = errno;
-  auto& context = *static_cast<ucontext_t*>(data);
+/// Somebody has written over what handlers rely on: nothing of it is looked at any more.
+void sayOverwritten(int signal) noexcept {
+  constexpr const char* kWhy = "what the host knew of this thread is not there any more";
+  fault_trace::tellFatal({.signal = signal, .note = kWhy});
+  LastWords("memory of the host was overwritten, which ends the process", speaks_json.load(std::memory_order_relaxed))
+      .field("signal", nameOf(kindOf(signal)))
+      .field("reason", kWhy)
+      .write();
+}
+
+/// Whether a fault outside of plugins is of arithmetic that one of them has left in a state in which it raises signals.
+/// Then the thread has its own again and goes on, and the one that was called last is broken.
+bool isLeftByPlugin(GuardSlot& slot, const siginfo_t& info, ucontext_t& context) noexcept {
+  if (info.si_code < FPE_FLTDIV || info.si_code > FPE_FLTINV || slot.process != ::getpid()) return false;
+  const Guard* const guard = slot.guard.load(std::memory_order_relaxed);
+  if (!Guard::isOne(guard) || !takeBackArithmetic(context, slot)) return false;
+  Fault fault = faultOf(slot, FaultKind::kFpe);
+  std::strncpy(fault.detail, "it has floating-point exceptions raise a signal when it has returned",
+               sizeof(fault.detail) - 1);
+  note(slot, fault);
+  return true;
+}
+
+/// What a fault comes to, but for one in a look at frames. True where the thread goes on.
+bool survive(int signal, const siginfo_t& info, ucontext_t& context) noexcept {
   GuardSlot* const slot = t_guard_slot;
-  void* const tracing = slot != nullptr ? slot->trace_stack.load(std::memory_order_relaxed) : nullptr;
-  if (tracing != nullptr) return redirect(context, tracing);
-  const bool raised = info->si_code <= 0;                          // by somebody, not by an instruction
-  const bool from_outside = raised && info->si_pid != ::getpid();  // which is no plugin's doing
+  const bool raised = info.si_code <= 0;                          // by somebody, not by an instruction
+  const bool from_outside = raised && info.si_pid != ::getpid();  // which is no plugin's doing
   if (slot == nullptr || !slot->isInside() || from_outside) {
+    if (signal == SIGFPE && slot != nullptr && !slot->isInCall() && isLeftByPlugin(*slot, info, context)) return true;
     sayWhoDies(signal, slot, nullptr, nullptr);
-    return restoreDefault(signal, !raised);
+    return false;
+  }
+  if (!Guard::isOne(slot->guard.load(std::memory_order_relaxed))) {
+    sayOverwritten(signal);
+    return false;
   }
   Fault fault = faultOf(*slot, kindOf(signal));
-  if (signal == SIGSEGV || signal == SIGBUS) fault.address = info->si_addr;
+  if (signal == SIGSEGV || signal == SIGBUS) fault.address = info.si_addr;
   trace(*slot, fault, instructionOf(context));
   if (const char* obstacle = obstacleTo(*slot, fault); obstacle != nullptr) {
     sayWhoDies(signal, slot, &fault, obstacle);
-    return restoreDefault(signal, !raised);
+    return false;
   }
-  note(*slot, fault);
+  noteLeft(*slot, fault);
   redirectOut(context, *slot);
+  return true;
+}
+
+/// Of the thread: it handles a fault.
+thread_local constinit bool t_handles_fault __attribute__((tls_model("initial-exec"))) = false;
+
+void onFault(int signal, siginfo_t* info, void* data) {
+  const int error = errno;
+  auto& context = *static_cast<ucontext_t*>(data);
+  if (GuardSlot* const slot = t_guard_slot; slot != nullptr) {
+    void* const tracing = slot->trace_stack.exchange(nullptr, std::memory_order_relaxed);
+    if (tracing != nullptr && (t_thread_stacks.hasFrame(tracing) || t_thread_stacks.hasHandlersFrame(tracing)))
+      return redirect(context, tracing);
+  }
+  const bool in_handler = std::exchange(t_handles_fault, true);
+  if (in_handler) sayOverwritten(signal);
+  if (in_handler || !survive(signal, *info, context)) return restoreDefault(signal, info->si_code > 0);
+  t_handles_fault = false;
   errno = error;
 }
 
@@ -203,7 +256,7 @@ void onHang(int, siginfo_t*, void* data) {
   fault.lasted_ns = slot->doomed_ns.load(std::memory_order_relaxed);
   trace(*slot, fault, instructionOf(context));
   if (obstacleTo(*slot, fault) == nullptr) {
-    note(*slot, fault);
+    noteLeft(*slot, fault);
     redirectOut(context, *slot);
   }
   errno = error;
@@ -277,7 +330,7 @@ void Containment::leave(FaultKind kind, const char* detail) noexcept {
   trace(*slot, fault, nullptr);
   std::strncpy(fault.detail, detail, sizeof(fault.detail) - 1);
   if (obstacleTo(*slot, fault) != nullptr) return;
-  note(*slot, fault);
+  noteLeft(*slot, fault);
   leaveCall(*slot);
 }
 

@@ -76,7 +76,8 @@ struct Fault {
   FaultKind kind = FaultKind::kNone;
   const void* address = nullptr;    ///< that could not be accessed, of kSegv and kBus
   std::uint64_t lasted_ns = 0;      ///< of kHang: how long the call had gone on
-  char detail[96] = {};             ///< of kException its type as the compiler spells it, of kExit which function
+  char detail[96] = {};             ///< of kException its type as the compiler spells it, of kExit which function, of
+                                    ///< kFpe what it has left behind
   const void* frames[kMostFrames];  ///< addresses of code, the innermost first
   std::size_t frame_count = 0;
 };

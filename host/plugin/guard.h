@@ -96,6 +96,10 @@ class Guard {
     broken_.store(true, std::memory_order_relaxed);
   }
 
+  /// False where there is no guard in that place, as when a plugin has written over who points there. Reads the place,
+  /// which may fault. Async-signal-safe.
+  static bool isOne(const Guard* guard) noexcept { return guard != nullptr && guard->self_ == guard; }
+
   // Constant after construction.
   const InstanceInfo& info() const noexcept { return info_; }
   const void* inImage() const noexcept { return in_image_; }
@@ -137,6 +141,7 @@ class Guard {
                     std::memory_order_relaxed);
   }
 
+  const Guard* const self_ = this;
   const InstanceInfo info_{};
   const void* const in_image_ = nullptr;
   std::optional<TracedPlugin> traced_;

@@ -46,6 +46,7 @@ struct GuardSlot {
 
   std::atomic<std::uint64_t> doomed{0};     ///< the number of the call that is to be broken off; 0: none
   std::atomic<std::uint64_t> doomed_ns{0};  ///< how long that has lasted
+  std::atomic<std::uint64_t> left{0};       ///< the number of the call that was broken off last
 
   /// What came of calls that were broken off here, until the watch has taken it.
   struct Record {
@@ -77,6 +78,23 @@ static_assert(sizeof(std::atomic<void*>) == sizeof(void*) && std::atomic<void*>:
 
 /// Of the calling thread; null where it has no GuardedThread.
 extern thread_local constinit GuardSlot* t_guard_slot __attribute__((tls_model("initial-exec")));
+
+/// Where the stacks of the calling thread lie. A slot is memory that a plugin may have written over: nobody goes to
+/// where it says that a stack is before this says so, too.
+struct ThreadStacks {
+  std::uintptr_t begin = 0, end = UINTPTR_MAX;            ///< of the thread; everything where nobody knows
+  std::uintptr_t alternate_begin = 0, alternate_end = 0;  ///< of handlers
+
+  bool hasFrame(const void* stack) const noexcept {
+    const auto at = reinterpret_cast<std::uintptr_t>(stack);
+    return at % sizeof(void*) == 0 && at >= begin && at < end;
+  }
+  bool hasHandlersFrame(const void* stack) const noexcept {
+    const auto at = reinterpret_cast<std::uintptr_t>(stack);
+    return at % sizeof(void*) == 0 && at >= alternate_begin && at < alternate_end;
+  }
+};
+extern thread_local constinit ThreadStacks t_thread_stacks __attribute__((tls_model("initial-exec")));
 
 /// Marks that a plugin's call has entered the host: what is broken off in here might hold a lock. On the stack of each
 /// function of the host that plugins call, for as long as it runs.

@@ -8,6 +8,7 @@
 namespace lemonade::plugin {
 
 thread_local constinit GuardSlot* t_guard_slot = nullptr;
+thread_local constinit ThreadStacks t_thread_stacks;
 
 #if defined(__x86_64__)
 

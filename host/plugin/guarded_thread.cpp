@@ -40,6 +40,19 @@ void letHangsBeBrokenOff() noexcept {
   (void)::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
+/// Where the stack of the calling thread lies; everywhere where the system does not say.
+void findStack(ThreadStacks& stacks) noexcept {
+  pthread_attr_t attributes;
+  if (::pthread_getattr_np(::pthread_self(), &attributes) != 0) return;
+  void* lowest = nullptr;
+  std::size_t size = 0;
+  if (::pthread_attr_getstack(&attributes, &lowest, &size) == 0) {
+    stacks.begin = reinterpret_cast<std::uintptr_t>(lowest);
+    stacks.end = stacks.begin + size;
+  }
+  (void)::pthread_attr_destroy(&attributes);
+}
+
 Threads& threads() {
   static auto& all = *new Threads;  // threads may end later than anything that is destroyed
   return all;
@@ -55,6 +68,8 @@ GuardedThread::GuardedThread(std::string name) : slot_(std::make_unique<GuardSlo
   letHangsBeBrokenOff();
   (void)::pthread_sigmask(SIG_SETMASK, nullptr, &slot_->mask);
   rememberArithmetic(*slot_);
+  t_thread_stacks = {};
+  findStack(t_thread_stacks);
   useAlternateStack();
   auto& all = threads();
   const std::lock_guard lock(all.mutex);
@@ -72,6 +87,7 @@ GuardedThread::~GuardedThread() {
       if (record.filled.load(std::memory_order_acquire)) all.left.push_back({record.fault, slot_->name});
   }
   if (alternate_ == nullptr) return;
+  t_thread_stacks = {};
   before_.ss_flags &= SS_DISABLE;
   (void)::sigaltstack(&before_, nullptr);
   (void)::munmap(alternate_, kAlternateSize);
@@ -98,6 +114,8 @@ void GuardedThread::useAlternateStack() noexcept {
     return;
   }
   alternate_ = mapped;
+  t_thread_stacks.alternate_begin = reinterpret_cast<std::uintptr_t>(stack.ss_sp);
+  t_thread_stacks.alternate_end = t_thread_stacks.alternate_begin + stack.ss_size;
 }
 
 void GuardedThread::forEach(const std::function<void(GuardSlot&)>& visit) {

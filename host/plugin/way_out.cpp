@@ -68,6 +68,21 @@ void redirectOut(ucontext_t& context, const GuardSlot& slot) noexcept {
   }
 }
 
+// The instruction has changed nothing when it faults, and is carried out again.
+bool takeBackArithmetic(ucontext_t& context, const GuardSlot& slot) noexcept {
+  constexpr std::uint32_t kMasks = 0x1f80;  // one bit for each exception that raises no signal
+  constexpr std::uint16_t kX87Masks = 0x3f, kX87Raised = 0x80ff;
+  auto* const arithmetic = context.uc_mcontext.fpregs;
+  if (arithmetic == nullptr) return false;
+  const bool raises = (slot.mxcsr & ~arithmetic->mxcsr & kMasks) != 0;
+  const bool x87_raises = (slot.x87_control & ~arithmetic->cwd & kX87Masks) != 0;
+  if (!raises && !x87_raises) return false;
+  arithmetic->mxcsr = slot.mxcsr;
+  arithmetic->cwd = slot.x87_control;
+  arithmetic->swd = static_cast<std::uint16_t>(arithmetic->swd & ~kX87Raised);
+  return true;
+}
+
 void leaveCall(GuardSlot& slot) noexcept {
   (void)::pthread_sigmask(SIG_SETMASK, &slot.mask, nullptr);
   _mm_setcsr(slot.mxcsr);
@@ -91,6 +106,7 @@ void rememberArithmetic(GuardSlot& slot) noexcept {
 
 void redirect(ucontext_t&, void*) noexcept {}
 void redirectOut(ucontext_t&, const GuardSlot&) noexcept {}
+bool takeBackArithmetic(ucontext_t&, const GuardSlot&) noexcept { return false; }
 void leaveCall(GuardSlot&) noexcept { std::abort(); }
 const void* instructionOf(const ucontext_t&) noexcept { return nullptr; }
 void rememberArithmetic(GuardSlot&) noexcept {}

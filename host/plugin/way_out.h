@@ -27,6 +27,10 @@ void redirect(ucontext_t& context, void* stack) noexcept;
 /// The same, with what the thread has outside of plugins: the mask of signals and the control words of arithmetic.
 void redirectOut(ucontext_t& context, const GuardSlot& slot) noexcept;
 
+/// Has the interrupted thread go on with its own control words of arithmetic, where it has others now that raise a
+/// signal; false where it has not, and nothing has changed.
+bool takeBackArithmetic(ucontext_t& context, const GuardSlot& slot) noexcept;
+
 /// Goes there at once.
 [[noreturn]] void leaveCall(GuardSlot& slot) noexcept;
 

@@ -310,6 +310,21 @@ TEST_CASE("A floating point exception that a plugin has asked for is broken off 
   CHECK(opaque(1.0) / opaque(0.0) > 1e300);
 }
 
+TEST_CASE("Floating point exceptions that a plugin has left to raise signals are taken back and it is named",
+          "[plugin][guard]") {
+  Contained contained;
+  CHECK(contained.guard().call(Function::kPick, [] { ::feenableexcept(FE_DIVBYZERO | FE_INVALID); }));
+  CHECK(opaque(1.0) / opaque(0.0) > 1e300);  // the host's own
+  CHECK(::fegetexcept() == 0);
+  CHECK(contained.guard().broken());
+  const auto call = contained.first();
+  CHECK(call.kind == FaultKind::kFpe);
+  CHECK(call.function == Function::kPick);
+  CHECK(call.what == "SIGFPE: it has floating-point exceptions raise a signal when it has returned");
+  Guard& another = Guard::make({}, nullptr);
+  CHECK(another.call(Function::kPick, [] { (void)(opaque(1.0) / opaque(0.0)); }));
+}
+
 TEST_CASE("Threads that fault in one instance at once all come back", "[plugin][guard]") {
   Contained contained;
   std::atomic<int> inside{0};
@@ -338,6 +353,7 @@ std::pair<int, std::string> endOf(const std::function<void(Guard&)>& deed) {
   if (child == 0) {
     ::dup2(pipe[1], STDERR_FILENO);
     for (const int fault : {SIGSEGV, SIGABRT}) ::signal(fault, SIG_DFL);  // which the test's framework handles
+    ::alarm(20);
     Containment::use(true);
     const GuardedThread guarded("test");
     deed(Guard::make({"com.example.evil", "2.0.0", "/plugins/evil.so", 7}, nullptr));
@@ -386,6 +402,75 @@ TEST_CASE("A fault in the allocator ends the process and says why", "[plugin][gu
   INFO(words);
   CHECK(code < 0);
   CHECK(words.find("it is in the allocator") != std::string::npos);
+}
+
+TEST_CASE("Where a plugin has overwritten the way back its fault ends the process and says so", "[plugin][guard]") {
+  const auto expect = [](const std::function<void()>& overwrite) {
+    const auto [code, words] = endOf([&](Guard& guard) {
+      (void)guard.call(Function::kPick, [&] {
+        overwrite();
+        std::abort();
+      });
+    });
+    INFO(words);
+    CHECK(code == -SIGABRT);
+    CHECK(words.find("the way back to the host was overwritten") != std::string::npos);
+    CHECK(words.find("plugin=\"com.example.evil\" version=\"2.0.0\"") != std::string::npos);
+  };
+  SECTION("to nowhere") {
+    expect([] { t_guard_slot->stack = reinterpret_cast<void*>(16); });
+  }
+  SECTION("to another thread's stack") {
+    static long elsewhere[100];
+    expect([] { t_guard_slot->stack = &elsewhere[50]; });
+  }
+}
+
+TEST_CASE("Where a plugin has overwritten what is on the stack its fault ends the process and names it",
+          "[plugin][guard]") {
+  const auto [code, words] = endOf([](Guard& guard) {
+    (void)guard.call(
+        Function::kPick, []() __attribute__((no_sanitize("address"))) {
+          auto* const frame = static_cast<volatile char*>(t_guard_slot->stack.load());
+          for (int i = 0; i < 64; ++i) frame[i] = 'A';
+          std::abort();
+        });
+  });
+  INFO(words);
+  CHECK(code == -SIGSEGV);
+  CHECK(words.find("the way back to the host was overwritten") != std::string::npos);
+  CHECK(words.find("plugin=\"com.example.evil\" version=\"2.0.0\"") != std::string::npos);
+}
+
+TEST_CASE("Where a plugin has overwritten what the host knows of the call its fault ends the process with a line",
+          "[plugin][guard]") {
+  const auto expect = [](const std::function<void(GuardSlot&)>& overwrite) {
+    const auto [code, words] = endOf([&](Guard& guard) {
+      (void)guard.call(Function::kPick, [&] {
+        overwrite(*t_guard_slot);
+        *opaque(reinterpret_cast<volatile int*>(8)) = 1;
+      });
+    });
+    INFO(words);
+    CHECK(code == -SIGSEGV);
+    CHECK(words.find("ends the process signal=\"SIGSEGV\"") != std::string::npos);
+  };
+  SECTION("the guard, by the address of something else") {
+    static long something[100];
+    expect([](GuardSlot& slot) { slot.guard = reinterpret_cast<Guard*>(something); });
+  }
+  SECTION("the guard, by no address") {
+    expect([](GuardSlot& slot) { slot.guard = reinterpret_cast<Guard*>(0x4141414141414141); });
+  }
+  SECTION("where a look at the frames comes back to") {
+    expect([](GuardSlot& slot) {
+      slot.guard = nullptr;
+      slot.trace_stack = reinterpret_cast<void*>(0x4141414141414141);
+    });
+  }
+  SECTION("everything") {
+    expect([](GuardSlot& slot) { std::memset(static_cast<void*>(&slot), 'A', sizeof(slot)); });
+  }
 }
 
 TEST_CASE("A child that a plugin forks does not go on as the host", "[plugin][guard]") {
