@@ -33,6 +33,9 @@ sinks = ["prometheus"]
 [[backends]]
 id = "web-1"
 address = "127.0.0.1:1"
+[[backends]]
+id = "web-2"
+address = "127.0.0.1:2"
 """
 
 
