@@ -14,16 +14,6 @@ namespace {
 
 constexpr std::size_t kMostNamed = 3;
 
-#if defined(__x86_64__)
-constexpr std::uint32_t kFlushes = 0x8040;  // FTZ, DAZ
-constexpr std::uint32_t kRounding = 0x6000;
-constexpr std::uint32_t kX87Rounding = 0x0f00;  // and precision
-#elif defined(__aarch64__)
-constexpr std::uint32_t kFlushes = 0x01080003;  // FZ, FZ16, FIZ, AH
-constexpr std::uint32_t kRounding = 0x00c00000;
-constexpr std::uint32_t kX87Rounding = 0;
-#endif
-
 std::string signalName(int number) {
   const char* name = ::sigabbrev_np(number);
   return name != nullptr ? "SIG" + std::string(name) : "signal " + std::to_string(number);
@@ -87,22 +77,6 @@ void ProcessState::compareSignals(const ProcessState& later, Changes& changes) c
   add(reset, "takes away the signal handler of ");
 }
 
-void ProcessState::compareFloatingPoint(const ProcessState& later, Changes& changes) const {
-  const auto changed = float_control_ ^ later.float_control_;
-  const auto x87_changed = x87_control_ ^ later.x87_control_;
-  if ((changed & kFlushes) != 0)
-    changes.push_back({"makes the smallest floating-point numbers zero (FTZ, DAZ), in every thread that comes after",
-                       "build and link it without -ffast-math, -Ofast and -funsafe-math-optimizations: linked with "
-                       "them, it does this when it is loaded"});
-  if ((changed & ~(kFlushes | kRounding)) != 0 || (x87_changed & ~kX87Rounding) != 0)
-    changes.push_back(
-        {"makes floating-point exceptions raise SIGFPE",
-         "do not call feenableexcept, and put back what you change within the call (fegetenv, fesetenv)"});
-  if ((changed & kRounding) != 0 || (x87_changed & kX87Rounding) != 0)
-    changes.push_back({"changes how floating-point numbers are rounded",
-                       "put back what you change within the call (fegetround, fesetround)"});
-}
-
 void ProcessState::compareEnvironment(const ProcessState& later, Changes& changes) const {
   std::vector<std::string> names;  // not the values: they may be secret
   for (const auto& [name, value] : later.environment_) {
@@ -161,8 +135,7 @@ void ProcessState::compareWhatRuns(const ProcessState& later, const Rules& rules
 }
 
 std::optional<ProcessChange> ProcessState::changeIn(const ProcessState& later, const Rules& rules) const {
-  Changes changes;
-  compareFloatingPoint(later, changes);
+  Changes changes = float_control_.changesIn(later.float_control_);
   compareSignals(later, changes);
   compareProperties(later, changes);
   compareEnvironment(later, changes);

@@ -27,12 +27,7 @@
 #include <locale>
 #include <memory>
 #include <new>
-#include <tuple>
 #include <utility>
-
-#if defined(__x86_64__)
-#include <xmmintrin.h>
-#endif
 
 namespace lemonade::plugin {
 
@@ -139,20 +134,6 @@ std::string scheduling() {
   return "policy " + std::to_string(::sched_getscheduler(0)) + ", nice " + std::to_string(nice);
 }
 
-/// What controls the floating-point unit of this thread, without the bits that only report.
-std::pair<std::uint32_t, std::uint32_t> floatControl() {
-#if defined(__x86_64__)
-  constexpr std::uint32_t kReports = 0x3f;
-  std::uint16_t x87 = 0;
-  asm volatile("fnstcw %0" : "=m"(x87));
-  return {_mm_getcsr() & ~kReports, x87};
-#elif defined(__aarch64__)
-  std::uint64_t control = 0;
-  asm volatile("mrs %0, fpcr" : "=r"(control));
-  return {static_cast<std::uint32_t>(control), 0};
-#endif
-}
-
 bool hasChildren() {
   siginfo_t info{};
   return ::waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL) == 0;
@@ -216,7 +197,7 @@ void ProcessState::readDescriptors() {
 ProcessState ProcessState::now() {
   ProcessState state;
   // First: what is called here might use the unit.
-  std::tie(state.float_control_, state.x87_control_) = floatControl();
+  state.float_control_ = FloatControl::now();
   state.readProperties();
   state.readSignals();
   state.readDescriptors();

@@ -5,6 +5,9 @@
 // thing that the plugin does, and two readings are compared; docs/plugin-abi.md says what a plugin may change when.
 #pragma once
 
+#include "plugin/float_control.h"
+#include "plugin/process_change.h"
+
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -13,12 +16,6 @@
 #include <vector>
 
 namespace lemonade::plugin {
-
-/// What a plugin has done to the process.
-struct ProcessChange {
-  std::string text;  ///< words that follow its name: "changes the locale from C to de_DE when it is loaded"
-  std::string mend;  ///< what its author does about it
-};
 
 /// When a plugin has done it, which decides what it may have done.
 enum class Moment {
@@ -67,15 +64,13 @@ class ProcessState {
   void readDescriptors();
   void compareProperties(const ProcessState& later, Changes& changes) const;
   void compareSignals(const ProcessState& later, Changes& changes) const;
-  void compareFloatingPoint(const ProcessState& later, Changes& changes) const;
   void compareEnvironment(const ProcessState& later, Changes& changes) const;
   void compareDescriptors(const ProcessState& later, const Rules& rules, Changes& changes) const;
   void compareWhatRuns(const ProcessState& later, const Rules& rules, Changes& changes) const;
 
   std::vector<Property> properties_;                                // the same ones in each reading, in one order
   std::map<int, std::pair<std::uint64_t, std::uint64_t>> signals_;  // handler and flags, by number
-  std::uint32_t float_control_ = 0;                                 // MXCSR without what it only reports; FPCR
-  std::uint32_t x87_control_ = 0;
+  FloatControl float_control_;
   std::map<std::string, std::string> environment_;
   std::map<int, Descriptor> descriptors_;
   std::set<int> threads_;

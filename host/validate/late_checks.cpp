@@ -3,6 +3,7 @@
 // Faults that come late: a plugin that behaves at first and turns after so many calls or so much time. The clocks move
 // on while it is called, by a second, a minute, a day and a year: what would take that long shows at once. Under a
 // sanitizer they do not, and only the number of calls counts.
+#include "plugin/float_control.h"
 #include "validate/moved_clock.h"
 #include "validate/probe_run.h"
 #include "validate/sink_run.h"
@@ -59,12 +60,13 @@ class LongRun {
     return true;
   }
 
-  /// Calls, and requires that it does not take long.
+  /// Calls, and requires that it does not take long and leaves the floating-point unit alone.
   template <class Call>
   auto timed(Call call) {
     const auto before = nowNs();
     auto answer = call();
     const auto took = nowNs() - before;
+    requireSameArithmetic();
     require(took < kLongestCall,
             std::string("it takes ") + timeText(Duration(took)) + " for one of the " + what_ + " " + soFar(), kBlocks);
     return answer;
@@ -79,6 +81,16 @@ class LongRun {
 
  private:
   static constexpr std::uint32_t kTold = 100;
+
+  void requireSameArithmetic() const {
+    const auto now = plugin::FloatControl::now();
+    if (now == arithmetic_) return;
+    arithmetic_.use();  // the words that follow take some
+    const auto change = arithmetic_.changesIn(now).front();
+    throw Fault{"it " + change.text + " " + soFar(), change.mend};
+  }
+
+  const plugin::FloatControl arithmetic_ = plugin::FloatControl::now();
   const char* what_;
   const std::uint32_t count_;
   std::uint32_t done_ = 0;

@@ -49,13 +49,13 @@ class Server(socketserver.ThreadingTCPServer):
 class Balancer:
     """One balancer before some backends, its folder of plugins, and a reload that waits for its end."""
 
-    def __init__(self, lemonade, folder, backends):
+    def __init__(self, lemonade, folder, backends, more=""):
         self.folder = pathlib.Path(folder)
         self.plugins = self.folder / "plugins"
         self.plugins.mkdir()
         self.config = self.folder / "lemonade.toml"
         self.rest = ('[runtime]\nconfig_watch_interval_millis = "1h"\n[proxy]\nlisten_address = "127.0.0.1:0"\n'
-                     f'[admin]\nlisten_address = "127.0.0.1:0"\n[plugins]\ndirectories = ["{self.plugins}"]\n')
+                     f'[admin]\nlisten_address = "127.0.0.1:0"\n[plugins]\ndirectories = ["{self.plugins}"]\n{more}')
         for number, address in enumerate(backends):
             self.rest += f'[[backends]]\nid = {number}\naddress = "{address}"\n'
         self.config.write_text(SOUND + self.rest, encoding="utf-8")
@@ -76,7 +76,8 @@ class Balancer:
         """Where it listens, which it says in its log."""
         while not (found := re.search(rf"{what}: listening.*?address=\"?([\d.]+):(\d+)", self.text())):
             if self.process.poll() is not None:
-                raise RuntimeError(f"the balancer did not come up:\n{self.text()}")
+                code = self.process.returncode
+                raise RuntimeError(f"the balancer ended with code {code} before it was up:\n{self.text()}")
             time.sleep(0.01)
         return found[1], int(found[2])
 

@@ -5,8 +5,11 @@
 
 #include <lemonade/sdk/strategy.hpp>
 
+#include <fenv.h>
+
 #include <atomic>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace zoo {
@@ -28,6 +31,8 @@ class Turncoat : public sdk::Strategy {
       static std::vector<std::unique_ptr<char[]>> hoard;
       hoard.emplace_back(new char[512 << 20]);
     }
+    static std::atomic<bool> filled{false};
+    if (does("fill_in_prepare") && !filled.exchange(true)) filled_.resize(std::size_t{2} << 30, 'x');
     return std::make_unique<Prepared>();
   }
 
@@ -62,6 +67,7 @@ class Turncoat : public sdk::Strategy {
       ::pthread_mutex_lock(&mutex);
       ::pthread_mutex_lock(&mutex);
     }
+    if (does("turn_and_unmask")) ::feenableexcept(FE_ALL_EXCEPT);
     if (does("turn_and_lie")) return 9'999;
     if (does("turn_and_pick_none")) return LEMONADE_PICK_NONE;
     if (does("turn_and_reject")) return LEMONADE_PICK_REJECT;
@@ -70,6 +76,7 @@ class Turncoat : public sdk::Strategy {
 
   const std::uint64_t made_ns_;
   std::atomic<std::uint64_t> picks_{0};
+  std::string filled_;
 };
 
 }  // namespace zoo

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Judges every plugin of the zoo: zoo.py PLUGIN_VALIDATE TABLE FOLDER [FLAG...]. A row of the table is a plugin and the one
-check that has to refuse it. Prints each plugin of which that is not true; exits 1 when there is one."""
+"""Judges every plugin of the zoo: zoo.py PLUGIN_VALIDATE TABLE FOLDER [FLAG...]. A row of the table is a plugin and the
+one check that has to refuse it, or "one|another" where that depends on how fast the machine is. Prints each plugin of
+which that is not true; exits 1 when there is one."""
 import concurrent.futures
 import json
 import pathlib
@@ -34,7 +35,7 @@ def main():
         results = list(pool.map(lambda row: refused_by(validator, flags, folder / f"{row[0]}.so"), rows))
     wrong = 0
     for (plugin, check), found in zip(rows, results):
-        if list(found) != [check]:
+        if len(found) != 1 or not set(found) <= set(check.split("|")):
             wrong += 1
             print(f"{plugin}: expected {check} alone, got {found}")
     print(f"{len(rows) - wrong} of {len(rows)} plugins were refused by the check that names their fault")
