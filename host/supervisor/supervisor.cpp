@@ -23,8 +23,7 @@ namespace {
 
 constexpr std::uint64_t kSecond = 1'000'000'000;
 constexpr std::uint64_t kUpgradeLimit = 60 * kSecond;  // for the next process to become ready
-constexpr std::uint64_t kLasting = 10 * kSecond;       // one that lived so long is started again at once
-constexpr std::uint64_t kLongestPause = 30 * kSecond;
+constexpr std::uint64_t kLongestPause = 30 * kSecond;  // after one that could not start
 
 sigset_t ours() {
   sigset_t set;
@@ -263,14 +262,14 @@ void Supervisor::handleEnd(const Child& child, int status) {
   // One that says it cannot start has not died: what keeps it from that may be mended while clients wait.
   const bool died = child.ready || WIFSIGNALED(status);
   const auto verdict = died ? deaths_.note(nowNs(), how, child.trace.read()) : Deaths::Verdict{};
-  const bool mended = quarantine(verdict.blamed, child.pid);
+  quarantine(verdict.blamed, child.pid);
   if (next_ != nullptr) return log::error("supervisor", "the balancer died during an upgrade", {{"pid", child.pid}});
   if (verdict.too_many) {
     log::error("supervisor", "the balancer died five times within a minute, giving up",
                {{"pid", child.pid}, {"ended", how}, {"exit_code", kKeptDying}});
     return giveUp(kKeptDying << 8);  // as wait(2) says an exit code
   }
-  restart(how, child, mended);
+  restart(how, child, died);
 }
 
 /// Nobody is to be started any more.
@@ -279,9 +278,7 @@ void Supervisor::giveUp(int status) {
   status_ = status;
 }
 
-/// True where one of them was not in quarantine yet.
-bool Supervisor::quarantine(const std::vector<Quarantined>& blamed, pid_t pid) {
-  bool added = false;
+void Supervisor::quarantine(const std::vector<Quarantined>& blamed, pid_t pid) {
   for (const auto& plugin : blamed) {
     const auto is = [&plugin](const Quarantined& known) { return known.hash == plugin.hash && known.id == plugin.id; };
     if (std::any_of(quarantine_.begin(), quarantine_.end(), is)) continue;
@@ -292,16 +289,12 @@ bool Supervisor::quarantine(const std::vector<Quarantined>& blamed, pid_t pid) {
                 {"pid", pid},
                 {"reason", plugin.why}});
     quarantine_.push_back(plugin);
-    added = true;
   }
-  return added;
 }
 
-/// mended: what it died of will not be there again.
-void Supervisor::restart(const std::string& how, const Child& dead, bool mended) {
-  const bool lasted = dead.ready && nowNs() - dead.started_ns >= kLasting;
-  const bool first = pause_ns_ == 0 && dead.ready;
-  pause_ns_ = lasted ? 0 : first || mended ? 1 : std::clamp(2 * pause_ns_, kSecond, kLongestPause);
+/// died: it did not end in its own words. Then clients wait for the next one, and too many deaths end it all.
+void Supervisor::restart(const std::string& how, const Child& dead, bool died) {
+  pause_ns_ = died ? 0 : std::clamp(2 * pause_ns_, kSecond, kLongestPause);
   log::error("supervisor", "the balancer died, it is started again on the same sockets",
              {{"pid", dead.pid},
               {"ended", how},

@@ -51,8 +51,8 @@ class Supervisor {
   void reap();
   void handleEnd(const Child& child, int status);
   void giveUp(int status);
-  bool quarantine(const std::vector<Quarantined>& blamed, pid_t pid);
-  void restart(const std::string& how, const Child& dead, bool mended);
+  void quarantine(const std::vector<Quarantined>& blamed, pid_t pid);
+  void restart(const std::string& how, const Child& dead, bool died);
   void startAgain();
   Result<std::unique_ptr<Child>> start(Program program, Sockets held, const Sockets& kept) const;
   std::vector<Child*> all() const;
@@ -71,7 +71,7 @@ class Supervisor {
   std::optional<Program> before_;        // the last upgrade
   std::uint64_t upgrade_until_ns_ = 0;
   std::uint64_t start_at_ns_ = 0;  // 0: nothing is to be started
-  std::uint64_t pause_ns_ = 0;     // before the next start, after one that did not last
+  std::uint64_t pause_ns_ = 0;     // before the next start, after one that could not start
   bool was_ready_ = false;         // any of them
   bool stopping_ = false;
   bool next_missed_reopen_ = false;
