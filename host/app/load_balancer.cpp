@@ -145,7 +145,10 @@ Status LoadBalancer::start() {
         loop_.every(Recent::kTick, [this] { recent_->mark(nowNs(), listenersNow(), poolsNow(), backends()); });
     awaitFirstChecks();
   });
-  loop_.run([this] { handed_overrides_.clear(); });
+  loop_.run([this] {
+    handed_overrides_.clear();
+    context_.earlier.forget();
+  });
   discard(*preparation_, loop_);
   return status;
 }

@@ -172,6 +172,8 @@ class LoadBalancer : private PoolHost {
   void addContainment(metrics::SnapshotBuilder& builder) const;
   void addContainment(StatusInput& input) const;
 
+  /// Has the supervisor keep what may run in the place of a strategy that the next process is not to run.
+  void tellEarlier();
   // The timeline, see timeline.cpp; any thread, but for the last two, which are the control thread's
   void noteReload(const ReloadRecord& reload);
   void noteRefusedPlugins(const Preparation& preparation);

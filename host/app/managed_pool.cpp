@@ -142,7 +142,17 @@ void ManagedPool::remember(std::shared_ptr<const plugin::PluginFile> file, const
     earlier_.push_front(std::move(current_));
     if (earlier_.size() > kEarlier) earlier_.pop_back();
   }
+  // What a process before has left, until it is forgotten after the start.
+  for (const auto& one : context_.earlier.find(file->id, file->path, context_.quarantine))
+    if (one->hash != file->hash && earlier_.size() < kEarlier) earlier_.push_back({one, choice});
   current_ = {std::move(file), choice};
+}
+
+std::vector<std::shared_ptr<const plugin::PluginFile>> ManagedPool::earlierContents() const {
+  std::vector<std::shared_ptr<const plugin::PluginFile>> contents;
+  if (!stands_in_hash_.empty() && current_.file != nullptr) contents.push_back(current_.file);
+  for (const auto& one : earlier_) contents.push_back(one.file);
+  return contents;
 }
 
 std::shared_ptr<Strategy> ManagedPool::makeOf(const Generation& generation) {

@@ -91,6 +91,8 @@ class ManagedPool {
   /// Has another strategy take the place of the one that runs: the last content of the same plugin, or of any, that is
   /// not quarantined, else the host's own choice. Publishes a view before it returns.
   void fallBack(bool of_any_plugin = false);
+  /// The contents that may take the place of what the file of the strategy has, the newest first.
+  std::vector<std::shared_ptr<const plugin::PluginFile>> earlierContents() const;
   /// For so long the strategy that has just been taken over is on probation, where another content ran before it.
   void beginProbation(Duration lasting);
   /// Why the strategy on probation is to be taken back; "": it is not. Asked now and then; ends what is over.

@@ -14,6 +14,7 @@ struct Parent {
   InheritedDescriptors inherited;                        ///< until the balancer has started
   supervisor::Link supervisor;                           ///< does nothing where there is none
   std::vector<supervisor::Quarantined> quarantine = {};  ///< plugins that a process before died of, or broke off
+  std::vector<Fd> earlier = {};                          ///< contents of plugins that worked there, the newest first
 };
 
 }  // namespace lemonade::app

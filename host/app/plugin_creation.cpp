@@ -86,9 +86,8 @@ class PluginCreation {
       auto& prepared = preparation_.pools[pool.name];
       if (standsIn(pool, running_, loader().catalog(), context_.quarantine)) {
         noteStandIn(pool);
-      } else if (const auto entry = refusedAtStart(pool.strategy)) {
-        prepared.strategy.emplace(makeOwnChoice());
-        prepared.stands_in_hash = entry->info.hash;
+      } else if (const auto entry = quarantinedAtStart(pool.strategy)) {
+        standInAtStart(pool.strategy, *entry, prepared);
       } else {
         create(pool.strategy, prepared.strategy, &prepared.strategy_file);
         if (strategyRuns(pool, running_, loader().catalog()) &&
@@ -127,17 +126,36 @@ class PluginCreation {
   /// The same, and says it.
   std::optional<Quarantine::Entry> refusedAtStart(const config::PluginChoice& choice) {
     auto entry = quarantinedAtStart(choice);
-    if (!entry) return std::nullopt;
-    preparation_.quarantined.push_back(refusalOf(*entry));
-    findings_.warning(choice.source, preparation_.quarantined.back());
+    if (entry) noteQuarantined(choice, *entry, "");
     return entry;
+  }
+
+  void noteQuarantined(const config::PluginChoice& choice, const Quarantine::Entry& entry, const std::string& instead) {
+    preparation_.quarantined.push_back(refusalOf(entry));
+    findings_.warning(choice.source, preparation_.quarantined.back() + instead);
+  }
+
+  /// The newest content of the same plugin that worked in a process before, else the host's own choice.
+  void standInAtStart(const config::PluginChoice& choice, const Quarantine::Entry& entry, PreparedPool& prepared) {
+    prepared.stands_in_hash = entry.info.hash;
+    for (auto& file : context_.earlier.find(choice.id, entry.info.file, context_.quarantine)) {
+      std::vector<plugin::OptionProblem> problems;
+      context_.loop.run([&] {
+        if (auto created = loader().create<lemonade_strategy_t>(*file, choice, problems))
+          prepared.strategy.emplace(std::move(*created));
+      });
+      if (!prepared.strategy) continue;
+      prepared.strategy_file = file;
+      return noteQuarantined(choice, entry, "; version " + file->version + " takes its place until then");
+    }
+    prepared.strategy.emplace(makeOwnChoice());
+    noteQuarantined(choice, entry, "; the host's own choice, by weight, takes its place until then");
   }
 
   void noteStandIn(const config::Pool& pool) {
     const auto entry = context_.quarantine.find(running_->pools.at(pool.name).stands_in_hash);
     if (!entry) return;
-    preparation_.quarantined.push_back(refusalOf(*entry));
-    findings_.warning(pool.strategy.source, preparation_.quarantined.back());
+    noteQuarantined(pool.strategy, *entry, "");
   }
 
   /// What does not run already and whose file can be read.

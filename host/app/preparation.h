@@ -4,6 +4,7 @@
 // addresses of its backends. --validate stops here; a start goes on with what was made.
 #pragma once
 
+#include "app/earlier_contents.h"
 #include "app/quarantine.h"
 #include "app/token_file.h"
 #include "balance/resolver.h"
@@ -89,6 +90,7 @@ struct PreparationContext {
   std::uint64_t open_at_start = 0;  ///< descriptors that were open before the first prepare
   std::pair<std::uint64_t, std::uint64_t> said_of_descriptors = {};  ///< limit and max_connections of the last warning
   Quarantine quarantine = {};                                        ///< any thread
+  EarlierContents earlier = {};                                      ///< control thread, or while it waits
   std::unique_ptr<plugin::CallWatch> call_watch = std::make_unique<plugin::CallWatch>();
   std::set<std::string> remarked = {};  ///< what the last prepare had to say of plugin files, with their state
 };

@@ -77,6 +77,7 @@ void LoadBalancer::quarantineContent(Quarantine::Entry entry) {
                " takes its place in pool " + pool->name();
   }
   showPlugins();
+  tellEarlier();
   happened({.kind = EventKind::kPluginQuarantined,
             .text = textOf(entry) + instead,
             .fields = {{"plugin", entry.info.id},
@@ -97,6 +98,16 @@ void LoadBalancer::tellQuarantine() const {
 }
 
 void LoadBalancer::judgeProbations() {
+void LoadBalancer::tellEarlier() {
+  std::vector<EarlierContents::Content> contents;
+  for (const auto& pool : *pools_->configured())
+    for (auto& content : pool->earlierContents()) contents.push_back(std::move(content));
+  if (!context_.earlier.keep(contents, parent_.supervisor))
+    log::warning("app",
+                 "the supervisor cannot keep earlier versions of strategies: the next process would choose itself",
+                 {{"versions", contents.size()}});
+}
+
   for (const auto& pool : *pools_->configured()) {
     const auto why = pool->judgeProbation();
     if (why.empty()) continue;

@@ -251,6 +251,7 @@ Status LoadBalancer::commit(Preparation& preparation) {
   token_file_->use(preparation.tokens);
   useTokens(preparation.tokens ? std::move(preparation.tokens->tokens) : admin::Tokens());
   holdSockets();
+  tellEarlier();
   show();
   watcher_->configure(config_.runtime.config_watch_interval, pluginSearchPath(config_));
   return success();

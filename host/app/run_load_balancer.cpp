@@ -27,6 +27,7 @@
 #include <new>
 #include <string>
 #include <system_error>
+#include <utility>
 
 namespace lemonade::app {
 
@@ -157,6 +158,7 @@ int runGuarded(const LoadBalancerArguments& arguments, Watchdog& watchdog, Paren
   context.preflight_first = arguments.validate;
   for (const auto& [id, version, hash, file, why] : parent.quarantine)
     context.quarantine.add({{id, version, file, 0, hash}, "", why, unixNs()});
+  context.earlier.read(std::exchange(parent.earlier, {}));
   context.call_watch->setLimit(config::Misbehaviour{}.hang_limit);
   config::Input input = inputOf(arguments);
   const FileContent file = firstFingerprint(input.file, parent.inherited);
@@ -183,10 +185,11 @@ int runLoadBalancer(const LoadBalancerArguments& arguments) try {
   const std::uint64_t started_ns = nowNs();
   if (arguments.called_as) (void)::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a balancer waits for what is found
   (void)::prctl(PR_SET_NAME, "lemonade");  // executed by descriptor or as /proc/self/exe, it would be something else
-  Parent parent{InheritedDescriptors::fromEnvironment(), {}, {}};
+  Parent parent{InheritedDescriptors::fromEnvironment(), {}};
   if (const auto code = runSupervisor(arguments, parent.inherited)) return *code;
   parent.supervisor = supervisor::Link(parent.inherited.take(supervisor::kChannelName));
   parent.quarantine = supervisor::readQuarantined(parent.inherited.take(supervisor::kQuarantineName).get());
+  while (Fd file = parent.inherited.take(supervisor::kEarlierName)) parent.earlier.push_back(std::move(file));
   // Without it goes on as well: the supervisor will know less should this process die.
   if (const Fd trace = parent.inherited.take(supervisor::kTraceName)) (void)fault_trace::use(trace);
   // Who asked whether a configuration is valid must not take an interruption for a yes.

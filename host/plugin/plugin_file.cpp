@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "plugin/plugin_file.h"
 
-#include "base/fd.h"
 #include "plugin/elf_file.h"
 #include "plugin/kind.h"
 
@@ -35,7 +34,8 @@ Result<std::vector<std::byte>> readContent(int fd, std::size_t size) {
   std::vector<std::byte> content(size);
   std::size_t done = 0;
   while (done < size) {
-    const ssize_t n = ::read(fd, content.data() + done, size - done);
+    // At a place of its own: others may read the same open file.
+    const ssize_t n = ::pread(fd, content.data() + done, size - done, static_cast<off_t>(done));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return Error{std::string("cannot be read: ") + std::strerror(errno)};
     if (n == 0) return Error{"shrank while it was read"};
@@ -96,6 +96,10 @@ Result<PluginFile> readPluginFile(const std::string& path) {
   // Without O_NONBLOCK a FIFO in the directory would hang the scan.
   const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd) return Error{std::string("cannot be opened: ") + std::strerror(errno)};
+  return readPluginFile(fd, path);
+}
+
+Result<PluginFile> readPluginFile(const Fd& fd, const std::string& path) {
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0) return Error{std::string("cannot be examined: ") + std::strerror(errno)};
   if (auto checked = checkOwnership(status); !checked) return std::move(checked).error();

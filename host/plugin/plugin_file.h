@@ -4,6 +4,7 @@
 // code runs. The file is opened once; owner, mode, content and hash are all of that one open.
 #pragma once
 
+#include "base/fd.h"
 #include "base/result.h"
 
 #include <cstdint>
@@ -25,5 +26,7 @@ struct PluginFile {
 
 /// Reads and judges a file. The error says what is wrong with it, without its name.
 Result<PluginFile> readPluginFile(const std::string& path);
+/// The same of one that is open already, and called path.
+Result<PluginFile> readPluginFile(const Fd& fd, const std::string& path);
 
 }  // namespace lemonade::plugin

@@ -29,4 +29,8 @@ bool Link::quarantine(const std::vector<Quarantined>& plugins) const {
   return file && send(channel_.get(), kQuarantine, {}, descriptor);
 }
 
+bool Link::keepEarlier(const std::vector<int>& files) const {
+  return !exists() || send(channel_.get(), kEarlier, {}, files);
+}
+
 }  // namespace lemonade::supervisor

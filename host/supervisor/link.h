@@ -20,6 +20,7 @@ constexpr const char* kPredecessorName = "lemonade-predecessor";  ///< at an upg
 constexpr const char* kConfigName = "lemonade-configuration";     ///< what was read from a pipe, which can be read once
 constexpr const char* kTraceName = "lemonade-trace";              ///< memory for base/fault_trace.h
 constexpr const char* kQuarantineName = "lemonade-quarantine";    ///< see quarantined.h; not there where it is empty
+constexpr const char* kEarlierName = "lemonade-earlier";          ///< any number, see Link::keepEarlier()
 
 class Link {
  public:
@@ -38,6 +39,9 @@ class Link {
   /// Has it remember these plugins, and no others, as those that the next process is not to run. False where it can
   /// not.
   bool quarantine(const std::vector<Quarantined>& plugins) const;
+  /// Has it keep these open files, and no others, for the processes that follow: contents of plugins that have worked.
+  /// False where it can not.
+  bool keepEarlier(const std::vector<int>& files) const;
   Received receive(Message& message) const { return supervisor::receive(channel_.get(), message); }
 
  private:

@@ -9,6 +9,8 @@
 //                   failed TEXT       it will end before it was ready, and why
 //                   quarantine        the plugins that the next process is not to run; they replace those told so far.
 //                                     The descriptor is a file of them (quarantined.h)
+//                   earlier           contents of plugins that have worked and that no file has any more; they replace
+//                                     those told so far. One descriptor a content, the newest first
 //   the supervisor  hand-over         another process is started to follow; the descriptor is a channel to it,
 //                                     over which it asks for what it has to know
 //                   drain             another process accepts now: stop accepting, let sessions end, then end
@@ -28,7 +30,7 @@ namespace lemonade::supervisor {
 
 constexpr std::string_view kHold = "hold", kReady = "ready", kFailed = "failed", kDrain = "drain",
                            kHandOver = "hand-over", kUpgradeFailed = "upgrade-failed", kQuarantine = "quarantine",
-                           kDeaths = "deaths";
+                           kDeaths = "deaths", kEarlier = "earlier";
 
 /// As many descriptors as the kernel takes with one message, less a few.
 constexpr std::size_t kMostDescriptors = 250;

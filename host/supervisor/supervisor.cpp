@@ -44,6 +44,14 @@ Sockets socketsOf(Message& message) {
   return sockets;
 }
 
+/// What a child has it keep of plugins.
+Sockets filesOf(Message& message) {
+  Sockets files;
+  for (auto& fd : message.descriptors)
+    files.push_back(std::make_shared<const Socket>(Socket{kEarlierName, std::move(fd)}));
+  return files;
+}
+
 /// Why one ended that was to follow at an upgrade.
 std::string reasonOf(const Child& child, int status) {
   if (!child.failure.empty()) return child.failure;
@@ -180,7 +188,7 @@ void Supervisor::upgrade(bool back) try {
   auto [before, after] = makeChannel();
   Sockets kept = kept_;
   kept.push_back(std::make_shared<const Socket>(Socket{kPredecessorName, std::move(after)}));
-  auto started = start(std::move(program), current_->held, kept);
+  auto started = start(std::move(program), current_->held, std::move(kept));
   if (!started) return failUpgrade(started.error().message);
   next_ = std::move(started).value();
   const int channel[] = {before.get()};
@@ -227,6 +235,7 @@ void Supervisor::hear(Child& child) {
         if (message.what == kHold) child.held = socketsOf(message);
         if (message.what == kQuarantine && !message.descriptors.empty())
           quarantine_ = readQuarantined(message.descriptors.front().get());
+        if (message.what == kEarlier) earlier_ = filesOf(message);
         // What nobody listens on any more is let go, or clients would wait there.
         if (child.ready && &child == current_.get()) held_ = child.held;
     }
@@ -303,7 +312,8 @@ void Supervisor::restart(const std::string& how, const Child& dead, bool died) {
   start_at_ns_ = nowNs() + pause_ns_;
 }
 
-Result<std::unique_ptr<Child>> Supervisor::start(Program program, Sockets held, const Sockets& kept) const {
+Result<std::unique_ptr<Child>> Supervisor::start(Program program, Sockets held, Sockets kept) const {
+  kept.insert(kept.end(), earlier_.begin(), earlier_.end());
   auto started = Child::start(std::move(program), std::move(held), kept, quarantine_);
   if (started && deaths_.count() != 0)
     (void)send(started.value()->channel.get(), kDeaths, std::to_string(deaths_.count()) + "\n" + deaths_.last());

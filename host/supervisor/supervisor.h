@@ -54,7 +54,7 @@ class Supervisor {
   void quarantine(const std::vector<Quarantined>& blamed, pid_t pid);
   void restart(const std::string& how, const Child& dead, bool died);
   void startAgain();
-  Result<std::unique_ptr<Child>> start(Program program, Sockets held, const Sockets& kept) const;
+  Result<std::unique_ptr<Child>> start(Program program, Sockets held, Sockets kept) const;
   std::vector<Child*> all() const;
   void pass(const Child* child, int signal) const;
 
@@ -67,6 +67,7 @@ class Supervisor {
   std::vector<std::unique_ptr<Child>> draining_;
   Deaths deaths_;
   std::vector<Quarantined> quarantine_;  // what no balancer is to run
+  Sockets earlier_;                      // contents of plugins that may run in their place; no sockets
   Program program_;                      // to start again
   std::optional<Program> before_;        // the last upgrade
   std::uint64_t upgrade_until_ns_ = 0;

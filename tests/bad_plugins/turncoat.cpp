@@ -6,6 +6,7 @@
 #include <lemonade/sdk/strategy.hpp>
 
 #include <pthread.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -38,6 +39,10 @@ void misbehave(std::string_view how) {
   if (how == "throw") throw std::runtime_error("no backend today");
   if (how == "exit") std::exit(0);
   if (how == "_exit") ::_exit(0);
+  if (how == "kill") {
+    ::usleep(100'000);  // so that the process is seen to be in here
+    ::kill(::getpid(), SIGKILL);
+  }
   if (how == "recurse") zero = recurse(0);
   if (how == "lock") {
     ::pthread_mutex_lock(&mutex);

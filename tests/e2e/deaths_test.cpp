@@ -4,6 +4,7 @@
 #include "e2e/misfit.h"
 #include "e2e/reloading.h"
 #include "e2e/supervised.h"
+#include "e2e/turncoat.h"
 #include "support/facts.h"
 #include "support/server.h"
 
@@ -91,6 +92,42 @@ TEST_CASE("A plugin that was running at two deaths without a word is refused aft
   CHECK_THAT(line, Catch::Contains("pick was running when the balancer ended by signal 9 (SIGKILL), the second time"));
   for (int i = 0; i < 5; ++i) CHECK(balancer.ask() == "a");
   CHECK(balancer.status()->getObject("supervisor")->getValue<int>("deaths") == 2);
+}
+
+TEST_CASE("The version before takes the place of one that was running at two deaths", "[supervisor]") {
+  Turned turned("pick:kill", "400ms", 2, true, true);
+  auto& balancer = turned.balancer;
+  pid_t serving = servingPid(balancer);
+  for (int deaths = 0; deaths < 2; ++deaths) {
+    const Socket client = Socket::connect(balancer.address(), Turned::kTrap);
+    serving = awaitOther(balancer, serving);
+  }
+  (void)balancer.process().waitForLog("version 1.0.0 takes its place until then");
+  CHECK(turned.version() == "1.0.0");
+  CHECK(turned.state() == "stands_in");
+  turned.setOff();
+  CHECK(servingPid(balancer) == serving);
+}
+
+TEST_CASE("The version that stands in for another one does so in the processes that follow, until that is released",
+          "[supervisor]") {
+  Turned turned("pick:segv", "400ms", 2, true, true);
+  auto& balancer = turned.balancer;
+  turned.setOff();
+  REQUIRE(turned.isBack());
+  const pid_t first = servingPid(balancer);
+  REQUIRE(::kill(first, SIGKILL) == 0);
+  const pid_t second = awaitOther(balancer, first);
+  CHECK(turned.version() == "1.0.0");
+  CHECK(turned.state() == "stands_in");
+  REQUIRE(upgrade(balancer) != second);
+  CHECK(turned.version() == "1.0.0");
+  CHECK(turned.state() == "stands_in");
+  CHECK(turned.release().status == 200);
+  CHECK(turned.version() == "2.0.0");
+  // It has what it can go back to still.
+  turned.setOff();
+  CHECK(turned.isBack());
 }
 
 TEST_CASE("A checker or a sink that a balancer died of is not called by the next one, which serves", "[supervisor]") {

@@ -19,9 +19,11 @@ class Turned {
  public:
   static constexpr const char* kTrap = "127.0.0.99:0";
 
-  /// deed is where and what, such as "pick:segv". It runs the second version, after the first, unless turns is false.
-  explicit Turned(const std::string& deed, const std::string& hang_limit = "400ms", int workers = 2, bool turns = true)
-      : deed_(deed), placed_(place(0)), balancer(config(hang_limit, workers), environment(deed)) {
+  /// deed is where and what, such as "pick:segv". It runs the second version, after the first, unless turns is false;
+  /// below a supervisor where that is asked for.
+  explicit Turned(const std::string& deed, const std::string& hang_limit = "400ms", int workers = 2, bool turns = true,
+                  bool supervised = false)
+      : deed_(deed), placed_(place(0)), balancer(config(hang_limit, workers), environment(deed, supervised)) {
     REQUIRE(version() == "1.0.0");
     if (turns) turn();
   }
@@ -74,8 +76,8 @@ class Turned {
   }
 
  private:
-  static Environment environment(const std::string& deed) {
-    return {{"LEMONADE_TURNCOAT", deed}, {"LEMONADE_LOG", ""}};
+  static Environment environment(const std::string& deed, bool supervised) {
+    return {{"LEMONADE_TURNCOAT", deed}, {"LEMONADE_LOG", ""}, {"LEMONADE_LB_SUPERVISOR", supervised ? "on" : "off"}};
   }
   const std::string deed_;
 
