@@ -73,6 +73,17 @@ void HostHandle::revoke() {
   timers_.clear();
 }
 
+// The lists of timers belong to the control thread.
+bool HostHandle::onControlThread(const char* function) noexcept {
+  if (loop_.isCurrent()) return true;
+  if (said_thread_.exchange(true, std::memory_order_relaxed)) return false;
+  lemonade::log::warning(plugin_id_,
+                         "a function of the host that belongs to the control thread was called on another "
+                         "one and did nothing; post what calls it",
+                         {{"function", function}});
+  return false;
+}
+
 void HostHandle::callBack(void (*callback)(void*) noexcept, void* user) noexcept {
   if (guard_ == nullptr) return callback(user);
   (void)guard_->call(Function::kCallback, [&] { callback(user); });
@@ -118,6 +129,7 @@ lemonade_status_t HostHandle::startTimer(void* context, std::uint64_t interval_n
   const HostService service;
   auto& self = of(context);
   if (self.revoked_.load(std::memory_order_acquire)) return LEMONADE_ERROR_RETIRED;
+  if (!self.onControlThread("timer_start")) return LEMONADE_ERROR_UNSUPPORTED;
   if (self.timers_.size() >= kMostTimers) return LEMONADE_ERROR_LIMIT;
   try {
     const Duration interval(static_cast<std::int64_t>(std::clamp(interval_ns, kShortestInterval, kLongestInterval)));
@@ -133,6 +145,8 @@ lemonade_status_t HostHandle::startTimer(void* context, std::uint64_t interval_n
 void HostHandle::cancelTimer(void* context, std::uint64_t timer) noexcept {
   const HostService service;
   auto& self = of(context);
+  if (self.revoked_.load(std::memory_order_acquire)) return;  // they have ended
+  if (!self.onControlThread("timer_cancel")) return;
   const auto found = self.timers_.find(timer);
   if (found == self.timers_.end()) return;
   self.loop_.cancel(found->second);

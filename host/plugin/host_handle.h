@@ -31,6 +31,7 @@ class HostHandle {
  private:
   HostHandle(std::string plugin_id, ControlLoop& loop, MetricCells& cells, Guard* guard);
 
+  bool onControlThread(const char* function) noexcept;
   void callBack(void (*callback)(void*) noexcept, void* user) noexcept;
   static HostHandle& of(void* context) noexcept { return *static_cast<HostHandle*>(context); }
   static void log(void* context, std::uint32_t level, lemonade_str_t message) noexcept;
@@ -55,6 +56,7 @@ class HostHandle {
   // Any thread.
   std::atomic<bool> revoked_{false};
   std::atomic<std::uint32_t> posted_{0};
+  std::atomic<bool> said_thread_{false};  // the log has a line of a call on a wrong thread
 
   // Control thread only.
   std::map<std::uint64_t, ControlLoop::TimerId> timers_;

@@ -56,13 +56,15 @@ typedef struct lemonade_host {
 
   /* Calls callback(user) on the control thread every interval_ns (at least one millisecond), first after one interval.
    * Writes an id for timer_cancel, which is never 0, to *timer.
-   * Anything but LEMONADE_OK: there is no timer. LEMONADE_ERROR_LIMIT: this instance has 64.
+   * Anything but LEMONADE_OK: there is no timer. LEMONADE_ERROR_LIMIT: this instance has 64;
+   * LEMONADE_ERROR_UNSUPPORTED: this is not the control thread, as in a probe of a health checker.
    * user stays the plugin's and must live until the timer has ended; all timers of an instance end before it is
    * destroyed. [control] */
   lemonade_status_t (*timer_start)(void* context, uint64_t interval_ns, void (*callback)(void* user) LEMONADE_NOEXCEPT,
                                    void* user, uint64_t* timer) LEMONADE_NOEXCEPT;
 
-  /* Ends a timer: its callback does not run again. An unknown id is ignored. Allowed in its own callback. [control] */
+  /* Ends a timer: its callback does not run again. An unknown id is ignored, and so is a call on another thread.
+   * Allowed in its own callback. [control] */
   void (*timer_cancel)(void* context, uint64_t timer) LEMONADE_NOEXCEPT;
 
   /* Publishes a number of the plugin's own as lemonade_plugin_<name>{plugin="<id>"}. type is COUNTER or GAUGE; name is

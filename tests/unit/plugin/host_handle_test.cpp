@@ -65,6 +65,16 @@ TEST_CASE_METHOD(Fixture, "HostHandle calls a timer again and again, and not mor
   CHECK(test::eventually([&] { return beats > counted; }));
 }
 
+TEST_CASE_METHOD(Fixture, "HostHandle starts and ends timers on the control thread only", "[plugin]") {
+  std::uint64_t none = 0, timer = 0;
+  CHECK(startTimer(1, &none) == LEMONADE_ERROR_UNSUPPORTED);
+  CHECK(none == 0);
+  loop.run([&] { CHECK(startTimer(1, &timer) == LEMONADE_OK); });
+  host.timer_cancel(host.context, timer);
+  const int counted = beats;
+  CHECK(test::eventually([&] { return beats > counted + 5; }));
+}
+
 TEST_CASE_METHOD(Fixture, "HostHandle lets a timer end itself", "[plugin]") {
   struct Once {
     const lemonade_host_t& host;
