@@ -134,6 +134,7 @@ Status LoadBalancer::start() {
     loop_.post([this, fault, thread] { onBroken(fault, thread); });
   });
   loop_.run([&] {
+    hearFirstWord();
     if (status = commitOrSay(*preparation_); !status) return;
     if (predecessor_) loop_.watch(predecessor_.get(), [this] { hearPredecessor(); });
     for (const auto& socket : parent_.inherited.closeRest())

@@ -73,6 +73,10 @@ namespace lemonade::proxy {
 class Proxy;
 }
 
+namespace lemonade::supervisor {
+struct Message;
+}
+
 namespace lemonade::app {
 
 class Live;
@@ -187,6 +191,8 @@ class LoadBalancer : private PoolHost {
   // With a supervisor, see upgrading.cpp; control thread
   void holdSockets();
   void hearSupervisor();
+  void hearFirstWord();
+  void heed(supervisor::Message& message);
   void noteFailedUpgrade(const std::string& why);
   void noteDeaths(const std::string& about);
   void giveWay();

@@ -40,12 +40,23 @@ void LoadBalancer::hearSupervisor() {
         if (admin_ != nullptr) admin_->retire();  // its address is wanted by the one that is started next
         return leaveNow();
       case supervisor::Received::kMessage:
-        if (message.what == supervisor::kDrain) giveWay();
-        if (message.what == supervisor::kHandOver && !message.descriptors.empty())
-          handOver(std::move(message.descriptors.front()));
-        if (message.what == supervisor::kUpgradeFailed) noteFailedUpgrade(message.about);
-        if (message.what == supervisor::kDeaths) noteDeaths(message.about);
+        heed(message);
     }
+}
+
+void LoadBalancer::heed(supervisor::Message& message) {
+  if (message.what == supervisor::kDrain) giveWay();
+  if (message.what == supervisor::kHandOver && !message.descriptors.empty())
+    handOver(std::move(message.descriptors.front()));
+  if (message.what == supervisor::kUpgradeFailed) noteFailedUpgrade(message.about);
+  if (message.what == supervisor::kDeaths) noteDeaths(message.about);
+}
+
+// What a process is told with its start is known before anybody can ask for it.
+void LoadBalancer::hearFirstWord() {
+  supervisor::Message message;
+  if (parent_.supervisor.exists() && parent_.supervisor.receive(message) == supervisor::Received::kMessage)
+    heed(message);
 }
 
 void LoadBalancer::noteFailedUpgrade(const std::string& why) {
