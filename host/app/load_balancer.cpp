@@ -136,6 +136,7 @@ Status LoadBalancer::start() {
   loop_.run([&] {
     hearFirstWord();
     if (status = commitOrSay(*preparation_); !status) return;
+    for (auto& entry : std::exchange(handed_quarantine_, {})) quarantineContent(std::move(entry));
     if (predecessor_) loop_.watch(predecessor_.get(), [this] { hearPredecessor(); });
     for (const auto& socket : parent_.inherited.closeRest())
       log::warning("app", "closed a socket that was handed over and is not configured", {{"socket", socket}});

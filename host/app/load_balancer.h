@@ -172,12 +172,12 @@ class LoadBalancer : private PoolHost {
   std::vector<QuarantineStatus> quarantinedNow() const;
   /// Has the supervisor tell the next process what it is not to run.
   void tellQuarantine() const;
+  /// Has the supervisor keep what may run in the place of a strategy that the next process is not to run.
+  void tellEarlier();
   void releasePlugin(const admin::Request& request, const admin::Answer& answer);
   void addContainment(metrics::SnapshotBuilder& builder) const;
   void addContainment(StatusInput& input) const;
 
-  /// Has the supervisor keep what may run in the place of a strategy that the next process is not to run.
-  void tellEarlier();
   // The timeline, see timeline.cpp; any thread, but for the last two, which are the control thread's
   void noteReload(const ReloadRecord& reload);
   void noteRefusedPlugins(const Preparation& preparation);
@@ -203,6 +203,9 @@ class LoadBalancer : private PoolHost {
   void useKnownNames(const Handover& handover);
   void hearPredecessor();
   void inheritLosses(const Handover& handover);
+  void inheritQuarantine(const Handover& handover);
+  void inheritEvents(Handover& handover);
+  void tellTimeline(Handover& handover) const;
   void handOver(Fd channel);
   void hearSuccessor();
   void tellSuccessor();
@@ -211,6 +214,7 @@ class LoadBalancer : private PoolHost {
   void collect(ProcessTotals& totals) const;
   void collectListeners(std::list<ListenerTotals>& totals, const std::list<ListenerTotals>& inherited) const;
   void collectPools(std::list<PoolTotals>& totals, const std::list<PoolTotals>& inherited) const;
+  void collectCalls(ProcessTotals& totals, const ProcessTotals& inherited) const;
   /// Of the configuration; any thread.
   std::uint64_t generation() const noexcept;
 
@@ -289,6 +293,7 @@ class LoadBalancer : private PoolHost {
   const std::unique_ptr<DescriptorKeeper> descriptors_;
   std::map<std::string, Strategy::State> handed_states_;  // by pool, until the first strategies are made
   std::vector<OverrideState> handed_overrides_;           // until the pools are made
+  std::vector<Quarantine::Entry> handed_quarantine_;      // what is new here, until the pools are made
   std::vector<std::string> ended_overrides_;  // by a reload, a line each, until it takes them; control thread
   std::vector<Address> own_addresses_;        // where clients are accepted; control thread
   Fd predecessor_;                            // control thread, as the next two

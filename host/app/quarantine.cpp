@@ -12,6 +12,16 @@ bool Quarantine::add(Entry entry) {
   return entries_.emplace(hash, std::move(entry)).second;
 }
 
+bool Quarantine::inherit(const Entry& entry) {
+  const std::lock_guard lock(mutex_);
+  const auto found = entries_.find(entry.info.hash);
+  if (found == entries_.end()) return false;
+  const bool active = found->second.active;
+  found->second = entry;
+  found->second.active = active;
+  return true;
+}
+
 std::vector<Quarantine::Entry> Quarantine::release(const std::string& id) {
   std::vector<Entry> released;
   const std::lock_guard lock(mutex_);

@@ -33,6 +33,8 @@ class Quarantine {
 
   /// Adds a content. False where it is here already, of which the first reason stays.
   bool add(Entry entry);
+  /// What a process before knew of a content that is here already. False where it is not.
+  bool inherit(const Entry& entry);
   /// Lets the plugin of this id go, whatever its content; returns what that was.
   std::vector<Entry> release(const std::string& id);
   /// Why this content is not to be used; nothing where it may be.

@@ -17,6 +17,7 @@
 #include "observe/status.h"
 #include "plugin/broken_call.h"
 #include "plugin/call_watch.h"
+#include "upgrade/heritage.h"
 #include "watch/watcher.h"
 
 #include <algorithm>
@@ -76,8 +77,8 @@ void LoadBalancer::quarantineContent(Quarantine::Entry entry) {
                (now.version.empty() ? "the host's own choice" : now.id + " " + now.version) +
                " takes its place in pool " + pool->name();
   }
-  showPlugins();
   tellEarlier();
+  showPlugins();
   happened({.kind = EventKind::kPluginQuarantined,
             .text = textOf(entry) + instead,
             .fields = {{"plugin", entry.info.id},
@@ -97,7 +98,6 @@ void LoadBalancer::tellQuarantine() const {
                  {{"plugins", plugins.size()}});
 }
 
-void LoadBalancer::judgeProbations() {
 void LoadBalancer::tellEarlier() {
   std::vector<EarlierContents::Content> contents;
   for (const auto& pool : *pools_->configured())
@@ -108,6 +108,7 @@ void LoadBalancer::tellEarlier() {
                  {{"versions", contents.size()}});
 }
 
+void LoadBalancer::judgeProbations() {
   for (const auto& pool : *pools_->configured()) {
     const auto why = pool->judgeProbation();
     if (why.empty()) continue;
@@ -166,13 +167,25 @@ void LoadBalancer::releasePlugin(const admin::Request& request, const admin::Ans
   });
 }
 
+void LoadBalancer::collectCalls(ProcessTotals& totals, const ProcessTotals& inherited) const {
+  for (const auto& [which, count] : context_.quarantine.counts())
+    addCalls(totals.plugin_faults, std::get<0>(which), nameOf(std::get<plugin::Function>(which)),
+             nameOf(std::get<plugin::FaultKind>(which)), count);
+  for (const auto& [which, count] : context_.call_watch->counts())
+    addCalls(totals.slow_calls, which.first, nameOf(which.second), "", count);
+  for (auto list : {&ProcessTotals::plugin_faults, &ProcessTotals::slow_calls})
+    for (const auto& [plugin, function, kind, count] : inherited.*list)
+      addCalls(totals.*list, plugin, function, kind, count.value());
+}
+
 void LoadBalancer::addContainment(metrics::SnapshotBuilder& builder) const {
   ContainmentFacts facts;
-  for (const auto& [which, count] : context_.quarantine.counts())
-    facts.faults.push_back({std::get<0>(which), nameOf(std::get<plugin::Function>(which)),
-                            nameOf(std::get<plugin::FaultKind>(which)), count});
-  for (const auto& [which, count] : context_.call_watch->counts())
-    facts.slow_calls.push_back({which.first, nameOf(which.second), "", count});
+  ProcessTotals totals;
+  collectCalls(totals, *heritage_->totals());
+  for (const auto& [plugin, function, kind, count] : totals.plugin_faults)
+    facts.faults.push_back({plugin, function, kind, count.value()});
+  for (const auto& [plugin, function, kind, count] : totals.slow_calls)
+    facts.slow_calls.push_back({plugin, function, kind, count.value()});
   for (const auto& entry : context_.quarantine.active())
     facts.quarantined.emplace_back(entry.info.id, entry.info.version);
   lemonade::addContainment(builder, facts);

@@ -52,6 +52,8 @@ void LoadBalancer::takePlace() {
       for (auto& strategy : handover->strategies)
         if (strategy.state) handed_states_.insert_or_assign(strategy.pool, std::move(*strategy.state));
       inheritLosses(*handover);
+      inheritQuarantine(*handover);
+      inheritEvents(*handover);
       handed_overrides_ = handover->overrides;
     }
     upgraded_ = true;
@@ -102,6 +104,27 @@ void LoadBalancer::inheritLosses(const Handover& handover) {
   for (const auto& total : handover.sink_totals) publisher_->inherit(total.sink, total.losses);
 }
 
+// The supervisor has told of them, too, but for one that came while this process was starting.
+void LoadBalancer::inheritQuarantine(const Handover& handover) {
+  for (const auto& state : handover.quarantined) {
+    Quarantine::Entry entry{{state.plugin, state.version, state.file, state.generation, state.hash},
+                            state.function,
+                            state.reason,
+                            state.since_unix_ns};
+    if (!context_.quarantine.inherit(entry)) handed_quarantine_.push_back(std::move(entry));
+  }
+}
+
+void LoadBalancer::inheritEvents(Handover& handover) {
+  Events::Told told;
+  for (auto& event : handover.events)
+    if (const auto kind = eventKindOf(event.kind))
+      told.events.push_back({*kind, std::move(event.text), std::move(event.pool), std::move(event.backend),
+                             std::move(event.fields), event.sequence, event.unix_ns});
+  for (const auto& [before, newest] : handover.event_spans) told.spans.push_back({before, newest});
+  events_->inherit(std::move(told));
+}
+
 // ---- to the process that follows -----------------------------------------------------------------------------------
 
 void LoadBalancer::handOver(Fd channel) {
@@ -137,7 +160,19 @@ void LoadBalancer::tellSuccessor() {
   });
   for (const auto& [sink, losses] : publisher_->losses()) handover.sink_totals.push_back({sink, losses});
   for (const auto& pool : *pools_->configured()) pool->tell(handover, !gave_way_);
+  if (!gave_way_) tellTimeline(handover);
   (void)tellHandover(successor_.get(), handover);
+}
+
+void LoadBalancer::tellTimeline(Handover& handover) const {
+  for (const auto& [info, function, reason, since, active] : context_.quarantine.all())
+    handover.quarantined.push_back({info.id, info.version, info.file, info.hash, info.number, function, reason, since});
+  auto told = events_->told();
+  for (auto& event : told.events)
+    handover.events.push_back({kEventKinds[static_cast<std::size_t>(event.kind)], std::move(event.text),
+                               std::move(event.pool), std::move(event.backend), std::move(event.fields), event.sequence,
+                               event.unix_ns});
+  for (const auto& [before, newest] : told.spans) handover.event_spans.push_back({before, newest});
 }
 
 void LoadBalancer::forgetSuccessor() {
@@ -152,6 +187,7 @@ void LoadBalancer::collect(ProcessTotals& totals) const {
   const auto inherited = heritage_->totals();
   collectListeners(totals.listeners, inherited->listeners);
   collectPools(totals.pools, inherited->pools);
+  collectCalls(totals, *inherited);
   addUp(totals);
   set(totals.log_dropped, inherited->log_dropped, log::dropped());
   set(totals.reloads_applied, inherited->reloads_applied, reloads_applied_.load());

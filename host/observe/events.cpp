@@ -62,9 +62,46 @@ Events::Page Events::pageAfter(std::uint64_t sequence, std::size_t limit) const 
   Page page;
   page.events.assign(first, first + static_cast<std::ptrdiff_t>(count));
   page.next = page.events.empty() ? clamped(sequence) : page.events.back().sequence;
-  const std::uint64_t from = std::max(clamped(sequence), before_);
-  page.lost = std::max(page.next, from) - from - page.events.size();
+  page.lost = between(clamped(sequence), page.next) - page.events.size();
   return page;
+}
+
+/// How many numbers behind `from` and up to `to` were given.
+std::uint64_t Events::between(std::uint64_t from, std::uint64_t to) const {
+  std::uint64_t count = 0;
+  const auto add = [&](const Span& span) {
+    const std::uint64_t first = std::max(from, span.before), last = std::min(to, span.newest);
+    count += std::max(last, first) - first;
+  };
+  for (const auto& span : spans_) add(span);
+  add({before_, newest_});
+  return count;
+}
+
+Events::Told Events::told() const {
+  const std::lock_guard lock(mutex_);
+  Told told{{events_.begin(), events_.end()}, spans_};
+  told.spans.push_back({before_, newest_});
+  return told;
+}
+
+void Events::inherit(Told told) {
+  const std::lock_guard lock(mutex_);
+  std::uint64_t end = 0;
+  for (const auto& span : told.spans) {
+    if (span.before < end || span.newest < span.before || span.newest > before_) continue;
+    spans_.push_back(span);
+    end = span.newest;
+  }
+  if (spans_.size() > kMostSpans) spans_.erase(spans_.begin(), spans_.end() - kMostSpans);
+  std::deque<Event> before;
+  for (auto& event : told.events) {
+    const std::uint64_t last = before.empty() ? 0 : before.back().sequence;
+    if (event.sequence > last && between(event.sequence - 1, event.sequence) == 1 && event.sequence <= before_)
+      before.push_back(std::move(event));
+  }
+  events_.insert(events_.begin(), std::make_move_iterator(before.begin()), std::make_move_iterator(before.end()));
+  while (events_.size() > most_) events_.pop_front();
 }
 
 Events::Page Events::after(std::uint64_t sequence, std::size_t limit) const {
@@ -120,6 +157,12 @@ void Events::close() {
     closed_ = true;
   }
   release([](const Waiter&) { return true; });
+}
+
+std::optional<EventKind> eventKindOf(std::string_view name) {
+  const auto* const found = std::find(kEventKinds.begin(), kEventKinds.end(), name);
+  if (found == kEventKinds.end()) return std::nullopt;
+  return static_cast<EventKind>(found - kEventKinds.begin());
 }
 
 std::string eventJson(const Event& event) {

@@ -13,7 +13,9 @@
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -101,6 +103,23 @@ class Events {
   Events(const Events&) = delete;
   Events& operator=(const Events&) = delete;
 
+  /// The numbers that one process has given: those behind `before`, up to `newest`.
+  struct Span {
+    std::uint64_t before = 0;
+    std::uint64_t newest = 0;
+  };
+  static constexpr std::size_t kMostSpans = 16;
+  /// All that is there, for a process that follows: events, and the spans of all processes that they are of, oldest
+  /// first.
+  struct Told {
+    std::vector<Event> events;
+    std::vector<Span> spans;
+  };
+  Told told() const;
+  /// Takes over what the process before has told, once. What is not before the events of this process, or is in no
+  /// order, is left out.
+  void inherit(Told told);
+
   /// Gives the event its number and its time. Texts are cut after a few kilobytes. One that there is no memory for is
   /// lost, and counted as such.
   void add(Event event) noexcept;
@@ -108,7 +127,7 @@ class Events {
   struct Page {
     std::vector<Event> events;  ///< in the order in which they happened
     std::uint64_t next = 0;     ///< to ask behind next time
-    std::uint64_t lost = 0;     ///< events of this process in between that are gone
+    std::uint64_t lost = 0;     ///< events in between that are gone
   };
   /// The first `limit` events behind that number. A number that is still to come stands for the newest.
   Page after(std::uint64_t sequence, std::size_t limit) const;
@@ -133,6 +152,7 @@ class Events {
 
   std::uint64_t clamped(std::uint64_t sequence) const;
   Page pageAfter(std::uint64_t sequence, std::size_t limit) const;
+  std::uint64_t between(std::uint64_t from, std::uint64_t to) const;
   template <class Which>
   void release(Which which);
 
@@ -141,9 +161,13 @@ class Events {
   mutable std::mutex mutex_;  // guards what follows
   std::uint64_t newest_;
   std::deque<Event> events_;
+  std::vector<Span> spans_;  // of processes before this one, the oldest first
   std::vector<Waiter> waiters_;
   bool closed_ = false;
 };
+
+/// The kind that answers call so; nothing where this version knows none.
+std::optional<EventKind> eventKindOf(std::string_view name);
 
 /// One event alone.
 std::string eventJson(const Event& event);

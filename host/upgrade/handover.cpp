@@ -11,7 +11,6 @@
 #include <Poco/StreamCopier.h>
 #include <rapidjson/error/en.h>
 
-#include <algorithm>
 #include <cmath>
 #include <concepts>
 #include <sstream>
@@ -108,11 +107,21 @@ void describe(Archive& archive, PoolTotals& totals) {
 }
 
 template <class Archive>
+void describe(Archive& archive, CallTotal& total) {
+  archive("plugin", total.plugin);
+  archive("function", total.function);
+  archive("kind", total.kind);
+  archive("count", total.count);
+}
+
+template <class Archive>
 void describe(Archive& archive, ProcessTotals& totals) {
   archive("listeners", totals.listeners);
   archive("pools", totals.pools);
   archive("proxy", totals.proxy);
   for (const auto& [name, total] : kProcessTotals) archive(name, totals.*total);
+  archive("plugin_faults", totals.plugin_faults);
+  archive("slow_calls", totals.slow_calls);
 }
 
 template <class Archive>
@@ -180,6 +189,41 @@ void describe(Archive& archive, OverrideState& state) {
 }
 
 template <class Archive>
+void describe(Archive& archive, QuarantineState& state) {
+  archive("plugin", state.plugin);
+  archive("version", state.version);
+  archive("file", state.file);
+  archive("hash", state.hash);
+  archive("generation", state.generation);
+  archive("function", state.function);
+  archive("reason", state.reason);
+  archive("since_unix_ns", state.since_unix_ns);
+}
+
+template <class Archive>
+void describe(Archive& archive, std::pair<std::string, std::string>& field) {
+  archive("name", field.first);
+  archive("value", field.second);
+}
+
+template <class Archive>
+void describe(Archive& archive, EventState& event) {
+  archive("kind", event.kind);
+  archive("text", event.text);
+  archive("pool", event.pool);
+  archive("backend", event.backend);
+  archive("fields", event.fields);
+  archive("sequence", event.sequence);
+  archive("unix_ns", event.unix_ns);
+}
+
+template <class Archive>
+void describe(Archive& archive, EventSpan& span) {
+  archive("before", span.before);
+  archive("newest", span.newest);
+}
+
+template <class Archive>
 void describe(Archive& archive, Handover& handover) {
   archive("accepting", handover.accepting);
   archive("processes", handover.processes);
@@ -191,6 +235,9 @@ void describe(Archive& archive, Handover& handover) {
   archive("names", handover.names);
   archive("strategies", handover.strategies);
   archive("overrides", handover.overrides);
+  archive("quarantined", handover.quarantined);
+  archive("events", handover.events);
+  archive("event_spans", handover.event_spans);
   archive("strategy", handover.strategy);
   archive("strategy_state", handover.strategy_state);
 }
@@ -368,11 +415,6 @@ class Loading {
   const JsonValue& object_;
 };
 
-template <class Totals>
-auto findByName(auto& all, const std::string& name) {
-  return std::find_if(all.begin(), all.end(), [&](const Totals& one) { return one.name == name; });
-}
-
 /// Version 0.2.0 has one listener and one pool, which are called "default" since.
 void nameTheOnly(Handover& handover) {
   auto& totals = handover.totals;
@@ -397,39 +439,6 @@ void requireFormat(const JsonDocument& document) {
 }
 
 }  // namespace
-
-ListenerTotals& totalsOf(std::list<ListenerTotals>& listeners, const std::string& name) {
-  if (const auto found = findByName<ListenerTotals>(listeners, name); found != listeners.end()) return *found;
-  listeners.emplace_back().name = name;
-  return listeners.back();
-}
-
-PoolTotals& totalsOf(std::list<PoolTotals>& pools, const std::string& name) {
-  if (const auto found = findByName<PoolTotals>(pools, name); found != pools.end()) return *found;
-  pools.emplace_back().name = name;
-  return pools.back();
-}
-
-const ListenerTotals* findTotals(const std::list<ListenerTotals>& listeners, const std::string& name) {
-  const auto found = findByName<ListenerTotals>(listeners, name);
-  return found == listeners.end() ? nullptr : &*found;
-}
-
-const PoolTotals* findTotals(const std::list<PoolTotals>& pools, const std::string& name) {
-  const auto found = findByName<PoolTotals>(pools, name);
-  return found == pools.end() ? nullptr : &*found;
-}
-
-void addUp(ProcessTotals& totals) {
-  for (const auto& listener : totals.listeners) addTotals(totals.proxy.listeners, listener.counters);
-  for (const auto& pool : totals.pools) {
-    addTotals(totals.proxy.pools, pool.counters);
-    totals.checks.add(pool.checks.value());
-    totals.check_failures.add(pool.check_failures.value());
-    totals.checker_errors.add(pool.checker_errors.value());
-    totals.ejections.add(pool.ejections.value());
-  }
-}
 
 std::string encode(Handover& handover) {
   Text text;

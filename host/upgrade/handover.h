@@ -79,6 +79,14 @@ struct ProxyTotals {
   PoolCounters pools;
 };
 
+/// Calls of one function of a plugin that came to the same.
+struct CallTotal {
+  std::string plugin{};    ///< its id
+  std::string function{};  ///< by name, as the next: another version may know others
+  std::string kind{};      ///< why they were broken off; "" of slow ones
+  Counter count{};
+};
+
 /// What is counted in this process and in all processes before it. `sessions` and `queued`, which are no totals, are of
 /// this process.
 struct ProcessTotals {
@@ -98,11 +106,17 @@ struct ProcessTotals {
   Counter generations;  ///< of the configuration
   Counter upgrades;     ///< that were completed
   Counter upgrades_failed;
+
+  std::list<CallTotal> plugin_faults;  ///< calls that were broken off
+  std::list<CallTotal> slow_calls;
 };
 
 /// The one of this name, which is added where there is none.
 ListenerTotals& totalsOf(std::list<ListenerTotals>& listeners, const std::string& name);
 PoolTotals& totalsOf(std::list<PoolTotals>& pools, const std::string& name);
+/// Adds so many to those calls.
+void addCalls(std::list<CallTotal>& calls, const std::string& plugin, const std::string& function,
+              const std::string& kind, std::uint64_t count);
 /// Null where there is none.
 const ListenerTotals* findTotals(const std::list<ListenerTotals>& listeners, const std::string& name);
 const PoolTotals* findTotals(const std::list<PoolTotals>& pools, const std::string& name);
@@ -163,6 +177,35 @@ struct OverrideState {
   std::string by{};
 };
 
+/// A content of a plugin that is not to be used; see app/quarantine.h.
+struct QuarantineState {
+  std::string plugin{};  ///< its id
+  std::string version{};
+  std::string file{};
+  std::string hash{};
+  std::uint64_t generation = 0;
+  std::string function{};
+  std::string reason{};
+  std::uint64_t since_unix_ns = 0;
+};
+
+/// One of the timeline; see observe/events.h.
+struct EventState {
+  std::string kind{};  ///< by name
+  std::string text{};
+  std::string pool{};
+  std::string backend{};
+  std::vector<std::pair<std::string, std::string>> fields{};
+  std::uint64_t sequence = 0;
+  std::uint64_t unix_ns = 0;
+};
+
+/// The numbers that a process has given its events.
+struct EventSpan {
+  std::uint64_t before = 0;
+  std::uint64_t newest = 0;
+};
+
 struct Handover {
   /// Clients and requests may still come to the one that hands over.
   bool accepting = true;
@@ -175,6 +218,9 @@ struct Handover {
   std::vector<KnownName> names{};
   std::vector<StrategyState> strategies{};  ///< of each pool
   std::vector<OverrideState> overrides{};
+  std::vector<QuarantineState> quarantined{};
+  std::vector<EventState> events{};  ///< the oldest first
+  std::vector<EventSpan> event_spans{};
 
   // That of the default pool, which a process of version 0.2.0 hands over and reads in their place.
   std::string strategy{};  ///< its id

@@ -109,6 +109,9 @@ void Heritage::take(const Handover& handover) {
     assign(to.ejections, pool.ejections);
   }
   for (const auto& [name, total] : kProcessTotals) assign((*totals).*total, handover.totals.*total);
+  for (auto list : {&ProcessTotals::plugin_faults, &ProcessTotals::slow_calls})
+    for (const auto& [plugin, function, kind, count] : handover.totals.*list)
+      addCalls((*totals).*list, plugin, function, kind, count.value());
   totals->upgrades.add(1);
   setTotals(std::move(totals));
   for (const auto& total : handover.plugin_totals) cells_.inherit(total.plugin, total.name, total.value);

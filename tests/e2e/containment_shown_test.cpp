@@ -2,6 +2,7 @@
 //
 // What became of a plugin that misbehaved is told wherever an operator looks, with what to do, and the command that
 // lets it try again brings it back.
+#include "e2e/supervised.h"
 #include "e2e/turncoat.h"
 
 #include <catch2/catch.hpp>
@@ -74,6 +75,30 @@ TEST_CASE("What is quarantined is told wherever an operator looks until it is re
   turned.setOff();
   REQUIRE(turned.isBack());
   expectDegraded(turned);
+}
+
+TEST_CASE("What is quarantined, its faults and the timeline are told by the process after an upgrade, too",
+          "[containment][upgrade]") {
+  Turned turned("pick:segv", "400ms", 2, true, true);
+  auto& balancer = turned.balancer;
+  turned.setOff();
+  REQUIRE(turned.isBack());
+  const auto quarantined = [&] { return balancer.status()->getArray("quarantined")->getObject(0); };
+  const auto faults = [&] { return balancer.metric("lemonade_plugin_faults_total", {"function=\"pick\""}); };
+  const auto since = quarantined()->getValue<std::string>("since");
+  const auto before = faults();
+  for (int upgrades = 0; upgrades < 2; ++upgrades) {
+    upgrade(balancer);
+    expectDegraded(turned);
+    CHECK(quarantined()->getValue<std::string>("since") == since);
+    CHECK(quarantined()->getValue<std::string>("function") == "pick");
+    CHECK(faults() == before);
+  }
+  const auto events = balancer.admin("/api/v1/events").body;
+  CHECK(contains(events, "\"lost\": 0"));
+  const auto quarantine = events.find("\"plugin_quarantined\""), upgraded = events.find("\"upgraded\"");
+  REQUIRE(quarantine != std::string::npos);
+  CHECK(quarantine < upgraded);
 }
 
 TEST_CASE("A plugin that is not quarantined is not released", "[containment][cli]") {

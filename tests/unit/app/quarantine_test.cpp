@@ -27,6 +27,17 @@ TEST_CASE("A content is quarantined once, for its first reason", "[app][quaranti
   CHECK_FALSE(quarantine.contains("b"));
 }
 
+TEST_CASE("What a process before knew of a content takes the place of what is known", "[app][quarantine]") {
+  Quarantine quarantine;
+  CHECK_FALSE(quarantine.inherit(entry("a")));
+  CHECK_FALSE(quarantine.contains("a"));
+  quarantine.add(entry("a", "as the supervisor has it"));
+  quarantine.setActive({});
+  CHECK(quarantine.inherit(entry("a")));
+  CHECK(quarantine.find("a")->reason == "SIGSEGV at 0x8 in pick");
+  CHECK(quarantine.active().empty());
+}
+
 TEST_CASE("What has no content of a file is never found", "[app][quarantine]") {
   Quarantine quarantine;
   CHECK(quarantine.add(entry("")));

@@ -55,6 +55,49 @@ TEST_CASE("A full ring drops the oldest event and says how many a reader has mis
   CHECK(events.latest(2).lost == 0);
 }
 
+TEST_CASE("Events of processes before stand in front, and what is gone of them is told as lost", "[events]") {
+  Events first(100, 3), second(1'000, 5), third(2'000, 6);
+  for (const char* text : {"a", "b", "c", "d"}) add(first, text);
+  add(second, "e");
+  second.inherit(first.told());
+  add(second, "f");
+  CHECK(textsOf(second.after(0, 10)) == "bcdef");
+  CHECK(second.after(0, 10).lost == 1);
+  CHECK(second.after(102, 10).lost == 0);
+  CHECK(textsOf(second.after(103, 2)) == "de");
+  CHECK(second.after(103, 2).next == 1'001);
+  CHECK(second.after(500, 10).lost == 0);
+  CHECK(textsOf(second.latest(3)) == "def");
+  third.inherit(second.told());
+  add(third, "g");
+  CHECK(textsOf(third.after(0, 10)) == "bcdefg");
+  add(third, "h");
+  CHECK(textsOf(third.after(0, 10)) == "cdefgh");
+  CHECK(third.after(0, 10).lost == 2);
+  CHECK(third.after(0, 10).next == 2'002);
+  CHECK(third.latest(2).lost == 0);
+}
+
+TEST_CASE("Events of a process before that cannot be are left out", "[events]") {
+  Events events(100);
+  add(events, "own");
+  const auto eventOf = [](std::uint64_t sequence, const char* text) {
+    Event event{.kind = EventKind::kReady, .text = text};
+    event.sequence = sequence;
+    return event;
+  };
+  events.inherit({{eventOf(12, "a"), eventOf(11, "before"), eventOf(12, "again"), eventOf(40, "of nobody"),
+                   eventOf(101, "of this")},
+                  {{10, 13}, {12, 20}, {30, 29}, {90, 120}}});
+  CHECK(textsOf(events.after(0, 10)) == "aown");
+  CHECK(events.after(0, 10).lost == 2);
+}
+
+TEST_CASE("Every kind of event is found by its name", "[events]") {
+  for (std::size_t i = 0; i < kEventKinds.size(); ++i) CHECK(eventKindOf(kEventKinds[i]) == static_cast<EventKind>(i));
+  CHECK_FALSE(eventKindOf("eaten"));
+}
+
 TEST_CASE("A number that is still to come stands for the newest event", "[events]") {
   Events events(100);
   add(events, "a");

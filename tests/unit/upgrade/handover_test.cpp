@@ -64,6 +64,12 @@ std::unique_ptr<Handover> example() {
   handover->strategy_state = Strategy::State{"com.example.s/1", std::string("\0\xFF\n", 3) + std::string(1000, 'x')};
   handover->strategies.push_back({"default", handover->strategy, handover->strategy_state});
   handover->strategies.push_back({"web", "com.example.t", std::nullopt});
+  addCalls(handover->totals.plugin_faults, "com.example.p", "pick", "SIGSEGV", 21);
+  addCalls(handover->totals.slow_calls, "com.example.p", "prepare", "", 22);
+  handover->quarantined.push_back({"com.example.p", "2.0.0", "/p.so", "abc", 3, "pick", "SIGSEGV in pick", 23});
+  handover->events.push_back(
+      {"plugin_quarantined", "it is", "web", "a", {{"plugin", "com.example.p"}, {"empty", ""}}, 31, 32});
+  handover->event_spans.push_back({30, 31});
   handover->overrides.push_back({"web", "a", "10.0.0.1:80", 14, 2, 5, 15, 16, 17, "127.0.0.1:40000"});
   return handover;
 }
@@ -130,6 +136,12 @@ TEST_CASE("A handover that is written and read is the same", "[app]") {
   CHECK(after.backends[0].totals->duration.sumNs() == before->backends[0].totals->duration.sumNs());
   REQUIRE(after.names.size() == 1);
   CHECK(after.names[0].targets == before->names[0].targets);
+  REQUIRE(after.totals.plugin_faults.size() == 1);
+  CHECK(after.totals.plugin_faults.front().count.value() == 21);
+  REQUIRE(after.quarantined.size() == 1);
+  CHECK(after.quarantined[0].since_unix_ns == 23);
+  REQUIRE(after.events.size() == 1);
+  CHECK(after.events[0].fields == before->events[0].fields);
   REQUIRE(after.overrides.size() == 1);
   CHECK(after.overrides[0].pool == "web");
   CHECK(after.overrides[0].value == 5);
