@@ -39,6 +39,7 @@ struct SessionRecord {
     std::uint64_t bytes_in = 0;
     std::uint64_t bytes_out = 0;
     std::uint64_t bytes_out_acknowledged = 0;
+    std::uint64_t bytes_in_acknowledged = 0;
     std::uint32_t reason = 0;  ///< LEMONADE_END_*
     std::uint32_t flags = 0;   ///< mask of LEMONADE_RECORD_*
     std::uint32_t attempts = 0;

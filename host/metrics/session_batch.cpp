@@ -47,6 +47,7 @@ void SessionBatch::add(const SessionRecord& record, std::uint64_t unix_minus_mon
   raw.bytes_in = numbers.bytes_in;
   raw.bytes_out = numbers.bytes_out;
   raw.bytes_out_acknowledged = numbers.bytes_out_acknowledged;
+  raw.bytes_in_acknowledged = numbers.bytes_in_acknowledged;
   records_.push_back(raw);
 }
 

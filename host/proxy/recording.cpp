@@ -48,6 +48,9 @@ SessionRecord recordOf(const Session& session, std::uint64_t now) noexcept {
   numbers.bytes_in = session.bytes_in;
   numbers.bytes_out = session.sent_out;
   numbers.bytes_out_acknowledged = session.acknowledged_out;
+  if (session.connected_at == 0 || session.target == nullptr || session.target->address().isUnix()) return record;
+  numbers.flags |= LEMONADE_RECORD_IN_ACKNOWLEDGED;
+  numbers.bytes_in_acknowledged = session.acknowledged_in;
   return record;
 }
 

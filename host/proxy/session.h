@@ -130,6 +130,7 @@ struct alignas(16) Session {
   std::uint64_t bytes_out = 0;
   std::uint64_t sent_out = 0;          ///< of bytes_out, what was written to the client's socket
   std::uint64_t acknowledged_out = 0;  ///< of sent_out, by the client; both are known once its socket closes
+  std::uint64_t acknowledged_in = 0;   ///< of bytes_in, by the backend; where somebody wants to know, as the one above
 };
 
 /// A list of sessions in the order of listed_at; O(1) at its ends, allocates nothing. Worker thread only.

@@ -53,7 +53,7 @@ void SessionSet::deliver(Session& session, CloseReason reason) noexcept {
   const bool client_gone =
       reason == CloseReason::kClientReset || (reason == CloseReason::kDone && isGone(session.client));
   session.reason = reason;
-  if (client_gone) noteSent(session);
+  client_gone ? noteSent(session) : noteTaken(session);
   relay_.close(session, client_gone ? Side::kClient : Side::kBackend, false);
   session.progress_at = now_;
   session.left = 0;
@@ -85,6 +85,17 @@ void SessionSet::noteSent(Session& session) const noexcept {
   std::uint64_t waiting = unacknowledged(client.fd);
   if (client.finished && waiting != 0) --waiting;  // the FIN
   session.acknowledged_out = session.sent_out - std::min(session.sent_out, waiting);
+}
+
+// What the backend has acknowledged, for those who log sessions. Its socket is open. A header that went before does not
+// matter: what waits is what came last.
+void SessionSet::noteTaken(Session& session) const noexcept {
+  if (!mailbox_.records.wanted()) return;
+  const Endpoint& backend = session.backend;
+  std::uint64_t waiting = unacknowledged(backend.fd);
+  if (backend.finished && waiting != 0) --waiting;  // the FIN
+  waiting += backend.dropped + relay_.pending(session, Side::kBackend);
+  session.acknowledged_in = session.bytes_in - std::min(session.bytes_in, waiting);
 }
 
 void SessionSet::handleEnds(ListenerAtWorker& at_listener, std::uint64_t now) noexcept {

@@ -217,6 +217,7 @@ void SessionSet::close(Session& session, CloseReason reason) noexcept {
   // The strategy hears of the end of every pick; the others of a connecting session have been told.
   if (session.state == Session::State::kConnecting && reason == CloseReason::kDrain) meter_.abandoned(session, now_);
   if (session.client.fd >= 0) noteSent(session);
+  if (session.backend.fd >= 0 && session.connected_at != 0) noteTaken(session);
   const std::uint64_t ended_at = clock_.nowNs();
   meter_.closed(session, ended_at);
   if (mailbox_.records.wanted()) mailbox_.records.put(recordOf(session, ended_at));

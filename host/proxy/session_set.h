@@ -112,6 +112,7 @@ class SessionSet final : public Relay::Owner {
   void finishDelivery(Session& session, std::uint64_t now) noexcept;
   bool hasProgressed(Session& session) const noexcept;
   void noteSent(Session& session) const noexcept;
+  void noteTaken(Session& session) const noexcept;
   void handleEnds(ListenerAtWorker& at_listener, std::uint64_t now) noexcept;
   void handleDeliveries(std::uint64_t now) noexcept;
   void handleIdle(Session& session, std::uint64_t now) noexcept;

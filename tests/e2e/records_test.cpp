@@ -11,6 +11,7 @@
 
 #include <chrono>
 #include <ctime>
+#include <future>
 #include <string>
 #include <thread>
 #include <vector>
@@ -75,6 +76,7 @@ TEST_CASE("The record of a session that was served has who took part, what moved
   CHECK(number(record, "bytes_in") == 11);
   CHECK(number(record, "bytes_out") == 10);
   CHECK(number(record, "bytes_out_acked") == 10);
+  CHECK(number(record, "bytes_in_acked") == 11);
   CHECK(number(record, "queue_ms") == 0);
   CHECK(number(record, "connect_ms") > 0);
   CHECK(number(record, "first_byte_ms") >= 50);
@@ -83,6 +85,28 @@ TEST_CASE("The record of a session that was served has who took part, what moved
   CHECK(number(record, "duration_ms") < 20'000);
   CHECK(secondsOf(text(record, "time")) >= before);
   CHECK(secondsOf(text(record, "time")) <= std::time(nullptr) + 1);
+}
+
+TEST_CASE("The record of an upload that its backend does not read tells what has reached that", "[records]") {
+  std::promise<void> over;
+  Server server([is_over = over.get_future().share()](Socket&) { (void)is_over.wait_for(20s); });
+  const AccessLogFile file;
+  {
+    Balancer balancer(logged(Config(), file)
+                          .set("runtime.drain_timeout_millis", 50)
+                          .set("runtime.accept_timeout_millis", 5'000)
+                          .backend("a", server.address()));
+    Socket client = balancer.connect();
+    const std::string chunk(1 << 20, 'x');
+    while (client.sendSome(chunk) != 0 || client.next(100ms) != End::kOpen || client.sendSome(chunk) != 0) {
+    }
+    CHECK(balancer.stop() == 0);
+  }
+  over.set_value();
+  const auto record = file.only();
+  CHECK(text(record, "reason") == "drain");
+  CHECK(number(record, "bytes_in_acked") > 0);
+  CHECK(number(record, "bytes_in_acked") < number(record, "bytes_in"));
 }
 
 TEST_CASE("The time to the first byte is known of a server that speaks first, too", "[records]") {
@@ -118,6 +142,7 @@ TEST_CASE("A client whose backends all refuse has a record with the last one and
   CHECK((text(record, "backend") == "a" || text(record, "backend") == "b"));
   CHECK(number(record, "connect_ms") == 0);
   CHECK(number(record, "bytes_out") == 0);
+  CHECK(record->isNull("bytes_in_acked"));
 }
 
 TEST_CASE("A client for which there is no backend has a record without one", "[records]") {

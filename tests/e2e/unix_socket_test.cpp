@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Unix sockets on either side of the balancer, over both relays.
+#include "e2e/access_logged.h"
 #include "e2e/reloading.h"
 #include "e2e/supervised.h"
 #include "support/balancer.h"
@@ -79,7 +80,8 @@ TEST_CASE("curl reaches nginx over two Unix sockets, and checks pass there", "[u
   const TemporaryFolder folder;
   const Nginx nginx(folder);
   const auto listen = socketIn(folder);
-  Balancer balancer(over(aRelay())
+  const AccessLogFile file;
+  Balancer balancer(logged(over(aRelay()), file)
                         .realChecks()
                         .set("health.checker", "http")
                         .set("proxy.listen_address", listen)
@@ -89,6 +91,7 @@ TEST_CASE("curl reaches nginx over two Unix sockets, and checks pass there", "[u
   CHECK(balancer.metric("lemonade_backend_up") == 1);
   CHECK(balancer.backend("nginx")->getValue<std::string>("address") == nginx.address());
   CHECK(contains(balancer.process().waitForLog("reason=done"), "client=unix:"));
+  for (const auto& line : file.await(3)) CHECK(contains(line, R"("bytes_in_acked":null)"));
 }
 
 TEST_CASE("Clients of a Unix socket that close after their request have it delivered", "[unix]") {

@@ -109,11 +109,13 @@ typedef struct lemonade_health_event {
 #define LEMONADE_END_HEADER_CLOSED UINT32_C(15)     /* it left before its PROXY header was complete */
 
 /* Flags of a session record. UNANSWERED: the client had asked, and nothing of an answer had come when it ended; where
- * it ended as DONE, the backend closed before its first byte while the client waited. */
+ * it ended as DONE, the backend closed before its first byte while the client waited. IN_ACKNOWLEDGED: the record has
+ * bytes_in_acknowledged, as a session that had a backend over TCP. */
 #define LEMONADE_RECORD_UNANSWERED UINT32_C(1)
+#define LEMONADE_RECORD_IN_ACKNOWLEDGED UINT32_C(2)
 
 /* What is known of one session that has ended; one that was refused before it had a backend gives a record, too. What a
- * client on a Unix socket has acknowledged is an estimate; what a backend has acknowledged of bytes_in is not known.
+ * client on a Unix socket has acknowledged is an estimate.
  * Owned as its batch. Grows by the batch's record_stride. */
 typedef struct lemonade_session_record {
   lemonade_str_t listener;        /* the name of the listener that took the client */
@@ -138,6 +140,7 @@ typedef struct lemonade_session_record {
   uint64_t bytes_in;               /* of the client that went on to the backend */
   uint64_t bytes_out;              /* of the backend that went on to the client */
   uint64_t bytes_out_acknowledged; /* of these, what the client had acknowledged when its socket was closed */
+  uint64_t bytes_in_acknowledged;  /* of bytes_in, the same of the backend; there where flags have IN_ACKNOWLEDGED */
 } lemonade_session_record_t;
 
 /* Sessions that have ended, in no particular order: each worker has its own. Owned by the host, constant; it and all

@@ -20,6 +20,12 @@ Value millis(std::uint64_t ns) { return {Value::Kind::millis, {}, ns}; }
 Value time(std::uint64_t unix_ns) { return {Value::Kind::time, {}, unix_ns}; }
 Value boolean(bool value) { return {Value::Kind::boolean, {}, value ? 1U : 0U}; }
 
+/// Nothing where that is not known of the session.
+Value acknowledgedIn(const Record& record) {
+  if ((record.flags & LEMONADE_RECORD_IN_ACKNOWLEDGED) == 0) return {Value::Kind::none, {}, 0};
+  return count(record.bytes_in_acknowledged);
+}
+
 constexpr Field kFields[] = {
     {"time", [](const Record& r) { return time(endOf(r)); }, true},
     {"started", [](const Record& r) { return time(r.started_unix_ns); }, false},
@@ -43,6 +49,7 @@ constexpr Field kFields[] = {
     {"bytes_in", [](const Record& r) { return count(r.bytes_in); }, true},
     {"bytes_out", [](const Record& r) { return count(r.bytes_out); }, true},
     {"bytes_out_acked", [](const Record& r) { return count(r.bytes_out_acknowledged); }, true},
+    {"bytes_in_acked", acknowledgedIn, true},
 };
 
 /// Why there is no such field, and all that there are.

@@ -20,6 +20,7 @@ struct Value {
     millis,   ///< number is in nanoseconds
     time,     ///< number is in nanoseconds since 1970
     boolean,  ///< number is 0 or 1
+    none,     ///< not known of this session
   };
   Kind kind = Kind::text;
   std::string_view text = {};

@@ -121,6 +121,7 @@ bool Format::appendNumber(std::string& line, const Value& value) {
       line += value.number != 0 ? "true" : "false";
       return true;
     case Value::Kind::text:
+    case Value::Kind::none:
       break;
   }
   return false;
@@ -172,8 +173,8 @@ void Format::appendJson(std::string& line, const lemonade_session_record_t& reco
       line += '"';
       times_.append(line, value.number);
       line += '"';
-    } else {
-      appendNumber(line, value);
+    } else if (!appendNumber(line, value)) {
+      line += "null";
     }
   }
   line += '}';

@@ -78,6 +78,8 @@ Record served() {
   record.bytes_in = 78;
   record.bytes_out = 1'234;
   record.bytes_out_acknowledged = 1'233;
+  record.flags = LEMONADE_RECORD_IN_ACKNOWLEDGED;
+  record.bytes_in_acknowledged = 77;
   return record;
 }
 
@@ -172,7 +174,7 @@ TEST_CASE("access_log writes the usual fields as name=value", "[access_log]") {
         "time=2023-11-14T22:13:21.500250Z listener=web pool=shop backend=web-1 backend_address=10.0.1.10:8080 "
         "client=203.0.113.7:4711 peer=10.9.9.9:333 reason=done error=false attempts=2 queue_ms=20.000 connect_ms=1.000 "
         "first_byte_ms=3.000 slowest_exchange_ms=2.500 duration_ms=1500.250 exchanges=3 bytes_in=78 bytes_out=1234 "
-        "bytes_out_acked=1233");
+        "bytes_out_acked=1233 bytes_in_acked=77");
 }
 
 TEST_CASE("access_log writes a field without a value as a dash, and a dash in quotes", "[access_log]") {
@@ -181,6 +183,14 @@ TEST_CASE("access_log writes a field without a value as a dash, and a dash in qu
   record.pool = LEMONADE_STR("-");
   CHECK_THAT(lineOf(record, "text"), Catch::Contains("pool=\"-\" backend=- "));
   CHECK(lineOf(record, "[{backend}] {pool}") == "[-] -");
+}
+
+TEST_CASE("access_log says of what is not known of a session that it is not", "[access_log]") {
+  auto record = served();
+  record.flags = 0;
+  CHECK_THAT(lineOf(record, "text"), Catch::EndsWith(" bytes_in_acked=-"));
+  CHECK(lineOf(record, "{bytes_in_acked}") == "-");
+  CHECK(parsed(lineOf(record, "json"))->isNull("bytes_in_acked"));
 }
 
 TEST_CASE("access_log keeps a line one line whatever names and addresses hold", "[access_log]") {
@@ -203,7 +213,8 @@ TEST_CASE("access_log writes one JSON object a line, with numbers as numbers", "
   CHECK(json->getValue<double>("connect_ms") == Approx(1.0));
   CHECK(json->getValue<std::uint64_t>("bytes_out") == 1'234);
   CHECK(json->getValue<std::uint64_t>("attempts") == 2);
-  CHECK(json->size() == 19);
+  CHECK(json->getValue<std::uint64_t>("bytes_in_acked") == 77);
+  CHECK(json->size() == 20);
 }
 
 TEST_CASE("access_log escapes in JSON what has to be, and replaces what is no UTF-8", "[access_log]") {
@@ -227,7 +238,7 @@ TEST_CASE("access_log writes a line as it is told, with braces where they are do
 TEST_CASE("access_log names all fields where a format has one that is unknown", "[access_log]") {
   const auto unknown = refusal({{"format", "{client} {bakend}"}});
   CHECK_THAT(unknown, Catch::StartsWith("format: there is no field {bakend}; the fields are time, "));
-  CHECK_THAT(unknown, Catch::EndsWith("bytes_in, bytes_out, bytes_out_acked"));
+  CHECK_THAT(unknown, Catch::EndsWith("bytes_out, bytes_out_acked, bytes_in_acked"));
 }
 
 TEST_CASE("access_log refuses a format that cannot be meant", "[access_log]") {
