@@ -42,13 +42,17 @@ void addUpgrade(CLI::App& app, UpgradeArguments& arguments) {
   auto* command = app.add_subcommand("upgrade", "Replace the running balancer by the program that is installed now");
   command
       ->add_option("--config", arguments.config,
-                   "Configuration file of the running balancer; without it the admin listener is\n"
-                   "that of the environment, or 127.0.0.1:9090")
+                   "Configuration file of the running balancer, which says where it answers")
       ->type_name("FILE");
+  command
+      ->add_option("--admin", arguments.admin,
+                   "Where it answers: \"unix:/run/lemonade/admin.sock\", \"127.0.0.1:9090\"; without either it is\n"
+                   "looked for as by `lemonade status`")
+      ->type_name("PLACE");
   command->add_flag("--rollback", arguments.rollback, "Go back to the program that ran before the last upgrade");
   command->footer(
       "The new process takes over the listening sockets; the one before drains. Where the new one does not\n"
-      "start, the one before goes on. Needs the admin listener and the supervisor; without the former send\n"
+      "start, the one before goes on. Needs the supervisor, and the admin socket or listener; without these send\n"
       "SIGUSR2 to the supervisor and look at the log.\n"
       "Exit codes: 0 upgraded, 1 configuration error, 2 the running balancer stays.");
 }

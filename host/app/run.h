@@ -27,6 +27,7 @@ struct DemoBackendArguments {
 };
 
 struct UpgradeArguments {
+  std::optional<std::string> admin;
   std::optional<std::string> config;
   bool rollback = false;
 };
@@ -42,7 +43,7 @@ struct DoctorArguments {
 /// no problem, 1 problems, 2 wrong usage or nothing could be tried.
 int runDoctor(const DoctorArguments& arguments);
 
-/// Asks the supervisor of the running balancer, which the configuration leads to, for an upgrade and waits for what
+/// Asks the supervisor of the running balancer, found as by any command, for an upgrade and waits for what
 /// comes of it. Exit codes as below; 2 where the balancer is not found or goes on as before.
 int runUpgrade(const UpgradeArguments& arguments);
 

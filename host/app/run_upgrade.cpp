@@ -2,25 +2,19 @@
 #include "app/exit_codes.h"
 #include "app/run.h"
 #include "base/clock.h"
-#include "config/environment.h"
-#include "config/loader.h"
+#include "cli/client.h"
+#include "cli/document.h"
+#include "cli/place.h"
 #include "supervisor/supervisor.h"
 
-#include <Poco/Exception.h>
-#include <Poco/JSON/Object.h>
-#include <Poco/JSON/Parser.h>
-#include <Poco/Net/HTTPClientSession.h>
-#include <Poco/Net/HTTPRequest.h>
-#include <Poco/Net/HTTPResponse.h>
-#include <Poco/Net/SocketAddress.h>
 #include <signal.h>
 
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <exception>
 #include <fstream>
 #include <iostream>
-#include <stdexcept>
 #include <string>
 #include <thread>
 
@@ -31,6 +25,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kAskAgain = 100ms;
+constexpr Duration kAnswerWithin = 5s;
 constexpr auto kPatience = 75s;  // the supervisor gives the new process less
 
 /// What the status says of who runs.
@@ -42,29 +37,20 @@ struct Seen {
   std::string last_failure;
 };
 
-Seen look(const Poco::Net::SocketAddress& admin) {
-  Poco::Net::HTTPClientSession session(admin);
-  session.setTimeout(Poco::Timespan(5, 0));
-  Poco::Net::HTTPRequest request("GET", "/api/v1/status", Poco::Net::HTTPRequest::HTTP_1_1);
-  session.sendRequest(request);
-  Poco::Net::HTTPResponse response;
-  const auto status = Poco::JSON::Parser().parse(session.receiveResponse(response)).extract<Poco::JSON::Object::Ptr>();
+Result<Seen> look(cli::Client& client) {
+  const auto reply = client.ask("GET", "/api/v1/status", kAnswerWithin);
+  if (!reply) return reply.error();
+  const auto status = cli::parseDocument(reply.value().body);
+  if (!status) return status.error();
   Seen seen;
-  seen.pid = status->getValue<int>("pid");
-  seen.version = status->getValue<std::string>("version");
-  if (const auto supervisor = status->getObject("supervisor")) {
-    seen.supervisor = supervisor->getValue<int>("pid");
-    seen.failures = supervisor->getValue<std::uint64_t>("failed_upgrades");
-    seen.last_failure = supervisor->getValue<std::string>("last_failure");
+  seen.pid = static_cast<int>(cli::numberIn(status.value(), "pid"));
+  seen.version = cli::textIn(status.value(), "version");
+  if (const auto supervisor = cli::objectIn(status.value(), "supervisor")) {
+    seen.supervisor = static_cast<int>(cli::numberIn(supervisor, "pid"));
+    seen.failures = static_cast<std::uint64_t>(cli::numberIn(supervisor, "failed_upgrades"));
+    seen.last_failure = cli::textIn(supervisor, "last_failure");
   }
   return seen;
-}
-
-/// Where this machine reaches an admin listener, which may listen at any address.
-Poco::Net::SocketAddress reachable(const std::string& listens) {
-  Poco::Net::SocketAddress address(listens);
-  if (!address.host().isWildcard()) return address;
-  return {address.host().family() == Poco::Net::IPAddress::IPv6 ? "::1" : "127.0.0.1", address.port()};
 }
 
 int fail(const std::string& why) {
@@ -79,22 +65,14 @@ bool isLemonade(int pid) {
          name == "lemonade";
 }
 
-int askAndWait(const Poco::Net::SocketAddress& admin, bool rollback) {
-  const Seen before = look(admin);
-  if (before.supervisor == 0)
-    return fail("the balancer runs without a supervisor; set runtime.supervisor to \"on\" and start it anew");
-  if (!isLemonade(before.supervisor))
-    return fail("who answers at " + admin.toString() + " names process " + std::to_string(before.supervisor) +
-                " as its supervisor, which is none here; run this where the balancer runs");
-  sigval value{};
-  value.sival_int = rollback ? supervisor::kRollBack : 0;
-  if (::sigqueue(before.supervisor, SIGUSR2, value) != 0)
-    return fail("cannot signal the supervisor, process " + std::to_string(before.supervisor) + ": " +
-                std::strerror(errno) + "; run this as root or as the user of the balancer");
+/// What came of it; the supervisor has been asked.
+int await(cli::Client& client, const Seen& before) {
   const auto until = std::chrono::steady_clock::now() + kPatience;
   while (std::chrono::steady_clock::now() < until) {
     std::this_thread::sleep_for(kAskAgain);
-    const Seen now = look(admin);
+    const auto looked = look(client);
+    if (!looked) return fail(looked.error().message);
+    const Seen& now = looked.value();
     if (now.pid != before.pid) {
       std::cout << "upgraded: version " << before.version << ", process " << before.pid << " -> version " << now.version
                 << ", process " << now.pid << "\n";
@@ -106,24 +84,36 @@ int askAndWait(const Poco::Net::SocketAddress& admin, bool rollback) {
   return fail("nothing came of it within " + std::to_string(kPatience / 1s) + " s; look at the log");
 }
 
+int askAndWait(cli::Client& client, bool rollback) {
+  const auto looked = look(client);
+  if (!looked) return fail(looked.error().message);
+  const Seen& before = looked.value();
+  if (before.supervisor == 0)
+    return fail("the balancer runs without a supervisor; set runtime.supervisor to \"on\" and start it anew");
+  if (!isLemonade(before.supervisor))
+    return fail("who answers at " + client.place().text() + " names process " + std::to_string(before.supervisor) +
+                " as its supervisor, which is none here; run this where the balancer runs");
+  sigval value{};
+  value.sival_int = rollback ? supervisor::kRollBack : 0;
+  if (::sigqueue(before.supervisor, SIGUSR2, value) != 0)
+    return fail("cannot signal the supervisor, process " + std::to_string(before.supervisor) + ": " +
+                std::strerror(errno) + "; run this as root or as the user of the balancer");
+  return await(client, before);
+}
+
 }  // namespace
 
 int runUpgrade(const UpgradeArguments& arguments) try {
-  const auto loaded = config::load({arguments.config, config::processEnvironment(), {}});
-  // Without a file only the admin address counts; what else the environment lacks stands in the balancer's own.
-  if (arguments.config && !loaded.ok()) {
-    for (const auto& finding : loaded.findings)
-      if (finding.severity == config::Severity::kError) std::cerr << finding.line() << "\n";
+  cli::Options options;
+  options.admin = arguments.admin;
+  options.config = arguments.config;
+  const auto place = cli::findPlace(options);
+  if (!place) {
+    std::cerr << place.error().message << "\n";
     return kConfigurationError;
   }
-  if (!loaded.config.admin)
-    return fail("the configuration has no admin listener to ask; send SIGUSR2 to the supervisor and look at the log");
-  const auto admin = reachable(loaded.config.admin->address);
-  try {
-    return askAndWait(admin, arguments.rollback);
-  } catch (const Poco::Exception& e) {
-    return fail("no balancer answers at " + admin.toString() + ": " + e.displayText() + "; is this its configuration?");
-  }
+  cli::Client client(place.value(), "");
+  return askAndWait(client, arguments.rollback);
 } catch (const std::exception& e) {
   return fail(e.what());
 }

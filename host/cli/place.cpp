@@ -16,6 +16,7 @@ namespace lemonade::cli {
 namespace {
 
 constexpr const char* kAdminVariable = "LEMONADE_ADMIN";
+constexpr const char* kListenVariable = "LEMONADE_LB_ADMIN_ADDRESS";
 
 bool isSocket(const std::string& path) {
   struct stat status {};
@@ -29,13 +30,19 @@ std::string reachable(const std::string& listens) {
   return listens;
 }
 
-/// The socket or the address that a configuration names; the usual socket only where nothing else is to be had.
-Result<Place> placeIn(const config::Config& config, bool of_file) {
+bool isSet(const char* name) {
+  const char* const value = std::getenv(name);
+  return value != nullptr && *value != '\0';
+}
+
+/// The socket or the address that a configuration names; says: it names one. The usual socket only where nothing else
+/// is to be had.
+Result<Place> placeIn(const config::Config& config, bool says) {
   const auto& access = config.admin_access;
   const auto usual = admin::usualSocketPath();
   const bool may_be_usual = access.socket == config::AdminAccess::kAuto && isSocket(usual);
   if (access.hasOwnSocket()) return Place{access.socket, ""};
-  if (may_be_usual && !of_file) return Place{usual, ""};
+  if (may_be_usual && !says) return Place{usual, ""};
   if (config.admin) return Place{"", reachable(config.admin->address)};
   if (may_be_usual) return Place{usual, ""};
   return Error{"this configuration has neither an admin socket nor an admin listener; set [admin] socket"};
@@ -66,15 +73,14 @@ Result<Place> parsePlace(const std::string& text) {
 
 Result<Place> findPlace(const Options& options) {
   if (options.admin) return parsePlace(*options.admin);
-  const char* const variable = std::getenv(kAdminVariable);
-  if (variable != nullptr && *variable != '\0' && !options.config) {
-    auto place = parsePlace(variable);
+  if (isSet(kAdminVariable) && !options.config) {
+    auto place = parsePlace(std::getenv(kAdminVariable));
     return place ? std::move(place) : std::move(place).error().in(kAdminVariable);
   }
   const auto loaded = config::load({options.config, config::processEnvironment(), {}});
   // Without a file only the place counts; what else the environment lacks stands in the balancer's own.
   if (options.config && !loaded.ok()) return Error{linesOf(loaded.findings)};
-  return placeIn(loaded.config, options.config.has_value());
+  return placeIn(loaded.config, options.config.has_value() || isSet(kListenVariable));
 }
 
 }  // namespace lemonade::cli

@@ -18,8 +18,8 @@ struct Place {
   std::string text() const { return socket.empty() ? address : "unix:" + socket; }
 };
 
-/// The first of: --admin, $LEMONADE_ADMIN, what --config says, the usual socket where there is one, what the
-/// environment of a balancer says, 127.0.0.1:9090. The error names what is wrong, which may be several lines.
+/// The first of: --admin, what --config says, $LEMONADE_ADMIN, what the environment of a balancer says, the usual
+/// socket where there is one, 127.0.0.1:9090. The error names what is wrong, which may be several lines.
 Result<Place> findPlace(const Options& options);
 
 /// "unix:/run/a.sock", "/run/a.sock", "host:port", "http://host:port".

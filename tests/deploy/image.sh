@@ -148,6 +148,9 @@ room_runs() {
   [ "$(inContainer 'id -u; id -g')" = $'10001\n10001' ] || fail "$(inContainer id)"
   inContainer 'grep -q "^CapEff:.*[^0[:space:]]" /proc/1/status' && fail "it has capabilities"
   inContainer '(touch /file || touch /run/file || touch /tmp/file) 2>/dev/null' && fail "it may write"
+  # The command line has its socket.
+  inContainer '[ -S /run/lemonade/admin.sock ]' || fail "there is no socket for the command line"
+  podman exec lemonade-lb lemonade status | grep -q "default/slow" || fail "lemonade status does not show the backend"
   # A new file is taken.
   configuration other host.containers.internal:18082
   eventually 5 generationIs 2

@@ -97,6 +97,11 @@ TEST_CASE("The balancer is found by a place and by a configuration and by a vari
   CHECK(run(lemonade({"status"}), {{"LEMONADE_ADMIN", socket}}).code == 0);
   CHECK(run(lemonade({"status"}), {{"LEMONADE_LB_ADMIN_SOCKET", socket}}).code == 0);
   CHECK(run(lemonade({"status"}), {{"RUNTIME_DIRECTORY", folder.path().string()}}).code == 0);
+  // An address that the environment names comes before the usual socket.
+  const auto elsewhere = run(lemonade({"status"}), {{"RUNTIME_DIRECTORY", folder.path().string()},
+                                                    {"LEMONADE_LB_ADMIN_ADDRESS", RefusingPort().address()}});
+  CHECK(elsewhere.code == 3);
+  CHECK_FALSE(contains(elsewhere.err, "unix:"));
   const auto by_address = folder.write("tcp.toml", "[admin]\nlisten_address = \"" + balancer.adminAddress() +
                                                        "\"\n[[backends]]\naddress = \"127.0.0.1:1\"\n");
   CHECK(run(lemonade({"status", "--config", by_address})).code == 0);

@@ -129,6 +129,19 @@ TEST_CASE("lemonade upgrade finds the balancer by its file or by the environment
   CHECK_THAT(wrong.err, Catch::Contains("lb.toml:1:"));
 }
 
+TEST_CASE("lemonade upgrade asks at the Unix socket, too", "[upgrade]") {
+  Server server(named("a"));
+  const TemporaryFolder folder;
+  const auto socket = (folder.path() / "admin.sock").string();
+  Balancer balancer(supervised().set("admin.socket", socket).backend("a", server.address()), kSupervised);
+  const pid_t before = servingPid(balancer);
+  SECTION("that it is told") { CHECK(run(lemonade({"upgrade", "--admin", "unix:" + socket})).code == 0); }
+  SECTION("that is the usual one") {
+    CHECK(run(lemonade({"upgrade"}), {{"RUNTIME_DIRECTORY", folder.path().string()}}).code == 0);
+  }
+  CHECK(servingPid(balancer) != before);
+}
+
 TEST_CASE("lemonade upgrade says where there is no supervisor and no balancer", "[upgrade]") {
   Server server(named("a"));
   {
