@@ -4,7 +4,6 @@
 #include "cli/asking.h"
 #include "cli/exit_codes.h"
 #include "cli/show.h"
-#include "cli/slowness.h"
 #include "cli/style.h"
 
 #include <Poco/JSON/Object.h>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "cli/show.h"
 
-#include "cli/slowness.h"
 #include "cli/trouble.h"
 
 #include <utility>
@@ -9,8 +8,6 @@
 namespace lemonade::cli {
 
 namespace {
-
-constexpr double kManyErrors = 0.05;  // of the clients of a backend, as on the page
 
 std::string joined(const std::vector<std::string>& texts, const char* between) {
   std::string text;
@@ -26,7 +23,7 @@ Table::Cell percentile(const Document& backend, const char* of, const char* whic
 Table::Cell share(const Document& one) {
   if (!hasIn(one, "error_share")) return number("-");
   const double errors = numberIn(one, "error_share");
-  return number(shareText(errors), errors >= kManyErrors ? Colour::kBad
+  return number(shareText(errors), truthIn(one, "fails") ? Colour::kBad
                                    : errors > 0          ? Colour::kWarning
                                                          : Colour::kNone);
 }
@@ -44,11 +41,11 @@ std::string overridesOf(const Document& backend) {
 }
 
 /// Why it is as it is, how slow it is where that is known, and what an operator has changed.
-std::string noteOf(const Document& backend, const std::map<std::string, double>& slow) {
+std::string noteOf(const Document& backend) {
   std::vector<std::string> notes;
   if (auto reason = textIn(backend, "reason"); !reason.empty()) notes.push_back(std::move(reason));
-  if (const auto found = slow.find(backendNameOf(backend)); found != slow.end())
-    notes.push_back("takes " + countText(found->second) + " times as long as the others");
+  if (const auto slow = objectIn(backend, "slow"))
+    notes.push_back("takes " + countText(numberIn(slow, "times")) + " times as long as the others");
   if (auto changed = overridesOf(backend); !changed.empty()) notes.push_back(std::move(changed));
   return joined(notes, "; ");
 }
@@ -123,20 +120,21 @@ std::string showStatus(const Document& status, bool colours) {
          showBackends(listIn(status, "backends"), colours);
 }
 
-Table::Cell stateCell(const Document& backend, const std::map<std::string, double>& slow) {
+std::string backendNameOf(const Document& backend) { return textIn(backend, "pool") + "/" + textIn(backend, "id"); }
+
+Table::Cell stateCell(const Document& backend) {
   const auto state = textIn(backend, "state");
-  if (state == "up" && numberIn(backend, "error_share") >= kManyErrors) return {"up, fails", Colour::kBad};
-  if (state == "up" && slow.contains(backendNameOf(backend))) return {"up, slow", Colour::kWarning};
+  if (state == "up" && truthIn(backend, "fails")) return {"up, fails", Colour::kBad};
+  if (state == "up" && objectIn(backend, "slow")) return {"up, slow", Colour::kWarning};
   return {state, colourOf(state)};
 }
 
 std::string showBackends(const std::vector<Document>& backends, bool colours) {
-  const auto slow = slowBackends(backends);
   Table table({"BACKEND", "ADDRESS", "STATE", "WEIGHT", "ACTIVE", "REQ/S", "ERRORS", "P50", "P95", "P99", "NOTE"});
   for (const auto& backend : backends) {
     table.add({{backendNameOf(backend)},
                {textIn(backend, "address")},
-               stateCell(backend, slow),
+               stateCell(backend),
                number(textIn(backend, "weight")),
                number(countText(numberIn(backend, "active"))),
                number(countText(numberIn(backend, "exchange_rate"))),
@@ -144,7 +142,7 @@ std::string showBackends(const std::vector<Document>& backends, bool colours) {
                percentile(backend, "exchange_ms", "p50"),
                percentile(backend, "exchange_ms", "p95"),
                percentile(backend, "exchange_ms", "p99"),
-               {noteOf(backend, slow)}});
+               {noteOf(backend)}});
   }
   return table.text(colours);
 }

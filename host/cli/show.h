@@ -6,7 +6,6 @@
 #include "cli/document.h"
 #include "cli/style.h"
 
-#include <map>
 #include <string>
 #include <vector>
 
@@ -15,8 +14,11 @@ namespace lemonade::cli {
 /// Of a state, such as "up" or "draining".
 Colour colourOf(const std::string& state);
 
-/// The state of a backend; slow: see slowBackends().
-Table::Cell stateCell(const Document& backend, const std::map<std::string, double>& slow);
+/// "pool/id" of a backend, as the commands take it.
+std::string backendNameOf(const Document& backend);
+
+/// The state of a backend, and whether it is slow or fails.
+Table::Cell stateCell(const Document& backend);
 
 /// The whole status: the process, its listeners, pools and the last reload.
 std::string showStatus(const Document& status, bool colours);

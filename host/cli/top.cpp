@@ -4,7 +4,6 @@
 #include "cli/asking.h"
 #include "cli/exit_codes.h"
 #include "cli/show.h"
-#include "cli/slowness.h"
 #include "cli/style.h"
 #include "cli/terminal.h"
 #include "cli/trouble.h"
@@ -144,11 +143,10 @@ std::string Top::backends(Order order, std::size_t width, bool colours) const {
     std::ranges::stable_sort(all, std::greater<>(), key->second);
   std::vector<Table::Row> rows;
   std::vector<std::vector<double>> trends;
-  const auto slow = slowBackends(all);
   for (const auto& backend : all) {
     const auto name = backendNameOf(backend);
     rows.push_back({{name},
-                    stateCell(backend, slow),
+                    stateCell(backend),
                     number(textIn(backend, "weight")),
                     number(countText(numberIn(backend, "active"))),
                     number(countText(numberIn(backend, "waiting"))),

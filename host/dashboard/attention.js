@@ -2,46 +2,24 @@
 //
 // What an operator should look at first: found in one status and in what went before, worst first.
 
-const kSlowFactor = 3;      // times the median of the others of its pool
-const kSlowMillis = 1;      // and by so much at least
-const kFewSamples = 20;     // answers that say nothing yet
-const kErrorShare = 0.05;   // of a backend's clients
 const kLagMillis = 100;
 const kNearlyFull = 0.9;
 const kDeathSeconds = 3600;  // for which the next process tells of it
-
-function middle(values) {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[sorted.length >> 1];
-}
-
-/** The backends of a pool that answer much more slowly than the others: [backend, times]. */
-function slowBackends(backends) {
-  const judged = backends.filter((one) => one.exchange_ms.samples >= kFewSamples);
-  if (judged.length < 2) return [];
-  return judged.flatMap((one) => {
-    const others = middle(judged.filter((other) => other !== one).map((other) => other.exchange_ms.p50));
-    const own = one.exchange_ms.p50;
-    return own > kSlowFactor * others && own > others + kSlowMillis ? [[one, own, others]] : [];
-  });
-}
 
 function backendFindings(status, past) {
   const found = [];
   const add = (level, backend, text) =>
     found.push({level, text: backend.pool + '/' + backend.name + ' ' + text, backend: backendKey(backend)});
-  for (const pool of status.pools) {
-    const backends = status.backends.filter((one) => one.pool === pool.name);
-    for (const [one, own, others] of slowBackends(backends))
-      add('warn', one, 'is slow: half of its answers take over ' + millisText(own) + ', those of the others of its pool ' +
-          millisText(others) + ' (' + Math.round(own / Math.max(others, 0.01)) + ' times)');
-  }
+  for (const one of status.backends)
+    if (one.slow)
+      add('warn', one, 'is slow: half of its answers take over ' + millisText(one.exchange_ms.p50) + ', those of the others of its pool ' +
+          millisText(one.slow.others_ms) + ' (' + Math.round(one.slow.times) + ' times)');
   for (const one of status.backends) {
     const kinds = past.failures(one).map(([kind, count]) => count + ' ' + kind).join(', ');
     if (one.state === 'down') add('bad', one, 'is down' + because(one));
     else if (one.state === 'ejected') add('bad', one, 'is ejected' + because(one));
     else if (one.state === 'unresolved') add('bad', one, 'has no address: its name does not resolve');
-    else if ((one.error_share || 0) >= kErrorShare)
+    else if (one.fails)
       add('bad', one, 'fails ' + shareText(one.error_share) + ' of its clients' + (kinds ? ': ' + kinds : ''));
     else if (kinds) add('warn', one, 'has failures: ' + kinds + ' in the last two minutes');
     for (const change of one.overrides || []) add('info', one, 'is changed: ' + overrideText(change));

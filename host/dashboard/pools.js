@@ -47,13 +47,13 @@ function makeBackendRow(backend) {
   return row;
 }
 
-function updateBackendRow(row, backend, past, isSlow) {
+function updateBackendRow(row, backend, past) {
   row.backend = backend;
   const parts = row.parts, cells = row.cells_;
   put(parts.name, backend.name);
   put(parts.note, backend.address + (backend.name === backend.id ? '' : ' · ' + backend.id) + (backend.reason ? ' · ' + backend.reason : ''));
   put(parts.changes, (backend.overrides || []).map(overrideText).join('; '));
-  const fails = (backend.error_share || 0) >= kErrorShare;
+  const fails = Boolean(backend.fails), isSlow = Boolean(backend.slow);
   const also = backend.state === 'up' && (fails ? 'fails' : isSlow ? 'slow' : '');
   put(parts.badge, backend.state + (also ? ', ' + also : ''));
   mark(parts.badge, 'badge ' + (fails ? 'bad' : also ? 'warn' : kStates[backend.state] || 'warn'));
@@ -97,16 +97,15 @@ function updatePool(card, pool, status, past, filter) {
   figures.queue.classList.toggle('hot', pool.queued > 0);
   put(figures.rate, rateText(pool.exchange_rate) + ' requests');
   put(figures.errors, rateText(pool.error_rate) + ' errors (' + shareText(pool.error_share) + ')');
-  figures.errors.classList.toggle('hot', (pool.error_share || 0) >= kErrorShare);
+  figures.errors.classList.toggle('hot', Boolean(pool.fails));
   put(figures.times, 'P50 ' + percentileText(pool.exchange_ms, 'p50') + ', P95 ' + percentileText(pool.exchange_ms, 'p95') +
                      ', P99 ' + percentileText(pool.exchange_ms, 'p99'));
   put(figures.pick, pool.pick_ms ? 'a pick takes ' + millisText(pool.pick_ms.mean) : '');
   drawSpark(spark, past.of('rate ' + pool.name));
   const all = status.backends.filter((one) => one.pool === pool.name);
-  const slow = new Set(slowBackends(all).map(([one]) => one));
   const wanted = all.filter((one) => matches(one, filter));
   keep(body, wanted.slice(0, kMostRows), backendKey, makeBackendRow,
-       (row, backend) => updateBackendRow(row, backend, past, slow.has(backend)));
+       (row, backend) => updateBackendRow(row, backend, past));
   const hidden = all.length - Math.min(wanted.length, kMostRows);
   put(note, hidden > 0 ? hidden + ' of ' + all.length + ' backends are not shown: use the filter above.' : '');
   note.hidden = hidden === 0;

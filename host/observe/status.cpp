@@ -6,6 +6,7 @@
 #include "base/log_line.h"
 #include "observe/json_writer.h"
 #include "observe/reloads.h"
+#include "observe/slowness.h"
 
 #include <string_view>
 #include <unordered_map>
@@ -27,6 +28,7 @@ void setPercentiles(Json& json, std::string_view name, const Percentiles& percen
 void setErrorRates(Json& json, const Rates& rates) {
   json.set("error_rate", rates.errors);
   json.set("error_share", rates.error_share);
+  json.set("fails", rates.error_share >= kManyErrors);
 }
 
 void setRates(Json& json, const Rates& rates) {
@@ -63,6 +65,14 @@ void setMembers(Json& json, const OverrideStatus& one) {
   setText(json, "by", log::validUtf8(one.made.by));
 }
 
+void setSlowness(Json& json, const std::optional<Slowness>& slow) {
+  if (!slow) return json.setNull("slow");
+  json.object("slow", [&] {
+    json.set("others_ms", slow->others_ms);
+    json.set("times", slow->times);
+  });
+}
+
 void setMembers(Json& json, const BackendStatus& backend) {
   setText(json, "pool", backend.pool);
   setText(json, "id", backend.settings.id);
@@ -82,6 +92,7 @@ void setMembers(Json& json, const BackendStatus& backend) {
   setRates(json, backend.rates);
   setPercentiles(json, "connect_ms", backend.connect_time);
   setPercentiles(json, "exchange_ms", backend.exchange_time);
+  setSlowness(json, backend.slow);
   json.array("overrides", backend.overrides,
              [&](const OverrideStatus& one) { json.object([&] { setMembers(json, one); }); });
 }
@@ -341,6 +352,7 @@ std::vector<BackendStatus> collectBackends(std::span<const std::shared_ptr<Backe
     pool->second.second.add(figures.exchange_time);
   }
   for (const auto& [name, pool] : by_name) pool.first->exchange_time = percentilesOf(pool.second);
+  judgeSlowness(all);
   return all;
 }
 

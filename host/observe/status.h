@@ -34,6 +34,12 @@ struct OverrideStatus {
   std::uint32_t configured = 0;  ///< what is configured in its place, of an action with a value
 };
 
+/// How much slower a backend is than the others of its pool.
+struct Slowness {
+  double others_ms = 0;  ///< what half of their answers take
+  double times = 0;
+};
+
 struct BackendStatus {
   std::string pool;
   config::Backend settings;  ///< in force; of a service with what its record says
@@ -57,6 +63,7 @@ struct BackendStatus {
   Rates rates;  ///< its clients are the connects that were tried
   Percentiles connect_time;
   Percentiles exchange_time;
+  std::optional<Slowness> slow{};  ///< nothing: it is not, or nobody has judged
 };
 
 struct WorkerStatus {

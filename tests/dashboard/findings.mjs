@@ -41,6 +41,15 @@ assert.deepEqual(only(plugin('metrics_sink', 'broken')),
 assert.deepEqual(only({slow_calls: [{...turn, function: 'pick', thread: 'worker-1', seconds: 1.5}]}),
   ['bad', 'pick of plugin com.example.turn 2.0.0 has run for 2 s and has not come back, in thread worker-1.', 'plugins-title']);
 
+// What is slow and what fails the status says.
+const backend = (differs) => ({backends: [{
+  pool: 'web', id: 'a', name: 'a', state: 'up', exchange_ms: {samples: 100, p50: 50, p95: 60, p99: 70}, error_share: 0.07,
+  fails: false, slow: null, overrides: [], totals: {connect_failures: {}}, ...differs}]});
+assert.deepEqual([...context.find({...well, ...backend({})})], []);
+assert.match(only(backend({slow: {others_ms: 5, times: 10}}))[1],
+  /^web\/a is slow: half of its answers take over 50.* ms, those of the others of its pool 5.* ms \(10 times\)$/);
+assert.match(only(backend({fails: true}))[1], /^web\/a fails 7.*% of its clients$/);
+
 const died = {supervisor: {deaths: 2, last_death: 'SIGKILL', last_failure: ''}};
 assert.deepEqual(only(died),
   ['warn', 'Processes that died and were started again: 2, the last one: SIGKILL.', 'process-title']);
