@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <fstream>
 #include <stdexcept>
+#include <string>
 #include <string_view>
 
 #ifdef MISFIT_NEEDS_MORE
@@ -34,6 +36,12 @@ void hang() {
 bool isTime() {
   const char* const file = std::getenv("LEMONADE_TEST_FATAL");
   return file != nullptr && ::access(file, F_OK) == 0;
+}
+
+/// Leaves a file called by the process in the folder that this variable names.
+void leaveMark() {
+  const char* const folder = std::getenv("LEMONADE_TEST_MARKS");
+  if (folder != nullptr) (void)std::ofstream(std::string(folder) + "/" + std::to_string(::getpid())).put('x');
 }
 
 /// Dies without a last word, and not before the watch has seen what was running.
@@ -84,6 +92,7 @@ class Misfit : public Strategy {
     if (kMisdeed == "exit_in_create") ::_exit(0);
     if (kMisdeed == "throw_in_create") throw std::runtime_error("no licence for today");
     if (kMisdeed == "hang_in_create") hang();
+    if (kMisdeed == "mark_in_create") leaveMark();
     if (kMisdeed == "chdir_in_create") (void)!::chdir("/");
     if (kMisdeed == "close_in_create") ::close_range(3, ~0U, 0);
 #ifdef MISFIT_NEEDS_MORE

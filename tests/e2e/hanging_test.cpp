@@ -157,6 +157,7 @@ TEST_CASE("A plugin that hangs while it is loaded or created does not hold up th
     REQUIRE(eventually([&] { return !childrenOf(process.pid()).empty(); }));
   else
     process.waitForLog(kHangs);
+  const auto preflights = childrenOf(process.pid());
   const Stopwatch watch;
   process.signal(SIGTERM);
   // Who asked whether it is valid must not take this for a yes.
@@ -164,6 +165,7 @@ TEST_CASE("A plugin that hangs while it is loaded or created does not hold up th
   CHECK(atOnce(watch.elapsed()));
   CHECK(process.countLog("stopped before it was ready") == 1);
   CHECK(fs::is_empty(copies.path()));
+  for (const auto child : preflights) CHECK(eventually([&] { return hasEnded(child); }));
 }
 
 TEST_CASE("A log that nobody reads does not hold up the end of a start", "[control]") {

@@ -13,6 +13,7 @@
 
 #include <filesystem>
 #include <future>
+#include <iterator>
 #include <optional>
 
 namespace lemonade::test {
@@ -109,6 +110,16 @@ TEST_CASE("Plugins are tried side by side", "[preflight]") {
                                                       .text());
   Process process(lemonade({"lb", "--config", file}), kAWhile);
   CHECK(eventually([&] { return childrenOf(process.pid()).size() == 2; }));
+}
+
+TEST_CASE("Of pools that choose the same plugin with the same options eight are tried for all", "[preflight]") {
+  const Misfit misfit("mark_in_create");
+  const TemporaryFolder marks;
+  auto config = misfit.config().set("plugins.preflight", "always").backend("a", "127.0.0.1:1");
+  for (int i = 1; i < 12; ++i) config.toml("[pools.p" + std::to_string(i) + "]\nbackends = \"127.0.0.1:2\"\n");
+  const Balancer balancer(config, {{"LEMONADE_TEST_MARKS", marks.path().string()}});
+  const auto made = std::distance(std::filesystem::directory_iterator(marks.path()), {});
+  CHECK(made == 8 + 1);  // and the balancer itself
 }
 
 TEST_CASE("A preflight that is killed is tried once more", "[preflight]") {

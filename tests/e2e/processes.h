@@ -43,6 +43,12 @@ inline std::string statusOf(pid_t pid, const std::string& name) {
   return "";
 }
 
+/// It has ended, waited for or not.
+inline bool hasEnded(pid_t pid) {
+  const auto state = statusOf(pid, "State");
+  return state.empty() || state.starts_with('Z') || state.starts_with('X');
+}
+
 /// What descriptor fd of a process is: a path, "socket:[5]"; "" where it is closed.
 inline std::string descriptorOf(pid_t pid, int fd) {
   std::error_code failed;
