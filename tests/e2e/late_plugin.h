@@ -26,7 +26,10 @@ class LatePlugin {
   }
   /// From now on it does what its option says.
   void turn() const { (void)folder_.write("turned", ""); }
+  /// It behaves again.
+  void turnBack() const { std::filesystem::remove(folder_.path() / "turned"); }
 
+  std::string folder() const { return folder_.path().string(); }
   std::string id() const { return "com.example." + name_; }
   /// The directories to look for plugins in, as TOML writes them.
   std::string directories() const { return "[\"" + folder_.path().string() + "\", \"" + testPluginFolder() + "\"]"; }

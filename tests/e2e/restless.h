@@ -17,6 +17,7 @@
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -29,6 +30,12 @@ inline int reloads() {
 
 /// From here on a run is the long one.
 inline bool longRun() { return reloads() >= 200; }
+
+/// True where every misdeed of a plugin is to be tried, which takes many minutes: LEMONADE_TEST_MISDEEDS is "all".
+inline bool everyMisdeed() {
+  const char* text = std::getenv("LEMONADE_TEST_MISDEEDS");
+  return text != nullptr && std::string_view(text) == "all";
+}
 
 /// One request to a server of http(), whose name is one character; the name, or throws.
 inline char request(Socket& socket) {
