@@ -56,6 +56,13 @@ void faultInFree() {
   std::free(nowhere);
 }
 
+/// Writes over the stack of who has called it, up to the host's, and faults.
+void overwriteStack() {
+  auto* const here = static_cast<volatile char*>(__builtin_frame_address(0));
+  for (int i = 0; i < 2'048; ++i) here[i] = 'x';
+  crash();
+}
+
 /// Has every descriptor that there is, once.
 void leak() {
   static const bool once = [] {
@@ -118,6 +125,7 @@ class Misfit : public Strategy {
     if (kMisdeed == "leak_in_pick") leak();
     if (kMisdeed == "die_in_pick" && isTime()) die();
     if (kMisdeed == "fault_in_free" && isTime()) faultInFree();
+    if (kMisdeed == "overwrite_stack" && isTime()) overwriteStack();
     if (kMisdeed == "invalid_index") return 1'000'000;
     if (kMisdeed == "slow_pick") ::poll(nullptr, 0, 120);
     if (kMisdeed == "slower_pick") ::poll(nullptr, 0, 800);

@@ -81,6 +81,21 @@ TEST_CASE("A plugin that a balancer died of is refused by the next one, which se
   CHECK(balancer.status()->getObject("supervisor")->getValue<int>("deaths") == 1);
 }
 
+TEST_CASE("A plugin that overwrites the way back to the host and faults ends the balancer, and the next one refuses it",
+          "[supervisor]") {
+  Dying dying("overwrite_stack");
+  auto& balancer = *dying.balancer;
+  dying.begin();
+  dying.dieOnce(servingPid(balancer));
+  const auto died = balancer.process().waitForLog("a plugin's fault cannot be survived and ends the process");
+  CHECK_THAT(died, Catch::Contains("the way back to the host was overwritten"));
+  CHECK(field(died, "plugin") == "com.example.misfit");
+  const auto line = balancer.process().waitForLog(kRefused);
+  CHECK(field(line, "plugin") == "com.example.misfit");
+  for (int i = 0; i < 5; ++i) CHECK(balancer.ask() == "a");
+  CHECK(balancer.status()->getObject("supervisor")->getValue<int>("deaths") == 1);
+}
+
 TEST_CASE("A plugin that was running at two deaths without a word is refused after the second", "[supervisor]") {
   Dying dying("die_in_pick");
   auto& balancer = *dying.balancer;
