@@ -4,6 +4,7 @@
 #include "app/exit_codes.h"
 #include "app/run.h"
 #include "app/run_check.h"
+#include "app/run_simulate.h"
 #include "base/command_description.h"
 #include "base/standard_descriptors.h"
 #include "cli/commands.h"
@@ -95,10 +96,41 @@ void addCheck(CLI::App& app, CheckArguments& arguments) {
   command->footer("Exit codes: 0 the check passed, 1 it did not, 2 wrong use or configuration.");
 }
 
+void addSimulate(CLI::App& app, SimulateArguments& arguments) {
+  auto* command =
+      app.add_subcommand("simulate", "Try strategies against simulated backends, before they meet a client");
+  command->add_option("--config", arguments.config, "Configuration file whose strategy and backends take part")
+      ->type_name("FILE");
+  command->add_option("--pool", arguments.pool, "The pool of the configuration")->type_name("POOL")->needs("--config");
+  command
+      ->add_option("--scenario", arguments.scenario,
+                   "What happens: a file (its keys: docs/simulate.md), or a key of --list;\n"
+                   "without it nothing happens to the backends")
+      ->type_name("FILE|KEY");
+  command
+      ->add_option("--strategy", arguments.strategies,
+                   "Ids with commas between them; without it the strategy of the pool and all that are shipped")
+      ->type_name("ID,...")
+      ->delimiter(',');
+  command->add_option("--plugin-dir", arguments.plugin_dirs, "Directory of plugins, searched first; may be repeated")
+      ->type_name("DIR");
+  command->add_option("--seed", arguments.seed, "The same seed gives the same numbers")->type_name("N");
+  command->add_option("--runs", arguments.runs, "Runs with the seeds that follow, counted together")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1'000));
+  command->add_option("--svg", arguments.svg, "Also draw the response times, into this file")->type_name("FILE");
+  command->add_flag("--list", arguments.list, "The scenarios that are shipped");
+  command->add_flag("--json", arguments.json, "Say it as JSON");
+  command->footer(
+      "Nothing is sent anywhere; a run of 60 s takes less than a second.\n"
+      "Exit codes: 0 done, 2 wrong use, configuration, scenario or strategy.");
+}
+
 /// Wrong use of the commands for operators, of which scripts tell apart what came of them, has a code of its own.
 int codeOfWrongUse(int argc, char** argv, const cli::Commands& commands) {
   const std::string name = argc > 1 ? argv[1] : "";
-  return commands.has(name) || name == "check" || name == "doctor" ? cli::kWrongUse : kConfigurationError;
+  return commands.has(name) || name == "check" || name == "doctor" || name == "simulate" ? cli::kWrongUse
+                                                                                         : kConfigurationError;
 }
 
 /// The child's end of a preflight; see preflight.h. Not for people, so --help does not show it.
@@ -125,6 +157,8 @@ int runCommandLine(int argc, char** argv) {
   commands.addTo(app);
   CheckArguments check;
   addCheck(app, check);
+  SimulateArguments simulate;
+  addSimulate(app, simulate);
   addPreflight(app);
   addCommandDescription(app);
   try {
@@ -135,6 +169,7 @@ int runCommandLine(int argc, char** argv) {
   }
   if (app.got_subcommand("preflight")) return runPreflight();
   if (app.got_subcommand("check")) return runCheck(check);
+  if (app.got_subcommand("simulate")) return runSimulate(simulate);
   if (const auto code = commands.run(app)) return *code;
   if (app.got_subcommand("upgrade")) return runUpgrade(upgrade);
   if (app.got_subcommand("doctor")) return runDoctor(doctor);

@@ -50,7 +50,7 @@ struct Scenario {
   double slow_start = 10;              ///< seconds
   std::vector<std::uint32_t> weights;  ///< of the servers; empty: all 1
   std::vector<std::string> zones;      ///< of the servers; empty: none is known
-  std::vector<std::string> own_zones;  ///< of the balancers; empty: none is known
+  std::vector<std::string> own_zones;  ///< of the balancers; as many, where servers have zones
   std::vector<Step> timetable;
   std::map<std::string, std::string> options;  ///< of the strategy: numbers, true and false, and strings
 };

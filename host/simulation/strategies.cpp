@@ -32,12 +32,13 @@ config::OptionTable optionTable(const std::map<std::string, std::string>& option
 
 }  // namespace
 
-Strategies::Strategies(const std::string& directory) { loader_.scan({directory}); }
+Strategies::Strategies(const std::vector<std::string>& directories) { loader_.scan(directories); }
 
 std::shared_ptr<Strategy> Strategies::make(const std::string& id, const std::map<std::string, std::string>& options,
                                            Inside& inside) {
   if (auto contender = makeContender(id, inside)) return contender;
-  const config::PluginChoice choice{id, {}, optionTable(options)};
+  config::PluginChoice choice{id, {}, optionTable(options)};
+  if (id == chosen_.id) choice.options.insert(choice.options.end(), chosen_.options.begin(), chosen_.options.end());
   const auto file = loader_.read(choice, plugin::kKindOf<lemonade_strategy_t>);
   if (!file) throw std::runtime_error(file.error().message);
   std::vector<plugin::OptionProblem> problems;

@@ -3,7 +3,8 @@
 """Checks that what the pages tell the reader to type is true: commands.py ROOT LEMONADE.
 
 Every flag of a lemonade or tools/ command in a page is in that command's --help, every LEMONADE_ variable is read by the
-host, and every TOML block is accepted by `lemonade lb --validate`. A block without backends is lent one through the
+host, and every TOML block is accepted by `lemonade lb --validate`, or by `lemonade simulate` where it says that it is a
+scenario. A block without backends is lent one through the
 environment; one of a [worker] is not for the balancer. Exits 1 when something is not true."""
 import functools
 import os
@@ -16,9 +17,10 @@ import tempfile
 import pages
 
 WORDS = ("lb|load-balancer|worker|w|upgrade|status|backends|drain|disable|enable|weight|max_connections|plugins|"
-         "release|reload|reopen|events|top|check|doctor")
+         "release|reload|reopen|events|top|check|doctor|simulate")
 COMMAND = re.compile(rf"(?:^|[\s`/(=])(lemonade (?:{WORDS})\b|lemonade|tools/[\w-]+)((?: +[^\s`|;&]+)*)")
 FLAG = re.compile(r"--[a-z][a-z-]+")
+SCENARIO = re.compile(r"# \w+\.scenario\.toml\n")
 VARIABLE = re.compile(r"\bLEMONADE_(?:LB_|WORKER_|LOG)\w*")
 
 
@@ -69,8 +71,10 @@ def toml_findings(lemonade, page):
         with tempfile.TemporaryDirectory() as logs, tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
             file.write(block.text.replace("/var/log/lemonade", logs))
             file.flush()
-            run = subprocess.run([lemonade, "lb", "--config", file.name, "--validate"], env=environment,
-                                 capture_output=True, text=True, timeout=60, check=False)
+            takes = (["simulate", "--strategy", "round_robin", "--scenario", file.name] if SCENARIO.match(block.text)
+                     else ["lb", "--validate", "--config", file.name])
+            run = subprocess.run([lemonade, *takes], env=environment, capture_output=True, text=True, timeout=60,
+                                 check=False)
         # A stranger's plugin of an example is not installed here.
         if run.returncode != 0 and "com.example." not in block.text:
             yield f"the TOML of line {block.line} is refused:\n{run.stdout}{run.stderr}"
