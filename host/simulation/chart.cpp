@@ -12,7 +12,7 @@ namespace lemonade::sim {
 namespace {
 
 constexpr double kWidth = 860, kHeight = 440;
-constexpr double kLeft = 70, kRight = 640, kTop = 60, kBottom = 380;  // of what is drawn in
+constexpr double kLeft = 84, kRight = 640, kTop = 60, kBottom = 380;  // of what is drawn in
 constexpr double kNines = 4;                                          // the last share is 99.99 %
 constexpr int kPoints = 120;
 constexpr double kLegendStep = 22;
