@@ -117,7 +117,7 @@ const char* LoadBalancer::stageText() const noexcept {
 
 std::vector<std::string> LoadBalancer::poolsWithoutBackend() const {
   std::vector<std::string> names;
-  for (const auto& pool : *pools_->configured())
+  for (const auto& pool : pools_->configured())
     if (pool->pool().eligibleCount() == 0) names.push_back(pool->name());
   return names;
 }
@@ -127,7 +127,7 @@ admin::Response LoadBalancer::readiness() const {
   const auto down = poolsWithoutBackend();
   const auto degraded = degradedText();
   if (down.empty()) return text(200, degraded.empty() ? "ready" : "ready, degraded: " + degraded);
-  const std::size_t pools = pools_->configured()->size();
+  const std::size_t pools = pools_->configured().size();
   if (pools == 1) return text(503, "no backend is eligible");
   const std::string which = "no backend is eligible in pool " + joined(down);
   return isReady(down, pools) ? text(200, "ready, but " + which) : text(503, which);
@@ -151,13 +151,13 @@ std::string LoadBalancer::summary() const {
   if (stage_.load() == Stage::kGrace) return "stopping, clients are still accepted, " + sessions;
   if (stage_.load() == Stage::kDraining) return "stopping, " + sessions + " left";
   std::size_t backends = 0, eligible = 0;
-  for (const auto& pool : *pools_->configured()) {
+  for (const auto& pool : pools_->configured()) {
     backends += pool->pool().backends()->size();
     eligible += pool->pool().eligibleCount();
   }
   std::string line = std::to_string(eligible) + " of " + std::to_string(backends) + " backends eligible, " + sessions;
   const auto down = poolsWithoutBackend();
-  if (!down.empty() && pools_->configured()->size() > 1) line += ", no backend in pool " + joined(down);
+  if (!down.empty() && pools_->configured().size() > 1) line += ", no backend in pool " + joined(down);
   return line;
 }
 
@@ -230,7 +230,7 @@ void LoadBalancer::addListeners(StatusInput& input, const ConfigurationFacts& fa
 void LoadBalancer::addPools(StatusInput& input, const ConfigurationFacts& facts) const {
   const auto pools = poolsNow();
   const std::uint64_t now_ns = nowNs();
-  for (const auto& pool : *pools_->configured()) {
+  for (const auto& pool : pools_->configured()) {
     PoolTotals totals;
     pool->collect(totals);
     const auto pluginOf = [&](const plugin::Kind& kind) {
@@ -322,7 +322,7 @@ admin::Response LoadBalancer::backendsOf(const admin::Request& request) {
   const auto pool = parameters->find("pool");
   if (pool == parameters->end()) return {.body = backendsJson(all)};
   std::vector<std::string> names;
-  for (const auto& one : *pools_->configured()) names.push_back(one->name());
+  for (const auto& one : pools_->configured()) names.push_back(one->name());
   if (std::find(names.begin(), names.end(), pool->second) == names.end()) return unknown("pool", pool->second, names);
   std::erase_if(all, [&](const auto& backend) { return backend.pool != pool->second; });
   return {.body = backendsJson(all)};

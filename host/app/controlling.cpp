@@ -77,7 +77,7 @@ void LoadBalancer::control(const admin::Request& request, const admin::Answer& a
 admin::Response LoadBalancer::carryOut(const Order& order, const std::string& by) {
   std::shared_ptr<ManagedPool> pool;
   std::vector<std::string> names;
-  for (const auto& one : *pools_->configured()) {
+  for (const auto& one : pools_->configured()) {
     names.push_back(one->name());
     if (one->name() == order.pool) pool = one;
   }
@@ -152,7 +152,7 @@ void LoadBalancer::overrideEnded(const EndedOverride& ended) {
 // A reload makes the balancer what the file says.
 std::vector<std::string> LoadBalancer::endOverrides(bool publish) {
   ended_overrides_.clear();
-  for (const auto& pool : *pools_->configured()) publish ? pool->endOverridesNow() : pool->endOverrides();
+  for (const auto& pool : pools_->configured()) publish ? pool->endOverridesNow() : pool->endOverrides();
   return std::exchange(ended_overrides_, {});
 }
 

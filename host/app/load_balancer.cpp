@@ -170,12 +170,12 @@ void LoadBalancer::watchLimits() {
 // that there is nobody. A backend that does not answer its check holds all up for no longer than that may take.
 void LoadBalancer::awaitFirstChecks() {
   const auto pools = pools_->configured();
-  if (std::none_of(pools->begin(), pools->end(), [](const auto& pool) { return pool->awaitsFirstChecks(); }))
+  if (std::none_of(pools.begin(), pools.end(), [](const auto& pool) { return pool->awaitsFirstChecks(); }))
     return serve();
   Duration at_most{};
   for (const auto& pool : config_.pools)
     if (pool.health.initial == config::Initial::kCheck) at_most = std::max(at_most, pool.health.timeout);
-  for (const auto& pool : *pools) pool->setStarting();
+  for (const auto& pool : pools) pool->setStarting();
   service_manager_.starting(at_most + kStartMargin);
   awaiting_ = loop_.after(at_most, [this] { serve(); });
 }
@@ -184,7 +184,7 @@ void LoadBalancer::serve() {
   if (stopping() || std::exchange(serving_, true)) return;
   loop_.cancel(std::exchange(awaiting_, 0));
   std::size_t backends = 0, eligible = 0;
-  for (const auto& pool : *pools_->configured()) {
+  for (const auto& pool : pools_->configured()) {
     pool->serve();
     backends += pool->pool().backends()->size();
     eligible += pool->pool().eligibleCount();
@@ -238,7 +238,7 @@ void LoadBalancer::viewPublished() {
 void LoadBalancer::checkEnded() {
   if (awaiting_ == 0) return;
   const auto pools = pools_->configured();
-  if (std::none_of(pools->begin(), pools->end(), [](const auto& pool) { return pool->awaitsFirstChecks(); })) serve();
+  if (std::none_of(pools.begin(), pools.end(), [](const auto& pool) { return pool->awaitsFirstChecks(); })) serve();
 }
 
 // Idle workers announce themselves when woken; sessions of backends and workers that left have till their drain ends.

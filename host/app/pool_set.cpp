@@ -35,7 +35,7 @@ ManagedPool& PoolSet::Staged::operator[](const std::string& name) const {
           })->pool;
 }
 
-PoolSet::PoolSet(Make make) : make_(std::move(make)), configured_(std::make_shared<const Pools>()) {}
+PoolSet::PoolSet(Make make) : make_(std::move(make)) {}
 
 PoolSet::~PoolSet() = default;
 
@@ -69,17 +69,17 @@ Result<PoolSet::Staged> PoolSet::stage(Preparation& preparation, std::uint32_t w
 }
 
 void PoolSet::use(Staged staged, const Preparation& preparation) {
-  auto configured = std::make_shared<Pools>();
-  for (const auto& entry : staged.entries_) configured->push_back(entry.pool);
+  Pools configured;
+  for (const auto& entry : staged.entries_) configured.push_back(entry.pool);
   Pools removed = removed_;
-  removed.insert(removed.end(), configured_->begin(), configured_->end());
+  removed.insert(removed.end(), configured_.begin(), configured_.end());
   std::erase_if(removed, [&](const auto& pool) {
-    return std::find(configured->begin(), configured->end(), pool) != configured->end();
+    return std::find(configured.begin(), configured.end(), pool) != configured.end();
   });
   for (auto& entry : staged.entries_) entry.is_new = false;
   {
     const std::lock_guard lock(mutex_);
-    configured_ = configured;
+    configured_ = std::move(configured);
     removed_ = std::move(removed);
   }
   for (std::size_t i = 0; i < staged.entries_.size(); ++i) {
@@ -113,7 +113,7 @@ void PoolSet::clear() {
 
 std::size_t PoolSet::reclaim() {
   std::size_t left = 0;
-  for (const auto& pool : *configured_) left += pool->reclaim();
+  for (const auto& pool : configured_) left += pool->reclaim();
   for (const auto& pool : removed_) {
     (void)pool->reclaim();
     if (pool->hasEnded() || !pool->isUnused()) continue;
@@ -129,14 +129,14 @@ std::size_t PoolSet::reclaim() {
 
 // ---- reading -------------------------------------------------------------------------------------------------------
 
-std::shared_ptr<const PoolSet::Pools> PoolSet::configured() const {
+PoolSet::Pools PoolSet::configured() const {
   const std::lock_guard lock(mutex_);
   return configured_;
 }
 
 PoolSet::Pools PoolSet::all() const {
   const std::lock_guard lock(mutex_);
-  Pools pools = *configured_;
+  Pools pools = configured_;
   for (const auto& pool : removed_)
     if (!pool->hasEnded()) pools.push_back(pool);
   return pools;

@@ -72,8 +72,8 @@ class PoolSet {
 
   // ---- reading, any thread ----
 
-  /// In the order of the configuration.
-  std::shared_ptr<const Pools> configured() const;
+  /// In the order of the configuration. A copy: the control thread may replace the list while somebody goes through it.
+  Pools configured() const;
   /// Those that are configured, then those that were removed and still have sessions.
   Pools all() const;
 
@@ -83,7 +83,7 @@ class PoolSet {
   const Make make_;
   std::uint32_t workers_ = 0;  // the most that there have been
   mutable std::mutex mutex_;   // guards what follows; the control thread changes it
-  std::shared_ptr<const Pools> configured_;
+  Pools configured_;
   Pools removed_;
 };
 

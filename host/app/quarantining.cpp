@@ -100,7 +100,7 @@ void LoadBalancer::tellQuarantine() const {
 
 void LoadBalancer::tellEarlier() {
   std::vector<EarlierContents::Content> contents;
-  for (const auto& pool : *pools_->configured())
+  for (const auto& pool : pools_->configured())
     for (auto& content : pool->earlierContents()) contents.push_back(std::move(content));
   if (!context_.earlier.keep(contents, parent_.supervisor))
     log::warning("app",
@@ -109,7 +109,7 @@ void LoadBalancer::tellEarlier() {
 }
 
 void LoadBalancer::judgeProbations() {
-  for (const auto& pool : *pools_->configured()) {
+  for (const auto& pool : pools_->configured()) {
     const auto why = pool->judgeProbation();
     if (why.empty()) continue;
     const auto info = pool->strategyInfo();
@@ -127,7 +127,7 @@ void LoadBalancer::judgeProbations() {
 /// What of the quarantine matters, of what runs now.
 void LoadBalancer::markActive() {
   std::set<std::string> active;
-  for (const auto& pool : *pools_->configured()) {
+  for (const auto& pool : pools_->configured()) {
     active.insert(pool->standsInFor());
     if (const auto* checker = pool->checker(); checker != nullptr && checker->guard().broken())
       active.insert(checker->info().hash);

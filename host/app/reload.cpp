@@ -204,7 +204,7 @@ void LoadBalancer::remember(ReloadRecord record) {
 Running LoadBalancer::running() const {
   Running running;
   running.config = config_;
-  for (const auto& pool : *pools_->configured()) {
+  for (const auto& pool : pools_->configured()) {
     running.pools.emplace(pool->name(), pool->describe());
     pool->addNames(running.names);
   }
@@ -239,13 +239,13 @@ Status LoadBalancer::commit(Preparation& preparation) {
   if (!sockets) return std::move(sockets).error();
   // ---- from here on nothing fails, unless memory is out ----
   if (preparation.ends_overrides)
-    for (const auto& pool : *pools_->configured()) pool->endOverrides();
+    for (const auto& pool : pools_->configured()) pool->endOverrides();
   config_ = config;
   applySettings(config);
   // Before the pools, of which no backend may be one of the listeners.
   own_addresses_ = takeover.value().addresses();
   std::move(takeover).value().use(preparation, proxy::drainTime(nowNs(), config.runtime.drain_timeout));
-  for (const auto& pool : *pools_->configured()) pool->beginProbation(config.misbehaviour.probation);
+  for (const auto& pool : pools_->configured()) pool->beginProbation(config.misbehaviour.probation);
   applySinks(preparation);
   useAdmin(std::move(admin), std::move(sockets).value());
   token_file_->use(preparation.tokens);
@@ -351,7 +351,7 @@ std::vector<PluginStatus> LoadBalancer::pluginsNow() const {
   std::vector<PluginStatus> plugins;
   plugin::InstanceInfo no_checker;
   no_checker.id = config::Health::kNone;
-  for (const auto& pool : *pools_->configured()) {
+  for (const auto& pool : pools_->configured()) {
     const auto* checker = pool->checker();
     plugins.push_back({plugin::kKindOf<lemonade_strategy_t>.name, pool->strategyInfo(), pool->name()});
     if (!pool->standsInFor().empty()) plugins.back().state = "stands_in";

@@ -91,7 +91,7 @@ void LoadBalancer::hearPredecessor() {
         if (const auto handover = handoverIn(message)) {
           inheritLosses(*handover.value());
           View::Backends backends;
-          for (const auto& pool : *pools_->configured()) {
+          for (const auto& pool : pools_->configured()) {
             const auto of_pool = pool->pool().backends();
             backends.insert(backends.end(), of_pool->begin(), of_pool->end());
           }
@@ -159,7 +159,7 @@ void LoadBalancer::tellSuccessor() {
       handover.plugin_totals.push_back({metric.plugin, metric.name, metric.value()});
   });
   for (const auto& [sink, losses] : publisher_->losses()) handover.sink_totals.push_back({sink, losses});
-  for (const auto& pool : *pools_->configured()) pool->tell(handover, !gave_way_);
+  for (const auto& pool : pools_->configured()) pool->tell(handover, !gave_way_);
   if (!gave_way_) tellTimeline(handover);
   (void)tellHandover(successor_.get(), handover);
 }

@@ -111,8 +111,8 @@ TEST_CASE("A pool that stays is the same object, with its backends and what they
   CHECK(reloads.pool("web") == web);
   CHECK(web->backends().at(0) == backend);
   CHECK(backend->counters(0).sessions.value() == 7);
-  CHECK(reloads.pools().configured()->at(0)->name() == "new");
-  CHECK(reloads.pools().configured()->at(0)->pool().eligibleCount() == 1);
+  CHECK(reloads.pools().configured().at(0)->name() == "new");
+  CHECK(reloads.pools().configured().at(0)->pool().eligibleCount() == 1);
 }
 
 TEST_CASE("A pool that goes drains, and is gone once it has no session", "[app]") {
