@@ -211,10 +211,13 @@ Reloaded Watcher::reloadWhereChanged(const std::optional<std::string>& request) 
     log::warning("config", why, {{"reason", request.value_or("changed files")}});
     return Reloaded{false, {why}};
   };
-  Seen first = look(directories, false);
+  Seen first = look(directories, request.has_value());
   if (first.plugins_hang) return refuse(kPluginsHang);
-  if (!request && first.fingerprint == known_) return {};
-  auto seen = settled(std::move(first), directories, request.has_value());
+  const bool as_known = first.fingerprint == known_;
+  if (!request && as_known) return {};
+  // What has not changed since it was whole need not be waited for.
+  auto seen = as_known && !first.writing ? std::optional(std::move(first.fingerprint))
+                                         : settled(std::move(first), directories, request.has_value());
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) return kStopping;

@@ -219,6 +219,15 @@ TEST_CASE_METHOD(Watched, "Watcher answers requests that come together with one 
   CHECK(reloads() == 2);
 }
 
+TEST_CASE_METHOD(Watched, "Watcher waits for nothing where all is as it was at the reload before", "[app]") {
+  write(folder / "plugins" / "a.so", "code");
+  watch(kNever);
+  const test::Stopwatch watch;
+  for (int i = 0; i < 10; ++i) CHECK(watcher->request("request").get().applied);
+  CHECK(reloads() == 10);
+  CHECK(watch.elapsed() < 700ms * test::timeFactor());
+}
+
 TEST_CASE_METHOD(Watched, "Watcher looks as often as it was told last", "[app]") {
   watch(kNever);
   write(file, "second");
