@@ -20,10 +20,12 @@ class Turned {
   static constexpr const char* kTrap = "127.0.0.99:0";
 
   /// deed is where and what, such as "pick:segv". It runs the second version, after the first, unless turns is false;
-  /// below a supervisor where that is asked for.
+  /// below a supervisor where that is asked for. preflight is when a new version is tried beforehand.
   explicit Turned(const std::string& deed, const std::string& hang_limit = "400ms", int workers = 2, bool turns = true,
-                  bool supervised = false)
-      : deed_(deed), placed_(place(0)), balancer(config(hang_limit, workers), environment(deed, supervised)) {
+                  bool supervised = false, const std::string& preflight = "reload")
+      : deed_(deed),
+        placed_(place(0)),
+        balancer(config(hang_limit, workers).set("plugins.preflight", preflight), environment(deed, supervised)) {
     REQUIRE(version() == "1.0.0");
     if (turns) turn();
   }

@@ -140,6 +140,12 @@ std::vector<std::string> Crowd::failures() {
   return std::exchange(failures_, {});
 }
 
+std::uint64_t Crowd::forgiveFailed() {
+  const std::lock_guard lock(mutex_);
+  failures_.clear();
+  return failed_.exchange(0);
+}
+
 bool Crowd::allServed(Millis within) {
   const auto wanted = ++wanted_round_;
   return eventually([&] { return completed_round_ == wanted; }, within);
@@ -219,8 +225,8 @@ void Crowd::finish(std::size_t index, const std::string& failure) {
     if (std::exchange(client.round, round_) != round_ && ++served_in_round_ == clients_.size())
       completed_round_ = round_;
   } else {
-    ++failed_;
     const std::lock_guard lock(mutex_);
+    ++failed_;
     if (failures_.size() < kMostFailuresTold) failures_.push_back(failure);
   }
   if (!client.kept || !failure.empty()) client.fd.reset();

@@ -56,6 +56,8 @@ class Crowd {
   /// or there was no answer within ten seconds.
   std::uint64_t served() const { return served_; }
   std::uint64_t failed() const { return failed_; }
+  /// Forgets those that have failed; how many that were.
+  std::uint64_t forgiveFailed();
   /// The first of those that failed since the last time this was asked, in words.
   std::vector<std::string> failures();
   /// The longest that a request has taken since the last time this was asked.

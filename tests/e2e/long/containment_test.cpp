@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // A strategy that faults ten times a second, because it is released again and again, and clients that never notice. In
-// the long run it does so for a minute, in the short one for some seconds.
+// the run of every misdeed it does so for a minute, in the short one for some seconds.
 #include "e2e/turncoat.h"
 
 #include <catch2/catch.hpp>
@@ -24,11 +24,13 @@ long residentOf(pid_t pid) {
 
 }  // namespace
 
-TEST_CASE("Clients at full speed see no failure of a strategy that faults ten times a second", "[containment]") {
-  Turned turned("pick:segv", "2s", 4);
+TEST_CASE("Clients at full speed see no failure of a strategy that faults ten times a second",
+          "[containment][misdeeds]") {
+  // A preflight is a process for each release, which takes longer than that where the machine is busy.
+  Turned turned("pick:segv", "2s", 4, true, false, "off");
   auto& balancer = turned.balancer;
   Load load(balancer);
-  const auto until = std::chrono::steady_clock::now() + (longRun() ? 60s : 5s);
+  const auto until = std::chrono::steady_clock::now() + (everyMisdeed() ? 60s : 5s);
   int faults = 0;
   long memory = 0;
   for (auto next = std::chrono::steady_clock::now(); std::chrono::steady_clock::now() < until; next += 100ms) {
