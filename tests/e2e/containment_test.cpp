@@ -46,6 +46,7 @@ void checkSurvived(const Deed& deed, int workers) {
   CHECK(ready.status == 200);
   CHECK(contains(ready.body, "ready, degraded: plugin com.example.turncoat 2.0.0 is quarantined: "));
   for (int i = 0; i < 20; ++i) CHECK_NOTHROW(turned.requestFrom(Turned::kTrap));
+  REQUIRE(eventually([&] { return load.leastServed() > 5; }));
   load.check(5);
 }
 

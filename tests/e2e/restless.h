@@ -122,6 +122,8 @@ class Load {
 
   /// Answers so far; any time.
   std::size_t served() const { return kept_.served() + fresh_.served(); }
+  /// Of the client that had fewer.
+  std::size_t leastServed() const { return std::min(kept_.served(), fresh_.served()); }
 
  private:
   Client kept_, fresh_;
