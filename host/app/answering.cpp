@@ -12,6 +12,7 @@
 #include "app/parent.h"
 #include "app/pool_set.h"
 #include "app/preparation.h"
+#include "app/shadowing.h"
 #include "app/validation.h"
 #include "balance/pool.h"
 #include "base/log.h"
@@ -73,6 +74,7 @@ std::shared_ptr<admin::Server> LoadBalancer::makeAdmin(const config::Config& con
   server->handle("GET", "/api/v1/status", Slow{[this](const auto&) { return status(); }});
   server->handle("GET", "/api/v1/backends", Slow{[this](const auto& request) { return backendsOf(request); }});
   server->handle("GET", "/api/v1/pools", Slow{[this](const auto&) { return pools(); }});
+  server->handle("GET", "/api/v1/shadows", Slow{[this](const auto& request) { return shadows(request); }});
   server->handle("GET", "/api/v1/plugins", Slow{[this](const auto&) { return plugins(); }});
   server->handle("POST", "/api/v1/plugins/*",
                  Late{[this](const auto& request, const auto& answer) { releasePlugin(request, answer); }, kReloadWait,
@@ -244,6 +246,7 @@ void LoadBalancer::addPools(StatusInput& input, const ConfigurationFacts& facts)
                            pluginOf(plugin::kKindOf<lemonade_health_checker_t>), pool->pool().backends()->size(),
                            eligible, totals.counters.sessions.value(), totals.counters.queued.value()});
     auto& status = input.pools.back();
+    status.shadow = pool->shadowing().status();
     if (const auto now =
             std::find_if(pools.begin(), pools.end(), [&](const auto& one) { return one.name == pool->name(); });
         now != pools.end()) {
@@ -472,6 +475,7 @@ void LoadBalancer::addFamilies(metrics::SnapshotBuilder& builder) const {
   addProcess(builder, facts);
   addListeners(builder, totals);
   addPools(builder, totals);
+  addShadows(builder);
   addBackends(builder, backends());
   addPluginMetrics(builder, context_.cells);
   addContainment(builder);

@@ -250,6 +250,7 @@ class LoadBalancer : private PoolHost {
   admin::Response backendsOf(const admin::Request& request);
   admin::Response pools() const;
   admin::Response plugins() const;
+  admin::Response shadows(const admin::Request& request) const;  // see shadow_answering.cpp, as addShadows()
   void requestReload(const admin::Request& request, const admin::Answer& answer);
   admin::Response validate(const admin::Request& request) const;
   void setLogLevel(const admin::Request& request, const admin::Answer& answer);
@@ -259,6 +260,7 @@ class LoadBalancer : private PoolHost {
   void addFamilies(metrics::SnapshotBuilder& builder) const;
   void addListeners(metrics::SnapshotBuilder& builder, const ProcessTotals& totals) const;
   void addPools(metrics::SnapshotBuilder& builder, const ProcessTotals& totals) const;
+  void addShadows(metrics::SnapshotBuilder& builder) const;
   /// Of all pools.
   std::vector<std::shared_ptr<Backend>> backends() const;
   /// What listeners and pools have counted in this process, each name once.

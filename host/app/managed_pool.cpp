@@ -7,6 +7,7 @@
 #include "app/own_listeners.h"
 #include "app/pool_host.h"
 #include "app/preparation.h"
+#include "app/shadowing.h"
 #include "balance/own_choice.h"
 #include "balance/pool.h"
 #include "base/log.h"
@@ -46,6 +47,7 @@ ManagedPool::ManagedPool(std::string name, Quiescence& quiescence, std::uint32_t
       host_(host),
       heritage_(heritage),
       pool_(std::make_unique<Pool>(name_, quiescence, workers)),
+      shadowing_(std::make_unique<Shadowing>(*pool_)),
       monitor_(std::make_unique<health::Monitor>(
           loop_, checks, [this](const auto& backend) { onChecked(backend); },
           [this](const auto& check) { onCheck(check.backend, check.passed, check.began_ns); })),
@@ -128,6 +130,10 @@ RunningPool ManagedPool::describe() const {
   if (checker_ != nullptr && (!checker_->guard().broken() || context_.quarantine.contains(checker_->info().hash)))
     running.checker_hash = checker_->info().hash;
   running.export_state = [this] { return pool_->strategy()->exportState(); };
+  if (const auto* shadow = shadowing_->running(); shadow != nullptr) {
+    running.shadow_hash = shadow->info().hash;
+    running.shadow_backend_options = plugin::OptionSchema::ofBackends(shadow->table(), shadow->info().id);
+  }
   running.backend_options = plugin::OptionSchema::ofBackends(pool_->strategy()->table(), pool_->strategy()->info().id);
   return running;
 }
@@ -208,6 +214,14 @@ void ManagedPool::fallBack(bool of_any_plugin) {
   pool_->setStrategy(std::move(strategy));
   publish();
 }
+
+bool ManagedPool::dropShadow(const plugin::InstanceInfo& broken) {
+  if (!shadowing_->drop(broken)) return false;
+  publish();
+  return true;
+}
+
+const std::string& ManagedPool::lostShadow() const noexcept { return shadowing_->lost(); }
 
 void ManagedPool::beginProbation(Duration lasting) {
   if (!std::exchange(swapped_, false)) return;
@@ -385,6 +399,7 @@ void ManagedPool::publishNow() {
     const auto step = std::max<Duration>({health_.slow_start / kRampSteps, kShortestRampStep, 10 * took});
     republish_ = loop_.after(step, [this] { publish(); });
   }
+  shadowing_->begin();
   logPanic();
   logWhetherStranded();
   host_.viewPublished();
@@ -437,6 +452,7 @@ void ManagedPool::end() {
   overrides_->stop();
   *self_ = nullptr;
   loop_.cancel(std::exchange(republish_, 0));
+  shadowing_->end();
   pool_->clear();
 }
 

@@ -51,6 +51,7 @@ namespace lemonade::app {
 class Membership;
 class Overrides;
 class PoolHost;
+class Shadowing;
 struct PreparationContext;
 struct RunningPool;
 
@@ -88,6 +89,14 @@ class ManagedPool {
   /// The content that the strategy which configure() is about to take over was made of, and the choice: what there was
   /// before is kept for the way back.
   void remember(std::shared_ptr<const plugin::PluginFile> file, const config::PluginChoice& choice);
+  /// What is asked beside the strategy and decides nothing. What changes it is in force with the next view.
+  Shadowing& shadowing() noexcept { return *shadowing_; }
+  const Shadowing& shadowing() const noexcept { return *shadowing_; }
+  /// Goes on without the shadow where that is this instance, or of its content; publishes a view before it returns.
+  /// False where it is not.
+  bool dropShadow(const plugin::InstanceInfo& broken);
+  /// The hash of the content of a shadow that was dropped so; "": none.
+  const std::string& lostShadow() const noexcept;
   /// Has another strategy take the place of the one that runs: the last content of the same plugin, or of any, that is
   /// not quarantined, else the host's own choice. Publishes a view before it returns.
   void fallBack(bool of_any_plugin = false);
@@ -199,6 +208,7 @@ class ManagedPool {
   Heritage& heritage_;
 
   const std::unique_ptr<Pool> pool_;
+  const std::unique_ptr<Shadowing> shadowing_;
   const std::unique_ptr<health::Monitor> monitor_;
   const std::unique_ptr<health::Ejector> ejector_;
   const std::unique_ptr<Membership> membership_;

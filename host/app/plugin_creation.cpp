@@ -6,6 +6,7 @@
 #include "balance/own_choice.h"
 #include "config/change.h"
 #include "plugin/inert.h"
+#include "plugin/text.h"
 #include "process/descriptor_budget.h"
 #include "process/worker_count.h"
 #include "rehearsal/preflight.h"
@@ -56,6 +57,17 @@ bool strategyRuns(const config::Pool& pool, const Running* running, const plugin
   return runs != nullptr && runsAlready(pool.strategy, before->strategy, runs->strategy_hash, catalog);
 }
 
+bool shadowRuns(const config::Pool& pool, const Running* running, const plugin::Catalog& catalog) {
+  const auto [runs, before] = runningPool(running, pool.name);
+  return runs != nullptr && runsAlready(pool.shadow, before->shadow, runs->shadow_hash, catalog);
+}
+
+bool knows(const plugin::OptionSchema& schema, const std::string& option) {
+  for (std::uint32_t i = 0; i < schema.count; ++i)
+    if (plugin::view(schema.row(i).key) == option) return true;
+  return false;
+}
+
 bool checkerRuns(const config::Pool& pool, const Running* running, const plugin::Catalog& catalog) {
   const auto [runs, before] = runningPool(running, pool.name);
   return runs != nullptr && runsAlready(pool.health.checker, before->health.checker, runs->checker_hash, catalog);
@@ -84,6 +96,7 @@ class PluginCreation {
     const auto& config = preparation_.config;
     for (const auto& pool : config.pools) {
       auto& prepared = preparation_.pools[pool.name];
+      if (pool.hasShadow()) createShadow(pool, prepared);
       if (standsIn(pool, running_, loader().catalog(), context_.quarantine)) {
         noteStandIn(pool);
       } else if (const auto entry = quarantinedAtStart(pool.strategy)) {
@@ -152,6 +165,19 @@ class PluginCreation {
     noteQuarantined(choice, entry, "; the host's own choice, by weight, takes its place until then");
   }
 
+  /// Why the content that is there is not to be the pool's shadow, if so. The pool does without.
+  std::optional<Quarantine::Entry> shadowKeptOut(const config::Pool& pool) {
+    const auto found = loader().catalog().plugins.find(pool.shadow.id);
+    if (found == loader().catalog().plugins.end()) return std::nullopt;
+    return context_.quarantine.findForShadow(found->second.hash);
+  }
+
+  void createShadow(const config::Pool& pool, PreparedPool& prepared) {
+    if (const auto entry = shadowKeptOut(pool))
+      return findings_.warning(pool.shadow.source, "the pool has no shadow: " + refusalOf(*entry));
+    if (!shadowRuns(pool, running_, loader().catalog())) create(pool.shadow, prepared.shadow, nullptr, true);
+  }
+
   void noteStandIn(const config::Pool& pool) {
     const auto entry = context_.quarantine.find(running_->pools.at(pool.name).stands_in_hash);
     if (!entry) return;
@@ -165,6 +191,8 @@ class PluginCreation {
     for (const auto& pool : config.pools) {
       if (!strategyRuns(pool, running_, catalog) && !standsIn(pool, running_, catalog, context_.quarantine))
         gather(plugin::kKindOf<lemonade_strategy_t>, pool.strategy, &pool);
+      if (pool.hasShadow() && !shadowRuns(pool, running_, catalog) && !shadowKeptOut(pool))
+        gather(plugin::kKindOf<lemonade_strategy_t>, pool.shadow, &pool);
       if (pool.health.hasChecker() && !checkerRuns(pool, running_, catalog))
         gather(plugin::kKindOf<lemonade_health_checker_t>, pool.health.checker, &pool);
     }
@@ -224,18 +252,29 @@ class PluginCreation {
     candidates_.erase(&choice);
   }
 
-  /// The options of each backend against those that the strategy declares, be it new or the one that runs.
+  /// The options of each backend against those that the strategy declares, be it new or the one that runs, and those
+  /// that the shadow does.
   void checkBackendOptions(const config::Pool& pool, const PreparedPool& prepared) {
-    plugin::OptionSchema schema;
+    plugin::OptionSchema schema, of_shadow;
+    const auto* runs = runningPool(running_, pool.name).first;
     if (prepared.strategy)
       schema = plugin::OptionSchema::ofBackends(prepared.strategy->table(), pool.strategy.id);
     else if (strategyRuns(pool, running_, loader().catalog()))
-      schema = runningPool(running_, pool.name).first->backend_options;
+      schema = runs->backend_options;
     else
       return;  // the strategy itself was refused
+    if (prepared.shadow)
+      of_shadow = plugin::OptionSchema::ofBackends(prepared.shadow->table(), pool.shadow.id);
+    else if (pool.hasShadow() && shadowRuns(pool, running_, loader().catalog()))
+      of_shadow = runs->shadow_backend_options;
     std::vector<plugin::OptionProblem> problems;
-    for (const auto& backend : pool.backends)
-      (void)plugin::OptionSet::build(schema, backend.options, backend.source, problems);
+    for (const auto& backend : pool.backends) {
+      auto own = backend.options, shadows = own;
+      std::erase_if(own, [&](const auto& one) { return !knows(schema, one.key) && knows(of_shadow, one.key); });
+      std::erase_if(shadows, [&](const auto& one) { return !knows(of_shadow, one.key); });
+      (void)plugin::OptionSet::build(schema, own, backend.source, problems);
+      (void)plugin::OptionSet::build(of_shadow, shadows, backend.source, problems);
+    }
     for (const auto& problem : problems) findings_.error(problem.source, problem.text);
   }
 
@@ -243,7 +282,7 @@ class PluginCreation {
   /// least one finding.
   template <class Table>
   void create(const config::PluginChoice& choice, std::optional<plugin::Instance<Table>>& instance,
-              std::shared_ptr<const plugin::PluginFile>* kept = nullptr) {
+              std::shared_ptr<const plugin::PluginFile>* kept = nullptr, bool shadow = false) {
     if (const auto entry = refusedAtStart(choice)) return void(instance.emplace(plugin::makeInert<Table>(entry->info)));
     const auto candidate = candidates_.find(&choice);
     if (candidate == candidates_.end()) return;
@@ -251,7 +290,7 @@ class PluginCreation {
     if (kept != nullptr) *kept = candidate->second.file;
     std::vector<plugin::OptionProblem> problems;
     context_.loop.run([&] {
-      if (auto created = loader().create<Table>(file, choice, problems)) instance.emplace(std::move(*created));
+      if (auto created = loader().create<Table>(file, choice, problems, shadow)) instance.emplace(std::move(*created));
     });
     for (const auto& problem : problems) findings_.error(problem.source, problem.text);
   }

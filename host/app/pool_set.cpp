@@ -3,6 +3,7 @@
 
 #include "app/managed_pool.h"
 #include "app/preparation.h"
+#include "app/shadowing.h"
 #include "balance/pool.h"
 #include "base/log.h"
 
@@ -16,6 +17,7 @@ struct PoolSet::Staged::Entry {
   std::shared_ptr<ManagedPool> pool;
   bool is_new = false;
   std::shared_ptr<Strategy> strategy;
+  std::shared_ptr<Strategy> shadow;                // null: it has none
   std::shared_ptr<const plugin::PluginFile> file;  // of a strategy that is new
   std::string stands_in_hash;                      // see PreparedPool
   std::optional<ManagedPool::Checker> checker;
@@ -55,9 +57,13 @@ Result<PoolSet::Staged> PoolSet::stage(Preparation& preparation, std::uint32_t w
     }
     auto& prepared = preparation.pools[config.name];
     auto strategy = entry.pool->makeStrategy(std::move(prepared.strategy), config.strategy);
-    if (!strategy)
-      return Error{(config.name == Backend::kDefaultPool ? "" : "pool " + config.name + ": ") +
-                   strategy.error().message};
+    const std::string of_pool = config.name == Backend::kDefaultPool ? "" : "pool " + config.name + ": ";
+    if (!strategy) return Error{of_pool + strategy.error().message};
+    if (config.hasShadow()) {
+      auto shadow = entry.pool->shadowing().make(std::move(prepared.shadow));
+      if (!shadow) return Error{of_pool + "shadow: " + shadow.error().message};
+      entry.shadow = std::move(shadow).value();
+    }
     entry.strategy = std::move(strategy).value();
     entry.file = std::move(prepared.strategy_file);
     entry.stands_in_hash = std::move(prepared.stands_in_hash);
@@ -87,6 +93,7 @@ void PoolSet::use(Staged staged, const Preparation& preparation) {
     if (entry.file != nullptr) entry.pool->remember(std::move(entry.file), preparation.config.pools[i].strategy);
     if (!entry.stands_in_hash.empty()) entry.pool->standInFor(entry.stands_in_hash);
     if (preparation.settled.contains(entry.pool->name())) entry.pool->settle();
+    entry.pool->shadowing().use(std::move(entry.shadow), preparation.config.pools[i].hasShadow());
     entry.pool->pool().setZone(preparation.config.runtime.zone);
     entry.pool->configure(preparation.config.pools[i], preparation.resolutions, std::move(entry.strategy),
                           std::move(entry.checker));

@@ -35,11 +35,13 @@ using KnownNames = std::map<std::string, std::vector<Target>>;
 
 /// What runs now in one pool.
 struct RunningPool {
-  std::string strategy_hash;   ///< of the plugin file's content, as the next two
+  std::string strategy_hash;   ///< of the plugin file's content, as the next three
   std::string stands_in_hash;  ///< that the strategy stands in for, as long as it is quarantined; "": none
+  std::string shadow_hash;     ///< "" where none runs
   std::string checker_hash;    ///< "" where the checker is broken and may be made anew
   std::function<std::optional<Strategy::State>()> export_state;  ///< of the strategy; control thread
   plugin::OptionSchema backend_options;                          ///< that the strategy declares
+  plugin::OptionSchema shadow_backend_options;                   ///< that the shadow declares
 };
 
 /// What runs now, for a reload: a plugin whose choice and content stay is not created again.
@@ -54,8 +56,9 @@ struct Running {
 struct PreparedPool {
   std::optional<plugin::StrategyInstance> strategy;         ///< nothing: the running one stays
   std::shared_ptr<const plugin::PluginFile> strategy_file;  ///< that it was made of
-  std::string stands_in_hash{};                    ///< of the content that the strategy stands in for; "": none
-  std::optional<plugin::CheckerInstance> checker;  ///< the same
+  std::string stands_in_hash{};                      ///< of the content that the strategy stands in for; "": none
+  std::optional<plugin::StrategyInstance> shadow{};  ///< nothing: the running one stays, where one is configured
+  std::optional<plugin::CheckerInstance> checker;    ///< as the strategy
 };
 
 /// A configuration with its plugins created. For use only where ok(); otherwise findings say what to mend. Plugins are

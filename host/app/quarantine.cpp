@@ -9,7 +9,11 @@ bool Quarantine::add(Entry entry) {
   const std::string hash = entry.info.hash;
   if (hash.empty()) return true;  // no file's content
   const std::lock_guard lock(mutex_);
-  return entries_.emplace(hash, std::move(entry)).second;
+  const auto found = entries_.find(hash);
+  if (found == entries_.end()) return entries_.emplace(hash, std::move(entry)).second;
+  if (!found->second.info.shadow || entry.info.shadow) return false;
+  found->second = std::move(entry);
+  return true;
 }
 
 bool Quarantine::inherit(const Entry& entry) {
@@ -34,6 +38,11 @@ std::vector<Quarantine::Entry> Quarantine::release(const std::string& id) {
 }
 
 std::optional<Quarantine::Entry> Quarantine::find(const std::string& hash) const {
+  auto entry = findForShadow(hash);
+  return entry && entry->info.shadow ? std::nullopt : entry;
+}
+
+std::optional<Quarantine::Entry> Quarantine::findForShadow(const std::string& hash) const {
   const std::lock_guard lock(mutex_);
   const auto found = entries_.find(hash);
   return found == entries_.end() ? std::nullopt : std::optional(found->second);
@@ -70,13 +79,14 @@ std::map<Quarantine::Which, std::uint64_t> Quarantine::counts() const {
 }
 
 std::string textOf(const Quarantine::Entry& entry) {
-  return "plugin " + entry.info.id + " " + entry.info.version + " is quarantined: " + entry.reason;
+  return "plugin " + entry.info.id + " " + entry.info.version + " is quarantined" +
+         (entry.info.shadow ? " as a shadow: " : ": ") + entry.reason;
 }
 
 std::string refusalOf(const Quarantine::Entry& entry) {
-  return "plugin " + entry.info.id + " " + entry.info.version + " (" + entry.info.file +
-         ") is quarantined: " + entry.reason + "; put another version there, or release it: lemonade release " +
-         entry.info.id;
+  return "plugin " + entry.info.id + " " + entry.info.version + " (" + entry.info.file + ") is quarantined" +
+         (entry.info.shadow ? " as a shadow: " : ": ") + entry.reason +
+         "; put another version there, or release it: lemonade release " + entry.info.id;
 }
 
 }  // namespace lemonade::app

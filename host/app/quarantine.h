@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Which contents of plugins are not to be used any more because a call of theirs was broken off, or because a strategy
-// fared badly on probation: until the file has another content, or an operator releases the plugin. Any thread.
+// fared badly on probation: until the file has another content, or an operator releases the plugin. What failed as a
+// shadow only is kept from being one again; it may decide where somebody wants that. Any thread.
 #pragma once
 
 #include "plugin/broken_call.h"
@@ -31,7 +32,8 @@ class Quarantine {
   /// A plugin's id, a function and why calls of it were broken off.
   using Which = std::tuple<std::string, plugin::Function, plugin::FaultKind>;
 
-  /// Adds a content. False where it is here already, of which the first reason stays.
+  /// Adds a content. False where it is here already, of which the first reason stays; one that failed as a shadow gives
+  /// way to one that decided.
   bool add(Entry entry);
   /// What a process before knew of a content that is here already. False where it is not.
   bool inherit(const Entry& entry);
@@ -39,6 +41,8 @@ class Quarantine {
   std::vector<Entry> release(const std::string& id);
   /// Why this content is not to be used; nothing where it may be.
   std::optional<Entry> find(const std::string& hash) const;
+  /// The same of one that is to be a shadow.
+  std::optional<Entry> findForShadow(const std::string& hash) const;
   bool contains(const std::string& hash) const { return find(hash).has_value(); }
   /// The contents that what runs stands in for, or is broken of: the others are no reason to worry any more.
   void setActive(const std::set<std::string>& hashes);

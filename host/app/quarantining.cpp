@@ -61,12 +61,17 @@ void LoadBalancer::onBroken(const plugin::Fault& fault, const std::string& threa
   quarantineContent({call.info, nameOf(call.function), reasonOf(call), unixNs()});
 }
 
-// The content has failed wherever it runs: its image is shared.
+// The content has failed wherever it runs: its image is shared. One that failed as a shadow is taken from no pool as
+// what decides, though: nobody is to be the worse for it.
 void LoadBalancer::quarantineContent(Quarantine::Entry entry) {
   context_.quarantine.add(entry);
   tellQuarantine();
   std::string instead;
+  for (const auto& pool : pools_->all())
+    if (pool->dropShadow(entry.info))
+      instead += (instead.empty() ? "; pool " : ", pool ") + pool->name() + " goes on without it as a shadow";
   for (const auto& pool : pools_->all()) {
+    if (entry.info.shadow) break;
     const auto& strategy = pool->pool().strategy();
     if (strategy == nullptr) continue;
     const bool same = !entry.info.hash.empty() && strategy->info().hash == entry.info.hash;
@@ -92,7 +97,7 @@ void LoadBalancer::quarantineContent(Quarantine::Entry entry) {
 void LoadBalancer::tellQuarantine() const {
   std::vector<supervisor::Quarantined> plugins;
   for (const auto& [info, function, reason, since, active] : context_.quarantine.all())
-    plugins.push_back({info.id, info.version, info.hash, info.file, reason});
+    if (!info.shadow) plugins.push_back({info.id, info.version, info.hash, info.file, reason});
   if (!parent_.supervisor.quarantine(plugins))
     log::warning("app", "the supervisor cannot be told of what is quarantined: the next process would run it",
                  {{"plugins", plugins.size()}});
@@ -129,6 +134,7 @@ void LoadBalancer::markActive() {
   std::set<std::string> active;
   for (const auto& pool : pools_->configured()) {
     active.insert(pool->standsInFor());
+    active.insert(pool->lostShadow());
     if (const auto* checker = pool->checker(); checker != nullptr && checker->guard().broken())
       active.insert(checker->info().hash);
   }
@@ -139,7 +145,8 @@ void LoadBalancer::markActive() {
 
 std::string LoadBalancer::degradedText() const {
   std::string text;
-  for (const auto& entry : context_.quarantine.active()) text += (text.empty() ? "" : "; ") + textOf(entry);
+  for (const auto& entry : context_.quarantine.active())
+    if (!entry.info.shadow) text += (text.empty() ? "" : "; ") + textOf(entry);
   return text;
 }
 

@@ -13,6 +13,7 @@
 #include "app/parent.h"
 #include "app/pool_set.h"
 #include "app/preparation.h"
+#include "app/shadowing.h"
 #include "app/takeover.h"
 #include "app/token_file.h"
 #include "balance/pool.h"
@@ -72,6 +73,9 @@ void addNewCode(std::vector<std::string>& lines, const config::Pool& before, con
   if (prepared.strategy && config::sameChoice(before.strategy, now.strategy))
     lines.push_back(prefixOf(now) + "strategy " + now.strategy.id + ": new code, version " +
                     prepared.strategy->info().version);
+  if (prepared.shadow && config::sameChoice(before.shadow, now.shadow))
+    lines.push_back(prefixOf(now) + "shadow " + now.shadow.id + ": new code, version " +
+                    prepared.shadow->info().version);
   if (prepared.checker && config::sameChoice(before.health.checker, now.health.checker))
     lines.push_back(prefixOf(now) + "health.checker " + now.health.checker.id + ": new code, version " +
                     prepared.checker->info().version);
@@ -355,6 +359,8 @@ std::vector<PluginStatus> LoadBalancer::pluginsNow() const {
     const auto* checker = pool->checker();
     plugins.push_back({plugin::kKindOf<lemonade_strategy_t>.name, pool->strategyInfo(), pool->name()});
     if (!pool->standsInFor().empty()) plugins.back().state = "stands_in";
+    if (const auto* shadow = pool->shadowing().running(); shadow != nullptr)
+      plugins.push_back({"shadow", shadow->info(), pool->name()});
     plugins.push_back({plugin::kKindOf<lemonade_health_checker_t>.name,
                        checker != nullptr ? checker->info() : no_checker, pool->name()});
     if (checker != nullptr && checker->guard().broken()) plugins.back().state = "broken";

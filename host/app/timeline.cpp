@@ -5,8 +5,10 @@
 #include "app/configuration_facts.h"
 #include "app/live.h"
 #include "app/load_balancer.h"
+#include "app/managed_pool.h"
 #include "app/pool_set.h"
 #include "app/preparation.h"
+#include "app/shadowing.h"
 #include "config/duration.h"
 #include "observe/events.h"
 #include "observe/reloads.h"
@@ -139,6 +141,7 @@ void LoadBalancer::lookAround() {
   for (const auto& name : full_listeners_)
     if (!reached.contains(name)) note(EventKind::kLimitOver, name, " is no longer reached");
   full_listeners_ = std::move(reached);
+  for (const auto& pool : *pools_->configured()) pool->shadowing().look();
   watchLimits();
   judgeProbations();
   events_->expire(nowNs());

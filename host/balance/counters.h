@@ -39,6 +39,8 @@ struct alignas(64) BackendCounters {
   Counter exchanges;
   Counter bytes_in;
   Counter bytes_out;
+  Counter shadowed_picks;  ///< of the strategy, where a shadow was asked, too
+  Counter shadow_picks;    ///< that the shadow would have sent here
   Histogram connect_time;
   Histogram exchange_time;
   Histogram duration;
@@ -65,6 +67,9 @@ struct alignas(64) PoolCounters {
   Counter full_ns;            ///< how long every backend that could be picked was at its max_connections
   Counter picks_timed;        ///< picks whose time is in pick_ns: one in 64
   Counter pick_ns;
+  Counter shadow_same;   ///< picks for which the shadow had the same backend
+  Counter shadow_other;  ///< had another one
+  Counter shadow_none;   ///< had none
   Histogram queue_time;  ///< of clients that queued, until the connect that they waited for began or they left
 };
 

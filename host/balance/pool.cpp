@@ -60,6 +60,8 @@ Pool::~Pool() = default;
 Status Pool::addWorkers(std::uint32_t workers) {
   if (strategy_ != nullptr)
     if (auto added = strategy_->addLanes(workers); !added) return added;
+  if (shadow_ != nullptr)
+    if (auto added = shadow_->addLanes(workers); !added) return added;
   for (const auto& backend : *backends()) backend->addWorkers(workers);
   for (const auto& backend : leaving_) backend->addWorkers(workers);
   at_workers_.grow(workers);
@@ -97,11 +99,14 @@ bool Pool::publish(std::uint64_t now_ns) {
   for (std::size_t i = 0; i < backends->size(); ++i)
     (*backends)[i]->ramp().observe(let[i], serial_ == 0 || starting_, rules_.slow_start, now_ns);
   panic_ = eligible.panic;
-  auto view =
-      std::make_shared<const View>(*backends, eligible, strategy_, rules_.slow_start, now_ns, ++serial_, names_);
+  auto view = std::make_shared<View>(*backends, eligible, strategy_, rules_.slow_start, now_ns, ++serial_, names_);
+  if (shadow_ != nullptr)
+    view->setShadow(
+        std::make_unique<const View>(*backends, eligible, shadow_, rules_.slow_start, now_ns, serial_, names_));
   quiescence_.makeRoom();
   eligible_.store(view->eligibleCount(), std::memory_order_relaxed);
   current_.store(view.get(), std::memory_order_release);
+  shadowed_.store(shadow_ != nullptr, std::memory_order_relaxed);
   published_.store(serial_, std::memory_order_release);
   if (view_ != nullptr) quiescence_.retire(std::move(view_));
   view_ = std::move(view);
@@ -112,6 +117,7 @@ void Pool::clear() {
   current_.store(nullptr, std::memory_order_release);
   if (view_ != nullptr) quiescence_.retire(std::exchange(view_, nullptr));
   strategy_.reset();
+  shadow_.reset();
   (void)quiescence_.reclaim();
   (void)reclaim();
 }
@@ -347,17 +353,81 @@ void Pool::noteFailure(Backend& backend) noexcept {
 
 bool Pool::wants(std::uint32_t type) const noexcept {
   const View* view = current_.load(std::memory_order_acquire);
-  return view != nullptr && (view->strategy().table().events & type) != 0;
+  return view != nullptr && (view->events() & type) != 0;
 }
 
-void Pool::tell(std::uint32_t worker, lemonade_strategy_event_t& event, std::uint64_t generation) const noexcept {
+void Pool::tell(std::uint32_t worker, lemonade_strategy_event_t& event, std::uint64_t generation,
+                const ShadowTie& tie) const noexcept {
   const View* view = current_.load(std::memory_order_acquire);
   if (view == nullptr) return;
-  const Strategy& strategy = view->strategy();
+  event.foreign = generation == view->strategy().info().number ? 0 : 1;
+  tellOne(view->strategy(), worker, event);
+  if (view->shadow() == nullptr) return;
+  const Strategy& shadow = view->shadow()->strategy();
+  auto seen = event;
+  seen.foreign = tie.generation == shadow.info().number ? 0 : 1;
+  seen.cookie = seen.foreign == 0 ? tie.cookie : 0;
+  tellOne(shadow, worker, seen);
+}
+
+void Pool::tellOne(const Strategy& strategy, std::uint32_t worker, const lemonade_strategy_event_t& event) noexcept {
   if ((strategy.table().events & event.type) == 0) return;
-  event.foreign = generation == strategy.info().number ? 0 : 1;
   (void)strategy.guard().call(plugin::Function::kEvent,
                               [&] { strategy.table().event(strategy.self(), strategy.lane(worker), &event); });
+}
+
+// ---- the shadow ----------------------------------------------------------------------------------------------------
+
+// Where it is broken off nobody is the poorer: the connection has not been picked for yet, and it is not asked again.
+ShadowAnswer Pool::askShadowNow(const lemonade_connection_t& asked, const Tried& tried,
+                                const LocalAddressSource* local) const noexcept {
+  const View* view = current_.load(std::memory_order_acquire);
+  if (view == nullptr || view->shadow() == nullptr || view->shadow()->strategy().guard().broken()) return {};
+  const View& shadow = *view->shadow();
+  const Strategy& strategy = shadow.strategy();
+  lemonade_connection_t connection = asked;  // the strategy that decides sees nothing that the shadow alone needs
+  if ((strategy.needs() & LEMONADE_NEED_LOCAL_ADDRESS) != 0 && local != nullptr)
+    connection.local_family = writeAddress(local->localAddress(), connection.local_address);
+  const Excluded excluded(shadow, tried);
+  excluded.show(connection);
+  ShadowAnswer answer{&shadow};
+  const lemonade_connection_t* const shown = &connection;
+  for (const auto& tier : shadow.tiers()) {
+    std::uint32_t index = LEMONADE_PICK_NONE;
+    answer.cookie = 0;
+    if (!strategy.guard().ask(plugin::Function::kPick, index, strategy.table().pick, strategy.self(),
+                              strategy.lane(connection.worker), tier.prepared(), shown, &tier.get(), &answer.cookie))
+      return {};
+    if (index == LEMONADE_PICK_NONE) continue;
+    const bool usable = index < tier.get().backend_count && tier.eligible(index) && !excluded.contains(index);
+    if (usable) answer.backend = &shadow.backend(index);
+    break;
+  }
+  return answer;
+}
+
+ShadowTie Pool::settleNow(const ShadowAnswer& answer, const Picked& picked,
+                          const lemonade_connection_t& connection) noexcept {
+  const bool placed = picked.what == Picked::What::kBackend;
+  const bool same = placed && picked.backend == answer.backend;
+  const std::uint32_t worker = connection.worker;
+  if (placed && picked.trial == nullptr) {
+    auto& counters = at_workers_[worker].counters;
+    (same ? counters.shadow_same : answer.backend != nullptr ? counters.shadow_other : counters.shadow_none).add();
+    picked.backend->counters(worker).shadowed_picks.add();
+    if (answer.backend != nullptr) answer.backend->counters(worker).shadow_picks.add();
+  }
+  const Strategy& strategy = answer.view->strategy();
+  if (same) return {answer.cookie, strategy.info().number};
+  if (answer.backend == nullptr) return {};
+  lemonade_strategy_event_t event{};
+  event.struct_size = sizeof(event);
+  event.type = LEMONADE_EVENT_ABANDONED;
+  event.backend_identity = answer.backend->identity();
+  event.cookie = answer.cookie;
+  event.now_ns = connection.now_ns;
+  tellOne(strategy, worker, event);
+  return {};
 }
 
 }  // namespace lemonade

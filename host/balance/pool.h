@@ -10,6 +10,7 @@
 #include "balance/pool_at_worker.h"
 #include "balance/pool_settings.h"
 #include "balance/quiescence.h"
+#include "balance/shadow.h"
 #include "balance/strategy.h"
 #include "balance/view.h"
 #include "base/clock.h"
@@ -94,6 +95,9 @@ class Pool {
   /// Replaces the strategy; publish() makes it pick.
   void setStrategy(std::shared_ptr<Strategy> strategy) { strategy_ = std::move(strategy); }
   const std::shared_ptr<Strategy>& strategy() const noexcept { return strategy_; }
+  /// Has a second strategy be asked, too, of which nothing depends; null: none. publish() makes it so.
+  void setShadow(std::shared_ptr<Strategy> shadow) { shadow_ = std::move(shadow); }
+  const std::shared_ptr<Strategy>& shadow() const noexcept { return shadow_; }
   /// Replaces the backends; publish() makes it visible. Those that leave drain and live on while they have sessions:
   /// they are returned. One that comes back before that drains no more.
   View::Backends setBackends(View::Backends backends);
@@ -165,6 +169,17 @@ class Pool {
   Picked pick(lemonade_connection_t& connection, const Tried& tried,
               const LocalAddressSource* local = nullptr) noexcept;
 
+  /// Asks the shadow, if there is one, what it would answer a pick that follows; tried and local are that one's.
+  ShadowAnswer askShadow(const lemonade_connection_t& connection, const Tried& tried,
+                         const LocalAddressSource* local = nullptr) noexcept {
+    return shadowed_.load(std::memory_order_relaxed) ? askShadowNow(connection, tried, local) : ShadowAnswer{};
+  }
+  /// Counts how that compares with what came of the pick, and takes it back where it did not come true. A coin's
+  /// backend (see Trial) is nobody's choice and counts for nothing.
+  ShadowTie settle(const ShadowAnswer& answer, const Picked& picked, const lemonade_connection_t& connection) noexcept {
+    return answer.view != nullptr ? settleNow(answer, picked, connection) : ShadowTie{};
+  }
+
   /// Gives back the place that a pick took.
   void release(Backend& backend) noexcept;
 
@@ -188,10 +203,11 @@ class Pool {
   void setSuspicious(std::uint32_t failures) noexcept { suspicious_.store(failures, std::memory_order_relaxed); }
   /// What to call when a suspicion is raised: on worker threads, must not block. Before the workers run.
   void onSuspicion(std::function<void()> call) { on_suspicion_ = std::move(call); }
-  /// True where the strategy wants to hear of this kind of event (LEMONADE_EVENT_*).
+  /// True where the strategy or the shadow wants to hear of this kind of event (LEMONADE_EVENT_*).
   bool wants(std::uint32_t type) const noexcept;
-  /// Tells the strategy; generation is that of the pick.
-  void tell(std::uint32_t worker, lemonade_strategy_event_t& event, std::uint64_t generation) const noexcept;
+  /// Tells the strategy, and the shadow; generation is that of the pick, tie what settle() has said of it.
+  void tell(std::uint32_t worker, lemonade_strategy_event_t& event, std::uint64_t generation,
+            const ShadowTie& tie = {}) const noexcept;
 
  private:
   class Excluded;
@@ -203,6 +219,11 @@ class Pool {
                            Picked& picked) noexcept;
   std::uint32_t pickInstead(const View::Tier& tier, const lemonade_connection_t& connection) noexcept;
   bool isFull() const noexcept;
+  ShadowAnswer askShadowNow(const lemonade_connection_t& connection, const Tried& tried,
+                            const LocalAddressSource* local) const noexcept;
+  ShadowTie settleNow(const ShadowAnswer& answer, const Picked& picked,
+                      const lemonade_connection_t& connection) noexcept;
+  static void tellOne(const Strategy& strategy, std::uint32_t worker, const lemonade_strategy_event_t& event) noexcept;
 
   const std::string name_;
 
@@ -210,6 +231,7 @@ class Pool {
   Quiescence& quiescence_;
   std::uint32_t workers_;
   std::shared_ptr<Strategy> strategy_;
+  std::shared_ptr<Strategy> shadow_;
   std::shared_ptr<const View> view_;
   std::uint64_t serial_ = 0;
   std::shared_ptr<const ViewNames> names_;
@@ -230,6 +252,7 @@ class Pool {
 
   // Any thread.
   std::atomic<const View*> current_{nullptr};
+  std::atomic<bool> shadowed_{false};  // the newest view has a shadow
   std::atomic<std::uint64_t> published_{0};
   PoolSettings settings_;
   std::atomic<std::uint32_t> eligible_{0};

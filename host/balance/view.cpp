@@ -36,7 +36,8 @@ View::View(const Backends& backends, const Eligible& eligible, std::shared_ptr<S
     : backends_(backends),
       strategy_(std::move(strategy)),
       names_(std::move(names)),
-      backend_options_(plugin::OptionSchema::ofBackends(strategy_->table(), strategy_->info().id)) {
+      backend_options_(plugin::OptionSchema::ofBackends(strategy_->table(), strategy_->info().id)),
+      events_(strategy_->table().events) {
   std::vector<lemonade_backend_t> rows;
   rows.reserve(backends_.size());
   settings_.reserve(backends_.size());

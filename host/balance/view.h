@@ -17,6 +17,7 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace lemonade {
@@ -51,6 +52,11 @@ class View {
   View(const Backends& backends, const Eligible& eligible, std::shared_ptr<Strategy> strategy,
        const SlowStart& slow_start, std::uint64_t now_ns, std::uint64_t serial,
        std::shared_ptr<const ViewNames> names = std::make_shared<const ViewNames>());
+  /// Has a shadow be asked, too, on its own view. Before it is published; control thread.
+  void setShadow(std::unique_ptr<const View> shadow) {
+    events_ |= shadow->events_;
+    shadow_ = std::move(shadow);
+  }
   /// Releases what was prepared. Control thread, after the last worker read it.
   ~View();
   View(const View&) = delete;
@@ -58,6 +64,10 @@ class View {
 
   // Any thread.
   const Strategy& strategy() const noexcept { return *strategy_; }
+  /// The same backends as the pool's shadow sees them; null where there is none.
+  const View* shadow() const noexcept { return shadow_.get(); }
+  /// What the strategy and the shadow want to hear: mask of LEMONADE_EVENT_*.
+  std::uint32_t events() const noexcept { return events_; }
   /// In the order in which they are asked; at least one, which is without eligible backends where there are none.
   const std::deque<Tier>& tiers() const noexcept { return tiers_; }
   std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(backends_.size()); }
@@ -84,7 +94,9 @@ class View {
   std::deque<plugin::OptionSet> option_sets_;
   std::deque<lemonade_options_t> options_;
   std::deque<Tier> tiers_;
+  std::unique_ptr<const View> shadow_;
   std::uint32_t eligible_count_ = 0;
+  std::uint32_t events_ = 0;
   bool ramping_ = false;
 };
 

@@ -4,6 +4,7 @@
 #include "cli/asking.h"
 #include "cli/exit_codes.h"
 #include "cli/show.h"
+#include "cli/show_picks.h"
 #include "cli/style.h"
 
 #include <Poco/JSON/Object.h>
@@ -153,6 +154,18 @@ int runPlugins(const Options& options) {
   return withBalancer(options, [&](Client& client) {
     return askedFor(client, options, "/api/v1/plugins", [&](const Document& document) {
       print(options, showPlugins(document, wantsColour()));
+      return kDone;
+    });
+  });
+}
+
+int runShadow(const Options& options, const std::optional<std::string>& pool) {
+  return withBalancer(options, [&](Client& client) {
+    const auto path = "/api/v1/shadows" + (pool ? "?pool=" + encoded(*pool) : "");
+    return askedFor(client, options, path, [&](const Document& document) {
+      if (pool && listIn(document, "shadows").empty())
+        return fail(kRefused, "pool " + *pool + " has no shadow; set shadow = \"STRATEGY\" in its table");
+      print(options, showShadows(document, pool.has_value(), wantsColour()));
       return kDone;
     });
   });

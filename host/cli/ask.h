@@ -14,6 +14,8 @@ int runStatus(const Options& options);
 /// Of one pool, where one is named.
 int runBackends(const Options& options, const std::optional<std::string>& pool);
 int runPlugins(const Options& options);
+/// What shadows would have done; with the backends of one pool, where one is named.
+int runShadow(const Options& options, const std::optional<std::string>& pool);
 int runControl(const Options& options, const Control& control);
 int runReload(const Options& options);
 /// Lets a plugin of this id go that is quarantined.

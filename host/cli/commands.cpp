@@ -59,6 +59,9 @@ void Commands::addTo(CLI::App& app) {
   addControl(app, "weight", "Give a backend another weight", "0 to 65535; 0 takes no new sessions");
   addControl(app, "max_connections", "Give a backend another limit of sessions", "0 means no limit");
   add(app, "plugins", "Show the plugins that run", [this] { return runPlugins(options_); });
+  add(app, "shadow", "Show what another strategy would have done, where pools have a shadow", [this] {
+    return runShadow(options_, pool_);
+  }).add_option("POOL", pool_, "Of this pool, with where each would have sent what");
   add(app, "release", "Let a plugin try again that is quarantined, by a reload",
       [this] { return runRelease(options_, plugin_); })
       .add_option("PLUGIN", plugin_, "Its id, as plugins shows it")

@@ -188,8 +188,12 @@ inline constexpr const char* kDefaultName = "default";
 
 /// Backends that stand for each other, and how one of them is chosen, reached and watched.
 struct Pool {
+  /// The id in place of a strategy's that has nobody asked beside it.
+  static constexpr const char* kNoShadow = "none";
+
   std::string name = "default";
   PluginChoice strategy;
+  PluginChoice shadow{kNoShadow, {}, {}};  ///< a strategy that is asked, too, and decides nothing
   std::vector<Backend> backends;
   Health health;
   Ejection ejection;
@@ -201,6 +205,8 @@ struct Pool {
   /// Numeric, without a port: from where backends are connected to; "": the system's choice.
   std::string source_address;
   Source source;  ///< of its table
+
+  bool hasShadow() const { return shadow.id != kNoShadow; }
 };
 
 struct Metrics {

@@ -30,6 +30,9 @@ std::vector<std::string> sectionNames() {
   return names;
 }
 
+/// A section that an id alone can stand for: `strategy = "round_robin"`.
+bool isStrategy(const std::string& section) { return section == "strategy" || section == "shadow"; }
+
 const Key<Backend>& addressKey() {
   return *std::find_if(backendKeys().begin(), backendKeys().end(),
                        [](const Key<Backend>& key) { return key.name == "address"; });
@@ -66,8 +69,9 @@ class FileReader {
     const std::string name(key.str());
     if (name == "backends") {
       readBackends(node, "", draft_.config.pools.front());
-    } else if (name == "strategy" && node.is_string()) {
-      readKey(configKey("strategy.algorithm"), {"strategy.algorithm", node, at(node), findings_}, draft_.config);
+    } else if (isStrategy(name) && node.is_string()) {
+      const auto path = name + ".algorithm";
+      readKey(configKey(path), {path, node, at(node), findings_}, draft_.config);
     } else if (std::find(sections_.begin(), sections_.end(), name) == sections_.end()) {
       refuseSection(name, sourceOf(file_, key.source()));
     } else if (const auto* table = node.as_table()) {
@@ -193,8 +197,8 @@ class FileReader {
       const std::string section(entry);
       if (section == "backends") {
         readBackends(node, path + ".", pool);
-      } else if (section == "strategy" && node.is_string()) {
-        readAlgorithm({path + ".strategy.algorithm", node, at(node), findings_}, pool);
+      } else if (isStrategy(section) && node.is_string()) {
+        readAlgorithm(section + ".algorithm", {path + "." + section + ".algorithm", node, at(node), findings_}, pool);
       } else if (std::find(pool_sections_.begin(), pool_sections_.end(), section) == pool_sections_.end()) {
         return false;
       } else if (const auto* table = node.as_table()) {
@@ -206,13 +210,14 @@ class FileReader {
     };
     eachKey(Table{file_, path, entries, findings_}, poolKeys(), "", pool_sections_, read, other);
     forgetOptions(path + ".strategy.options", inherited.strategy, pool.strategy);
+    forgetOptions(path + ".shadow.options", inherited.shadow, pool.shadow);
     forgetOptions(path + ".health.options", inherited.health.checker, pool.health.checker);
     draft_.config.pools.push_back(std::move(pool));
   }
 
-  void readAlgorithm(const Item& item, Pool& pool) {
+  void readAlgorithm(const std::string& called, const Item& item, Pool& pool) {
     for (const auto& key : poolKeys())
-      if (key.path() == "strategy.algorithm") readKey(key, item, pool);
+      if (key.path() == called) readKey(key, item, pool);
   }
 
   /// Options are inherited with the plugin that they are for, and not with another one.
@@ -272,7 +277,7 @@ class FileReader {
 
   const std::string& file_;
   const std::vector<std::string> sections_ = sectionNames();
-  const std::vector<std::string> pool_sections_{"strategy", "health", "ejection", "backends"};
+  const std::vector<std::string> pool_sections_{"strategy", "shadow", "health", "ejection", "backends"};
   std::set<std::string> listener_names_;
   Draft& draft_;
   Findings& findings_;

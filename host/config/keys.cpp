@@ -38,7 +38,7 @@ Keys makeConfigKeys() {
   addOfDefaultListener(all);
   addOfDefaultPool(all, "");
   addOfProcess(all, kProxy);
-  for (const auto* section : {"strategy", "health", "ejection"}) addOfDefaultPool(all, section);
+  for (const auto* section : {"strategy", "shadow", "health", "ejection"}) addOfDefaultPool(all, section);
   for (const auto* section : {"metrics", "admin", "plugins", "log"}) addOfProcess(all, section);
   return all;
 }

@@ -15,7 +15,7 @@ namespace lemonade::config {
 
 /// The keys of a listener: those of [[listeners]] but for its name.
 const std::vector<Key<Listener>>& listenerKeys();
-/// The keys of a pool: its own, and those of its sections "strategy", "health" and "ejection".
+/// The keys of a pool: its own, and those of its sections "strategy", "shadow", "health" and "ejection".
 const std::vector<Key<Pool>>& poolKeys();
 /// The keys of a backend.
 const std::vector<Key<Backend>>& backendKeys();
@@ -23,7 +23,7 @@ const std::vector<Key<Backend>>& backendKeys();
 const std::vector<Key<Config>>& processKeys();
 
 /// The keys of the tables at the top of a file, in the order in which documentation lists them: those of the process,
-/// and those of the default listener and the default pool, which stand in [proxy], [strategy], [health] and
+/// and those of the default listener and the default pool, which stand in [proxy], [strategy], [shadow], [health] and
 /// [ejection]. Functions of such a key take a Config whose first listener or pool is the default one.
 const std::vector<Key<Config>>& configKeys();
 

@@ -101,6 +101,17 @@ std::vector<Key<PluginChoice>> strategyKeys() {
   };
 }
 
+std::vector<Key<PluginChoice>> shadowKeys() {
+  using K = Key<PluginChoice>;
+  return {
+      K("algorithm", plugin("id of a strategy plugin"),
+        "a second strategy that is asked, too, decides nothing and is only counted; none: there is none",
+        "a second strategy, yours too, that is asked beside the one that decides, and [whose answers are only "
+        "counted](balancing.md#what-another-strategy-would-do); `\"none\"`: there is none"),
+      K("options", options(""), "", "`[shadow.options]`, as those of the strategy").fallback("none"),
+  };
+}
+
 std::vector<Key<PluginChoice>> checkerKeys() {
   using K = Key<PluginChoice>;
   return {
@@ -239,6 +250,8 @@ std::vector<Key<Pool>> makePoolKeys() {
   auto keys = ownKeys();
   append(
       keys, strategyKeys(), "strategy", [](auto& pool) -> auto& { return pool.strategy; });
+  append(
+      keys, shadowKeys(), "shadow", [](auto& pool) -> auto& { return pool.shadow; });
   const auto checker = checkerKeys();
   const auto choice = [](auto& pool) -> auto& { return pool.health.checker; };
   append(keys, std::vector{checker.front()}, "health", choice);

@@ -6,6 +6,7 @@
 #include "base/log_line.h"
 #include "observe/json_writer.h"
 #include "observe/reloads.h"
+#include "observe/shadows.h"
 #include "observe/slowness.h"
 
 #include <string_view>
@@ -170,6 +171,7 @@ void add(Json& json, const PoolStatus& pool) {
       json.set("mean", pool.mean_pick_ms);
       json.set("worst", pool.worst_pick_ms);
     });
+    setShadow(json, pool.shadow);
   });
 }
 

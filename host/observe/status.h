@@ -15,6 +15,7 @@
 
 #include "balance/backend.h"
 #include "balance/histogram.h"
+#include "observe/comparison.h"
 #include "observe/recent.h"
 #include "plugin/instance.h"
 
@@ -110,6 +111,7 @@ struct PoolStatus {
   Percentiles queue_time{};
   double mean_pick_ms = 0;   ///< of all that were timed
   double worst_pick_ms = 0;  ///< of late
+  std::optional<ShadowStatus> shadow{};
 };
 
 struct ListenerStatus {

@@ -28,6 +28,7 @@ struct InstanceInfo {
   std::string file;          ///< the path of the plugin's file, as found in its directory
   std::uint64_t number = 0;  ///< of the instance: this process numbers all that it creates, from 1
   std::string hash = {};     ///< of the file's content
+  bool shadow = false;       ///< it decides nothing: see balance/shadow.h
 };
 
 class Guard {

@@ -67,7 +67,7 @@ Result<std::shared_ptr<const Image>> Loader::load(const PluginFile& file) {
 
 std::optional<Loader::Created> Loader::createOf(const Kind& kind, const PluginFile& file,
                                                 const config::PluginChoice& choice,
-                                                std::vector<OptionProblem>& problems) {
+                                                std::vector<OptionProblem>& problems, bool shadow) {
   const auto fail = [&](std::string text) {
     problems.push_back({choice.source, std::move(text)});
     return std::nullopt;
@@ -86,7 +86,7 @@ std::optional<Loader::Created> Loader::createOf(const Kind& kind, const PluginFi
     const bool first = problems.size() == before;
     if (!first && !wrong.empty()) return std::nullopt;  // it needs what was taken out
     if (wrong.empty()) {
-      auto instance = start(kind, table.value(), image, options, rest, wrong);
+      auto instance = start(kind, table.value(), image, options, rest, wrong, shadow);
       if (instance && first) return instance;
       if (instance) return std::nullopt;
     }
@@ -103,9 +103,10 @@ std::optional<Loader::Created> Loader::createOf(const Kind& kind, const PluginFi
 
 std::optional<Loader::Created> Loader::start(const Kind& kind, const void* table,
                                              const std::shared_ptr<const Image>& image, const OptionSet& options,
-                                             const config::PluginChoice& choice, std::vector<OptionProblem>& problems) {
+                                             const config::PluginChoice& choice, std::vector<OptionProblem>& problems,
+                                             bool shadow) {
   auto& guard =
-      Guard::make({image->id(), image->version(), image->file(), ++instances_, image->hash()}, &image->entry());
+      Guard::make({image->id(), image->version(), image->file(), ++instances_, image->hash(), shadow}, &image->entry());
   auto& host = HostHandle::make(choice.id, loop_, cells_, &guard);
   const lemonade_options_t values = options.get();
   auto error = emptyError();

@@ -56,12 +56,12 @@ class Loader {
   /// holds it. Control thread.
   Result<std::shared_ptr<const Image>> load(const PluginFile& file);
 
-  /// Makes an instance of a file's content with the options of the choice. Returns nothing where that fails, and has
-  /// added at least one problem. Control thread.
+  /// Makes an instance of a file's content with the options of the choice; shadow: one that decides nothing. Returns
+  /// nothing where that fails, and has added at least one problem. Control thread.
   template <class Table>
   std::optional<Instance<Table>> create(const PluginFile& file, const config::PluginChoice& choice,
-                                        std::vector<OptionProblem>& problems) {
-    auto made = createOf(kKindOf<Table>, file, choice, problems);
+                                        std::vector<OptionProblem>& problems, bool shadow = false) {
+    auto made = createOf(kKindOf<Table>, file, choice, problems, shadow);
     if (!made) return std::nullopt;
     return Instance<Table>(*static_cast<const Table*>(made->table), made->self, *made->guard, std::move(made->image),
                            std::move(made->retire));
@@ -82,10 +82,10 @@ class Loader {
   };
 
   std::optional<Created> createOf(const Kind& kind, const PluginFile& file, const config::PluginChoice& choice,
-                                  std::vector<OptionProblem>& problems);
+                                  std::vector<OptionProblem>& problems, bool shadow);
   std::optional<Created> start(const Kind& kind, const void* table, const std::shared_ptr<const Image>& image,
                                const OptionSet& options, const config::PluginChoice& choice,
-                               std::vector<OptionProblem>& problems);
+                               std::vector<OptionProblem>& problems, bool shadow);
 
   ControlLoop& loop_;
   MetricCells& cells_;

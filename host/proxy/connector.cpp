@@ -141,10 +141,12 @@ Connector::Pick Connector::pick(Session& session, std::uint64_t now) noexcept {
   connection.worker = worker_;
   describeClient(session, connection);
 
+  const Destination destination(session);
+  // Before the clock is looked at: the shadow's time is none of the strategy's.
+  const ShadowAnswer shadow = session.pool->askShadow(connection, session.tried, &destination);
   const bool timed =
       picks_++ % kTimedOf == 0 || session.pool->settings().times_all_picks.load(std::memory_order_relaxed);
   const std::uint64_t asked_at = timed ? nowNs() : coarseNs();
-  const Destination destination(session);
   const Picked picked = session.pool->pick(connection, session.tried, &destination);
   const std::uint64_t took = (timed ? nowNs() : coarseNs()) - asked_at;
   if (timed || took > kLongPick) [[unlikely]]
@@ -152,6 +154,7 @@ Connector::Pick Connector::pick(Session& session, std::uint64_t now) noexcept {
   if (took > kSlowPick) reportSlow(*session.at_pool, picked, took, now);
   if (picked.invalid) reportInvalid(*session.at_pool, now);
   if (picked.declined) session.at_pool->at.declined_picks.add();
+  session.shadow = session.pool->settle(shadow, picked, connection);
   if (picked.what == Picked::What::kBackend) {
     session.target = picked.backend;
     session.cookie = picked.cookie;

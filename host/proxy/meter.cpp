@@ -33,7 +33,7 @@ void Meter::connected(Session& session, std::uint64_t now) noexcept {
   if (!session.pool->wants(LEMONADE_EVENT_CONNECTED)) return;
   auto told = event(session, LEMONADE_EVENT_CONNECTED, now);
   told.value_ns = took;
-  session.pool->tell(worker_, told, session.generation);
+  session.pool->tell(worker_, told, session.generation, session.shadow);
 }
 
 void Meter::connectFailed(Session& session, int error, bool blame, std::uint64_t now) noexcept {
@@ -54,13 +54,13 @@ void Meter::connectFailed(Session& session, int error, bool blame, std::uint64_t
   auto told = event(session, LEMONADE_EVENT_CONNECT_FAILED, now);
   told.value_ns = now - session.attempted_at;
   told.error = error;
-  session.pool->tell(worker_, told, session.generation);
+  session.pool->tell(worker_, told, session.generation, session.shadow);
 }
 
 void Meter::abandoned(Session& session, std::uint64_t now) noexcept {
   if (session.target == nullptr || !session.pool->wants(LEMONADE_EVENT_ABANDONED)) return;
   auto told = event(session, LEMONADE_EVENT_ABANDONED, now);
-  session.pool->tell(worker_, told, session.generation);
+  session.pool->tell(worker_, told, session.generation, session.shadow);
 }
 
 void Meter::beginExchange(Session& session) noexcept {
@@ -92,7 +92,7 @@ void Meter::endExchange(Session& session) noexcept {
   if (!session.pool->wants(LEMONADE_EVENT_EXCHANGE)) return;
   auto told = event(session, LEMONADE_EVENT_EXCHANGE, now);
   told.value_ns = took;
-  session.pool->tell(worker_, told, session.generation);
+  session.pool->tell(worker_, told, session.generation, session.shadow);
 }
 
 void Meter::firstAnswer(Session& session) noexcept {
@@ -138,7 +138,7 @@ void Meter::countEnd(Session& session, BackendCounters& counters, std::uint64_t 
   if (early || (reset && session.in_exchange)) {
     auto told = event(session, LEMONADE_EVENT_ERROR, now);
     told.error = reset ? ECONNRESET : 0;
-    session.pool->tell(worker_, told, session.generation);
+    session.pool->tell(worker_, told, session.generation, session.shadow);
   } else if (!session.answered && session.reason == CloseReason::kDone) {
     feedback::succeeded(*session.target);
     if (session.in_exchange) feedback::forgetDoubts(*session.target);
@@ -192,7 +192,7 @@ void Meter::closed(Session& session, std::uint64_t now) noexcept {
       told.bytes_in = session.bytes_in;
       told.bytes_out = session.bytes_out;
       told.exchanges = session.exchanges;
-      session.pool->tell(worker_, told, session.generation);
+      session.pool->tell(worker_, told, session.generation, session.shadow);
     }
   }
   if (log::enabled("access", log::Level::kDebug)) writeAccessLog(session, now);

@@ -101,6 +101,7 @@ struct alignas(16) Session {
   Backend* target = nullptr;  ///< holds a place there while not null
   std::uint64_t cookie = 0;
   std::uint64_t generation = 0;
+  ShadowTie shadow;
   std::uint32_t attempt = 0;
   std::uint32_t pauses = 0;  ///< that it made since no backend was left for it
   Tried tried;               ///< those that are not tried again before again_at

@@ -23,6 +23,8 @@ void forEachTotal(const BackendCounters*, Visit&& visit) {
   visit("exchanges", &BackendCounters::exchanges);
   visit("bytes_in", &BackendCounters::bytes_in);
   visit("bytes_out", &BackendCounters::bytes_out);
+  visit("shadowed_picks", &BackendCounters::shadowed_picks);
+  visit("shadow_picks", &BackendCounters::shadow_picks);
   visit("connect_time", &BackendCounters::connect_time);
   visit("exchange_time", &BackendCounters::exchange_time);
   visit("duration", &BackendCounters::duration);
@@ -70,6 +72,9 @@ void forEachTotal(const PoolCounters*, Visit&& visit) {
   visit("full_ns", &PoolCounters::full_ns);
   visit("picks_timed", &PoolCounters::picks_timed);
   visit("pick_ns", &PoolCounters::pick_ns);
+  visit("shadow_same", &PoolCounters::shadow_same);
+  visit("shadow_other", &PoolCounters::shadow_other);
+  visit("shadow_none", &PoolCounters::shadow_none);
   visit("queue_time", &PoolCounters::queue_time);
 }
 

@@ -30,6 +30,8 @@ listen_address = "127.0.0.1:0"
 socket = ""
 [metrics]
 sinks = ["prometheus"]
+[shadow]
+algorithm = "round_robin"
 [[backends]]
 id = "web-1"
 address = "127.0.0.1:1"

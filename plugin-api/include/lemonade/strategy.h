@@ -146,7 +146,7 @@ typedef struct lemonade_strategy_event {
   uint64_t bytes_out;        /* of CLOSED: backend to client */
   uint64_t exchanges;        /* of CLOSED: how many there were */
   int32_t error;             /* errno, or 0 */
-  uint32_t foreign; /* 1: picked by an earlier generation, or by the host in this one's place: cookie is not yours */
+  uint32_t foreign; /* 1: picked by an earlier generation or by another in this one's place: cookie is not yours */
 } lemonade_strategy_event_t;
 
 /* What a strategy needs beyond what every pick is told; what nobody asks for costs nothing.

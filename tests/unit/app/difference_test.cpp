@@ -69,6 +69,8 @@ const std::vector<Case> kCases = {
     {"proxy.tcp_keepalive", "false", {"proxy.tcp_keepalive 60s -> 0s"}},
     {"strategy.algorithm", "\"round_robin\"", {"strategy adaptive -> round_robin"}},
     {"strategy.options", "{secret = 3}", {"strategy adaptive: options changed"}},
+    {"shadow.algorithm", "\"round_robin\"", {"shadow none -> round_robin"}},
+    {"shadow.options", "{secret = 3}", {"shadow none: options changed"}},
     {"health.checker", "\"http\"", {"health.checker tcp -> http"}},
     {"health.panic_threshold", "0.3333331", {"health.panic_threshold 0 -> 0.3333331"}},
     {"health.options", "{password = \"secret\"}", {"health.checker tcp: options changed"}},

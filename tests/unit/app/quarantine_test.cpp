@@ -38,6 +38,24 @@ TEST_CASE("What a process before knew of a content takes the place of what is kn
   CHECK(quarantine.active().empty());
 }
 
+TEST_CASE("What failed as a shadow is kept from being one again and may decide", "[app][quarantine]") {
+  Quarantine quarantine;
+  auto shadow = entry("a", "hang in pick");
+  shadow.info.shadow = true;
+  CHECK(quarantine.add(shadow));
+  CHECK_FALSE(quarantine.contains("a"));
+  REQUIRE(quarantine.findForShadow("a"));
+  CHECK(textOf(*quarantine.findForShadow("a")) ==
+        "plugin com.example.evil 2.0.0 is quarantined as a shadow: hang in pick");
+  CHECK(quarantine.add(entry("a")));  // it failed where it decided, too
+  CHECK_FALSE(quarantine.add(shadow));
+  REQUIRE(quarantine.find("a"));
+  CHECK(quarantine.find("a")->reason == "SIGSEGV at 0x8 in pick");
+  CHECK(quarantine.findForShadow("a"));
+  CHECK(quarantine.release("com.example.evil").size() == 1);
+  CHECK_FALSE(quarantine.findForShadow("a"));
+}
+
 TEST_CASE("What has no content of a file is never found", "[app][quarantine]") {
   Quarantine quarantine;
   CHECK(quarantine.add(entry("")));

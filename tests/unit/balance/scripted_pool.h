@@ -24,6 +24,7 @@ struct Scripted {
   int most_lanes = 100;
   bool destroyed = false;
   bool refuse_prepare = false;
+  std::uint32_t wanted = LEMONADE_EVENT_CLOSED;
   std::vector<lemonade_strategy_event_t> events;
 
   static Scripted& of(void* self) { return *static_cast<Scripted*>(self); }
@@ -31,7 +32,7 @@ struct Scripted {
   lemonade_strategy_t table() {
     lemonade_strategy_t t{};
     t.struct_size = sizeof(t);
-    t.events = LEMONADE_EVENT_CLOSED;
+    t.events = wanted;
     t.create = [](const lemonade_host_t*, const lemonade_options_t*, void**, lemonade_error_t*) noexcept {
       return lemonade_status_t{LEMONADE_OK};
     };
@@ -75,13 +76,14 @@ struct ScriptedPool {
     return std::make_shared<Backend>(config::Backend{.id = id, .name = id, .host = "127.0.0.1", .port = 80},
                                      *Address::parse("127.0.0.1:80"), 1);
   }
-  void use(Scripted& strategy, std::uint64_t generation) {
+  std::shared_ptr<Strategy> make(Scripted& strategy, std::uint64_t generation) {
     tables.push_back(std::make_unique<lemonade_strategy_t>(strategy.table()));
     auto made =
         Strategy::make(Strategy::Instance(*tables.back(), &strategy, {"scripted", "1", "", generation}, nullptr), 1);
     REQUIRE(made);
-    pool.setStrategy(made.value());
+    return made.value();
   }
+  void use(Scripted& strategy, std::uint64_t generation) { pool.setStrategy(make(strategy, generation)); }
   Picked pick(const Tried& tried = {}) {
     lemonade_connection_t connection{};
     connection.struct_size = sizeof(connection);
