@@ -84,6 +84,7 @@ std::shared_ptr<admin::Server> LoadBalancer::makeAdmin(const config::Config& con
                  Late{[this](const auto& request, const auto& answer) { answerEvents(request, answer); },
                       kLongestWait + kAnswerMargin, admin::errorResponse(503, "the answer takes too long")});
   server->handle("GET", "/api/v1/stream", Prompt{[this](const auto& request) { return stream(request); }});
+  server->handle("GET", "/api/v1/pools/*", Slow{[this](const auto& request) { return why(request); }});
   server->handle("POST", "/api/v1/pools/*",
                  Late{[this](const auto& request, const auto& answer) { control(request, answer); }, kAnswerMargin,
                       admin::errorResponse(503, "the control thread is busy; status will tell whether it was done")});

@@ -67,6 +67,7 @@ std::string placeOf(const Backend& backend) {
 
 void LoadBalancer::control(const admin::Request& request, const admin::Answer& answer) {
   if (stopping()) return answer(admin::errorResponse(503, stageText()));
+  if (isWhy(request.path)) return beginWhy(request, answer);
   auto read = orderIn(request);
   if (auto* refusal = std::get_if<admin::Response>(&read)) return answer(std::move(*refusal));
   loop_.post([this, order = std::get<Order>(std::move(read)), by = request.by, answer] {

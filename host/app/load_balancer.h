@@ -29,6 +29,7 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace lemonade {
@@ -250,6 +251,11 @@ class LoadBalancer : private PoolHost {
   admin::Response backendsOf(const admin::Request& request);
   admin::Response pools() const;
   admin::Response plugins() const;
+  // Why backends were picked, see explaining.cpp
+  static bool isWhy(const std::string& path);
+  std::variant<std::shared_ptr<ManagedPool>, admin::Response> poolCalled(const std::string& name) const;
+  admin::Response why(const admin::Request& request) const;
+  void beginWhy(const admin::Request& request, const admin::Answer& answer);
   admin::Response shadows(const admin::Request& request) const;  // see shadow_answering.cpp, as addShadows()
   void requestReload(const admin::Request& request, const admin::Answer& answer);
   admin::Response validate(const admin::Request& request) const;

@@ -5,6 +5,7 @@
 #include "app/membership.h"
 #include "app/overrides.h"
 #include "app/own_listeners.h"
+#include "app/pick_watch.h"
 #include "app/pool_host.h"
 #include "app/preparation.h"
 #include "app/shadowing.h"
@@ -48,6 +49,7 @@ ManagedPool::ManagedPool(std::string name, Quiescence& quiescence, std::uint32_t
       heritage_(heritage),
       pool_(std::make_unique<Pool>(name_, quiescence, workers)),
       shadowing_(std::make_unique<Shadowing>(*pool_)),
+      pick_watch_(std::make_unique<PickWatch>(loop_, *pool_)),
       monitor_(std::make_unique<health::Monitor>(
           loop_, checks, [this](const auto& backend) { onChecked(backend); },
           [this](const auto& check) { onCheck(check.backend, check.passed, check.began_ns); })),
@@ -453,6 +455,7 @@ void ManagedPool::end() {
   *self_ = nullptr;
   loop_.cancel(std::exchange(republish_, 0));
   shadowing_->end();
+  pick_watch_->end();
   pool_->clear();
 }
 

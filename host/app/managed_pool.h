@@ -50,6 +50,7 @@ namespace lemonade::app {
 
 class Membership;
 class Overrides;
+class PickWatch;
 class PoolHost;
 class Shadowing;
 struct PreparationContext;
@@ -92,6 +93,8 @@ class ManagedPool {
   /// What is asked beside the strategy and decides nothing. What changes it is in force with the next view.
   Shadowing& shadowing() noexcept { return *shadowing_; }
   const Shadowing& shadowing() const noexcept { return *shadowing_; }
+  /// The last picks, for who looks.
+  PickWatch& pickWatch() noexcept { return *pick_watch_; }
   /// Goes on without the shadow where that is this instance, or of its content; publishes a view before it returns.
   /// False where it is not.
   bool dropShadow(const plugin::InstanceInfo& broken);
@@ -209,6 +212,7 @@ class ManagedPool {
 
   const std::unique_ptr<Pool> pool_;
   const std::unique_ptr<Shadowing> shadowing_;
+  const std::unique_ptr<PickWatch> pick_watch_;
   const std::unique_ptr<health::Monitor> monitor_;
   const std::unique_ptr<health::Ejector> ejector_;
   const std::unique_ptr<Membership> membership_;

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <iterator>
 #include <limits>
+#include <string_view>
 #include <unordered_set>
 #include <utility>
 
@@ -113,7 +114,15 @@ bool Pool::publish(std::uint64_t now_ns) {
   return view_->ramping();
 }
 
+void Pool::setRecorder(std::shared_ptr<PickRecorder> recorder) {
+  quiescence_.makeRoom();
+  recording_.store(recorder.get(), std::memory_order_release);
+  if (recorder_ != nullptr) quiescence_.retire(std::move(recorder_));
+  recorder_ = std::move(recorder);
+}
+
 void Pool::clear() {
+  setRecorder(nullptr);
   current_.store(nullptr, std::memory_order_release);
   if (view_ != nullptr) quiescence_.retire(std::exchange(view_, nullptr));
   strategy_.reset();
@@ -241,7 +250,10 @@ bool Pool::pickFrom(const View& view, const View::Tier& tier, lemonade_connectio
   for (std::uint32_t round = 0; round < Tried::kMost; ++round) {
     excluded.show(connection);
     std::uint32_t index = ask(strategy, tier, connection, picked);
+    By by = picked.generation != 0 ? By::kStrategy : By::kHost;
+    const bool noted = recording_.load(std::memory_order_relaxed) != nullptr;
     if (index == LEMONADE_PICK_NONE || index == LEMONADE_PICK_REJECT) [[unlikely]] {
+      if (noted) note(view, tier, connection, index, by);
       picked.declined = picked.declined || hasCandidate(tier.get(), connection);
       if (index == LEMONADE_PICK_NONE) break;
       picked.what = Picked::What::kRejected;
@@ -250,11 +262,16 @@ bool Pool::pickFrom(const View& view, const View::Tier& tier, lemonade_connectio
     if (index >= tier.get().backend_count || !tier.eligible(index) || excluded.contains(index)) {
       picked.invalid = true;
       picked.cookie = picked.generation = 0;
+      by = By::kHost;
       index = pickInstead(tier, connection);
       if (index == LEMONADE_PICK_NONE) break;
     }
-    if (view.backend(index).trial() != nullptr && connection.attempt == 0) [[unlikely]]
+    if (view.backend(index).trial() != nullptr && connection.attempt == 0) [[unlikely]] {
       index = tossCoin(view, tier, connection, excluded, index, picked);
+      if (picked.trial != nullptr) by = By::kCoin;
+    }
+    if (noted) [[unlikely]]
+      note(view, tier, connection, index, by);
     if (feedback::acquire(view.backend(index))) {
       picked.declined = false;
       picked.what = Picked::What::kBackend;
@@ -293,6 +310,33 @@ std::uint32_t Pool::tossCoin(const View& view, const View::Tier& tier, lemonade_
   if (other < backends.backend_count && tier.eligible(other) && !excluded.contains(other)) return other;
   picked.cookie = picked.generation = 0;
   return instead;
+}
+
+// Before a place is taken, so that what is written down is what the strategy saw. Of the strategy's own choice it is
+// asked why.
+void Pool::note(const View& view, const View::Tier& tier, const lemonade_connection_t& connection, std::uint32_t answer,
+                By by) noexcept {
+  PickRecorder* const recorder = recording_.load(std::memory_order_acquire);
+  if (recorder == nullptr) return;
+  const Strategy& strategy = view.strategy();
+  const auto say = [](char* text, std::uint32_t room, std::string_view words) {
+    const auto size = std::min<std::size_t>(words.size(), room);
+    std::copy_n(words.data(), size, text);
+    return static_cast<std::uint32_t>(size);
+  };
+  recorder->record(connection, tier.get(), answer, [&](char* text, std::uint32_t room) -> std::uint32_t {
+    if (by == By::kCoin) return say(text, room, "a coin of the host, since one that was picked is on trial");
+    if (answer >= tier.get().backend_count) return 0;
+    if (by == By::kHost) return say(text, room, "the host's own choice in the place of the strategy");
+    const auto why = strategy.why();
+    if (why == nullptr) return 0;
+    std::uint32_t size = 0;
+    (void)strategy.guard().call(plugin::Function::kWhy, [&] {
+      size = why(strategy.self(), strategy.lane(connection.worker), tier.prepared(), &connection, &tier.get(), answer,
+                 text, room);
+    });
+    return size;
+  });
 }
 
 bool Pool::hasPlace() const noexcept {

@@ -7,6 +7,7 @@
 #include "balance/address.h"
 #include "balance/backend.h"
 #include "balance/per_worker.h"
+#include "balance/pick_recorder.h"
 #include "balance/pool_at_worker.h"
 #include "balance/pool_settings.h"
 #include "balance/quiescence.h"
@@ -107,6 +108,8 @@ class Pool {
   }
   void setRules(const PoolRules& rules) noexcept { rules_ = rules; }
   const PoolRules& rules() const noexcept { return rules_; }
+  /// Has picks be written down from now on, in the place of what they were written to so far; null: nowhere.
+  void setRecorder(std::shared_ptr<PickRecorder> recorder);
   /// Publishes the backends as they are now. Needs a strategy. True where a slow start makes the view old before long.
   bool publish(std::uint64_t now_ns = nowNs());
   /// From now on backends that begin to take clients start with all of their weight, until this is over. Not at first.
@@ -219,6 +222,10 @@ class Pool {
                            Picked& picked) noexcept;
   std::uint32_t pickInstead(const View::Tier& tier, const lemonade_connection_t& connection) noexcept;
   bool isFull() const noexcept;
+  /// How a backend came to be picked.
+  enum class By { kStrategy, kHost, kCoin };
+  void note(const View& view, const View::Tier& tier, const lemonade_connection_t& connection, std::uint32_t answer,
+            By by) noexcept;
   ShadowAnswer askShadowNow(const lemonade_connection_t& connection, const Tried& tried,
                             const LocalAddressSource* local) const noexcept;
   ShadowTie settleNow(const ShadowAnswer& answer, const Picked& picked,
@@ -233,6 +240,7 @@ class Pool {
   std::shared_ptr<Strategy> strategy_;
   std::shared_ptr<Strategy> shadow_;
   std::shared_ptr<const View> view_;
+  std::shared_ptr<PickRecorder> recorder_;
   std::uint64_t serial_ = 0;
   std::shared_ptr<const ViewNames> names_;
   PoolRules rules_;
@@ -254,6 +262,7 @@ class Pool {
   std::atomic<const View*> current_{nullptr};
   std::atomic<bool> shadowed_{false};  // the newest view has a shadow
   std::atomic<std::uint64_t> published_{0};
+  std::atomic<PickRecorder*> recording_{nullptr};
   PoolSettings settings_;
   std::atomic<std::uint32_t> eligible_{0};
   Counter full_ns_;  // written by control

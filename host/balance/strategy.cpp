@@ -28,7 +28,10 @@ std::uint32_t needsOf(const lemonade_strategy_t& table) noexcept {
 
 }  // namespace
 
-Strategy::Strategy(Instance instance) : instance_(std::move(instance)), needs_(needsOf(instance_.table())) {}
+Strategy::Strategy(Instance instance)
+    : instance_(std::move(instance)),
+      needs_(needsOf(instance_.table())),
+      why_(LEMONADE_HAS(&instance_.table(), lemonade_strategy_t, why) ? instance_.table().why : nullptr) {}
 
 Result<std::shared_ptr<Strategy>> Strategy::make(Instance instance, std::uint32_t workers) {
   std::shared_ptr<Strategy> strategy(new Strategy(std::move(instance)));

@@ -52,6 +52,8 @@ class Strategy {
   plugin::Guard& guard() const noexcept { return instance_.guard(); }
   /// What it needs of each connection: mask of LEMONADE_NEED_*, 0 where it was built with ABI 1.0.
   std::uint32_t needs() const noexcept { return needs_; }
+  /// Its why, null where it says nothing or was built before there was one. Any thread.
+  decltype(lemonade_strategy_t::why) why() const noexcept { return why_; }
 
  private:
   struct Lane {
@@ -65,6 +67,7 @@ class Strategy {
 
   Instance instance_;
   const std::uint32_t needs_;
+  const decltype(lemonade_strategy_t::why) why_;
   PerWorker<Lane> lanes_;
 };
 

@@ -24,6 +24,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kAskAgain = 1s;
+constexpr auto kLookAgain = 100ms;
 
 void print(const Options& options, const std::string& text) {
   if (!options.json) std::cout << text << std::flush;
@@ -156,6 +157,28 @@ int runPlugins(const Options& options) {
       print(options, showPlugins(document, wantsColour()));
       return kDone;
     });
+  });
+}
+
+int runWhy(const Options& options, const std::string& pool, const std::string& lasting, unsigned count) {
+  return withBalancer(options, [&](Client& client) {
+    const auto path = "/api/v1/pools/" + encoded(pool) + "/why";
+    const int begun = asked(client, "POST", path + "?for=" + encoded(lasting), [](const Reply&) { return kDone; });
+    if (begun != kDone) return begun;
+    for (;;) {
+      std::this_thread::sleep_for(kLookAgain);
+      bool recording = false;
+      const int code = asked(client, "GET", path, [&](const Reply& reply) {
+        const auto document = parseDocument(reply.body);
+        if (!document) return fail(kUnreachable, document.error().message);
+        recording = truthIn(document.value(), "recording");
+        if (recording) return kDone;
+        if (options.json) std::cout << reply.body << std::flush;
+        print(options, showWhy(document.value(), count, wantsColour()));
+        return kDone;
+      });
+      if (code != kDone || !recording) return code;
+    }
   });
 }
 

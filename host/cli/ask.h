@@ -14,6 +14,8 @@ int runStatus(const Options& options);
 /// Of one pool, where one is named.
 int runBackends(const Options& options, const std::optional<std::string>& pool);
 int runPlugins(const Options& options);
+/// Has the picks of a pool be written down for so long, such as "5s", and shows the newest `count`, and why.
+int runWhy(const Options& options, const std::string& pool, const std::string& lasting, unsigned count);
 /// What shadows would have done; with the backends of one pool, where one is named.
 int runShadow(const Options& options, const std::optional<std::string>& pool);
 int runControl(const Options& options, const Control& control);

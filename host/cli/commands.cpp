@@ -62,6 +62,7 @@ void Commands::addTo(CLI::App& app) {
   add(app, "shadow", "Show what another strategy would have done, where pools have a shadow", [this] {
     return runShadow(options_, pool_);
   }).add_option("POOL", pool_, "Of this pool, with where each would have sent what");
+  addWhy(app);
   add(app, "release", "Let a plugin try again that is quarantined, by a reload",
       [this] { return runRelease(options_, plugin_); })
       .add_option("PLUGIN", plugin_, "Its id, as plugins shows it")
@@ -86,6 +87,16 @@ void Commands::addControl(CLI::App& app, const char* action, const char* text, c
         .add_option("--for", control.lasting, "For how long, such as 10m; without it until the next reload of the file")
         ->type_name("TIME");
   command.add_flag("--persist", control.persist, "Also print the line that would make it last, for the file");
+}
+
+void Commands::addWhy(CLI::App& app) {
+  auto& command = add(app, "why", "Look at the picks of a pool for some seconds, and show why each was made",
+                      [this] { return runWhy(options_, *pool_, look_, pick_count_); });
+  command.add_option("POOL", pool_, "Its name")->required();
+  command.add_option("--for", look_, "For how long picks are looked at, 100ms to 60s (5s)")->type_name("TIME");
+  command.add_option("--limit", pick_count_, "How many picks, the newest (5)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 256));
 }
 
 void Commands::addEvents(CLI::App& app) {

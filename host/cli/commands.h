@@ -38,6 +38,7 @@ class Commands {
   CLI::App& add(CLI::App& app, const char* name, const char* text, std::function<int()> run);
   void addControl(CLI::App& app, const char* action, const char* text, const char* value);
   void addEvents(CLI::App& app);
+  void addWhy(CLI::App& app);
   void addTop(CLI::App& app);
 
   Options options_;
@@ -47,6 +48,8 @@ class Commands {
   std::string plugin_;
   unsigned event_count_ = 20;
   bool follow_ = false;
+  std::string look_ = "5s";
+  unsigned pick_count_ = 5;
   std::string interval_ = "1s";
   unsigned table_count_ = 0;
 };

@@ -3,6 +3,9 @@
 
 #include "cli/style.h"
 
+#include <algorithm>
+#include <string>
+
 namespace lemonade::cli {
 
 namespace {
@@ -35,7 +38,54 @@ std::string backendsText(const Document& shadow, bool colours) {
   return table.text(colours);
 }
 
+/// Which it was, and why it could not be.
+std::string markOf(const Document& backend) {
+  if (truthIn(backend, "picked")) return "*";
+  if (truthIn(backend, "tried")) return "tried";
+  return truthIn(backend, "eligible") ? "" : "out";
+}
+
+Table::Cell millisOf(const Document& backend, const char* name) {
+  const double millis = numberIn(backend, name);
+  return number(millis > 0 ? millisText(millis) : "-");
+}
+
+std::string pickText(const Document& pick, bool colours) {
+  const auto backend = objectIn(pick, "backend");
+  const auto reason = textIn(pick, "reason");
+  std::string text = painted(timeText(textIn(pick, "time")), Colour::kFaint, colours) + "  " + textIn(pick, "client") +
+                     " -> " + (backend.isNull() ? textIn(pick, "answer") : textIn(backend, "id")) +
+                     (numberIn(pick, "attempt") > 0 ? ", attempt " + countText(numberIn(pick, "attempt") + 1) : "") +
+                     ": " + (reason.empty() ? "the strategy does not say why" : reason) + "\n";
+  Table table(
+      {"", "BACKEND", "ADDRESS", "WEIGHT", "ACTIVE", "WAITING", "QUIET", "ANSWERS", "CONNECTS", "WAIT", "ERRORS"});
+  for (const auto& one : listIn(pick, "backends"))
+    table.add({{markOf(one), truthIn(one, "picked") ? Colour::kGood : Colour::kFaint},
+               {textIn(one, "id")},
+               {textIn(one, "address")},
+               number(textIn(one, "effective_weight")),
+               number(countText(numberIn(one, "active"))),
+               number(countText(numberIn(one, "waiting"))),
+               number(countText(numberIn(one, "quiet"))),
+               millisOf(one, "exchange_ms"),
+               millisOf(one, "connect_ms"),
+               millisOf(one, "mean_wait_ms"),
+               number(shareText(numberIn(one, "error_share")))});
+  text += table.text(colours);
+  if (const double left = numberIn(pick, "backends_left_out"); left > 0) text += "and " + countText(left) + " more\n";
+  return text;
+}
+
 }  // namespace
+
+std::string showWhy(const Document& document, std::size_t count, bool colours) {
+  const auto picks = listIn(document, "picks");
+  if (picks.empty()) return "no client came to pool " + textIn(document, "pool") + " meanwhile\n";
+  std::string text;
+  for (std::size_t i = picks.size() - std::min(count, picks.size()); i < picks.size(); ++i)
+    text += (text.empty() ? "" : "\n") + pickText(picks[i], colours);
+  return text;
+}
 
 std::string showShadows(const Document& document, bool with_backends, bool colours) {
   const auto shadows = listIn(document, "shadows");

@@ -21,6 +21,7 @@ enum class Function : std::uint8_t {
   kPrepare,
   kEndPrepared,
   kPick,
+  kWhy,
   kEvent,
   kExportState,
   kImportState,
@@ -38,9 +39,9 @@ enum class Function : std::uint8_t {
 
 /// How the ABI calls them, in the same order.
 inline constexpr std::array kFunctionNames = {
-    "create",       "destroy",         "lane_create",  "lane_destroy", "prepare",     "release",   "pick",
-    "event",        "export_state",    "import_state", "probe_begin",  "probe_event", "probe_end", "flush",
-    "health_event", "session_records", "reopen",       "content_type", "render",      "callback",
+    "create", "destroy",      "lane_create",     "lane_destroy", "prepare",      "release",     "pick",
+    "why",    "event",        "export_state",    "import_state", "probe_begin",  "probe_event", "probe_end",
+    "flush",  "health_event", "session_records", "reopen",       "content_type", "render",      "callback",
 };
 static_assert(kFunctionNames.size() == static_cast<std::size_t>(Function::kCallback) + 1);
 

@@ -85,6 +85,8 @@ class StrategyInPool {
       for (std::size_t i = 0; i < backends.size(); ++i) (void)backends[i]->setHealth(up(i), "preflight");
       if (auto prepared = tryPrepare(backends, which); !prepared) return prepared;
       pool_->setBackends(std::move(backends));
+      // So that it is asked why, too.
+      pool_->setRecorder(std::make_shared<PickRecorder>(pool_->workers(), ~std::uint64_t{0}));
       pool_->publish();
       (void)quiescence_.reclaim();
       (void)pool_->reclaim();

@@ -38,7 +38,7 @@ extern "C" {
 
 /* The version of this ABI. A plugin built with 1.x loads in every host 1.y where y >= its need_minor. */
 #define LEMONADE_ABI_MAJOR 1 /* another one is another ABI: neither loads the other's plugins */
-#define LEMONADE_ABI_MINOR 1 /* counts what was appended */
+#define LEMONADE_ABI_MINOR 2 /* counts what was appended */
 
 /* FNV-1a over every size and offset of the 1.0 structs on LP64, for ever: what later minors append is not in it. It
  * differs only where a compiler lays structs out differently. */

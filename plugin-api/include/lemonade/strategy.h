@@ -236,6 +236,15 @@ typedef struct lemonade_strategy {
   uint32_t backend_option_stride;           /* sizeof(lemonade_option_t) at build */
   uint32_t needs;                           /* mask of LEMONADE_NEED_* */
   uint32_t reserved;
+
+  /* Optional, since 1.2. Says in a few words why pick answered so, for people: no newline, no end. Asked only while an
+   * operator looks, right after the pick, with what that was handed; index is what it answered, of a backend of the
+   * view.
+   * Writes at most size bytes of UTF-8 to text and returns how many; 0: it has nothing to say.
+   * Everything it is handed is valid during the call only, prepared and its view until release. Live numbers may have
+   * moved since the pick. Forbidden: what pick forbids, and changing what later picks answer. [worker] */
+  uint32_t (*why)(void* self, void* lane, const void* prepared, const lemonade_connection_t* connection,
+                  const lemonade_view_t* view, uint32_t index, char* text, uint32_t size) LEMONADE_NOEXCEPT;
 } lemonade_strategy_t;
 
 /* ---- helpers --------------------------------------------------------------------------------------------------- */

@@ -69,7 +69,7 @@ pub fn layout() -> Vec<Row> {
 
 constants! {
     LEMONADE_ABI_MAJOR: u16 = 1;
-    LEMONADE_ABI_MINOR: u16 = 1;
+    LEMONADE_ABI_MINOR: u16 = 2;
     LEMONADE_LAYOUT_HASH: u64 = 0x4c9e06286fd99575;
 
     LEMONADE_OK: lemonade_status_t = 0;
@@ -367,6 +367,18 @@ structs! {
         backend_option_stride: u32,
         needs: u32,
         reserved: u32,
+        why: Option<
+            unsafe extern "C" fn(
+                self_: *mut c_void,
+                lane: *mut c_void,
+                prepared: *const c_void,
+                connection: *const lemonade_connection_t,
+                view: *const lemonade_view_t,
+                index: u32,
+                text: *mut c_char,
+                size: u32,
+            ) -> u32,
+        >,
     }
 }
 

@@ -570,6 +570,7 @@ pub const fn table<S: Strategy>() -> lemonade_strategy_t {
         backend_option_stride: core::mem::size_of::<lemonade_option_t>() as u32,
         needs: S::NEEDS,
         reserved: 0,
+        why: None,
     };
     if S::EVENTS != 0 {
         table.event = Some(event::<S>);

@@ -11,6 +11,8 @@
 // of a backend that fails, is sdk/latency_book.hpp; why no backend is called overloaded here is
 // docs/decisions/0008-adaptive-multiplies.md. When a backend of the balancer's own zone is worse than one elsewhere is
 // said there too, and why in docs/decisions/0073-own-zone-first.md.
+#include "why.h"
+
 #include <lemonade/sdk/latency_strategy.hpp>
 
 namespace {
@@ -37,6 +39,10 @@ class Adaptive : public sdk::LatencyStrategy {
     return least(pick, 1, [now](const lemonade_backend_stats_t& stats, std::uint32_t active) {
       return work(stats, active, now);
     });
+  }
+
+  void why(const sdk::Pick<sdk::LatencyBook>& pick, std::uint32_t index, sdk::Reason& reason) noexcept {
+    explainAdaptive(pick, index, reason);
   }
 
  private:

@@ -115,6 +115,19 @@ class ConsistentHash : public sdk::Strategy {
     return any != LEMONADE_PICK_NONE ? any : search(pick, hash);
   }
 
+  void why(const sdk::Pick<Ring>& pick, std::uint32_t index, sdk::Reason& reason) noexcept {
+    if (pick.prepared == nullptr || pick.prepared->table().size() == 0) return;
+    const Ring& ring = *pick.prepared;
+    const auto& own = ring.candidates()[ring.table().at(ring.table().placeOf(keyOf(pick.connection)))];
+    if (own.index == index) return void(reason.add("the backend of this client's key"));
+    reason.add("the next place of the table: the backend of this client's key, ")
+        .add(sdk::view(pick.view[own.index].id));
+    if (wasTried(pick.connection, own.index)) return void(reason.add(", has failed it or was full"));
+    reason.add(", has ").add(own.active()).add(" sessions");
+    if (load_factor_ != 0)
+      reason.add(" where ").add(load_factor_ * ring.fairLoad(pick.connection) * own.weight, 1).add(" are its bound");
+  }
+
  private:
   static constexpr std::uint32_t kMostSteps = 512;
   // Places that are looked at together: how far a client has to walk is luck, which no branch can foresee.

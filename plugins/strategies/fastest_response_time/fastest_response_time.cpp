@@ -3,6 +3,7 @@
 // Fastest response time: the least latency * sessions, as nginx's least_time, over beliefs that failures, silence and
 // age cannot fool (sdk/latency_book.hpp). Near-equals take turns by weight.
 #include <lemonade/sdk/latency_strategy.hpp>
+#include <lemonade/sdk/reasons.hpp>
 
 namespace {
 
@@ -22,6 +23,10 @@ class FastestResponseTime : public sdk::LatencyStrategy {
   std::uint32_t pick(const sdk::Pick<sdk::LatencyBook>& pick) noexcept {
     return least(pick, tolerance_,
                  [](const lemonade_backend_stats_t&, std::uint32_t active) { return static_cast<double>(active) + 1; });
+  }
+
+  void why(const sdk::Pick<sdk::LatencyBook>& pick, std::uint32_t index, sdk::Reason& reason) noexcept {
+    sdk::explainLatency(pick, index, reason);
   }
 
  private:

@@ -7,6 +7,7 @@
 // picked where none of the own zone takes the connection, or where that one has more than zone_tolerance times the
 // sessions, for its weight, of the best elsewhere; see docs/decisions/0073-own-zone-first.md.
 #include <lemonade/sdk/candidates.hpp>
+#include <lemonade/sdk/reasons.hpp>
 #include <lemonade/sdk/zones.hpp>
 
 namespace {
@@ -47,6 +48,17 @@ class LeastConnections : public sdk::Strategy {
     if (pick.prepared == nullptr) return sdk::anyAllowed(pick);
     const std::uint32_t near = least(pick.prepared->near, pick.connection, turn_);
     return pick.prepared->far.size() == 0 ? near : nearOrFar(pick, near);
+  }
+
+  void why(const sdk::Pick<Groups>& pick, std::uint32_t index, sdk::Reason& reason) noexcept {
+    char room[64];
+    sdk::Reason among{room};
+    if (pick.prepared == nullptr) return;
+    const bool near = pick.prepared->far.size() != 0 && pick.view.isNear(index);
+    const bool zoned = near || pick.prepared->far.size() != 0;
+    sdk::explainAmong(zoned && !near ? pick.prepared->far.size() : pick.prepared->near.size(), among);
+    sdk::explainLoad(pick, index, among.text(), reason);
+    if (zoned) reason.add(near ? " of the own zone" : " of other zones");
   }
 
  private:

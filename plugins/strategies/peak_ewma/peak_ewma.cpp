@@ -8,6 +8,7 @@
 // since an error that comes quickly is not a quick answer, and an exchange that still waits is at least as slow as it
 // is old.
 #include <lemonade/sdk/latency_book.hpp>
+#include <lemonade/sdk/reasons.hpp>
 
 namespace {
 
@@ -109,6 +110,13 @@ class PeakEwma : public sdk::Strategy {
   std::uint32_t pick(const sdk::Pick<Costs>& pick) noexcept {
     if (pick.prepared == nullptr) return sdk::anyAllowed(pick);
     return pick.prepared->least(pick.connection, turn_);
+  }
+
+  void why(const sdk::Pick<Costs>& pick, std::uint32_t index, sdk::Reason& reason) noexcept {
+    const double cost = costOf(*pick.view[index].stats, pick.connection.now_ns, halvings_per_ns_);
+    reason.add("the least cost for its sessions: ").add(cost / 1e6, 2).add(" ms times ");
+    reason.add(sdk::active(pick.view[index]) + 1).add(" by weight ").add(pick.view[index].weight).add(", of ");
+    sdk::explainAmong(static_cast<std::uint32_t>(pick.view.eligible().size()), reason);
   }
 
  private:

@@ -4,6 +4,7 @@
 // have the fewest sessions for each unit of weight if this one came too. Balancers that share nothing do not run to the
 // same backend, at any size of the pool.
 #include <lemonade/sdk/candidates.hpp>
+#include <lemonade/sdk/reasons.hpp>
 
 namespace {
 
@@ -33,6 +34,13 @@ class RandomTwo : public sdk::Strategy {
     const auto quickly = choices_ == 2 && pick.connection.tried_count == 0 ? lesserOfTwo(candidates, pick.connection)
                                                                            : LEMONADE_PICK_NONE;
     return quickly != LEMONADE_PICK_NONE ? quickly : leastOfSome(candidates, pick.connection);
+  }
+
+  void why(const sdk::Pick<sdk::Candidates>& pick, std::uint32_t index, sdk::Reason& reason) noexcept {
+    char room[64];
+    sdk::Reason among{room};
+    among.add(choices_).add(" drawn by weight");
+    sdk::explainLoad(pick, index, among.text(), reason);
   }
 
  private:

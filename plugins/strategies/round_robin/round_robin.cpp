@@ -23,6 +23,10 @@ class RoundRobin : public lemonade::sdk::Strategy {
     return LEMONADE_PICK_NONE;
   }
 
+  void why(const lemonade::sdk::Pick<>& pick, std::uint32_t, lemonade::sdk::Reason& reason) noexcept {
+    reason.add("its turn among ").add(static_cast<std::uint32_t>(pick.view.eligible().size()));
+  }
+
  private:
   std::atomic<std::uint32_t> next_{0};
 };

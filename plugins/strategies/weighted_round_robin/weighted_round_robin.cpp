@@ -38,6 +38,11 @@ class WeightedRoundRobin : public sdk::Strategy {
     return sdk::anyAllowed(pick);
   }
 
+  void why(const sdk::Pick<Period>& pick, std::uint32_t index, sdk::Reason& reason) noexcept {
+    reason.add("its turn by weight, which is ").add(pick.view[index].effective_weight / 1000.0, 3);
+    reason.add(" now, among ").add(static_cast<std::uint32_t>(pick.view.eligible().size()));
+  }
+
  private:
   // A backend of great weight that is full may hold many turns in a row.
   static constexpr int kTurns = 64;

@@ -21,12 +21,14 @@
 //                        void importState(std::string_view format, std::string_view data);
 //   static constexpr lemonade_option_t kBackendOptions[];            and then View::options<S>(index) has the values
 //   static constexpr std::uint32_t kNeeds;                           mask of LEMONADE_NEED_*
-// pick and onEvent run on all workers at once, and must not throw: pick has to say so by noexcept. The rest runs on the
-// control thread.
+//   void why(const Pick<>&, std::uint32_t index, Reason&) noexcept;  why pick has just answered this backend
+// pick, onEvent and why run on all workers at once, and must not throw: pick has to say so by noexcept. The rest runs
+// on the control thread.
 #pragma once
 
 #include <lemonade/strategy.h>
 #include <lemonade/sdk/plugin.hpp>
+#include <lemonade/sdk/reason.hpp>
 
 #include <memory>
 #include <optional>
@@ -161,6 +163,16 @@ struct StrategyKind {
     self(instance).onEvent(*event, static_cast<Lane*>(lane));
   }
 
+  static std::uint32_t why(void* instance, void* lane, const void* prepared, const lemonade_connection_t* connection,
+                           const lemonade_view_t* view, std::uint32_t index, char* text, std::uint32_t size) noexcept {
+    std::uint64_t cookie = 0;
+    Reason reason({text, size});
+    self(instance).why(Pick<Prepared, Lane>{*connection, View(*view), static_cast<const Prepared*>(prepared),
+                                            static_cast<Lane*>(lane), cookie},
+                       index, reason);
+    return reason.size();
+  }
+
   static lemonade_str_t stateFormat(void*) noexcept { return str(S::kStateFormat); }
   static lemonade_status_t exportState(void* instance, const lemonade_writer_t* writer,
                                        lemonade_error_t* error) noexcept {
@@ -204,6 +216,8 @@ struct StrategyKind {
       table.backend_option_stride = sizeof(lemonade_option_t);
     }
     if constexpr (requires { S::kNeeds; }) table.needs = S::kNeeds;
+    if constexpr (requires(S & one, const Pick<Prepared, Lane>& pick, Reason& reason) { one.why(pick, 0u, reason); })
+      table.why = why;
     return table;
   }
   static constexpr lemonade_strategy_t kTable = table();
