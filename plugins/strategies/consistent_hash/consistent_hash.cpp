@@ -3,7 +3,9 @@
 // Consistent hashing: a client comes to the same backend again, on every balancer, and hardly any client moves when a
 // backend comes or goes (sdk/maglev_table.hpp). With bounded load (Mirrokni, Thorup, Zadimoghaddam 2018): a backend
 // with more than `load_factor` times its share of the sessions passes the client on to the next place of the table.
+// With learn_weights that share goes by the speed that a backend has shown, too; the table does not: no client moves.
 #include <lemonade/sdk/candidates.hpp>
+#include <lemonade/sdk/learned_weights.hpp>
 #include <lemonade/sdk/maglev_table.hpp>
 
 namespace {
@@ -16,9 +18,14 @@ class Ring {
   explicit Ring(sdk::View view) : candidates_(view), table_(members(view, candidates_), view.size()) {
     for (std::uint32_t i = 0; i < candidates_.size(); ++i) whole_ += candidates_[i].weight;
   }
+  Ring(sdk::View view, sdk::LearnedSpeeds& speeds) : Ring(view) {
+    learned_ = std::make_unique<sdk::LearnedWeights>(view, candidates_, speeds, kPower);
+  }
 
   const sdk::Candidates& candidates() const noexcept { return candidates_; }
   const sdk::MaglevTable& table() const noexcept { return table_; }
+  /// Null where none are.
+  const sdk::LearnedWeights* learned() const noexcept { return learned_.get(); }
 
   /// Sessions for each unit of weight, over the pool, if one more came. Exact in a pool of up to 16; of a larger one it
   /// is renewed once a millisecond from up to 256 backends.
@@ -36,6 +43,7 @@ class Ring {
   }
 
  private:
+  static constexpr double kPower = 2;
   static constexpr std::int64_t kFreshNs = 1'000'000;
   static constexpr std::uint32_t kSample = 256;
 
@@ -71,6 +79,7 @@ class Ring {
   const sdk::Candidates candidates_;
   const sdk::MaglevTable table_;
   double whole_ = 0;  // the sum of the weights
+  std::unique_ptr<const sdk::LearnedWeights> learned_;
 
   // Any worker (atomic).
   mutable std::atomic<std::uint64_t> renewed_at_{0};
@@ -88,15 +97,23 @@ class ConsistentHash : public sdk::Strategy {
       sdk::option("load_factor", LEMONADE_OPTION_NUMBER, "1.25",
                   "A backend takes at most this many times its share of the sessions; 0: no bound, else above 1.", 0,
                   100),
+      sdk::kLearnWeights,
   };
 
   explicit ConsistentHash(const sdk::Options& options)
-      : with_port_(options.text("key") == "client_address_port"), load_factor_(options.number("load_factor")) {
+      : with_port_(options.text("key") == "client_address_port"),
+        load_factor_(options.number("load_factor")),
+        learns_(options.boolean("learn_weights")) {
+    if (load_factor_ == 0 && learns_)
+      throw sdk::OptionError("learn_weights",
+                             "it bends the bound of the load, and load_factor = 0 says that there is none");
     if (load_factor_ != 0 && load_factor_ <= 1)
       throw sdk::OptionError("load_factor", "a backend cannot be held to its share or less: 0 (no bound) or above 1");
   }
 
-  std::unique_ptr<Ring> prepare(sdk::View view) { return std::make_unique<Ring>(view); }
+  std::unique_ptr<Ring> prepare(sdk::View view) {
+    return learns_ ? std::make_unique<Ring>(view, speeds_) : std::make_unique<Ring>(view);
+  }
 
   std::uint32_t pick(const sdk::Pick<Ring>& pick) noexcept {
     if (pick.prepared == nullptr) return sdk::anyAllowed(pick);
@@ -105,6 +122,8 @@ class ConsistentHash : public sdk::Strategy {
     const std::uint64_t hash = keyOf(pick.connection);
     if (load_factor_ != 0) {
       const double limit = load_factor_ * ring.fairLoad(pick.connection);
+      if (const auto* learned = ring.learned(); learned != nullptr) [[unlikely]]
+        return learnedBounded(pick, hash, limit, *learned);
       // A bound is rounded up, so that the sum of all has room for all sessions: below n + 1 <= ceil(limit * weight).
       const auto bounded = walk(pick, hash, [limit](const sdk::Candidate& candidate, std::uint32_t active) {
         return active < limit * candidate.weight;
@@ -124,8 +143,11 @@ class ConsistentHash : public sdk::Strategy {
         .add(sdk::view(pick.view[own.index].id));
     if (wasTried(pick.connection, own.index)) return void(reason.add(", has failed it or was full"));
     reason.add(", has ").add(own.active()).add(" sessions");
-    if (load_factor_ != 0)
-      reason.add(" where ").add(load_factor_ * ring.fairLoad(pick.connection) * own.weight, 1).add(" are its bound");
+    if (load_factor_ == 0) return;
+    const auto position = static_cast<std::uint32_t>(&own - &ring.candidates()[0]);
+    const double speed = ring.learned() != nullptr ? (*ring.learned())[position] : 1;
+    reason.add(" where ").add(load_factor_ * ring.fairLoad(pick.connection) * own.weight * speed, 1);
+    reason.add(" are its bound");
   }
 
  private:
@@ -142,6 +164,19 @@ class ConsistentHash : public sdk::Strategy {
       for (auto& half : halves) half = __builtin_bswap64(half);
     const std::uint64_t port = with_port_ ? connection.client_port + 1u : 0;
     return sdk::nthRandom(sdk::nthRandom(halves[0], port) ^ halves[1], 0);
+  }
+
+  /// With bounds by learned weights. Apart, so that picks without do not carry its registers.
+  [[gnu::noinline]] static std::uint32_t learnedBounded(const sdk::Pick<Ring>& pick, std::uint64_t hash, double limit,
+                                                        const sdk::LearnedWeights& learned) noexcept {
+    learned.renew(pick.connection.now_ns);
+    const auto* const first = &pick.prepared->candidates()[0];
+    const auto bounded = walk(pick, hash, [&](const sdk::Candidate& candidate, std::uint32_t active) {
+      return active < limit * candidate.weight * learned[static_cast<std::uint32_t>(&candidate - first)];
+    });
+    if (bounded != LEMONADE_PICK_NONE) return bounded;
+    const auto any = walk(pick, hash, [](const sdk::Candidate&, std::uint32_t) { return true; });
+    return any != LEMONADE_PICK_NONE ? any : search(pick, hash);
   }
 
   /// The first place from the key's on whose backend the connection may be given and `takes` accepts.
@@ -186,6 +221,8 @@ class ConsistentHash : public sdk::Strategy {
 
   const bool with_port_;
   const double load_factor_;
+  const bool learns_;
+  sdk::LearnedSpeeds speeds_;  // control thread
 };
 
 }  // namespace

@@ -6,7 +6,10 @@
 // With zone_aware the backends of the balancer's own zone go first, and of them the one with the fewest. Another one is
 // picked where none of the own zone takes the connection, or where that one has more than zone_tolerance times the
 // sessions, for its weight, of the best elsewhere; see docs/decisions/0073-own-zone-first.md.
+//
+// With learn_weights the speed that a backend has shown counts as part of its weight.
 #include <lemonade/sdk/candidates.hpp>
+#include <lemonade/sdk/learned_weights.hpp>
 #include <lemonade/sdk/reasons.hpp>
 #include <lemonade/sdk/zones.hpp>
 
@@ -18,10 +21,17 @@ namespace sdk = lemonade::sdk;
 struct Groups {
   Groups(sdk::View view, const sdk::ZoneSplit& split)
       : near(view, split.near()), far(view, split.far()), taken(split.taken()) {}
+  Groups(sdk::View view, const sdk::ZoneSplit& split, sdk::LearnedSpeeds& speeds)
+      : near(view, split.near()),
+        far(view, split.far()),
+        taken(split.taken()),
+        learned_near(view, near, speeds),
+        learned_far(view, far, speeds) {}
 
   const sdk::Candidates near;
   const sdk::Candidates far;
   const std::uint32_t taken;  ///< see ZoneSplit
+  const sdk::LearnedWeights learned_near, learned_far;
 };
 
 class LeastConnections : public sdk::Strategy {
@@ -35,17 +45,22 @@ class LeastConnections : public sdk::Strategy {
           "How many times the sessions of the best backend elsewhere, for its weight, one of the balancer's own "
           "zone may have and still be preferred.",
           1, 1'000'000),
+      sdk::kLearnWeights,
   };
 
   explicit LeastConnections(const sdk::Options& options)
-      : zones_{options.boolean("zone_aware"), options.number("zone_tolerance")} {}
+      : zones_{options.boolean("zone_aware"), options.number("zone_tolerance")},
+        learns_(options.boolean("learn_weights")) {}
 
   std::unique_ptr<Groups> prepare(sdk::View view) {
-    return std::make_unique<Groups>(view, sdk::ZoneSplit(view, zones_.aware));
+    const sdk::ZoneSplit split(view, zones_.aware);
+    return learns_ ? std::make_unique<Groups>(view, split, speeds_) : std::make_unique<Groups>(view, split);
   }
 
   std::uint32_t pick(const sdk::Pick<Groups>& pick) noexcept {
     if (pick.prepared == nullptr) return sdk::anyAllowed(pick);
+    if (learns_) [[unlikely]]
+      return learned(pick);
     const std::uint32_t near = least(pick.prepared->near, pick.connection, turn_);
     return pick.prepared->far.size() == 0 ? near : nearOrFar(pick, near);
   }
@@ -58,6 +73,12 @@ class LeastConnections : public sdk::Strategy {
     const bool zoned = near || pick.prepared->far.size() != 0;
     sdk::explainAmong(zoned && !near ? pick.prepared->far.size() : pick.prepared->near.size(), among);
     sdk::explainLoad(pick, index, among.text(), reason);
+    if (learns_) {
+      const bool here = near || !zoned;
+      const auto& candidates = here ? pick.prepared->near : pick.prepared->far;
+      const auto& learned = here ? pick.prepared->learned_near : pick.prepared->learned_far;
+      sdk::explainSpeed(learned, candidates.positionOf(index), reason);
+    }
     if (zoned) reason.add(near ? " of the own zone" : " of other zones");
   }
 
@@ -70,6 +91,27 @@ class LeastConnections : public sdk::Strategy {
                              std::atomic<std::uint32_t>& turn) noexcept {
     return candidates.least(connection, kRounding, turn, [&](std::uint32_t position, std::uint32_t active) {
       return candidates[position].load(active);
+    });
+  }
+
+  /// The same with learned weights.
+  [[gnu::noinline]] std::uint32_t learned(const sdk::Pick<Groups>& pick) noexcept {
+    const Groups& groups = *pick.prepared;
+    groups.learned_near.renew(pick.connection.now_ns);
+    groups.learned_far.renew(pick.connection.now_ns);
+    const std::uint32_t near = least(groups.near, groups.learned_near, pick.connection, turn_);
+    if (groups.far.size() == 0) return near;
+    const std::uint32_t far = least(groups.far, groups.learned_far, pick.connection, far_turn_);
+    if (near == LEMONADE_PICK_NONE || far == LEMONADE_PICK_NONE) return near == LEMONADE_PICK_NONE ? far : near;
+    const double here = load(groups.near, near) / groups.learned_near[groups.near.positionOf(near)];
+    const double there = load(groups.far, far) / groups.learned_far[groups.far.positionOf(far)];
+    return sdk::standsBack(groups.taken, pick.connection) || here > zones_.tolerance * there ? far : near;
+  }
+
+  static std::uint32_t least(const sdk::Candidates& candidates, const sdk::LearnedWeights& weights,
+                             const lemonade_connection_t& connection, std::atomic<std::uint32_t>& turn) noexcept {
+    return candidates.least(connection, kRounding, turn, [&](std::uint32_t position, std::uint32_t active) {
+      return candidates[position].load(active) / weights[position];
     });
   }
 
@@ -93,6 +135,8 @@ class LeastConnections : public sdk::Strategy {
   }
 
   const sdk::ZonePreference zones_;
+  const bool learns_;
+  sdk::LearnedSpeeds speeds_;  // control thread
   std::atomic<std::uint32_t> turn_{0};
   std::atomic<std::uint32_t> far_turn_{0};
 };

@@ -3,29 +3,52 @@
 // Power of two choices (Mitzenmacher 2001): two different backends drawn by weight, and of these the one that would
 // have the fewest sessions for each unit of weight if this one came too. Balancers that share nothing do not run to the
 // same backend, at any size of the pool.
+//
+// With learn_weights both count the speed that a backend has shown as part of its weight.
 #include <lemonade/sdk/candidates.hpp>
+#include <lemonade/sdk/learned_weights.hpp>
 #include <lemonade/sdk/reasons.hpp>
 
 namespace {
 
 namespace sdk = lemonade::sdk;
 
+/// The candidates of a view, and how fast they are.
+struct Drawn {
+  static constexpr double kPower = 2;
+
+  explicit Drawn(sdk::View view) : candidates(view) {}
+  Drawn(sdk::View view, sdk::LearnedSpeeds& speeds) : candidates(view), learned(view, candidates, speeds, kPower) {}
+
+  const sdk::Candidates candidates;
+  const sdk::LearnedWeights learned;
+};
+
 class RandomTwo : public sdk::Strategy {
  public:
-  using Prepared = sdk::Candidates;
+  using Prepared = Drawn;
 
   static constexpr lemonade_option_t kOptions[] = {
       sdk::option("choices", LEMONADE_OPTION_INTEGER, "2", "How many different backends are drawn and compared.", 2,
                   10),
+      sdk::kLearnWeights,
   };
 
-  explicit RandomTwo(const sdk::Options& options) : choices_(static_cast<std::uint32_t>(options.integer("choices"))) {}
+  explicit RandomTwo(const sdk::Options& options)
+      : choices_(static_cast<std::uint32_t>(options.integer("choices"))), learns_(options.boolean("learn_weights")) {}
 
-  std::unique_ptr<sdk::Candidates> prepare(sdk::View view) { return std::make_unique<sdk::Candidates>(view); }
+  std::unique_ptr<Drawn> prepare(sdk::View view) {
+    return learns_ ? std::make_unique<Drawn>(view, speeds_) : std::make_unique<Drawn>(view);
+  }
 
-  std::uint32_t pick(const sdk::Pick<sdk::Candidates>& pick) noexcept {
+  std::uint32_t pick(const sdk::Pick<Drawn>& pick) noexcept {
     if (pick.prepared == nullptr) return sdk::anyAllowed(pick);
-    const auto& candidates = *pick.prepared;
+    const auto& candidates = pick.prepared->candidates;
+    if (learns_) {
+      pick.prepared->learned.renew(pick.connection.now_ns);
+      const auto learned = pick.prepared->learned.leastOfDrawn(pick.connection, choices_);
+      if (learned != LEMONADE_PICK_NONE) return learned;
+    }
     // All of them are drawn: nothing is left to luck, but who takes part while it starts.
     if (candidates.size() <= choices_)
       return candidates.least(pick.connection, 1, turn_, [&](std::uint32_t position, std::uint32_t active) {
@@ -36,11 +59,13 @@ class RandomTwo : public sdk::Strategy {
     return quickly != LEMONADE_PICK_NONE ? quickly : leastOfSome(candidates, pick.connection);
   }
 
-  void why(const sdk::Pick<sdk::Candidates>& pick, std::uint32_t index, sdk::Reason& reason) noexcept {
+  void why(const sdk::Pick<Drawn>& pick, std::uint32_t index, sdk::Reason& reason) noexcept {
     char room[64];
     sdk::Reason among{room};
     among.add(choices_).add(" drawn by weight");
     sdk::explainLoad(pick, index, among.text(), reason);
+    if (learns_ && pick.prepared != nullptr)
+      sdk::explainSpeed(pick.prepared->learned, pick.prepared->candidates.positionOf(index), reason);
   }
 
  private:
@@ -76,6 +101,8 @@ class RandomTwo : public sdk::Strategy {
   static constexpr std::uint32_t kDraws = 6;
 
   const std::uint32_t choices_;
+  const bool learns_;
+  sdk::LearnedSpeeds speeds_;  // control thread
   std::atomic<std::uint32_t> turn_{0};
 };
 
