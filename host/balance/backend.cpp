@@ -29,6 +29,7 @@ Backend::Backend(config::Backend settings, const Address& address, std::uint32_t
       address_(address),
       address_text_(addressTextOf(settings, address)),
       identity_(hashOf(id_, address_text_, pool_)) {
+  speed_.struct_size = sizeof(speed_);
   counters_.grow(workers);
   apply(std::move(settings));
 }

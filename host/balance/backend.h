@@ -154,6 +154,9 @@ class Backend {
   };
   Unanswered& unanswered() noexcept { return unanswered_; }
   const lemonade_backend_stats_t& stats() const noexcept { return stats_; }
+  /// What was learnt of its speed; written like stats().
+  lemonade_backend_speed_t& speed() noexcept { return speed_; }
+  const lemonade_backend_speed_t& speed() const noexcept { return speed_; }
   std::uint32_t active() const noexcept { return lemonade_load_u32(&stats_.active); }
 
   /// One worker's counters; written by that worker alone. Any thread, worker is below workers().
@@ -174,6 +177,7 @@ class Backend {
   void useOverrides();
 
   alignas(64) lemonade_backend_stats_t stats_{};
+  alignas(64) lemonade_backend_speed_t speed_{};
   SampleTimes sample_times_;
   Unanswered unanswered_;
   std::uint32_t doubts_ = 0;

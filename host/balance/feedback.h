@@ -56,6 +56,38 @@ inline void outcome(lemonade_backend_stats_t& stats, bool failed) noexcept {
   store(stats.error_rate, old + (static_cast<float>(failed) - old) * weight);
 }
 
+/// Takes one sample of a backend's speed into what is known of it.
+inline void learn(lemonade_backend_speed_t& speed, std::uint64_t sample_ns, std::uint64_t now_ns) noexcept {
+  constexpr float kSpans[LEMONADE_SPEED_SPANS] = {4, 32, 256};
+  constexpr float kForgetNs = 1e9F;  // half of what is known in so long a pause, or in so many usual ones
+  constexpr float kForgetGaps = 16;
+  constexpr float kUsualGaps = 4;  // longer ones are pauses
+  constexpr float kGapSpan = 16;
+  constexpr float kSpreadSpan = 64;
+  const float root = std::sqrt(static_cast<float>(sample_ns));
+  const std::uint64_t last = load(speed.answered_at_ns);
+  const float gap = load(speed.gap_ns);
+  const float passed = now_ns > last ? static_cast<float>(now_ns - last) : 0;
+  float keep = 1;
+  if (gap > 0 && passed > kUsualGaps * gap)
+    keep = std::exp2(-(passed - kUsualGaps * gap) / std::max(kForgetNs, kForgetGaps * gap));
+  for (int i = 0; i < LEMONADE_SPEED_SPANS; ++i) {
+    const float count = std::min(load(speed.count[i]) * keep, kSpans[i] - 1) + 1;
+    const float before = load(speed.root[i]);
+    store(speed.root[i], before + (root - before) / count);
+    store(speed.count[i], count);
+  }
+  if (last != 0) {
+    const float step = root - load(speed.newest);
+    const float spread = load(speed.spread);
+    const float known = std::min(load(speed.count[LEMONADE_SPEED_SPANS - 1]) - 1, kSpreadSpan);
+    store(speed.spread, spread + (step * step / 2 - spread) / std::max(1.0F, known));
+    store(speed.gap_ns, gap > 0 ? gap + (passed - gap) / kGapSpan : passed);
+  }
+  store(speed.newest, root);
+  store(speed.answered_at_ns, now_ns);
+}
+
 }  // namespace detail
 
 /// Takes one place at the backend; false where its limit is reached. Exact over all workers.
@@ -140,7 +172,8 @@ inline void succeeded(Backend& backend) noexcept {
 inline void exchangeStarted(Backend& backend, std::uint64_t now_ns) noexcept {
   auto& stats = backend.stats();
   detail::cell(stats.waiting_since_sum_us).fetch_add(now_ns / 1000, std::memory_order_relaxed);
-  detail::cell(stats.waiting).fetch_add(1, std::memory_order_relaxed);
+  if (detail::cell(stats.waiting).fetch_add(1, std::memory_order_relaxed) == 0)
+    detail::store(backend.speed().head_since_ns, now_ns);
   auto& unanswered = backend.unanswered();
   const std::uint32_t before = detail::load(unanswered.count);
   if (before == 0) detail::store(unanswered.since_ns, now_ns);
@@ -151,6 +184,7 @@ inline void exchangeStarted(Backend& backend, std::uint64_t now_ns) noexcept {
 inline void exchangeRestarted(Backend& backend, std::uint64_t started_ns, std::uint64_t now_ns) noexcept {
   detail::cell(backend.stats().waiting_since_sum_us)
       .fetch_add(now_ns / 1000 - started_ns / 1000, std::memory_order_relaxed);
+  if (detail::load(backend.stats().waiting) == 1) detail::store(backend.speed().head_since_ns, now_ns);
   detail::store(backend.unanswered().since_ns, now_ns);
 }
 
@@ -178,6 +212,40 @@ inline void exchangeAnswered(Backend& backend, std::uint64_t started_ns, std::ui
   forgetUnanswered(backend);
   auto& stats = backend.stats();
   detail::sampled(stats, stats.exchange_ewma_ns, backend.sampleTimes().exchange_ns, now_ns - started_ns, now_ns);
+  auto& speed = backend.speed();
+  const std::uint64_t began = std::max(started_ns, detail::load(speed.answered_at_ns));
+  detail::store(speed.head_since_ns, now_ns);
+  detail::learn(speed, now_ns > began ? now_ns - began : 0, now_ns);
+}
+
+/// What was learnt of its speed, but for what it is working on. Any thread; the numbers need not belong together.
+inline lemonade_backend_speed_t speedOf(const Backend& backend) noexcept {
+  const auto& speed = backend.speed();
+  lemonade_backend_speed_t copy{};
+  copy.struct_size = sizeof(copy);
+  copy.gap_ns = detail::load(speed.gap_ns);
+  copy.answered_at_ns = detail::load(speed.answered_at_ns);
+  for (int i = 0; i < LEMONADE_SPEED_SPANS; ++i) {
+    copy.root[i] = detail::load(speed.root[i]);
+    copy.count[i] = detail::load(speed.count[i]);
+  }
+  copy.newest = detail::load(speed.newest);
+  copy.spread = detail::load(speed.spread);
+  return copy;
+}
+
+/// This was learnt of its speed before. What no host can have learnt is left out.
+inline void setSpeed(Backend& backend, const lemonade_backend_speed_t& learnt) noexcept {
+  auto& speed = backend.speed();
+  const auto sane = [](float value) { return value >= 0 && value < 1e20F ? value : 0; };
+  detail::store(speed.gap_ns, sane(learnt.gap_ns));
+  detail::store(speed.answered_at_ns, learnt.answered_at_ns);
+  for (int i = 0; i < LEMONADE_SPEED_SPANS; ++i) {
+    detail::store(speed.root[i], sane(learnt.root[i]));
+    detail::store(speed.count[i], sane(learnt.count[i]));
+  }
+  detail::store(speed.newest, sane(learnt.newest));
+  detail::store(speed.spread, sane(learnt.spread));
 }
 
 /// A session was answered and is owed nothing, until it stirs.

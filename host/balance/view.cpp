@@ -62,6 +62,7 @@ lemonade_backend_t View::row(Backend& backend, const SlowStart& slow_start, std:
   row.priority = backend.priority();
   row.stats = &backend.stats();
   row.zone = str(settings.zone);
+  row.speed = &backend.speed();
   if (!settings.labels.empty()) addLabels(settings, row);
   if (backend_options_.count != 0) addOptions(settings, row);
   return row;

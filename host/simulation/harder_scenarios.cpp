@@ -122,6 +122,11 @@ std::vector<Scenario> harderScenarios(double seconds) {
   all.back().timetable = {{0, 0, Action::kSlow, 3}};
   all.back().capacity = 7 + 1.0 / 3;
   setLoad(all.back(), 0.6);
+  all.push_back(harder("wide", "equal servers that work on 16 requests at once", seconds));
+  all.back().workers = 16;
+  all.back().work_ms = 50;
+  all.back().equal = true;
+  setLoad(all.back(), kUsualLoad);
   return all;
 }
 

@@ -60,6 +60,22 @@ void describe(Archive& archive, Counters& counters) {
   forEachTotal(&counters, [&](const char* name, auto total) { archive(name, counters.*total); });
 }
 
+// The row of its averages is of fixed length in the ABI.
+template <class Archive>
+void describe(Archive& archive, lemonade_backend_speed_t& speed) {
+  static_assert(LEMONADE_SPEED_SPANS == 3);
+  archive("speed_root_short", speed.root[0]);
+  archive("speed_root_middle", speed.root[1]);
+  archive("speed_root_long", speed.root[2]);
+  archive("speed_count_short", speed.count[0]);
+  archive("speed_count_middle", speed.count[1]);
+  archive("speed_count_long", speed.count[2]);
+  archive("speed_newest", speed.newest);
+  archive("speed_spread", speed.spread);
+  archive("speed_gap_ns", speed.gap_ns);
+  archive("speed_answered_at_ns", speed.answered_at_ns);
+}
+
 template <class Archive>
 void describe(Archive& archive, BackendState& state) {
   archive("identity", state.identity);
@@ -79,6 +95,7 @@ void describe(Archive& archive, BackendState& state) {
   archive("sampled_at_ns", state.sampled_at_ns);
   archive("connect_sampled_ns", state.connect_sampled_ns);
   archive("exchange_sampled_ns", state.exchange_sampled_ns);
+  describe(archive, state.speed);
   archive("standing", state.standing);
   archive("ramp_began_ns", state.ramp_began_ns);
   archive("totals", *state.totals);

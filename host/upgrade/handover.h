@@ -50,6 +50,7 @@ struct BackendState {
   std::uint64_t sampled_at_ns = 0;
   std::uint64_t connect_sampled_ns = 0;
   std::uint64_t exchange_sampled_ns = 0;
+  lemonade_backend_speed_t speed{};
   health::Ejector::Standing standing{};
   std::uint64_t ramp_began_ns = 0;  ///< 0: no slow start is under way
 

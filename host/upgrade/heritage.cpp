@@ -26,6 +26,7 @@ void adoptStatistics(Backend& backend, const BackendState& state) {
   store(stats.sampled_at_ns, state.sampled_at_ns);
   store(backend.sampleTimes().connect_ns, state.connect_sampled_ns);
   store(backend.sampleTimes().exchange_ns, state.exchange_sampled_ns);
+  feedback::setSpeed(backend, state.speed);
   feedback::setDoubts(backend, state.doubts);
   if (state.last_failure <= static_cast<std::uint32_t>(Backend::Failure::kClosed))
     backend.setLastFailure(static_cast<Backend::Failure>(state.last_failure));
@@ -144,6 +145,7 @@ BackendState stateOf(Backend& backend, const health::Monitor& monitor, const hea
   state.sampled_at_ns = load(stats.sampled_at_ns);
   state.connect_sampled_ns = load(backend.sampleTimes().connect_ns);
   state.exchange_sampled_ns = load(backend.sampleTimes().exchange_ns);
+  state.speed = feedback::speedOf(backend);
   state.standing = ejector.standing(backend);
   state.ramp_began_ns = backend.ramp().beganNs();
   backend.forEachCounters([&](const BackendCounters& counters) { addTotals(*state.totals, counters); });

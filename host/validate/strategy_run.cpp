@@ -37,6 +37,7 @@ Scene::Scene(std::vector<BackendSpec> specs, std::size_t extra, std::uint64_t fi
     : specs_(std::move(specs)),
       first_(first),
       stats_(specs_.size() * sizeof(lemonade_backend_stats_t)),
+      speeds_(specs_.size() * sizeof(lemonade_backend_speed_t)),
       backends_(specs_.size() * (sizeHere<lemonade_backend_t>() + extra)),
       eligible_(specs_.size() * sizeof(std::uint32_t)),
       view_(extra) {
@@ -57,7 +58,12 @@ Scene::Scene(std::vector<BackendSpec> specs, std::size_t extra, std::uint64_t fi
     backend.flags = LEMONADE_BACKEND_ENABLED | (specs_[i].healthy ? LEMONADE_BACKEND_HEALTHY : 0) |
                     (eligible(i) ? LEMONADE_BACKEND_ELIGIBLE : 0);
     backend.stats = &stats(i);
-    if (!host_is_1_0) describeBackend(backend, i);
+    if (!host_is_1_0) {
+      describeBackend(backend, i);
+      auto* const speed = reinterpret_cast<lemonade_backend_speed_t*>(speeds_.data()) + i;
+      speed->struct_size = sizeof(*speed);
+      backend.speed = speed;
+    }
     if (eligible(i)) eligible_indices_.push_back(i);
   }
   // At the end of the block: what lies behind the last index is the guard page.

@@ -41,6 +41,7 @@ class Scene {
   std::vector<std::uint32_t> eligible_indices_;
   std::uint64_t first_;
   GuardedBytes stats_;
+  GuardedBytes speeds_;
   GuardedBytes backends_;
   GuardedBytes eligible_;
   Guarded<lemonade_view_t> view_;

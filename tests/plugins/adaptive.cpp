@@ -184,6 +184,74 @@ TEST_CASE("long sessions count as load and not as latency", "[traffic]") {
   CHECK(traffic.run(10 * kSecond, kMillisecond / 2)[2] == 0);
 }
 
+TEST_CASE("backends that cannot be told apart share like least connections", "[strategy][evidence]") {
+  StrategyFixture strategy(LEMONADE_PLUGIN, equalBackends(4));
+  // Chance alone differs by this: a standard error is 1.04 / sqrt(20), a quarter.
+  const double times[] = {5, 5.6, 4.5, 5.9};
+  for (std::uint32_t i = 0; i < 4; ++i) strategy.learn(i, static_cast<std::uint64_t>(times[i] * kMillisecond), 20);
+  CHECK(strategy.shares(40) == std::vector<std::size_t>{10, 10, 10, 10});
+  for (int i = 0; i < 400; ++i) strategy.open(strategy.pick());
+  for (std::uint32_t i = 0; i < 4; ++i) CHECK(strategy.stats(i).active == 100);
+}
+
+TEST_CASE("a difference is used once there are samples enough of it", "[strategy][evidence]") {
+  // How many times as slow the one is, and how many samples show it.
+  const auto [slower, enough, too_few] = GENERATE(table<double, float, float>({{1.3, 100, 20}, {10, 3, 0.3F}}));
+  CAPTURE(slower);
+  const auto held = [slower = slower](float samples) {
+    StrategyFixture strategy(LEMONADE_PLUGIN, equalBackends(8));
+    for (std::uint32_t i = 0; i < 8; ++i) strategy.learn(i, 5 * kMillisecond, 100);
+    strategy.learn(3, static_cast<std::uint64_t>(slower * 5 * kMillisecond), samples);
+    for (int i = 0; i < 800; ++i) strategy.open(strategy.pick());
+    return static_cast<double>(strategy.stats(3).active);
+  };
+  CHECK(held(too_few) == 100);
+  CHECK(held(enough) < 100 - 50 * (1 - 1 / slower));
+  CHECK(held(enough) > 100 / slower * 0.8);
+}
+
+TEST_CASE("what is left of the exchange under way counts by how much work varies", "[strategy][evidence]") {
+  StrategyFixture strategy(LEMONADE_PLUGIN, equalBackends(2));
+  const float variation = GENERATE(0.06F, 0.5F);  // lognormal work of a coefficient of variation of 0.5, and of 2
+  for (std::uint32_t i = 0; i < 2; ++i) {
+    strategy.learn(i, 5 * kMillisecond, 100);
+    strategy.speed(i).spread = variation * 5e6F;
+  }
+  strategy.open(0);
+  strategy.ask(0);
+  strategy.advance(4 * kMillisecond);
+  strategy.open(1);
+  strategy.ask(1);
+  // The older one is nearly done, or is a long one.
+  CHECK(strategy.sequence(3) == (variation < 0.1F ? "aaa" : "bbb"));
+}
+
+TEST_CASE("a backend that owes an answer for long is left whatever is known of it", "[strategy][evidence]") {
+  StrategyFixture strategy(LEMONADE_PLUGIN, equalBackends(2));
+  for (std::uint32_t i = 0; i < 2; ++i) strategy.learn(i, 5 * kMillisecond, 100);
+  strategy.open(0);
+  strategy.ask(0);
+  strategy.open(1, 8);
+  strategy.advance(100 * kMillisecond);
+  CHECK(strategy.sequence(3) == "bbb");
+}
+
+TEST_CASE("a slow backend is tried again when what is known of it has grown old", "[strategy][evidence]") {
+  StrategyFixture strategy(LEMONADE_PLUGIN, equalBackends(2));
+  strategy.learn(0, 50 * kMillisecond, 256);
+  std::string picks;
+  for (int second = 0; second < 14; ++second) {
+    strategy.learn(1, 5 * kMillisecond, 256);
+    strategy.stats(1).picks += 1'000;
+    strategy.open(1, 2);
+    picks += strategy.sequence(1);
+    strategy.close(1, 2);
+    strategy.advance(kSecond);
+  }
+  CHECK(picks.substr(0, 3) == "bbb");
+  CHECK(picks.substr(11) == "aaa");
+}
+
 namespace {
 
 /// Backends of these zones with the latencies in milliseconds, measured just now.

@@ -73,6 +73,14 @@ void anyNumbers(Dice& dice, StrategyFixture& strategy, std::uint32_t index) {
   stats.error_rate = static_cast<float>(dice.between(0, 100)) / 100;
   stats.quiet = dice.between(0, 7);
   stats.picks = dice.between(0, 1'000'000);
+  auto& speed = strategy.speed(index);
+  for (int i = 0; i < LEMONADE_SPEED_SPANS; ++i) {
+    speed.root[i] = dice.oneIn(3) ? 0 : std::pow(10.0F, static_cast<float>(dice.between(0, 12)));
+    speed.count[i] = dice.oneIn(3) ? 0 : static_cast<float>(dice.between(0, 300));
+  }
+  speed.spread = dice.oneIn(3) ? 0 : std::pow(10.0F, static_cast<float>(dice.between(0, 30)));
+  speed.gap_ns = dice.oneIn(3) ? 0 : std::pow(10.0F, static_cast<float>(dice.between(0, 18)));
+  speed.answered_at_ns = speed.head_since_ns = stats.sampled_at_ns;
 }
 
 }  // namespace

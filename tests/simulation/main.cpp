@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cmath>
 #include <cstdio>
 
 namespace {
@@ -24,6 +25,7 @@ struct Wish {
   double load = 0;
   bool harder = false;
   bool frontier = false;
+  bool brief = false;
   std::uint32_t balancers = 0;
   std::uint32_t servers = 8;
 };
@@ -65,6 +67,26 @@ void print(const Scenario& scenario, Strategies& strategies, const Wish& wish) {
   }
 }
 
+/// One row for each scenario: the p99 of each strategy.
+void printBrief(const std::vector<Scenario>& scenarios, Strategies& strategies, const Wish& wish) {
+  std::string head = "| |", line = "|---|";
+  for (const auto& strategy : wish.strategies) {
+    head += " `" + strategy + "` |";
+    line += "---|";
+  }
+  std::printf("%s\n%s\n", head.c_str(), line.c_str());
+  for (const auto& scenario : scenarios) {
+    std::printf("| %s: %s |", scenario.key.c_str(), scenario.title.c_str());
+    for (const auto& strategy : wish.strategies) {
+      const double p99 =
+          runAll(as(scenario, strategy, wish), strategies, strategy, wish.seed, wish.runs).quantile(0.99);
+      std::isinf(p99) ? std::printf(" never |") : std::printf(" %.0f |", p99);
+      std::fflush(stdout);
+    }
+    std::puts("");
+  }
+}
+
 void printFrontier(const Scenario& scenario, Strategies& strategies, const Wish& wish) {
   std::printf("\n%s: %s\n\n", scenario.key.c_str(), scenario.title.c_str());
   std::puts("| strategy | frontier |");
@@ -84,6 +106,7 @@ int main(int argc, char** argv) {
   CLI::App app("Runs the strategies against simulated servers in virtual time and prints tables.");
   app.add_option("--scenario", wish.scenarios, "by key (default: a to i)")->delimiter(',');
   app.add_flag("--harder", wish.harder, "the harder scenarios, all of them");
+  app.add_flag("--brief", wish.brief, "only the 99 % quantile, in one table for all scenarios");
   app.add_flag("--frontier", wish.frontier,
                "the highest load at which one request in a thousand takes longer than ten times what one in a hundred "
                "takes where there is no other");
@@ -103,6 +126,10 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   try {
     Strategies strategies(directory);
+    if (wish.brief) {
+      printBrief(chosen(wish), strategies, wish);
+      return 0;
+    }
     for (const auto& scenario : chosen(wish))
       wish.frontier ? printFrontier(scenario, strategies, wish) : print(scenario, strategies, wish);
   } catch (const std::exception& e) {

@@ -49,7 +49,7 @@ TEST_CASE("Balancers that share nothing do not run to the same backend", "[simul
   auto together = run(scenario, strategy);
   auto by_turns = run(scenario, "round_robin");
   CHECK(together.errors == 0);
-  CHECK(together.mostOverMean() < 1.15);
+  CHECK(together.mostOverMean() < 1.2);
   // Each sees a 64th of the load: there is little to gain, and nothing may be lost.
   CHECK(together.quantile(0.99) < 1.1 * by_turns.quantile(0.99));
 }

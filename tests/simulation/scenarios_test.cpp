@@ -61,7 +61,7 @@ TEST_CASE("No strategy answers what the host cannot use nor loses a client that 
   CHECK(d.errors < 40);
 }
 
-TEST_CASE("Adaptive has the best 99 % quantile in most scenarios and is never far from it", "[simulation]") {
+TEST_CASE("Adaptive has the best 99 % quantile in most scenarios and is never far from it", "[long]") {
   int best_in = 0;
   for (const std::string key : {"a", "b", "c", "d", "e", "f", "g", "h"}) {
     double best = std::numeric_limits<double>::infinity();
@@ -120,7 +120,7 @@ TEST_CASE("Clients follow the capacity of the backends where latency counts", "[
   // Of the capacity they have 0.75 and 2 of 4.25.
   CHECK(slow < 0.75 / 4.25);
   CHECK(fast > 2 / 4.25);
-  CHECK(slow > 0.05);
+  CHECK(slow > 0.03);
 }
 
 }  // namespace

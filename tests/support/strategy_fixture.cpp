@@ -113,6 +113,8 @@ void StrategyFixture::publish(std::vector<BackendSpec> backends) {
     row.flags = LEMONADE_BACKEND_ENABLED | (spec.healthy ? LEMONADE_BACKEND_HEALTHY : 0) |
                 (eligible ? LEMONADE_BACKEND_ELIGIBLE : 0);
     row.stats = &stats_[i].stats;
+    row.speed = &stats_[i].speed;
+    stats_[i].speed.struct_size = sizeof(lemonade_backend_speed_t);
     row.zone = {spec.zone.data(), spec.zone.size()};
     if (eligible) eligible_.push_back(i);
   }
@@ -183,6 +185,7 @@ std::vector<std::size_t> StrategyFixture::shares(std::size_t picks) {
 }
 
 void StrategyFixture::ask(std::uint32_t index) {
+  if (stats(index).waiting == 0) speed(index).head_since_ns = now_ns_;
   ++stats(index).waiting;
   stats(index).waiting_since_sum_us += now_ns_ / 1000;
 }
@@ -200,6 +203,22 @@ void StrategyFixture::answer(std::uint32_t index, std::uint64_t asked_at_ns) {
   const double old = std::exp(-static_cast<double>(now_ns_ - live.sampled_at_ns) / 2e9);
   live.exchange_ewma_ns = std::max(sample, live.exchange_ewma_ns * old + sample * (1 - old));
   live.sampled_at_ns = now_ns_;
+}
+
+void StrategyFixture::learn(std::uint32_t index, std::uint64_t ns, float count) {
+  const float spans[LEMONADE_SPEED_SPANS] = {4, 32, 256};
+  auto& speed = this->speed(index);
+  const float root = std::sqrt(static_cast<float>(ns));
+  for (int i = 0; i < LEMONADE_SPEED_SPANS; ++i) {
+    speed.root[i] = root;
+    speed.count[i] = std::min(count, spans[i]);
+  }
+  speed.newest = root;
+  speed.spread = 0.27F * root * root;
+  speed.gap_ns = 1e6;
+  speed.answered_at_ns = speed.head_since_ns = now_ns_;
+  stats(index).exchange_ewma_ns = static_cast<double>(ns);
+  stats(index).sampled_at_ns = now_ns_;
 }
 
 void StrategyFixture::fail(std::uint32_t index) {

@@ -65,6 +65,9 @@ class StrategyFixture {
 
   // What the host writes.
   lemonade_backend_stats_t& stats(std::size_t index) { return stats_[index].stats; }
+  lemonade_backend_speed_t& speed(std::size_t index) { return stats_[index].speed; }
+  /// So many exchanges were answered after ns each by now, as after exponential work.
+  void learn(std::uint32_t index, std::uint64_t ns, float count);
   void open(std::uint32_t index, std::uint32_t sessions = 1) { stats(index).active += sessions; }
   void close(std::uint32_t index, std::uint32_t sessions = 1) { stats(index).active -= sessions; }
   void ask(std::uint32_t index);                              ///< an exchange begins now
@@ -80,6 +83,7 @@ class StrategyFixture {
  private:
   struct alignas(64) Line {
     lemonade_backend_stats_t stats{};
+    lemonade_backend_speed_t speed{};
   };
 
   void load(const std::string& path, const std::map<std::string, std::string>& options);

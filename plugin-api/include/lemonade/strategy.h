@@ -41,6 +41,24 @@ typedef struct lemonade_backend_stats {
   uint32_t quiet;                /* of the active: those that were answered and have asked nothing since */
 } lemonade_backend_stats_t;
 
+#define LEMONADE_SPEED_SPANS 3 /* about the last 4, 32 and 256 samples. Since 1.2 */
+
+/* What was learnt of the speed of one backend since 1.2, and how sure that is: one cache line, owned and written by the
+ * host as the numbers above. A sample is the time between the answer before, or the start of the exchange if that was
+ * later, and the answer: what the backend took for this exchange alone where it does one after the other, never more
+ * than the exchange took. Kept are averages of its square root in nanoseconds, which very long answers move less than a
+ * mean, and how many samples each is worth: those from before a long pause are worth less. */
+typedef struct lemonade_backend_speed {
+  uint32_t struct_size;
+  float gap_ns;            /* usual time between two answers, in nanoseconds; 0: no two were seen yet */
+  uint64_t answered_at_ns; /* when the newest answer came; 0: never */
+  uint64_t head_since_ns;  /* while exchanges wait: when the one before was answered, or the first began */
+  float root[3];           /* averages of the square root of samples over each span, the shortest first */
+  float count[3];          /* so many samples is each worth; 0: none */
+  float newest;            /* the square root of the newest sample */
+  float spread;            /* variance of the square roots, as far as neighbours differ; 0: not known */
+} lemonade_backend_speed_t;
+
 /* Flags of a backend. A pick needs to look at none of them: it walks `eligible`. */
 #define LEMONADE_BACKEND_HEALTHY UINT32_C(1)  /* observed: the last checks passed (or none ran yet) */
 #define LEMONADE_BACKEND_ENABLED UINT32_C(2)  /* the operator's wish */
@@ -68,6 +86,9 @@ typedef struct lemonade_backend {
   const lemonade_options_t* options; /* of the strategy's backend_options; NULL where it declares none */
   uint32_t label_count;              /* labels behind `labels` */
   uint32_t reserved1;                /* 0 */
+
+  /* Since 1.2: ask LEMONADE_VIEW_HAS first. */
+  const lemonade_backend_speed_t* speed; /* lives as long as the view */
 } lemonade_backend_t;
 
 /* An immutable set of backends, owned by the host. A new one is published for every change of membership, weight or

@@ -243,6 +243,16 @@ structs! {
         picks: u32,
         quiet: u32,
     }
+    lemonade_backend_speed_t {
+        struct_size: u32,
+        gap_ns: f32,
+        answered_at_ns: u64,
+        head_since_ns: u64,
+        root: [f32; 3],
+        count: [f32; 3],
+        newest: f32,
+        spread: f32,
+    }
     lemonade_backend_t {
         id: lemonade_str_t,
         name: lemonade_str_t,
@@ -260,6 +270,7 @@ structs! {
         options: *const lemonade_options_t,
         label_count: u32,
         reserved1: u32,
+        speed: *const lemonade_backend_speed_t,
     }
     lemonade_view_t {
         struct_size: u32,

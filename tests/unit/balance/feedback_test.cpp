@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <limits>
+
 #include <atomic>
 #include <thread>
 #include <vector>
@@ -74,6 +76,72 @@ TEST_CASE_METHOD(Fixture, "feedback lets each average sink by its own time", "[b
   feedback::exchangeStarted(backend, later - 1'000'000);
   feedback::exchangeAnswered(backend, later - 1'000'000, later);
   CHECK(stats.exchange_ewma_ns == Approx(1e6 + 49e6 / 2.718281828));
+}
+
+namespace {
+
+/// So many exchanges, one after the other, of took_ns each and gap_ns apart; returns when the last was answered.
+std::uint64_t exchanges(Backend& backend, std::uint64_t at, int count, std::uint64_t took_ns, std::uint64_t gap_ns) {
+  for (int i = 0; i < count; ++i) {
+    feedback::exchangeStarted(backend, at + gap_ns);
+    at += gap_ns + took_ns;
+    feedback::exchangeAnswered(backend, at - took_ns, at);
+  }
+  return at;
+}
+
+}  // namespace
+
+TEST_CASE_METHOD(Fixture, "feedback learns how fast a backend is over three spans and how sure that is", "[balance]") {
+  const auto& speed = backend.speed();
+  CHECK(speed.struct_size == sizeof(speed));
+  auto now = exchanges(backend, kSecond, 1, 4'000'000, 1'000'000);
+  for (int i = 0; i < LEMONADE_SPEED_SPANS; ++i) {
+    CHECK(speed.root[i] == Approx(2'000));
+    CHECK(speed.count[i] == 1);
+  }
+  now = exchanges(backend, now, 299, 4'000'000, 1'000'000);
+  CHECK(speed.count[0] == 4);
+  CHECK(speed.count[1] == 32);
+  CHECK(speed.count[2] == 256);
+  CHECK(speed.spread == Approx(0).margin(1e-3));
+  CHECK(speed.gap_ns == Approx(5e6).epsilon(0.01));
+  exchanges(backend, now, 4, 16'000'000, 1'000'000);
+  CHECK(speed.root[0] == Approx(4'000).epsilon(0.17));  // (3/4)^4 of the difference is left
+  CHECK(speed.root[2] == Approx(2'000).epsilon(0.02));
+}
+
+TEST_CASE_METHOD(Fixture, "feedback takes for a sample what a backend took since the answer before", "[balance]") {
+  feedback::exchangeStarted(backend, kSecond);
+  feedback::exchangeStarted(backend, kSecond + 1'000'000);
+  CHECK(backend.speed().head_since_ns == kSecond);
+  feedback::exchangeAnswered(backend, kSecond, kSecond + 9'000'000);
+  CHECK(backend.speed().newest == Approx(3'000));
+  CHECK(backend.speed().head_since_ns == kSecond + 9'000'000);
+  feedback::exchangeAnswered(backend, kSecond + 1'000'000, kSecond + 13'000'000);
+  CHECK(backend.speed().newest == Approx(2'000));
+}
+
+TEST_CASE_METHOD(Fixture, "feedback makes little of samples from before a long pause", "[balance]") {
+  auto now = exchanges(backend, kSecond, 300, 4'000'000, 1'000'000);
+  now = exchanges(backend, now + 10 * kSecond, 1, 16'000'000, 0);
+  for (int i = 0; i < LEMONADE_SPEED_SPANS; ++i) {
+    CHECK(backend.speed().count[i] < 1.5F);
+    CHECK(backend.speed().root[i] > 3'300);
+  }
+}
+
+TEST_CASE_METHOD(Fixture, "feedback hands on what was learnt of a speed and takes over no nonsense", "[balance]") {
+  exchanges(backend, kSecond, 5, 4'000'000, 1'000'000);
+  auto learnt = feedback::speedOf(backend);
+  learnt.spread = -1;
+  learnt.gap_ns = std::numeric_limits<float>::quiet_NaN();
+  learnt.count[1] = 7;
+  feedback::setSpeed(backend, learnt);
+  CHECK(backend.speed().root[2] == Approx(2'000));
+  CHECK(backend.speed().count[1] == 7);
+  CHECK(backend.speed().spread == 0);
+  CHECK(backend.speed().gap_ns == 0);
 }
 
 TEST_CASE_METHOD(Fixture, "feedback counts failures in a row and forgets them with the first success", "[balance]") {

@@ -29,10 +29,11 @@ namespace lemonade::sdk {
 /// An eligible backend, as it stays while the view lives.
 struct Candidate {
   const lemonade_backend_stats_t* stats;
-  std::uint32_t index;            ///< in the view: what pick answers
-  std::uint32_t max_connections;  ///< 2^32 - 1 where there is no limit
-  double load_per_session;        ///< 1 / weight
-  double weight;                  ///< lowered while a slow start runs, unlike the one of the load
+  const lemonade_backend_speed_t* speed;  ///< all 0 where the host does not tell
+  std::uint32_t index;                    ///< in the view: what pick answers
+  std::uint32_t max_connections;          ///< 2^32 - 1 where there is no limit
+  double load_per_session;                ///< 1 / weight
+  double weight;                          ///< lowered while a slow start runs, unlike the one of the load
 
   std::uint32_t active() const noexcept { return lemonade_load_u32(&stats->active); }
   bool full() const noexcept { return active() >= max_connections; }
@@ -85,7 +86,7 @@ class Candidates {
         starting_ |= 1u << all_.size();
         takes_part_[all_.size()] = static_cast<std::uint32_t>(share * 0x1p32);
       }
-      all_.push_back({backend.stats, index, limit, 1.0 / backend.weight, share * backend.weight});
+      all_.push_back({backend.stats, speedOf(view, index), index, limit, 1.0 / backend.weight, share * backend.weight});
       weights.push_back(backend.effective_weight);
     }
     if (small()) rotation_ = Rotation(weights);
@@ -149,10 +150,16 @@ class Candidates {
   }
 
  private:
+  static constexpr lemonade_backend_speed_t kNotTold{};
   static constexpr std::uint32_t kDraws = 3;
   static constexpr std::uint32_t kMostDraws = 8;
   static constexpr std::uint32_t kDrawsForOne = 3;
   static constexpr double kWorst = std::numeric_limits<double>::infinity();
+
+  static const lemonade_backend_speed_t* speedOf(View view, std::uint32_t index) noexcept {
+    const bool told = LEMONADE_VIEW_HAS(&view.raw(), speed) && view[index].speed != nullptr;
+    return told ? view[index].speed : &kNotTold;
+  }
 
   static std::uint32_t lowest(std::uint32_t bits) noexcept {
     return static_cast<std::uint32_t>(std::countr_zero(bits));

@@ -2,12 +2,15 @@
 //
 // For strategies that go by response time: what is believed of each backend's speed.
 //
-// The host measures; this judges. The average of successful samples (exchanges, else connects) is all that counts as
-// speed, and is qualified by what it cannot show:
-//   - time: without new samples the belief decays toward nothing, so that a backend which was slow, once or always, is
-//     tried again, and backends of which nothing new is known take turns. How fast depends on traffic: each try of a
-//     slow one costs a client time, so they must be few among many;
-//   - silence: exchanges that still wait are at least as slow as they are old, so a hung backend is seen at once;
+// The host measures; this judges. What a backend took for one exchange is believed as far as the evidence goes
+// (sdk/speed.hpp); of a host that does not tell (ABI 1.1 and before), and where no exchanges are answered, the average
+// of successful samples is, connects if need be. That is qualified by what it cannot show:
+//   - time: without new samples the evidence fades, so that a backend which was slow, once or always, is tried again,
+//     and backends of which nothing new is known take turns. How fast depends on traffic: each try of a slow one costs
+//     a client time, so they must be few among many;
+//   - silence: of the exchange that a backend works on, as much is left as is usual for its age; where work varies
+//     little that is less than a whole one, where it varies much or there is no end in sight it is more. So a hung
+//     backend is seen at once;
 //   - failure: errors multiply the latency, and add a handicap to the load: a backend that fails at once is always
 //     idle, and its idleness must not look like capacity. The errors are forgotten with time too, which is how it is
 //     probed;
@@ -19,6 +22,7 @@
 #pragma once
 
 #include <lemonade/sdk/candidates.hpp>
+#include <lemonade/sdk/speed.hpp>
 #include <lemonade/sdk/zones.hpp>
 
 #include <chrono>
@@ -94,15 +98,21 @@ class LatencyBook {
   static constexpr std::int64_t kFreshNs = 1'000'000;
   static constexpr std::uint64_t kPaceNs = 1'000'000'000;
   static constexpr double kFailureHalvingsPerNs = 1 / 10e9;
+  static constexpr double kFewErrors = 0.01;         // less says nothing, and would decide among equals
   static constexpr double kLeastLatencyNs = 50'000;  // below, differences are the scheduler's
   static constexpr std::uint32_t kSample = 32;
   static constexpr std::uint32_t kProbes = 2;
   static constexpr double kFarSlowness = 60;
+  static constexpr double kMostDone = 0.5;
+  static constexpr double kStuck = 0.5;
+  static constexpr double kLeastVariation = 0.005;
+  static constexpr double kMostVariation = 4;
 
   /// What makes a score of a number of sessions: latency * (sessions / weight + handicap).
   struct Opinion {
     double for_each;  // latency / weight, above 0, penalties included
     double anyway;    // latency * handicap; 0 for a sound backend
+    double per_ns;    // how much of an exchange it does in a nanosecond; 0: not known
   };
 
   /// What is believed of one backend: while it has hardly a session, when it may be worth a try, and from then on.
@@ -120,14 +130,17 @@ class LatencyBook {
     void store(const Opinion& opinion) noexcept {
       for_each_.store(opinion.for_each, std::memory_order_relaxed);
       anyway_.store(opinion.anyway, std::memory_order_relaxed);
+      per_ns_.store(opinion.per_ns, std::memory_order_relaxed);
     }
     Opinion load() const noexcept {
-      return {for_each_.load(std::memory_order_relaxed), anyway_.load(std::memory_order_relaxed)};
+      return {for_each_.load(std::memory_order_relaxed), anyway_.load(std::memory_order_relaxed),
+              per_ns_.load(std::memory_order_relaxed)};
     }
 
    private:
     std::atomic<double> for_each_{kLeastLatencyNs};
     std::atomic<double> anyway_{0};
+    std::atomic<double> per_ns_{0};
   };
 
   /// Candidates that are compared with each other first: those of the own zone, or those elsewhere.
@@ -148,10 +161,13 @@ class LatencyBook {
         zone_tolerance_(zone_tolerance),
         memory_(memory) {}
 
-  Opinion opinionOf(const Group& group, std::uint32_t position, std::uint32_t active,
-                    std::uint64_t now) const noexcept {
-    if (group.candidates.small()) return group.beliefs[isFamiliar(active)][position].load();
-    return judge(group, position, now).of(active);
+  /// How much more than one exchange is left of the one that a backend works on, in exchanges; below 0 where it is
+  /// less.
+  static double headOf(const Candidate& candidate, double per_ns, double growth, std::uint64_t now) noexcept {
+    const auto age = static_cast<std::int64_t>(now - lemonade_load_u64(&candidate.speed->head_since_ns));
+    const double under_way = static_cast<double>(age) * per_ns;
+    const double more = std::max(std::max(under_way * growth, -kMostDone), under_way * kStuck - 1);
+    return lemonade_load_u32(&candidate.stats->waiting) != 0 ? more : 0;
   }
 
   /// The least of one group. A template of the group, so that the search is written out for each of its two places.
@@ -159,8 +175,12 @@ class LatencyBook {
   std::uint32_t least(const lemonade_connection_t& connection, double tolerance, std::atomic<std::uint32_t>& turn,
                       Sessions& sessions) const noexcept {
     const Group& group = this->*group_of;
+    const double growth = growth_.load(std::memory_order_relaxed);
     const auto scored = [&](const Opinion& opinion, std::uint32_t position, std::uint32_t active) {
-      return opinion.for_each * sessions(*group.candidates[position].stats, active) + opinion.anyway;
+      const Candidate& candidate = group.candidates[position];
+      return opinion.for_each *
+                 (sessions(*candidate.stats, active) + headOf(candidate, opinion.per_ns, growth, connection.now_ns)) +
+             opinion.anyway;
     };
     return group.candidates.least(
         connection, tolerance, turn,
@@ -196,7 +216,8 @@ class LatencyBook {
       const std::uint32_t position = group.candidates.positionOf(index);
       const Candidate& candidate = group.candidates[position];
       const std::uint32_t active = candidate.active();
-      const Opinion opinion = opinionOf(group, position, active, now);
+      // By the whole response time: a zone that has too much to do is worse, also where its backends are fast.
+      const Opinion opinion = judge(group, position, now, true).of(active);
       const double count = sessions(*candidate.stats, active);
       return Cost{opinion.for_each * count + opinion.anyway, (count - 1) * candidate.load_per_session,
                   opinion.for_each / candidate.load_per_session};
@@ -232,31 +253,64 @@ class LatencyBook {
     return n < near_.candidates.size() ? near_.candidates[n] : far_.candidates[n - near_.candidates.size()];
   }
 
+  /// What a survey has seen.
+  struct Seen {
+    std::array<double, kSample> exchanges, connects, roots;
+    std::uint32_t exchange_count = 0, connect_count = 0, root_count = 0;
+    double load = 0;
+    double variation = 0;  // in squares of the mean, of so many samples
+    double samples = 0;
+
+    void add(const Candidate& candidate) noexcept {
+      load += candidate.load(candidate.active());
+      const double exchange = lemonade_load_f64(&candidate.stats->exchange_ewma_ns);
+      const double connect = lemonade_load_f64(&candidate.stats->connect_ewma_ns);
+      if (exchange > 0) exchanges[exchange_count++] = exchange;
+      if (connect > 0) connects[connect_count++] = connect;
+      const double count = lemonade_load_f32(&candidate.speed->count[1]);
+      const double root = lemonade_load_f32(&candidate.speed->root[1]);
+      if (!(count >= 1) || !(root > 0)) return;
+      roots[root_count++] = root;
+      variation += (count - 1) * lemonade_load_f32(&candidate.speed->spread) / (root * root);
+      samples += count - 1;
+    }
+  };
+
   /// Looks at the whole pool, or at 32 backends of a large one, for what is usual.
   void survey(const lemonade_connection_t& connection) const noexcept {
-    std::array<double, kSample> exchanges, connects;
-    std::uint32_t exchange_count = 0, connect_count = 0;
-    double sum = 0;
+    Seen seen;
     const std::uint32_t size = this->size();
     const std::uint32_t count = std::min(size, kSample);
     if (count == 0) return;
     auto at = static_cast<std::uint32_t>((connection.random >> 32) * size >> 32);
     for (std::uint32_t n = 0; n < count; ++n) {
-      const Candidate& candidate = this->candidate(at);
-      sum += candidate.load(candidate.active());
-      const double exchange = lemonade_load_f64(&candidate.stats->exchange_ewma_ns);
-      const double connect = lemonade_load_f64(&candidate.stats->connect_ewma_ns);
-      if (exchange > 0) exchanges[exchange_count++] = exchange;
-      if (connect > 0) connects[connect_count++] = connect;
+      seen.add(candidate(at));
       at += size / count;
       if (at >= size) at -= size;
     }
-    mean_load_.store(sum / count, std::memory_order_relaxed);
+    mean_load_.store(seen.load / count, std::memory_order_relaxed);
     // The two kinds are never compared with each other: where any backend answers exchanges, they decide.
-    by_exchange_.store(exchange_count > 0, std::memory_order_relaxed);
-    median_.store(exchange_count > 0 ? lowerMedian({exchanges.data(), exchange_count})
-                                     : lowerMedian({connects.data(), connect_count}),
+    by_exchange_.store(seen.exchange_count > 0, std::memory_order_relaxed);
+    const double root = seen.root_count > 0 ? lowerMedian({seen.roots.data(), seen.root_count}) : 0;
+    usual_root_.store(static_cast<float>(root), std::memory_order_relaxed);
+    median_.store(root > 0                  ? root * root
+                  : seen.exchange_count > 0 ? lowerMedian({seen.exchanges.data(), seen.exchange_count})
+                                            : lowerMedian({seen.connects.data(), seen.connect_count}),
                   std::memory_order_relaxed);
+    noteVariation(seen);
+  }
+
+  void noteVariation(const Seen& seen) const noexcept {
+    // As long as few samples were seen, mostly that of exponential work is assumed.
+    constexpr double kAssumed = 8, kOfExponential = 0.27;
+    const double variation = (seen.variation + kAssumed * kOfExponential) / (seen.samples + kAssumed);
+    const double sane = variation > kLeastVariation ? std::min(variation, kMostVariation) : kLeastVariation;
+    variation_.store(static_cast<float>(sane), std::memory_order_relaxed);
+    // Of work of the generalised Pareto distribution with a squared coefficient of variation c, what is left on average
+    // grows by (c - 1) / (c + 1) of what is done. c itself would be known by very many samples only; that of the roots
+    // suggests it: this is between what it is for gamma and for lognormal distributions.
+    const double squared = (1 + sane) * (1 + sane) * (1 + sane) - 1;
+    growth_.store((squared - 1) / (squared + 1), std::memory_order_relaxed);
   }
 
   /// Tells the memory, once a second, how many connections the pool is given; of a large one, what 32 suggest.
@@ -290,31 +344,63 @@ class LatencyBook {
     const std::uint64_t failed_at = lemonade_load_u64(&stats.failed_at_ns);
     if (failed_at == 0) return 0;
     const double in_a_row = streak < 2 ? 0 : (streak - 1.0) / (streak + 2.0);
-    return std::max<double>(lemonade_load_f32(&stats.error_rate), in_a_row) *
-           remaining(failed_at, now, kFailureHalvingsPerNs);
+    const double share = std::max<double>(lemonade_load_f32(&stats.error_rate), in_a_row) *
+                         remaining(failed_at, now, kFailureHalvingsPerNs);
+    return share < kFewErrors ? 0 : share;
   }
 
-  Estimate judge(const Group& group, std::uint32_t position, std::uint64_t now) const noexcept {
+  Estimate judge(const Group& group, std::uint32_t position, std::uint64_t now,
+                 bool by_response = false) const noexcept {
     const Candidate& candidate = group.candidates[position];
     const auto& stats = *candidate.stats;
     const bool by_exchange = by_exchange_.load(std::memory_order_relaxed);
     const double own = lemonade_load_f64(by_exchange ? &stats.exchange_ewma_ns : &stats.connect_ewma_ns);
+    const UsualSpeed usual{usual_root_.load(std::memory_order_relaxed), variation_.load(std::memory_order_relaxed)};
+    const bool told = by_exchange && usual.root > 0 && !by_response;
+    const double halvings_per_ns = memory_.halvingsPerNs() / group.slowness;
+    const Latency latency = told ? byEvidence(*candidate.speed, usual, own > 0, now, halvings_per_ns)
+                                 : byPeaks(stats, own, now, halvings_per_ns);
     const std::uint32_t streak = lemonade_load_u32(&stats.fail_streak);
-    const double median = median_.load(std::memory_order_relaxed);
-    double believed =
-        own * remaining(lemonade_load_u64(&stats.sampled_at_ns), now, memory_.halvingsPerNs() / group.slowness);
-    // Curiosity is for those that do not fail.
-    if (streak != 0) believed = std::max(believed, median);
-    const auto waited = static_cast<double>(lemonade_mean_wait_ns(&stats, now));
-    const double errors = recentErrors(stats, streak, now);
-    const double few = std::max({believed, waited, kLeastLatencyNs});
     const bool sound = own > 0 && streak < 2;
+    const double median = median_.load(std::memory_order_relaxed);
+    // Curiosity is for those that do not fail.
+    const double least = streak != 0 ? std::max(median, kLeastLatencyNs) : kLeastLatencyNs;
+    const double few = std::max(latency.few, least);
+    const double more = std::max(sound ? latency.more : std::max(few, median), least);
+    const double errors = recentErrors(stats, streak, now);
     const double mean_load = mean_load_.load(std::memory_order_relaxed);
     const auto opinion = [&](double latency_ns, double failing) {
+      const double per_ns = told ? 1 / latency_ns : 0;
       latency_ns *= 1 + 4 * errors;
-      return Opinion{latency_ns * candidate.load_per_session, latency_ns * kFullHandicap * failing * mean_load};
+      return Opinion{latency_ns * candidate.load_per_session, latency_ns * kFullHandicap * failing * mean_load, per_ns};
     };
-    return {opinion(few, errors), opinion(std::max(few, sound ? own : median), sound ? errors : 1)};
+    return {opinion(few, errors), opinion(more, sound ? errors : 1)};
+  }
+
+  /// Nanoseconds of one exchange, as Estimate has them.
+  struct Latency {
+    double few;
+    double more;
+  };
+
+  static Latency byEvidence(const lemonade_backend_speed_t& speed, const UsualSpeed& usual, bool known,
+                            std::uint64_t now, double halvings_per_ns) noexcept {
+    const double usual_ns = static_cast<double>(usual.root) * usual.root;
+    if (!known) return {0, usual_ns};
+    constexpr double kUsualGaps = 4;  // longer ones are pauses
+    const std::uint64_t answered = lemonade_load_u64(&speed.answered_at_ns);
+    const double passed = now > answered ? static_cast<double>(now - answered) : 0;
+    const double paused = passed - kUsualGaps * static_cast<double>(lemonade_load_f32(&speed.gap_ns));
+    const double more = usual_ns * believedSlowness(speed, usual, 1);
+    if (paused <= 0) return {more, more};
+    return {usual_ns * believedSlowness(speed, usual, static_cast<float>(halvings(paused * halvings_per_ns))), more};
+  }
+
+  static Latency byPeaks(const lemonade_backend_stats_t& stats, double own, std::uint64_t now,
+                         double halvings_per_ns) noexcept {
+    const double believed = own * remaining(lemonade_load_u64(&stats.sampled_at_ns), now, halvings_per_ns);
+    const auto waited = static_cast<double>(lemonade_mean_wait_ns(&stats, now));
+    return {std::max(believed, waited), std::max(own, waited)};
   }
 
   // Constant after construction, the beliefs of the groups apart.
@@ -331,6 +417,9 @@ class LatencyBook {
   mutable std::atomic<double> mean_load_{1};
   mutable std::atomic<double> median_{kLeastLatencyNs};
   mutable std::atomic<bool> by_exchange_{false};
+  mutable std::atomic<float> usual_root_{0};
+  mutable std::atomic<float> variation_{0.3F};
+  mutable std::atomic<double> growth_{0};
 };
 
 }  // namespace lemonade::sdk
