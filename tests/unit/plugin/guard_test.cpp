@@ -53,6 +53,12 @@ constexpr bool kAddressSanitizer = false;
 void lookForLeaks(bool) {}
 #endif
 
+/// Its handlers come before ours, and its own frames count as the allocator's.
+void skipUnderThreadSanitizer() {
+  if (kThreadSanitizer)
+    test::skip("ThreadSanitizer stands between a plugin's abort, or a stack that is broken, and us");
+}
+
 /// Contains what the test does on its own thread, and keeps what was broken off.
 class Contained {
  public:
@@ -143,6 +149,7 @@ TEST_CASE("A guarded call that comes back has done what it does", "[plugin][guar
 }
 
 TEST_CASE("A guarded call within a guarded call is broken off alone", "[plugin][guard]") {
+  skipUnderThreadSanitizer();
   Contained contained;
   Guard outer;
   bool went_on = false;
@@ -162,11 +169,13 @@ TEST_CASE("A write to address 8 is broken off and named with its address", "[plu
 }
 
 TEST_CASE("A jump to nowhere is broken off", "[plugin][guard]") {
+  skipUnderThreadSanitizer();
   Contained contained;
   contained.expectBroken(FaultKind::kSegv, [] { opaque(reinterpret_cast<void (*)()>(16))(); });
 }
 
 TEST_CASE("abort is broken off, as often as it comes", "[plugin][guard]") {
+  skipUnderThreadSanitizer();
   Contained contained;
   CHECK(contained.expectBroken(FaultKind::kAbort, [] { std::abort(); }).what == "SIGABRT");
   for (int i = 0; i < 3; ++i) {
@@ -221,6 +230,7 @@ TEST_CASE("An illegal instruction is broken off", "[plugin][guard]") {
 
 TEST_CASE("A recursion without end is broken off", "[plugin][guard]") {
   if (kAddressSanitizer) test::skip("AddressSanitizer ends the process for a stack that overflows");
+  if (kThreadSanitizer) test::skip("ThreadSanitizer keeps a stack of its own, which nobody gives back");
   Contained contained;
   contained.expectBroken(FaultKind::kSegv, [] { (void)recurse(0); });
   Guard& another = Guard::make({}, nullptr);
@@ -279,6 +289,7 @@ TEST_CASE("Many calls in a row are no slow call", "[plugin][guard][hang]") {
 }
 
 TEST_CASE("A thread comes back with its own arithmetic and its own mask of signals", "[plugin][guard]") {
+  skipUnderThreadSanitizer();
   Contained contained;
   sigset_t before, after;
   REQUIRE(::pthread_sigmask(SIG_SETMASK, nullptr, &before) == 0);
@@ -326,6 +337,7 @@ TEST_CASE("Floating point exceptions that a plugin has left to raise signals are
 }
 
 TEST_CASE("Threads that fault in one instance at once all come back", "[plugin][guard]") {
+  skipUnderThreadSanitizer();
   Contained contained;
   std::atomic<int> inside{0};
   std::vector<std::thread> threads;
@@ -428,6 +440,7 @@ TEST_CASE("Where a plugin has overwritten the way back its fault ends the proces
 
 TEST_CASE("Where a plugin has overwritten what is on the stack its fault ends the process and names it",
           "[plugin][guard]") {
+  skipUnderThreadSanitizer();
   const auto [code, words] = endOf([](Guard& guard) {
     (void)guard.call(
         Function::kPick, []() __attribute__((no_sanitize("address"))) {
@@ -444,6 +457,7 @@ TEST_CASE("Where a plugin has overwritten what is on the stack its fault ends th
 
 TEST_CASE("Where a plugin has overwritten what the host knows of the call its fault ends the process with a line",
           "[plugin][guard]") {
+  skipUnderThreadSanitizer();
   const auto expect = [](const std::function<void(GuardSlot&)>& overwrite) {
     const auto [code, words] = endOf([&](Guard& guard) {
       (void)guard.call(Function::kPick, [&] {
