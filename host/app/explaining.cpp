@@ -57,7 +57,7 @@ bool LoadBalancer::isWhy(const std::string& path) { return poolOfWhy(path).has_v
 
 std::variant<std::shared_ptr<ManagedPool>, admin::Response> LoadBalancer::poolCalled(const std::string& name) const {
   std::vector<std::string> names;
-  for (const auto& pool : *pools_->configured()) {
+  for (const auto& pool : pools_->configured()) {
     if (pool->name() == name) return pool;
     names.push_back(pool->name());
   }

@@ -23,7 +23,7 @@ admin::Response LoadBalancer::shadows(const admin::Request& request) const {
   const auto wanted = parameters->find("pool");
   std::vector<std::string> names;
   std::vector<ShadowStatus> all;
-  for (const auto& pool : *pools_->configured()) {
+  for (const auto& pool : pools_->configured()) {
     names.push_back(pool->name());
     if (wanted != parameters->end() && wanted->second != pool->name()) continue;
     if (auto shadow = pool->shadowing().status()) all.push_back(std::move(*shadow));
@@ -35,7 +35,7 @@ admin::Response LoadBalancer::shadows(const admin::Request& request) const {
 
 void LoadBalancer::addShadows(metrics::SnapshotBuilder& builder) const {
   std::vector<ShadowStatus> all;
-  for (const auto& pool : *pools_->configured())
+  for (const auto& pool : pools_->configured())
     if (auto shadow = pool->shadowing().status()) all.push_back(std::move(*shadow));
   lemonade::addShadows(builder, all);
 }

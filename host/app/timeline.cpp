@@ -141,7 +141,7 @@ void LoadBalancer::lookAround() {
   for (const auto& name : full_listeners_)
     if (!reached.contains(name)) note(EventKind::kLimitOver, name, " is no longer reached");
   full_listeners_ = std::move(reached);
-  for (const auto& pool : *pools_->configured()) pool->shadowing().look();
+  for (const auto& pool : pools_->configured()) pool->shadowing().look();
   watchLimits();
   judgeProbations();
   events_->expire(nowNs());
