@@ -25,7 +25,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kAskAgain = 100ms;
-constexpr Duration kAnswerWithin = 5s;
+constexpr Duration kStatusWithin = 5s;
 constexpr auto kPatience = 75s;  // the supervisor gives the new process less
 
 /// What the status says of who runs.
@@ -38,7 +38,7 @@ struct Seen {
 };
 
 Result<Seen> look(cli::Client& client) {
-  const auto reply = client.ask("GET", "/api/v1/status", kAnswerWithin);
+  const auto reply = client.ask("GET", "/api/v1/status", kStatusWithin);
   if (!reply) return reply.error();
   const auto status = cli::parseDocument(reply.value().body);
   if (!status) return status.error();
