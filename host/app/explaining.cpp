@@ -66,8 +66,12 @@ std::variant<std::shared_ptr<ManagedPool>, admin::Response> LoadBalancer::poolCa
 
 admin::Response LoadBalancer::why(const admin::Request& request) const {
   const auto name = poolOfWhy(request.path);
-  if (!name)
-    return admin::errorResponse(404, "there is no " + request.path + " here; there is GET /api/v1/pools/POOL/why");
+  if (!name) {
+    auto refusal =
+        admin::errorResponse(405, request.path + " does not answer GET; there is GET /api/v1/pools/POOL/why");
+    refusal.headers.emplace_back("Allow", "POST");
+    return refusal;
+  }
   auto found = poolCalled(*name);
   if (auto* refusal = std::get_if<admin::Response>(&found)) return std::move(*refusal);
   return picksOf(*std::get<std::shared_ptr<ManagedPool>>(found));
