@@ -82,7 +82,7 @@ TEST_CASE_METHOD(Fixture, "A session that was served leaves who took part, how l
   CHECK(record.client == "192.0.2.1:1234");
   CHECK(record.peer.empty());
   CHECK(record.reason() == "done");
-  CHECK(record.numbers.flags == 0);
+  CHECK(record.numbers.flags == LEMONADE_RECORD_IN_ACKNOWLEDGED);
   CHECK(record.numbers.backend_identity == backend->identity());
   CHECK(record.numbers.attempts == 1);
   CHECK(record.numbers.started_ns == accepted);
@@ -154,7 +154,7 @@ TEST_CASE_METHOD(Fixture, "Bytes and exchanges of a session are in its record", 
   CHECK(record.numbers.bytes_in == 15);
   CHECK(record.numbers.bytes_out == 100);
   CHECK(record.numbers.exchanges == 1);
-  CHECK(record.numbers.flags == LEMONADE_RECORD_UNANSWERED);
+  CHECK(record.numbers.flags == (LEMONADE_RECORD_UNANSWERED | LEMONADE_RECORD_IN_ACKNOWLEDGED));
 }
 
 }  // namespace lemonade::proxy
