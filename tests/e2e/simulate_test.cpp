@@ -27,7 +27,7 @@ constexpr const char* kSlow = "length = \"20s\"\nload = 0.5\n[[events]]\nat = \"
 std::string threeBackends(const TemporaryFolder& folder, const std::string& strategy) {
   Config config;
   config.set("strategy.algorithm", strategy);
-  for (const char* id : {"a", "b", "c"}) config.backend(id, "127.0.0.1:1");
+  for (const char* id : {"a", "b", "c"}) config.backend(id, "127.0.0.1:" + std::to_string(id[0]));
   return folder.write("lemonade.toml", config.text());
 }
 
@@ -45,7 +45,8 @@ TEST_CASE("A simulation plays a scenario with the configured strategy and backen
   const auto adaptive = strategies->getObject(0), round_robin = strategies->getObject(1);
   CHECK(adaptive->getObject("shares")->getValue<double>("a") < 0.2);
   CHECK(round_robin->getObject("shares")->getValue<double>("a") > 0.3);
-  CHECK(adaptive->getValue<double>("p99_ms") < round_robin->getValue<double>("p99_ms") / 2);
+  CHECK(adaptive->getValue<double>("p99_ms") < 1'000);
+  CHECK(round_robin->isNull("p99_ms"));  // more than one in a hundred were not answered
   std::ifstream picture(folder.path() / "slow.svg");
   const std::string svg{std::istreambuf_iterator<char>(picture), {}};
   CHECK_THAT(svg, Catch::StartsWith("<svg ") && Catch::Contains("round_robin"));
