@@ -4,6 +4,7 @@
 #include "support/balancer.h"
 #include "support/facts.h"
 #include "support/privilege.h"
+#include "support/processor_time.h"
 #include "support/server.h"
 
 #include <sys/resource.h>
@@ -50,17 +51,6 @@ rlim_t descriptorLimit(pid_t pid) {
   rlimit limit{};
   REQUIRE(::prlimit(pid, RLIMIT_NOFILE, nullptr, &limit) == 0);
   return limit.rlim_cur;
-}
-
-/// Processor time a process has used so far.
-Millis processorTime(pid_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-  std::string word;
-  for (int i = 0; i < 13; ++i) file >> word;
-  long user = 0;
-  long system = 0;
-  file >> user >> system;
-  return Millis((user + system) * 1000 / ::sysconf(_SC_CLK_TCK));
 }
 
 }  // namespace
