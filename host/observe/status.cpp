@@ -17,6 +17,10 @@ namespace lemonade {
 
 namespace {
 
+// What a status takes at least: text that has to grow is moved each time.
+constexpr std::size_t kBytesOfProcess = 16'384;
+constexpr std::size_t kBytesOfBackend = 1'024;
+
 void setPercentiles(Json& json, std::string_view name, const Percentiles& percentiles) {
   json.object(name, [&] {
     json.set("samples", percentiles.samples);
@@ -246,6 +250,7 @@ BackendStatus collect(const Backend& backend) {
 
 std::string statusJson(const StatusInput& status) {
   Text text;
+  text.text.reserve(kBytesOfProcess + kBytesOfBackend * status.backends.size());
   Json json(text);
   json.object([&] {
     setText(json, "version", status.version);
