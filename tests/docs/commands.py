@@ -17,7 +17,7 @@ import tempfile
 import pages
 
 WORDS = ("lb|load-balancer|worker|w|upgrade|status|backends|drain|disable|enable|weight|max_connections|plugins|"
-         "release|reload|reopen|events|top|check|doctor|simulate")
+         "release|reload|reopen|events|top|check|doctor|simulate|why|shadow")
 COMMAND = re.compile(rf"(?:^|[\s`/(=])(lemonade (?:{WORDS})\b|lemonade|tools/[\w-]+)((?: +[^\s`|;&]+)*)")
 FLAG = re.compile(r"--[a-z][a-z-]+")
 SCENARIO = re.compile(r"# \w+\.scenario\.toml\n")
