@@ -22,6 +22,9 @@ struct Text {
   void Flush() {}
 };
 
+/// How RapidJSON indents what it writes there.
+inline void PutN(Text& text, char c, std::size_t count) { text.text.append(count, c); }
+
 /// What RapidJSON keeps its place in the document with; its own allocator hands out null, which it then writes to.
 struct ThrowingAllocator {
   static constexpr bool kNeedFree = true;
