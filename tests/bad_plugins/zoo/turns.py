@@ -143,7 +143,7 @@ def main():
             wrong = list(filter(None, pool.map(lambda row: row_fault(lemonade, folder, backends, row), rows)))
         for server in (one, other):
             server.shutdown()
-    print("\n".join(wrong) or f"{len(rows)} plugins that turn late were named, and clients had no error but those that each may cost")
+    print("\n".join(wrong) or f"{len(rows)} plugins that turn late were named, and no client failed that need not")
     return 1 if wrong else 0
 
 
