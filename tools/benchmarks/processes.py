@@ -88,15 +88,21 @@ def family(pid):
 
 def cpu_seconds(pid):
     """What all threads of a process and of those it started have used."""
-    threads = (path for one in family(pid) for path in pathlib.Path(f"/proc/{one}/task").iterdir())
-    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
+    return sum(used for one in family(pid) for _, used in _threads(one))
 
 
 def thread_cpu_seconds(pid, prefix):
     """What the threads have used whose names start so, of one process."""
-    threads = (path for path in pathlib.Path(f"/proc/{pid}/task").iterdir()
-               if (path / "comm").read_text().startswith(prefix))
-    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
+    return sum(used for name, used in _threads(pid) if name.startswith(prefix))
+
+
+def _threads(pid):
+    """Name and used seconds of each thread of a process, but of those that end meanwhile."""
+    for path in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        try:
+            yield (path / "comm").read_text(), int((path / "schedstat").read_text().split()[0]) / 1e9
+        except (FileNotFoundError, ProcessLookupError):
+            continue
 
 
 def machine_seconds():
