@@ -67,8 +67,12 @@ std::variant<std::shared_ptr<ManagedPool>, admin::Response> LoadBalancer::poolCa
 admin::Response LoadBalancer::why(const admin::Request& request) const {
   const auto name = poolOfWhy(request.path);
   if (!name) {
-    auto refusal =
-        admin::errorResponse(405, request.path + " does not answer GET; there is GET /api/v1/pools/POOL/why");
+    const std::string known = "; there is GET /api/v1/pools/POOL/why";
+    const auto order = orderIn(request);
+    const auto* const no_order = std::get_if<admin::Response>(&order);
+    if (no_order != nullptr && no_order->status == 404)
+      return admin::errorResponse(404, "there is no " + request.path + " here" + known);
+    auto refusal = admin::errorResponse(405, request.path + " does not answer GET" + known);
     refusal.headers.emplace_back("Allow", "POST");
     return refusal;
   }

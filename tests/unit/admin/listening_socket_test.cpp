@@ -97,7 +97,7 @@ TEST_CASE("The file of a Unix socket has its mode and is gone with the last use 
   CHECK((status.st_mode & 0777) == 0640);
   REQUIRE(server.start({std::move(socket)}).ok());
   CHECK(bodyOf(askUnix(folder.socket(), kGet)) == "hello");
-  REQUIRE(server.stop(Duration::zero()));
+  REQUIRE(server.stop(std::chrono::seconds(10)));
   // The thread that served it lets go of it as the last one.
   CHECK(test::eventually([&] { return !fs::exists(folder.socket()); }));
 }
