@@ -26,7 +26,7 @@ Remark settle(const std::string& id, Entry& first, const Entry& second) {
 
 }  // namespace
 
-Catalog Catalog::scan(const std::vector<std::string>& directories) {
+Catalog Catalog::scan(const std::vector<std::string>& directories, KnownFiles& known) {
   Catalog catalog;
   std::set<std::string> seen;
   for (const auto& directory : directories) {
@@ -37,7 +37,7 @@ Catalog Catalog::scan(const std::vector<std::string>& directories) {
     if (failed)
       catalog.remarks.push_back({directory, "plugin directory " + directory + " cannot be read: " + failed.message()});
     for (const auto& path : files) {
-      auto file = readPluginFile(path);
+      auto file = known.describe(path);
       if (!file) {
         catalog.remarks.push_back({path, "skipped " + path + ": it " + file.error().message});
         continue;
@@ -48,6 +48,7 @@ Catalog Catalog::scan(const std::vector<std::string>& directories) {
       if (!added) catalog.remarks.push_back(settle(read.id, entry->second, found));
     }
   }
+  known.forgetOthers();
   return catalog;
 }
 

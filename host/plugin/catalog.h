@@ -3,7 +3,7 @@
 // Which plugins there are: the loadable files of the plugin directories, by id. Scanning runs no plugin code.
 #pragma once
 
-#include "plugin/plugin_file.h"
+#include "plugin/known_files.h"
 
 #include <cstdint>
 #include <map>
@@ -33,8 +33,8 @@ struct Catalog {
 
   /// Scans directories in the order of precedence: of two files with the same id the higher version wins, of equal
   /// versions the first directory (within one directory the first name), and the other is remarked on. Only *.so files
-  /// count. A directory that cannot be read is remarked on.
-  static Catalog scan(const std::vector<std::string>& directories);
+  /// count. A directory that cannot be read is remarked on. known: what the scan before has read of them.
+  static Catalog scan(const std::vector<std::string>& directories, KnownFiles& known);
 
   /// The ids of one kind, comma separated, for a message.
   std::string idsOfKind(std::uint32_t kind) const;

@@ -89,6 +89,7 @@ class Loader {
 
   ControlLoop& loop_;
   MetricCells& cells_;
+  KnownFiles known_files_;
   PrivateCopies copies_;
   Catalog catalog_;
   std::map<std::string, std::weak_ptr<const Image>> images_;     // in use, by hash of the content

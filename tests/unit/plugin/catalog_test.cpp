@@ -39,9 +39,10 @@ struct Fixture {
     file.write(version.c_str(), static_cast<std::streamsize>(version.size() + 1));
     REQUIRE(file.good());
   }
-  Catalog scan() { return Catalog::scan({(root / "first").string(), (root / "second").string()}); }
+  Catalog scan() { return Catalog::scan({(root / "first").string(), (root / "second").string()}, known); }
 
   fs::path root;
+  KnownFiles known;
 };
 
 }  // namespace
@@ -112,6 +113,6 @@ TEST_CASE_METHOD(Fixture, "Catalog says which directory cannot be read", "[plugi
 
 TEST_CASE_METHOD(Fixture, "Catalog scans a directory once however often it is named", "[plugin]") {
   put("first", "a.so");
-  const auto catalog = Catalog::scan({(root / "first").string(), (root / "." / "first").string()});
+  const auto catalog = Catalog::scan({(root / "first").string(), (root / "." / "first").string()}, known);
   CHECK(catalog.remarks.empty());
 }
