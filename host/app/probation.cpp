@@ -3,6 +3,7 @@
 
 #include "balance/pool.h"
 
+#include <algorithm>
 #include <cstdio>
 
 namespace lemonade::app {
@@ -45,6 +46,11 @@ PickFacts pickFactsOf(const Pool& pool) {
     facts.times.add(at.pick_time);
   });
   return facts;
+}
+
+std::uint32_t picksBetweenRefusals(const PickFacts& before) noexcept {
+  const double most = std::max(kMostDeclined, kTimes * share(before.declined, before.picks));
+  return most < 1 ? static_cast<std::uint32_t>(1 / most) : 0;
 }
 
 std::string judge(const PickFacts& before, const PickFacts& now) {

@@ -103,6 +103,7 @@ void ManagedPool::beginProbation(Duration lasting) {
   if (lasting == Duration::zero()) return;
   probation_ends_ns_ = loop_.clock().nowNs() + ns(lasting);
   pool_->settings().times_all_picks.store(true, std::memory_order_relaxed);
+  pool_->settings().picks_between_refusals.store(picksBetweenRefusals(picks_before_), std::memory_order_relaxed);
 }
 
 std::string ManagedPool::judgeProbation() {
@@ -115,6 +116,7 @@ std::string ManagedPool::judgeProbation() {
 void ManagedPool::endProbation() {
   probation_ends_ns_ = 0;
   pool_->settings().times_all_picks.store(false, std::memory_order_relaxed);
+  pool_->settings().picks_between_refusals.store(0, std::memory_order_relaxed);
 }
 
 }  // namespace lemonade::app

@@ -251,13 +251,21 @@ bool Pool::pickFrom(const View& view, const View::Tier& tier, lemonade_connectio
     excluded.show(connection);
     std::uint32_t index = ask(strategy, tier, connection, picked);
     By by = picked.generation != 0 ? By::kStrategy : By::kHost;
+    bool overruled = false;
     const bool noted = recording_.load(std::memory_order_relaxed) != nullptr;
     if (index == LEMONADE_PICK_NONE || index == LEMONADE_PICK_REJECT) [[unlikely]] {
       if (noted) note(view, tier, connection, index, by);
-      picked.declined = picked.declined || hasCandidate(tier.get(), connection);
-      if (index == LEMONADE_PICK_NONE) break;
-      picked.what = Picked::What::kRejected;
-      return true;
+      const bool declined = hasCandidate(tier.get(), connection);
+      picked.declined = picked.declined || declined;
+      overruled = declined && isDoubted(strategy, connection.worker);
+      if (!overruled && index == LEMONADE_PICK_NONE) break;
+      if (!overruled) {
+        picked.what = Picked::What::kRejected;
+        return true;
+      }
+      picked.cookie = picked.generation = 0;
+      by = By::kHost;
+      index = chooseByWeight(tier.get(), connection);
     }
     if (index >= tier.get().backend_count || !tier.eligible(index) || excluded.contains(index)) {
       picked.invalid = true;
@@ -273,7 +281,7 @@ bool Pool::pickFrom(const View& view, const View::Tier& tier, lemonade_connectio
     if (noted) [[unlikely]]
       note(view, tier, connection, index, by);
     if (feedback::acquire(view.backend(index))) {
-      picked.declined = false;
+      picked.declined = overruled;
       picked.what = Picked::What::kBackend;
       picked.backend = &view.backend(index);
       return true;
@@ -287,6 +295,17 @@ bool Pool::pickFrom(const View& view, const View::Tier& tier, lemonade_connectio
     picked.full = view.backend(index).maxConnections() != 0 && !excluded.containsTried(index);
   }
   return false;
+}
+
+// On probation a strategy that gives no backend again and again, though there is one, is not believed: it is the host's
+// choice then, and the judgement counts it all the same. Strategies that refuse on purpose say so.
+bool Pool::isDoubted(const Strategy& strategy, std::uint32_t worker) noexcept {
+  const std::uint32_t between = settings_.picks_between_refusals.load(std::memory_order_relaxed);
+  if (between == 0 || (strategy.needs() & LEMONADE_NEED_REFUSALS) != 0) return false;
+  PoolAtWorker& at = at_workers_[worker];
+  const std::uint64_t picks = at.counters.clients.value() + at.counters.retries.value() + 1;
+  const std::uint64_t last = std::exchange(at.declined_at, picks);
+  return last != 0 && picks - last < between;
 }
 
 // Of a backend under suspicion: a coin gives it one client in four, or asks the strategy again without those that are

@@ -37,7 +37,7 @@ struct Picked {
   Trial* trial = nullptr;        ///< the connection takes part in it; valid as a backend of the view is
   Trial::Arm arm{};              ///< of that trial
   bool full = false;             ///< of kNone: a backend that would do is, or just was, at its limit
-  bool declined = false;         ///< of kNone and kRejected: a backend could have been given
+  bool declined = false;         ///< the strategy gave no backend though there was one; of kBackend: the host did
   bool invalid = false;          ///< the strategy's answer was unusable, the host picked in its place
   const plugin::InstanceInfo* asked = nullptr;  ///< the strategy; valid until the worker next announces itself
 };
@@ -220,6 +220,7 @@ class Pool {
                          std::uint32_t meant, Picked& picked) noexcept;
   static std::uint32_t ask(const Strategy& strategy, const View::Tier& tier, lemonade_connection_t& connection,
                            Picked& picked) noexcept;
+  bool isDoubted(const Strategy& strategy, std::uint32_t worker) noexcept;
   std::uint32_t pickInstead(const View::Tier& tier, const lemonade_connection_t& connection) noexcept;
   bool isFull() const noexcept;
   /// How a backend came to be picked.

@@ -25,7 +25,9 @@ struct PoolAtWorker {
   Worst slowest_pick;
   /// What a strategy on probation is judged by: how long picks took, of one in 64, and of all while it is on probation.
   Histogram pick_time;
-  Counter declined_picks;  ///< that gave no backend though there was one
+  Counter declined_picks;  ///< of the strategy, that gave no backend though there was one
+  /// How many picks there were at the last of these while the strategy was on probation. Worker thread only.
+  std::uint64_t declined_at = 0;
 
   // Any thread.
   /// Since when the session waits that waits longest for a place at a backend, monotonic nanoseconds; 0: none does.

@@ -174,11 +174,12 @@ TEST_CASE("A strategy whose picks fare badly after a swap is taken back and name
                                 Answers{"answers:slow", "picks took"});
   CAPTURE(answers.text);
   Turned turned(answers.text, "2s", 2, false);
+  int refused = 0;
   const auto ask = [&](int times) {
     for (int i = 0; i < times; ++i) try {
         turned.requestFrom("");
       } catch (const std::exception&) {
-        // Where the strategy gives no backend.
+        ++refused;
       }
   };
   ask(1'500);  // of which one in 64 tells how long a pick takes
@@ -191,6 +192,7 @@ TEST_CASE("A strategy whose picks fare badly after a swap is taken back and name
   CHECK(contains(line, answers.reason));
   CHECK(field(line, "version") == "2.0.0");
   CHECK(turned.isBack());
+  CHECK(refused <= (contains(answers.reason, "gave no backend") ? 2 : 0));  // one for each worker
   CHECK(contains(requestReload(turned.balancer).body, "is quarantined: on probation "));
 }
 

@@ -36,6 +36,8 @@ class ReadWrite : public sdk::Strategy {
                   "How many of the reads it takes, compared with the others.", 0, 1'000),
   };
 
+  static constexpr std::uint32_t kNeeds = LEMONADE_NEED_REFUSALS;  // no reader stands in for a primary
+
   explicit ReadWrite(const sdk::Options& options) : write_listener_(options.text("write_listener")) {}
 
   std::unique_ptr<Roles> prepare(sdk::View view) {

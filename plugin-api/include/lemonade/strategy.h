@@ -173,8 +173,11 @@ typedef struct lemonade_strategy_event {
 /* What a strategy needs beyond what every pick is told; what nobody asks for costs nothing.
  * LOCAL_ADDRESS: local_address is the destination that the client's PROXY header named, where there was one, and
  * otherwise the address of the client's socket on this machine, which costs a system call for each pick. Of a Unix
- * socket there is a family and no address; where the address could not be learned, the family is 0. */
+ * socket there is a family and no address; where the address could not be learned, the family is 0.
+ * REFUSALS: NONE and REJECT are meant, even where there is a backend that could be given. A strategy that does not say
+ * so and answers them again and again while it is on probation is not believed: the host chooses a backend instead. */
 #define LEMONADE_NEED_LOCAL_ADDRESS UINT32_C(1) /* local_address and local_family of the connection */
+#define LEMONADE_NEED_REFUSALS UINT32_C(2)      /* since 1.2: NONE and REJECT stand, also on probation */
 
 /* ---- the interface --------------------------------------------------------------------------------------------- */
 

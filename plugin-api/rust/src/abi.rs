@@ -120,6 +120,7 @@ constants! {
     LEMONADE_EVENT_ERROR: u32 = 16;
     LEMONADE_EVENT_ABANDONED: u32 = 32;
     LEMONADE_NEED_LOCAL_ADDRESS: u32 = 1;
+    LEMONADE_NEED_REFUSALS: u32 = 2;
 }
 
 /// The first bytes of the entry symbol.

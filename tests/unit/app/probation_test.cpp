@@ -41,6 +41,13 @@ TEST_CASE("Picks that give no backend are judged against the generation before",
         "10.5 % of 200 picks gave no backend though there was one, after 1.0 %");
 }
 
+TEST_CASE("A refusal is believed as rarely as would not have the strategy taken back", "[app][probation]") {
+  CHECK(picksBetweenRefusals(facts(0)) == 20);
+  CHECK(picksBetweenRefusals(facts(1'000, 500, 0, 4)) == 20);
+  CHECK(picksBetweenRefusals(facts(1'000, 500, 0, 20)) == 5);
+  CHECK(picksBetweenRefusals(facts(1'000, 500, 0, 100)) == 0);  // nothing would
+}
+
 TEST_CASE("Picks that take ten times as long as before are too slow", "[app][probation]") {
   CHECK(judge(facts(1'000), facts(200, 70'000)).empty());
   CHECK(judge(facts(1'000), facts(200, 2'000'000)) == "the 99th percentile of 200 picks took 1995 us, after 10 us");

@@ -25,6 +25,7 @@ struct Scripted {
   bool destroyed = false;
   bool refuse_prepare = false;
   std::uint32_t wanted = LEMONADE_EVENT_CLOSED;
+  std::uint32_t needs = 0;
   std::vector<lemonade_strategy_event_t> events;
 
   static Scripted& of(void* self) { return *static_cast<Scripted*>(self); }
@@ -33,6 +34,7 @@ struct Scripted {
     lemonade_strategy_t t{};
     t.struct_size = sizeof(t);
     t.events = wanted;
+    t.needs = needs;
     t.create = [](const lemonade_host_t*, const lemonade_options_t*, void**, lemonade_error_t*) noexcept {
       return lemonade_status_t{LEMONADE_OK};
     };
