@@ -35,9 +35,7 @@ Result<const void*> tableOf(const Image& image, const Kind& kind) {
 
 }  // namespace
 
-void Loader::scan(const std::vector<std::string>& directories) {
-  catalog_ = Catalog::scan(directories, known_files_);
-}
+void Loader::scan(const std::vector<std::string>& directories) { catalog_ = Catalog::scan(directories, known_files_); }
 
 Result<PluginFile> Loader::read(const config::PluginChoice& choice, const Kind& kind) const {
   const auto found = catalog_.plugins.find(choice.id);

@@ -4,17 +4,17 @@ import re
 
 from scenarios import catalog, chart, report, targets
 
-MARKED = re.compile(r"(<!-- tools/bench: scenarios -->\n).*?(<!-- tools/bench: end -->)", re.DOTALL)
-
-
 def write(docs, results, rows, verdicts):
-    (docs / "scenarios.md").write_text(report.full(results, rows))
-    chart.draw(rows, docs / "scenarios.svg")
+    harder = all(catalog.BY_KEY[key] in catalog.HARDER for key in rows)
+    name = "harder-scenarios" if harder else "scenarios"
+    (docs / f"{name}.md").write_text(report.full(results, rows))
+    chart.draw(rows, docs / f"{name}.svg")
     page = docs / "balancing.md"
+    marked = re.compile(rf"(<!-- tools/bench: {name} -->\n).*?(<!-- tools/bench: end -->)", re.DOTALL)
     section = "\n".join([report.overview(rows), report.conditions(results), "",
                          *(_item(catalog.BY_KEY[key]) for key in rows), "", "```text",
                          targets.text(verdicts), "```", ""])
-    text, count = MARKED.subn(lambda match: match[1] + section + match[2], page.read_text())
+    text, count = marked.subn(lambda match: match[1] + section + match[2], page.read_text())
     if count != 1:
         raise SystemExit(f"tools/bench: {page} has no place for the results")
     page.write_text(text)

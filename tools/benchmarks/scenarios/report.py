@@ -111,9 +111,11 @@ def full(results, all_rows):
 def conditions(results):
     machine = results["machine"]
     rounds = "" if results["rounds"] == 1 else f" {results['rounds']} rounds, medians."
+    eight = any(catalog.BY_KEY[one["scenario"]] in catalog.EIGHT for one in results["runs"])
+    work = f"work of shape {results['work_shape']:g}" if eight else "lognormal work, of variation 1 if nothing is said"
     text = (f"{machine['date']}, {machine['cores']} cores of {machine['cpu']}, Linux {machine['kernel']}, "
             f"{machine['haproxy'].removesuffix(' - https://haproxy.org/')}, {machine['nginx']}. Runs of "
-            f"{results['seconds']:g} s, seed {results['seed']}, work of shape {results['work_shape']:g}.{rounds} "
+            f"{results['seconds']:g} s, seed {results['seed']}, {work}.{rounds} "
             f"Latencies in ms, from when a client meant to come to its answer; who got none, or gave up after 3 s, "
             f"counts with 3 s and as an error.")
     return textwrap.fill(text, 120)

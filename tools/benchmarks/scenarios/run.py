@@ -28,21 +28,31 @@ def _run(build, scenario, contender, seconds, seed, shape):
         folder.chmod(0o755)  # nginx workers are somebody else
         start = time.monotonic_ns() + int(SETTLE_S * 1e9)
         backend_ports = _start_backends(processes, build, scenario, seconds, start)
-        port = free_port()
-        process = processes.start("contender", contender.prepare(folder, port, backend_ports))
-        processes.wait_listening("contender", process, port)
+        balancers = [_start_balancer(processes, folder, f"contender{i}", contender, backend_ports)
+                     for i in range(scenario.balancers)]
         if time.monotonic_ns() > start - 0.2e9:
             raise Failed(f"{contender.name} took too long to start")
         clients = processes.start("clients", [
-            build / "bin/bench_load", "--port", port, "--start", start, "--seconds", seconds, "--rate", scenario.rate,
-            "--work", catalog.WORK_MS, "--work-shape", shape, "--backends", catalog.BACKENDS, "--seed", seed,
-            "--limit", CLIENT_LIMIT_S, *scenario.load(seconds)], stdout=subprocess.PIPE)
+            build / "bin/bench_load", *(word for port, _ in balancers for word in ("--port", port)), "--start", start,
+            "--seconds", seconds, "--rate", scenario.rate, "--work", catalog.WORK_MS, "--work-shape", shape,
+            "--backends", catalog.BACKENDS, "--seed", seed, "--limit", CLIENT_LIMIT_S, *scenario.load(seconds)],
+            stdout=subprocess.PIPE)
         output, _ = clients.communicate(timeout=SETTLE_S + 4 * seconds + 60)
         if clients.returncode != 0:
             raise Failed(f"the clients failed:\n{processes.log('clients')}")
-        if process.poll() is not None:
-            raise Failed(f"{contender.name} ended during the run:\n{processes.log('contender')}")
+        for i, (_, process) in enumerate(balancers):
+            if process.poll() is not None:
+                raise Failed(f"{contender.name} ended during the run:\n{processes.log(f'contender{i}')}")
         return json.loads(output)
+
+
+def _start_balancer(processes, folder, name, contender, backend_ports):
+    own = folder / name
+    own.mkdir(mode=0o755)
+    port = free_port()
+    process = processes.start(name, contender.prepare(own, port, backend_ports))
+    processes.wait_listening(name, process, port)
+    return port, process
 
 
 def _start_backends(processes, build, scenario, seconds, start):

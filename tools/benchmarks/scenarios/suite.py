@@ -17,7 +17,14 @@ QUICK = ["adaptive", "least_connections", "HAProxy leastconn", "nginx least_conn
 
 def add_options(parser):
     group = parser.add_argument_group("scenarios")
-    group.add_argument("--scenario", default="abcdefgh", metavar="KEYS", help="which, as 'ac' (default: all eight)")
+    group.add_argument("--scenario", default="".join(one.key for one in catalog.EIGHT), metavar="KEYS",
+                       help="which, as 'ac' (default: the eight in which one fails)")
+    group.add_argument("--harder", dest="scenario", action="store_const",
+                       const="".join(one.key for one in catalog.HARDER),
+                       help="the harder ones in which nobody fails, instead")
+    for peer in contenders.PEERS:
+        group.add_argument(f"--{peer}", action="append", default=[], type=pathlib.Path, metavar="PATH",
+                           help=f"another {peer}, beside the one that is installed; may be repeated")
     group.add_argument("--contender", action="append", metavar="NAME",
                        help="who takes part; may be repeated (default: all strategies, HAProxy and nginx)")
     group.add_argument("--seed", type=int, default=1, metavar="N", help="of arrivals, work and order")
@@ -53,7 +60,7 @@ def _choose(options, root, build):
     unknown = sorted(set(options.scenario) - set(catalog.BY_KEY))
     if unknown:
         sys.exit(f"tools/bench: no scenario '{unknown[0]}'; there are {', '.join(catalog.BY_KEY)}")
-    everyone = contenders.all_contenders(root, build)
+    everyone = contenders.all_contenders(root, build, {peer: getattr(options, peer) for peer in contenders.PEERS})
     names = options.contender or (QUICK if options.quick else [one.name for one in everyone])
     for name in names:
         if name not in (one.name for one in everyone):

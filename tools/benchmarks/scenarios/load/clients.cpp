@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 namespace lemonade::bench {
 namespace {
@@ -35,11 +36,11 @@ Outcome outcomeOf(int error) { return error == ECONNREFUSED ? Outcome::kRefused 
 
 }  // namespace
 
-Clients::Clients(const std::vector<Arrival>& plan, double work_shape, sockaddr_in target, std::uint64_t limit_ns,
+Clients::Clients(const std::vector<Arrival>& plan, Work work, std::vector<sockaddr_in> targets, std::uint64_t limit_ns,
                  std::size_t backends)
     : plan_(plan),
-      work_shape_(work_shape),
-      target_(target),
+      work_(work),
+      targets_(std::move(targets)),
       limit_ns_(limit_ns),
       requests_(backends, limit_ns),
       sessions_(backends, limit_ns) {
@@ -72,7 +73,8 @@ void Clients::arrive(const Arrival& arrival) {
   client.ends = client.due + arrival.length;
   client.fd = socketFrom(arrival.address);
   lateness_ns_.push_back(nowNs() - client.due);
-  const int result = ::connect(client.fd.get(), reinterpret_cast<const sockaddr*>(&target_), sizeof(target_));
+  const sockaddr_in& target = targets_[arrival.address % targets_.size()];
+  const int result = ::connect(client.fd.get(), reinterpret_cast<const sockaddr*>(&target), sizeof(target));
   if (result != 0 && errno != EINPROGRESS) return end(id, client, outcomeOf(errno));
   loop_.add(client.fd.get(), id, EPOLLIN | EPOLLOUT | EPOLLET);
   wait(id, client, client.due + limit_ns_);
@@ -92,7 +94,7 @@ void Clients::onEvent(std::uint64_t id, std::uint32_t events) {
 void Clients::send(std::uint64_t id, Client& client) {
   const bool session = client.arrival->length > 0;
   double work_ns = client.arrival->work_ns;
-  if (session) work_ns = std::gamma_distribution<double>(work_shape_, work_ns / work_shape_)(random_);
+  if (session) work_ns = work_.draw(random_, work_ns);
   char line[64];
   const int size = std::snprintf(line, sizeof(line), "%s %.0f\n", session ? "keep" : "once", work_ns);
   if (::send(client.fd.get(), line, static_cast<std::size_t>(size), MSG_NOSIGNAL) < 0)
@@ -118,7 +120,7 @@ void Clients::answered(std::uint64_t id, Client& client) {
   const double gap = client.arrival->gap_ns;
   const std::uint64_t next =
       gap <= 0 ? kNever : now + static_cast<std::uint64_t>(std::exponential_distribution<double>(1 / gap)(random_));
-  if (next >= client.ends) {
+  if (next >= client.ends || ++client.answers == client.arrival->requests) {
     clients_.erase(id);
     return;
   }

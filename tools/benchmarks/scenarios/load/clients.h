@@ -22,9 +22,9 @@ namespace lemonade::bench {
 
 class Clients {
  public:
-  /// work_shape: of the work of sessions, as LoadOptions has it. target: where to connect. limit_ns: how long a client
-  /// waits for an answer. plan must outlive this.
-  Clients(const std::vector<Arrival>& plan, double work_shape, sockaddr_in target, std::uint64_t limit_ns,
+  /// work: of the requests of sessions. targets: where to connect, at least one; a client goes to the one that its
+  /// address leads to. limit_ns: how long a client waits for an answer. plan must outlive this.
+  Clients(const std::vector<Arrival>& plan, Work work, std::vector<sockaddr_in> targets, std::uint64_t limit_ns,
           std::size_t backends);
 
   /// Returns when every client has its answer or gave up. start: of the monotonic clock. Throws std::system_error.
@@ -41,6 +41,7 @@ class Clients {
     const Arrival* arrival = nullptr;
     std::uint64_t due = 0;   // of the request that waits for its answer
     std::uint64_t ends = 0;  // of a session
+    std::uint64_t answers = 0;
     std::uint64_t deadline = kNever;
     bool connecting = true;
     std::string input;
@@ -62,8 +63,8 @@ class Clients {
   Record& recordOf(const Client& client) { return client.arrival->length > 0 ? sessions_ : requests_; }
 
   const std::vector<Arrival>& plan_;
-  const double work_shape_;
-  const sockaddr_in target_;
+  const Work work_;
+  const std::vector<sockaddr_in> targets_;
   const std::uint64_t limit_ns_;
   EventLoop loop_;
   std::uint64_t start_ = 0;

@@ -6,12 +6,14 @@
 #include "scenarios/event_loop.h"
 
 #include <algorithm>
+#include <cmath>
 #include <random>
 
 namespace lemonade::bench {
 namespace {
 
 constexpr double kMillisecond = 1e6;  // nanoseconds
+constexpr double kNoEnd = 1e9;        // seconds
 
 double exponential(std::mt19937_64& random, double mean) {
   return std::exponential_distribution<double>(1 / mean)(random);
@@ -25,7 +27,7 @@ std::uint32_t anyAddress(std::mt19937_64& random) {
 void addRequests(const LoadOptions& options, std::vector<Arrival>& plan) {
   std::mt19937_64 random(options.seed);
   std::uniform_real_distribution<double> unit;
-  std::gamma_distribution<double> work(options.work_shape, options.work_ms * kMillisecond / options.work_shape);
+  const Work work(options);
   const double highest = options.rate * std::max(1.0, options.crowd_factor);
   for (double at = exponential(random, 1 / highest); at < options.seconds; at += exponential(random, 1 / highest)) {
     const bool crowd = at >= options.crowd_from && at < options.crowd_to;
@@ -34,7 +36,7 @@ void addRequests(const LoadOptions& options, std::vector<Arrival>& plan) {
     Arrival arrival;
     arrival.due = static_cast<std::uint64_t>(at * kSecond);
     arrival.address = anyAddress(random);
-    arrival.work_ns = work(random);
+    arrival.work_ns = work.draw(random, options.work_ms * kMillisecond);
     plan.push_back(arrival);
   }
 }
@@ -50,7 +52,9 @@ void addSessions(const LoadOptions& options, std::vector<Arrival>& plan) {
     arrival.address = anyAddress(random);
     arrival.work_ns = options.work_ms * kMillisecond;
     // None outlasts the run.
-    const double length = std::min(exponential(random, options.session_length), options.seconds - at);
+    const double drawn = exponential(random, options.session_length);
+    const double length = std::min(options.session_requests > 0 ? kNoEnd : drawn, options.seconds - at);
+    arrival.requests = options.session_requests;
     arrival.length = 1 + static_cast<std::uint64_t>(length * kSecond);
     const bool busy = unit(random) < options.busy_share;
     arrival.gap_ns = (busy ? options.busy_gap_ms : options.quiet_gap_ms) * kMillisecond;
@@ -59,6 +63,14 @@ void addSessions(const LoadOptions& options, std::vector<Arrival>& plan) {
 }
 
 }  // namespace
+
+// A lognormal variable of mean m and variation c has the logarithm's variance ln(1 + c^2) and mean ln m less half of
+// it.
+double Work::draw(std::mt19937_64& random, double mean_ns) const {
+  if (variation_ <= 0) return std::gamma_distribution<double>(shape_, mean_ns / shape_)(random);
+  const double variance = std::log1p(variation_ * variation_);
+  return std::lognormal_distribution<double>(std::log(mean_ns) - variance / 2, std::sqrt(variance))(random);
+}
 
 std::vector<Arrival> makePlan(const LoadOptions& options) {
   std::vector<Arrival> plan;
