@@ -75,7 +75,7 @@ function updateBackendRow(row, backend, past) {
 function makePool(pool) {
   const head = make('div', {class: 'head'}, make('h3', {text: pool.name}));
   const figures = {};
-  for (const name of ['state', 'strategy', 'backends', 'sessions', 'queue', 'rate', 'errors', 'times', 'pick'])
+  for (const name of ['state', 'strategy', 'backends', 'sessions', 'queue', 'rate', 'errors', 'times', 'pick', 'shadow'])
     head.append(figures[name] = make('span', {class: 'figure'}));
   const spark = makeSpark();
   head.append(spark);
@@ -101,6 +101,7 @@ function updatePool(card, pool, status, past, filter) {
   put(figures.times, 'P50 ' + percentileText(pool.exchange_ms, 'p50') + ', P95 ' + percentileText(pool.exchange_ms, 'p95') +
                      ', P99 ' + percentileText(pool.exchange_ms, 'p99'));
   put(figures.pick, pool.pick_ms ? 'a pick takes ' + millisText(pool.pick_ms.mean) : '');
+  put(figures.shadow, pool.shadow ? shadowText(pool.shadow) : '');
   drawSpark(spark, past.of('rate ' + pool.name));
   const all = status.backends.filter((one) => one.pool === pool.name);
   const wanted = all.filter((one) => matches(one, filter));
@@ -109,6 +110,15 @@ function updatePool(card, pool, status, past, filter) {
   const hidden = all.length - Math.min(wanted.length, kMostRows);
   put(note, hidden > 0 ? hidden + ' of ' + all.length + ' backends are not shown: use the filter above.' : '');
   note.hidden = hidden === 0;
+}
+
+/** What the second strategy of a pool would have done, beside what the first one did. */
+function shadowText({picks, differed_share, strategy, shadow}) {
+  const name = 'shadow ' + shadow.plugin;
+  if (picks === 0) return name + ', not asked yet';
+  const times = strategy.weighed_picks > 0 && shadow.weighed_picks > 0 ?
+    ': ' + millisText(shadow.mean_ms) + ' where it would have sent, ' + millisText(strategy.mean_ms) + ' where ' + strategy.plugin + ' did' : '';
+  return name + ', differs in ' + shareText(differed_share) + ' of ' + numberText(picks) + ' picks' + times;
 }
 
 function matches(backend, filter) {

@@ -79,11 +79,13 @@ class Backends:
 def configuration(ports, plugins, strategy_key="algorithm"):
     backends = "".join(f'[[pools.web.backends]]\nid = "{name}"\naddress = "127.0.0.1:{port}"\n'
                        for name, port in ports.items())
-    return (f'[runtime]\nsupervisor = "off"\n[plugins]\ndirectories = ["{plugins}"]\n[proxy]\nmax_connections = 1000\n[admin]\nlisten_address = "127.0.0.1:0"\n'
+    return (f'[runtime]\nsupervisor = "off"\n[plugins]\ndirectories = ["{plugins}"]\n'
+            '[proxy]\nmax_connections = 1000\n[admin]\nlisten_address = "127.0.0.1:0"\n'
             '[ejection]\nenabled = false\n[[listeners]]\nname = "web"\naddress = "127.0.0.1:0"\npool = "web"\n'
             '[[listeners]]\nname = "turned"\naddress = "127.0.0.1:0"\npool = "turned"\n'
             f'[pools.turned]\nbackends = "127.0.0.1:{ports["web-1"]}"\nstrategy.algorithm = "com.example.turncoat"\n'
-            f'[pools.web.strategy]\n{strategy_key} = "round_robin"\n[pools.web.health]\nchecker = "tcp"\n{backends}')
+            f'[pools.web.strategy]\n{strategy_key} = "round_robin"\n[pools.web.shadow]\nalgorithm = "adaptive"\n'
+            f'[pools.web.health]\nchecker = "tcp"\n{backends}')
 
 
 class Balancer:

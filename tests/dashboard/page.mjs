@@ -47,6 +47,7 @@ async function showsWhatTheApiSays(page) {
   }
   for (const one of (await api('api/v1/status')).plugins)
     assert.ok((await page.locator('#plugins').innerText()).includes(one.id), one.id);
+  await page.locator('#pool-list .figure', {hasText: /^shadow adaptive, differs in .* % of .* picks: .* where it would/}).waitFor();
   const shown = await page.locator('#timeline').innerText();
   assert.ok(shown.includes('reload refused'), shown);
   assert.ok((await page.locator('#last-reload').innerText()).includes('strategyy'));
