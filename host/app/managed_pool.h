@@ -227,6 +227,7 @@ class ManagedPool {
   bool swapped_ = false;                 // another content ran before, and its probation has not begun
   PickFacts picks_at_swap_;              // until the strategy that runs was taken over
   PickFacts picks_before_;               // of the strategy before
+  PickFacts picks_of_earlier_;           // of the one that took the place of one that was quarantined, from before that
   std::uint64_t probation_ends_ns_ = 0;  // 0: there is none
   config::Health health_;
   std::set<std::uint64_t> ejected_;     // identities of those that the timeline says are

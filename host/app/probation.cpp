@@ -37,6 +37,12 @@ PickFacts PickFacts::operator-(const PickFacts& before) const noexcept {
   return since;
 }
 
+PickFacts PickFacts::operator+(const PickFacts& more) const noexcept {
+  PickFacts all{picks + more.picks, unusable + more.unusable, declined + more.declined, times};
+  all.times.add(more.times);
+  return all;
+}
+
 PickFacts pickFactsOf(const Pool& pool) {
   PickFacts facts;
   pool.forEachWorker([&](const PoolAtWorker& at) {
@@ -48,7 +54,7 @@ PickFacts pickFactsOf(const Pool& pool) {
   return facts;
 }
 
-std::uint32_t picksBetweenRefusals(const PickFacts& before) noexcept {
+std::uint32_t believedOneIn(const PickFacts& before) noexcept {
   const double most = std::max(kMostDeclined, kTimes * share(before.declined, before.picks));
   return most < 1 ? static_cast<std::uint32_t>(1 / most) : 0;
 }

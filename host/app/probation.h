@@ -23,14 +23,15 @@ struct PickFacts {
   Histogram::Sum times;        ///< of those that were timed
 
   PickFacts operator-(const PickFacts& before) const noexcept;
+  PickFacts operator+(const PickFacts& more) const noexcept;
 };
 
 /// Of a pool until now. Control thread.
 PickFacts pickFactsOf(const Pool& pool);
 
-/// Of so many picks of a worker one is believed that gives no backend though there was one, see PoolSettings; 0: all
-/// are, as more of them would not have a strategy taken back. before: of the generation before.
-std::uint32_t picksBetweenRefusals(const PickFacts& before) noexcept;
+/// Of so many picks of a worker one is believed that gives no backend though there was one, see Strategy; 0: all are,
+/// as more of them would not have a strategy taken back. before: of the generation before.
+std::uint32_t believedOneIn(const PickFacts& before) noexcept;
 
 /// So many picks have to be there for a judgement.
 inline constexpr std::uint64_t kPicksToJudge = 100;

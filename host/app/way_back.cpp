@@ -94,29 +94,33 @@ void ManagedPool::fallBack(bool of_any_plugin) {
                 {"pool", name_}});
   pool_->setStrategy(std::move(strategy));
   publish();
+  // The next one is compared with what runs again, and not with what is left.
+  picks_of_earlier_ = picks_before_;
+  picks_at_swap_ = pickFactsOf(*pool_);
 }
 
 void ManagedPool::beginProbation(Duration lasting) {
   if (!std::exchange(swapped_, false)) return;
   const auto until_now = pickFactsOf(*pool_);
-  picks_before_ = until_now - std::exchange(picks_at_swap_, until_now);
+  picks_before_ = std::exchange(picks_of_earlier_, {}) + (until_now - std::exchange(picks_at_swap_, until_now));
   if (lasting == Duration::zero()) return;
   probation_ends_ns_ = loop_.clock().nowNs() + ns(lasting);
   pool_->settings().times_all_picks.store(true, std::memory_order_relaxed);
-  pool_->settings().picks_between_refusals.store(picksBetweenRefusals(picks_before_), std::memory_order_relaxed);
+  pool_->strategy()->believeOneIn(believedOneIn(picks_before_));
 }
 
 std::string ManagedPool::judgeProbation() {
   if (probation_ends_ns_ == 0) return "";
   auto why = judge(picks_before_, pickFactsOf(*pool_) - picks_at_swap_);
-  if (why.empty() && loop_.clock().nowNs() >= probation_ends_ns_) endProbation();
-  return why;
+  if (!why.empty() || loop_.clock().nowNs() < probation_ends_ns_) return why;
+  endProbation();
+  pool_->strategy()->believeOneIn(0);
+  return "";
 }
 
 void ManagedPool::endProbation() {
   probation_ends_ns_ = 0;
   pool_->settings().times_all_picks.store(false, std::memory_order_relaxed);
-  pool_->settings().picks_between_refusals.store(0, std::memory_order_relaxed);
 }
 
 }  // namespace lemonade::app

@@ -300,12 +300,12 @@ bool Pool::pickFrom(const View& view, const View::Tier& tier, lemonade_connectio
 // On probation a strategy that gives no backend again and again, though there is one, is not believed: it is the host's
 // choice then, and the judgement counts it all the same. Strategies that refuse on purpose say so.
 bool Pool::isDoubted(const Strategy& strategy, std::uint32_t worker) noexcept {
-  const std::uint32_t between = settings_.picks_between_refusals.load(std::memory_order_relaxed);
-  if (between == 0 || (strategy.needs() & LEMONADE_NEED_REFUSALS) != 0) return false;
+  const std::uint32_t one_in = strategy.believesOneIn();
+  if (one_in == 0) return false;
   PoolAtWorker& at = at_workers_[worker];
   const std::uint64_t picks = at.counters.clients.value() + at.counters.retries.value() + 1;
   const std::uint64_t last = std::exchange(at.declined_at, picks);
-  return last != 0 && picks - last < between;
+  return last != 0 && picks - last < one_in;
 }
 
 // Of a backend under suspicion: a coin gives it one client in four, or asks the strategy again without those that are

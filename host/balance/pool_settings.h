@@ -18,9 +18,6 @@ struct PoolSettings {
   std::atomic<std::uint32_t> retries{2};                       ///< connects after the first, below Tried::kMost
   std::atomic<bool> awaits_checks{false};  ///< clients queue rather than hear that there is no backend
   std::atomic<bool> times_all_picks{false};
-  /// While a strategy is on probation: of so many picks of a worker one that gives no backend though there is one is
-  /// believed, and the host chooses in the place of the others; 0: all are believed.
-  std::atomic<std::uint32_t> picks_between_refusals{0};
   std::atomic<std::uint8_t> send_proxy{0};  ///< version of the PROXY header that backends are sent; 0: none
 
   /// The address of this machine, without a port, from which backends of its family are connected to; of family

@@ -10,6 +10,7 @@
 
 #include <lemonade/strategy.h>
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -50,6 +51,13 @@ class Strategy {
   const plugin::InstanceInfo& info() const noexcept { return instance_.info(); }
   /// Every call of the table goes through it. Any thread.
   plugin::Guard& guard() const noexcept { return instance_.guard(); }
+  /// Of so many picks of a worker one that gives no backend though there is one is believed, and the host chooses in
+  /// the place of the others; 0, as at first: all are believed, as they are of one that needs LEMONADE_NEED_REFUSALS.
+  /// Any thread.
+  void believeOneIn(std::uint32_t picks) noexcept { believes_one_in_.store(picks, std::memory_order_relaxed); }
+  std::uint32_t believesOneIn() const noexcept {
+    return (needs_ & LEMONADE_NEED_REFUSALS) != 0 ? 0 : believes_one_in_.load(std::memory_order_relaxed);
+  }
   /// What it needs of each connection: mask of LEMONADE_NEED_*, 0 where it was built with ABI 1.0.
   std::uint32_t needs() const noexcept { return needs_; }
   /// Its why, null where it says nothing or was built before there was one. Any thread.
@@ -68,6 +76,7 @@ class Strategy {
   Instance instance_;
   const std::uint32_t needs_;
   const decltype(lemonade_strategy_t::why) why_;
+  std::atomic<std::uint32_t> believes_one_in_{0};
   PerWorker<Lane> lanes_;
 };
 

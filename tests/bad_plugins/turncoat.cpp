@@ -51,7 +51,7 @@ class Turncoat : public Strategy {
       if (how_ == "none") return LEMONADE_PICK_NONE;
       if (how_ == "reject") return LEMONADE_PICK_REJECT;
       if (how_ == "9999") return 9'999;
-      ::usleep(2'000);
+      ::usleep(5'000);
     }
     if (std::memcmp(pick.connection.client_address + 12, kTrap, sizeof(kTrap)) == 0) {
       if (where_ == "pick") bad::misbehave(how_);

@@ -42,10 +42,10 @@ TEST_CASE("Picks that give no backend are judged against the generation before",
 }
 
 TEST_CASE("A refusal is believed as rarely as would not have the strategy taken back", "[app][probation]") {
-  CHECK(picksBetweenRefusals(facts(0)) == 20);
-  CHECK(picksBetweenRefusals(facts(1'000, 500, 0, 4)) == 20);
-  CHECK(picksBetweenRefusals(facts(1'000, 500, 0, 20)) == 5);
-  CHECK(picksBetweenRefusals(facts(1'000, 500, 0, 100)) == 0);  // nothing would
+  CHECK(believedOneIn(facts(0)) == 20);
+  CHECK(believedOneIn(facts(1'000, 500, 0, 4)) == 20);
+  CHECK(believedOneIn(facts(1'000, 500, 0, 20)) == 5);
+  CHECK(believedOneIn(facts(1'000, 500, 0, 100)) == 0);  // nothing would
 }
 
 TEST_CASE("Picks that take ten times as long as before are too slow", "[app][probation]") {
@@ -56,6 +56,14 @@ TEST_CASE("Picks that take ten times as long as before are too slow", "[app][pro
   auto one = facts(200);
   one.times.add(facts(1, 2'000'000).times);
   CHECK(judge(facts(1'000), one).empty());
+}
+
+TEST_CASE("What was counted of two stretches of a generation counts together", "[app][probation]") {
+  const auto both = facts(100, 500, 3, 5) + facts(200, 500, 1, 2);
+  CHECK(both.picks == 300);
+  CHECK(both.unusable == 4);
+  CHECK(both.declined == 7);
+  CHECK(both.times.count == 300);
 }
 
 TEST_CASE("What was counted before does not count again", "[app][probation]") {

@@ -17,7 +17,7 @@ struct Refusing : ScriptedPool {
     other.pick = [this](const auto&, const auto& view, const void*) { return refuses ? answer : view.eligible[0]; };
     use(other, 8);
     pool.publish();
-    pool.settings().picks_between_refusals = 20;
+    pool.strategy()->believeOneIn(20);
   }
   ~Refusing() { pool.clear(); }
 
@@ -61,7 +61,7 @@ TEST_CASE_METHOD(Refusing, "Refusals that are rare are believed on probation", "
 }
 
 TEST_CASE_METHOD(Refusing, "Every refusal is believed after probation", "[balance]") {
-  pool.settings().picks_between_refusals = 0;
+  pool.strategy()->believeOneIn(0);
   for (int i = 0; i < 3; ++i) CHECK(client().what == Picked::What::kRejected);
 }
 
