@@ -178,6 +178,16 @@ void sayWhoDies(int signal, const GuardSlot* slot, const Fault* fault, const cha
   words.write();
 }
 
+/// For who mends the host: a line of its own, as a look at the frames may end the process, too.
+void sayWhere(GuardSlot& slot, const void* instruction) noexcept {
+  Fault fault;
+  trace(slot, fault, instruction);
+  LastWords("the thread was at", speaks_json.load(std::memory_order_relaxed))
+      .field("thread", slot.name)
+      .backtrace({fault.frames, fault.frame_count})
+      .write();
+}
+
 /// Somebody has written over what handlers rely on: nothing of it is looked at any more.
 void sayOverwritten(int signal) noexcept {
   constexpr const char* kWhy = "what the host knew of this thread is not there any more";
@@ -209,6 +219,7 @@ bool survive(int signal, const siginfo_t& info, ucontext_t& context) noexcept {
   if (slot == nullptr || !slot->isInside() || from_outside) {
     if (signal == SIGFPE && slot != nullptr && !slot->isInCall() && isLeftByPlugin(*slot, info, context)) return true;
     sayWhoDies(signal, slot, nullptr, nullptr);
+    if (slot != nullptr && !from_outside) sayWhere(*slot, instructionOf(context));
     return false;
   }
   if (!Guard::isOne(slot->guard.load(std::memory_order_relaxed))) {

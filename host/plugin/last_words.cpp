@@ -7,6 +7,10 @@
 #include <cstring>
 #include <ctime>
 
+// Where the host's own code begins and ends, from the linker.
+extern "C" const char __executable_start;
+extern "C" const char etext;
+
 namespace lemonade::plugin {
 
 namespace {
@@ -76,6 +80,22 @@ LastWords& LastWords::address(std::string_view name, const void* address) noexce
   append(json_ ? "\"0x" : "0x");
   appendNumber(reinterpret_cast<std::uintptr_t>(address), 16, 1);
   if (json_) append("\"");
+  return *this;
+}
+
+LastWords& LastWords::backtrace(std::span<const void* const> frames) noexcept {
+  const auto first = reinterpret_cast<std::uintptr_t>(&__executable_start);
+  const auto end = reinterpret_cast<std::uintptr_t>(&etext);
+  begin("backtrace");
+  append("\"");
+  for (const void* const& frame : frames) {
+    const auto at = reinterpret_cast<std::uintptr_t>(frame);
+    const bool ours = at >= first && at < end;
+    if (&frame != frames.data()) append(" < ");
+    append(ours ? "lemonade+0x" : "0x");
+    appendNumber(ours ? at - first : at, 16, 1);
+  }
+  append("\"");
   return *this;
 }
 

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 namespace lemonade::plugin {
@@ -18,6 +19,8 @@ class LastWords {
   LastWords& field(std::string_view name, std::string_view text) noexcept;
   LastWords& field(std::string_view name, std::uint64_t number) noexcept;
   LastWords& address(std::string_view name, const void* address) noexcept;
+  /// The innermost first: "lemonade+0x20f10 < 0x7f52c0a4d1", the host's own as offsets in its file.
+  LastWords& backtrace(std::span<const void* const> frames) noexcept;
 
   /// Writes the line.
   void write() noexcept;

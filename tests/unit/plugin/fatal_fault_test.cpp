@@ -55,6 +55,10 @@ TEST_CASE("A fault in no guarded call ends the process with its signal and a lin
   CHECK(
       words.find("ERROR plugin: a fault in no call of a plugin ends the process signal=\"SIGSEGV\" thread=\"test\"") !=
       std::string::npos);
+  INFO(words);
+  const auto where = words.find("ERROR plugin: the thread was at thread=\"test\" backtrace=\"lemonade+0x");
+  REQUIRE(where != std::string::npos);
+  CHECK(words.find(" < lemonade+0x", where) != std::string::npos);
 }
 
 TEST_CASE("A fault in a function of the host ends the process and names the plugin that called it", "[plugin][guard]") {
