@@ -75,6 +75,14 @@ TEST_CASE("A strategy in Rust is swapped for another version that goes on where 
   CHECK(eventually([&] { return balancer.metric("lemonade_plugin_rust_closed_total") == 4; }));
 }
 
+TEST_CASE("A strategy in Rust says why it has picked", "[rust]") {
+  Rust rust("everything", "com.example.rust_everything");
+  const auto admin = rust.balancer->adminAddress();
+  REQUIRE(httpGet(admin, "/api/v1/pools/default/why?for=60s", "POST").status == 200);
+  (void)rust.answer("");
+  CHECK(contains(httpGet(admin, "/api/v1/pools/default/why").body, "its turn came, with 1 of the places"));
+}
+
 TEST_CASE("A panic in Rust is broken off and no client notices", "[rust]") {
   Rust rust("everything_panics", "com.example.rust_everything");
   auto& balancer = *rust.balancer;

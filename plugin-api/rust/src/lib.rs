@@ -52,7 +52,7 @@ mod plugin;
 mod strategy;
 
 pub use plugin::{owned, Error, Host, Info, Level, Metric, MetricKind, OptionRow, Options};
-pub use strategy::{Backend, Choice, Connection, Event, Family, Pick, Strategy, View, Writer};
+pub use strategy::{Backend, Choice, Connection, Event, Family, Pick, Reason, Strategy, View, Writer};
 
 #[doc(hidden)]
 pub mod detail {

@@ -7,6 +7,7 @@ use core::ffi::c_void;
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::alloc::Layout;
+use std::os::raw::c_char;
 
 /// Chooses the backend of each connection. One instance serves all workers.
 pub trait Strategy: Sized + Send + Sync + 'static {
@@ -26,6 +27,8 @@ pub trait Strategy: Sized + Send + Sync + 'static {
     /// The name and version of what [`export_state`](Strategy::export_state) writes, such as "com.example.ewma/2";
     /// nothing: no state is handed to a later version.
     const STATE_FORMAT: Option<&'static str> = None;
+    /// Whether [`why`](Strategy::why) has something to say.
+    const SAYS_WHY: bool = false;
 
     /// Makes an instance. Control thread; must not block, nor claim what only one process can have.
     fn new(host: Host, options: &Options) -> Result<Self, Error>;
@@ -43,6 +46,11 @@ pub trait Strategy: Sized + Send + Sync + 'static {
     /// Hears of an event of [`EVENTS`](Strategy::EVENTS), on the worker that picked. What `pick` must not, this must
     /// not.
     fn event(&self, _lane: &mut Self::Lane, _event: &Event) {}
+
+    /// Says in a few words why `pick` has just answered this backend of the view, for people. Asked only while an
+    /// operator looks, on the worker that picked; what `pick` must not, this must not. Nobody sees the cookie. Hosts of
+    /// ABI 1.2 and later ask.
+    fn why(&self, _pick: &Pick<Self>, _index: u32, _reason: &mut Reason) {}
 
     /// Writes the state for a later version. Control thread, while picks go on.
     fn export_state(&self, _writer: &mut Writer) -> Result<(), Error> {
@@ -419,6 +427,25 @@ impl<'a> Writer<'a> {
     }
 }
 
+/// What a strategy says when it is asked why: `write!(reason, "{} sessions", open)`. Put together in the host's memory
+/// without an allocation; what does not fit is left out.
+pub struct Reason<'a> {
+    room: &'a mut [u8],
+    size: usize,
+}
+
+impl core::fmt::Write for Reason<'_> {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        let mut size = text.len().min(self.room.len() - self.size);
+        while !text.is_char_boundary(size) {
+            size -= 1;
+        }
+        self.room[self.size..self.size + size].copy_from_slice(&text.as_bytes()[..size]);
+        self.size += size;
+        Ok(())
+    }
+}
+
 // ---- the table -----------------------------------------------------------------------------------------------------
 
 // The pointers that the host keeps are those of boxes. What is of no size is none: its pointer dangles and is not null.
@@ -526,6 +553,30 @@ unsafe extern "C" fn event<S: Strategy>(
     lent::<S>(instance).event(&mut *(lane as *mut S::Lane), &Event(&*event));
 }
 
+#[allow(clippy::too_many_arguments)] // as the ABI has it
+unsafe extern "C" fn why<S: Strategy>(
+    instance: *mut c_void,
+    lane: *mut c_void,
+    prepared: *const c_void,
+    connection: *const lemonade_connection_t,
+    view: *const lemonade_view_t,
+    index: u32,
+    text: *mut c_char,
+    size: u32,
+) -> u32 {
+    let mut nobody_sees = 0;
+    let pick = Pick::<S> {
+        connection: Connection(&*connection),
+        view: View(&*view),
+        prepared: (prepared as *const S::Prepared).as_ref(),
+        lane: &mut *(lane as *mut S::Lane),
+        cookie: &mut nobody_sees,
+    };
+    let mut reason = Reason { room: core::slice::from_raw_parts_mut(text as *mut u8, size as usize), size: 0 };
+    lent::<S>(instance).why(&pick, index, &mut reason);
+    reason.size as u32
+}
+
 unsafe extern "C" fn state_format<S: Strategy>(_: *mut c_void) -> lemonade_str_t {
     str_of(S::STATE_FORMAT.unwrap_or(""))
 }
@@ -574,6 +625,9 @@ pub const fn table<S: Strategy>() -> lemonade_strategy_t {
     };
     if S::EVENTS != 0 {
         table.event = Some(event::<S>);
+    }
+    if S::SAYS_WHY {
+        table.why = Some(why::<S>);
     }
     if S::STATE_FORMAT.is_some() {
         table.state_format = Some(state_format::<S>);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-//! A strategy that uses all that the crate has: lanes, events, state, metrics, options of backends. It takes the
+//! A strategy that uses all that the crate has: lanes, events, state, metrics, options of backends, reasons. It takes the
 //! backends in turn, over its own replacement too.
 use lemonade_plugin::abi::{LEMONADE_EVENT_CLOSED, LEMONADE_EVENT_CONNECTED, LEMONADE_NEED_LOCAL_ADDRESS};
 use lemonade_plugin::{
-    owned, Choice, Error, Event, Host, Info, Level, Metric, MetricKind, OptionRow, Options, Pick, Strategy, View,
-    Writer,
+    owned, Choice, Error, Event, Host, Info, Level, Metric, MetricKind, OptionRow, Options, Pick, Reason, Strategy,
+    View, Writer,
 };
+use std::fmt::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -52,6 +53,7 @@ impl Strategy for Everything {
     const EVENTS: u32 = LEMONADE_EVENT_CONNECTED | LEMONADE_EVENT_CLOSED;
     const NEEDS: u32 = LEMONADE_NEED_LOCAL_ADDRESS;
     const STATE_FORMAT: Option<&'static str> = Some("com.example.rust_everything/1");
+    const SAYS_WHY: bool = true;
 
     fn new(host: Host, options: &Options) -> Result<Self, Error> {
         if options.text("skipped") == "nobody" {
@@ -119,6 +121,11 @@ impl Strategy for Everything {
             self.closed.add(1);
             lane.open = lane.open.wrapping_sub(1);
         }
+    }
+
+    fn why(&self, pick: &Pick<Self>, index: u32, reason: &mut Reason) {
+        let places = pick.prepared.map_or(0, |order| order.iter().filter(|place| **place == index).count());
+        let _ = write!(reason, "its turn came, with {} of the places", places);
     }
 
     fn export_state(&self, writer: &mut Writer) -> Result<(), Error> {
