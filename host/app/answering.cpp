@@ -12,6 +12,7 @@
 #include "app/parent.h"
 #include "app/pool_set.h"
 #include "app/preparation.h"
+#include "app/rebalancing.h"
 #include "app/shadowing.h"
 #include "app/validation.h"
 #include "balance/pool.h"
@@ -248,6 +249,7 @@ void LoadBalancer::addPools(StatusInput& input, const ConfigurationFacts& facts)
                            eligible, totals.counters.sessions.value(), totals.counters.queued.value()});
     auto& status = input.pools.back();
     status.shadow = pool->shadowing().status();
+    status.rebalance = withCounted(pool->rebalancing().status(), totals.counters);
     if (const auto now =
             std::find_if(pools.begin(), pools.end(), [&](const auto& one) { return one.name == pool->name(); });
         now != pools.end()) {

@@ -227,6 +227,11 @@ void LoadBalancer::endSessionsAt(const Pool& pool, const std::shared_ptr<Backend
   proxy_->drain(pool, {backend}, {nowNs(), nowNs() + ns(kCloseWhenDown)}, proxy::Drain::Because::kDown);
 }
 
+// In a stop all sessions end anyway.
+void LoadBalancer::partSessions(const std::shared_ptr<proxy::PartingOrder>& order) {
+  if (!stopping()) proxy_->part(order);
+}
+
 void LoadBalancer::healthChanged(const metrics::HealthEvent& event) { publisher_->healthEvent(event); }
 
 void LoadBalancer::viewPublished() {

@@ -148,6 +148,7 @@ class LoadBalancer : private PoolHost {
   std::vector<Address> listeningAddresses() const override;
   void drainBackends(const Pool& pool, const std::vector<std::shared_ptr<Backend>>& left) override;
   void endSessionsAt(const Pool& pool, const std::shared_ptr<Backend>& backend) override;
+  void partSessions(const std::shared_ptr<proxy::PartingOrder>& order) override;
   void healthChanged(const metrics::HealthEvent& event) override;
   void viewPublished() override;
   void checkEnded() override;

@@ -8,6 +8,7 @@
 #include "app/pick_watch.h"
 #include "app/pool_host.h"
 #include "app/preparation.h"
+#include "app/rebalancing.h"
 #include "app/shadowing.h"
 #include "balance/pool.h"
 #include "base/log.h"
@@ -47,6 +48,7 @@ ManagedPool::ManagedPool(std::string name, Quiescence& quiescence, std::uint32_t
       pool_(std::make_unique<Pool>(name_, quiescence, workers)),
       shadowing_(std::make_unique<Shadowing>(*pool_)),
       pick_watch_(std::make_unique<PickWatch>(loop_, *pool_)),
+      rebalancing_(std::make_unique<Rebalancing>(loop_, *pool_, host)),
       monitor_(std::make_unique<health::Monitor>(
           loop_, checks, [this](const auto& backend) { onChecked(backend); },
           [this](const auto& check) { onCheck(check.backend, check.passed, check.began_ns); })),
@@ -110,6 +112,7 @@ void ManagedPool::configure(const config::Pool& config, const Resolutions& resol
   const auto& ejection = config.ejection;
   ejector_->configure({ejection.enabled, ejection.consecutive_failures, ejection.base_time, ejection.max_time,
                        ejection.max_share, ejection.unanswered_timeout, health_.rise});
+  rebalancing_->configure(config);
   checks_.store(health_.hasChecker(), std::memory_order_relaxed);
   if (!health_.hasChecker()) {
     monitor_->setChecker(nullptr);
@@ -355,6 +358,7 @@ void ManagedPool::end() {
   loop_.cancel(std::exchange(republish_, 0));
   shadowing_->end();
   pick_watch_->end();
+  rebalancing_->end();
   pool_->clear();
 }
 

@@ -52,6 +52,7 @@ class Membership;
 class Overrides;
 class PickWatch;
 class PoolHost;
+class Rebalancing;
 class Shadowing;
 struct PreparationContext;
 struct RunningPool;
@@ -93,6 +94,8 @@ class ManagedPool {
   /// What is asked beside the strategy and decides nothing. What changes it is in force with the next view.
   Shadowing& shadowing() noexcept { return *shadowing_; }
   const Shadowing& shadowing() const noexcept { return *shadowing_; }
+  /// Closes quiet sessions, where the configuration says so.
+  const Rebalancing& rebalancing() const noexcept { return *rebalancing_; }
   /// The last picks, for who looks.
   PickWatch& pickWatch() noexcept { return *pick_watch_; }
   /// Goes on without the shadow where that is this instance, or of its content; publishes a view before it returns.
@@ -213,6 +216,7 @@ class ManagedPool {
   const std::unique_ptr<Pool> pool_;
   const std::unique_ptr<Shadowing> shadowing_;
   const std::unique_ptr<PickWatch> pick_watch_;
+  const std::unique_ptr<Rebalancing> rebalancing_;
   const std::unique_ptr<health::Monitor> monitor_;
   const std::unique_ptr<health::Ejector> ejector_;
   const std::unique_ptr<Membership> membership_;

@@ -15,6 +15,10 @@ namespace lemonade {
 class Pool;
 }  // namespace lemonade
 
+namespace lemonade::proxy {
+class PartingOrder;
+}
+
 namespace lemonade::app {
 
 struct EndedOverride;
@@ -32,6 +36,8 @@ class PoolHost {
   virtual void drainBackends(const Pool& pool, const std::vector<std::shared_ptr<Backend>>& left) = 0;
   /// Ends the sessions at a backend that is down, at once. No view offers this backend.
   virtual void endSessionsAt(const Pool& pool, const std::shared_ptr<Backend>& backend) = 0;
+  /// Has workers look for quiet sessions that are to part.
+  virtual void partSessions(const std::shared_ptr<proxy::PartingOrder>& order) = 0;
   /// The health of a backend changed, or its ejection.
   virtual void healthChanged(const metrics::HealthEvent& event) = 0;
   /// A pool has published a view.

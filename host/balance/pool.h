@@ -114,6 +114,8 @@ class Pool {
   bool publish(std::uint64_t now_ns = nowNs());
   /// From now on backends that begin to take clients start with all of their weight, until this is over. Not at first.
   void setStarting(bool starting) noexcept { starting_ = starting; }
+  /// The view published last; null before the first, and after clear().
+  const View* view() const noexcept { return view_.get(); }
   /// True where fewer backends are fit than the panic threshold asks for, so that all are used.
   bool panic() const noexcept { return panic_; }
   /// Looks whether every backend that may be picked is at its max_connections, and counts for how long they are. To be

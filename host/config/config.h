@@ -111,6 +111,12 @@ enum class SendProxy { kOff, kV1, kV2 };
 template <>
 inline constexpr std::array kWords<SendProxy> = {"off", "v1", "v2"};
 
+/// Whether quiet sessions are closed so that their clients spread evenly.
+enum class Rebalance { kOff, kQuiet };
+
+template <>
+inline constexpr std::array kWords<Rebalance> = {"off", "quiet"};
+
 /// Which one checks send: that of the pool, or another.
 enum class CheckProxy { kPool, kOff, kV1, kV2 };
 
@@ -201,6 +207,9 @@ struct Pool {
   std::uint32_t retries = 2;
   Duration resolve_interval = 10s;
   Duration queue_timeout = 5s;  ///< of clients that wait for a place at a backend; 0: nobody waits
+  Rebalance rebalance = Rebalance::kOff;
+  Duration max_session_age = 0s;  ///< from which on quiet sessions are closed; 0: none is for its age
+  Duration quiet_after = 500ms;   ///< an answered session is quiet once nothing has moved for so long
   SendProxy send_proxy = SendProxy::kOff;
   /// Numeric, without a port: from where backends are connected to; "": the system's choice.
   std::string source_address;

@@ -238,6 +238,18 @@ std::vector<Key<Pool>> ownKeys() {
         "how long a client waits for a place when every backend it could have is at its `max_connections`, first come "
         "first served; then it is closed; 0 closes it at once. Who waits goes on waiting where its place refuses it, "
         "whatever `retries`"),
+      K("rebalance", choice(&Pool::rebalance),
+        "quiet: close quiet sessions, few at a time, where backends have far too many; clients must reconnect",
+        "`\"quiet\"` closes sessions that are answered and quiet, few at a time, [where backends have far more than "
+        "their share](rebalancing.md), for clients that reconnect by themselves; not where a server speaks unasked"),
+      K("max_session_age", duration(&Pool::max_session_age, 0s, 720h),
+        R"(quiet sessions older than four fifths to all of this are closed, too; "0s" = none)",
+        "a session is closed as soon as it is quiet at an age between four fifths of this and all of it, another one "
+        "for each; 0 means that none is closed [for its age](rebalancing.md#age)"),
+      K("quiet_after", duration(&Pool::quiet_after, kShortest, 1h),
+        "an answered session on which nothing moved for so long is quiet",
+        "how long nothing must have moved on an answered session for it to be quiet; of one whose slowest exchange took "
+        "longer, for as long as that"),
   };
 }
 

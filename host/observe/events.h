@@ -48,6 +48,8 @@ enum class EventKind {
   kLimitOver,
   kDescriptorsShort,
   kDescriptorsBack,
+  kRebalanceBegan,
+  kRebalanceEnded,
 };
 
 /// How answers call them, in the same order; docs/admin-api.md says what each means.
@@ -78,8 +80,10 @@ inline constexpr std::array kEventKinds = {
     "limit_over",
     "descriptors_short",
     "descriptors_back",
+    "rebalance_began",
+    "rebalance_ended",
 };
-static_assert(kEventKinds.size() == static_cast<std::size_t>(EventKind::kDescriptorsBack) + 1);
+static_assert(kEventKinds.size() == static_cast<std::size_t>(EventKind::kRebalanceEnded) + 1);
 
 struct Event {
   EventKind kind = EventKind::kStarted;

@@ -293,6 +293,13 @@ void addWork(SnapshotBuilder& builder, const PoolFacts& pool, const metrics::Lab
       .counter("lemonade_pool_full_seconds_total",
                "How long every backend that may be picked was at its max_connections.")
       .add(labels, real(pool.counters.full_ns.value()) / 1e9);
+  auto parted = builder.counter("lemonade_pool_quiet_closed_total", "Quiet sessions that were closed, by reason.");
+  parted.add(builder.labels(labels, {{"reason", "rebalance"}}), real(pool.counters.parted_rebalance.value()));
+  parted.add(builder.labels(labels, {{"reason", "max_age"}}), real(pool.counters.parted_max_age.value()));
+  builder
+      .counter("lemonade_pool_quiet_crossed_total",
+               "Quiet sessions that were closed while their client was sending something, which no backend got.")
+      .add(labels, real(pool.counters.parted_crossed.value()));
   builder.histogram("lemonade_pool_queue_seconds", "How long client connections that queued waited for a place.")
       .add(labels, pool.counters.queue_time.sum());
   addPicks(builder, pool);

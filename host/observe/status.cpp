@@ -157,6 +157,18 @@ void add(Json& json, const ListenerStatus& listener) {
   });
 }
 
+void setRebalance(Json& json, const std::optional<RebalanceStatus>& rebalance) {
+  if (!rebalance) return json.setNull("rebalance");
+  json.object("rebalance", [&] {
+    setText(json, "mode", rebalance->quiet ? "quiet" : "off");
+    setText(json, "state", rebalance->state);
+    json.set("max_session_age_seconds", static_cast<double>(rebalance->max_age_ns) / 1e9);
+    json.set("closed", rebalance->closed);
+    json.set("aged", rebalance->aged);
+    json.set("crossed", rebalance->crossed);
+  });
+}
+
 void add(Json& json, const PoolStatus& pool) {
   json.object([&] {
     setText(json, "name", pool.name);
@@ -176,6 +188,7 @@ void add(Json& json, const PoolStatus& pool) {
       json.set("worst", pool.worst_pick_ms);
     });
     setShadow(json, pool.shadow);
+    setRebalance(json, pool.rebalance);
   });
 }
 
@@ -326,6 +339,14 @@ std::string changeJson(const BackendStatus& backend, const ChangeStatus& change)
   });
   text.text += '\n';
   return std::move(text.text);
+}
+
+std::optional<RebalanceStatus> withCounted(std::optional<RebalanceStatus> status, const PoolCounters& counters) {
+  if (!status) return status;
+  status->closed = counters.parted_rebalance.value();
+  status->aged = counters.parted_max_age.value();
+  status->crossed = counters.parted_crossed.value();
+  return status;
 }
 
 Percentiles percentilesOf(const Histogram::Sum& samples) noexcept {

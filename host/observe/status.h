@@ -97,6 +97,16 @@ struct SlowCallStatus {
   double seconds = 0;
 };
 
+/// How quiet sessions of a pool are closed.
+struct RebalanceStatus {
+  bool quiet = false;            ///< where backends have far too many
+  std::string state;             ///< "even", "moving" or "resting"
+  std::uint64_t max_age_ns = 0;  ///< and those older than that; 0: none is
+  std::uint64_t closed = 0;      ///< to even out, ever
+  std::uint64_t aged = 0;        ///< for their age
+  std::uint64_t crossed = 0;     ///< of both, those whose client had sent something before it saw that
+};
+
 struct PoolStatus {
   std::string name;
   bool ready = false;  ///< it has an eligible backend
@@ -112,6 +122,7 @@ struct PoolStatus {
   double mean_pick_ms = 0;   ///< of all that were timed
   double worst_pick_ms = 0;  ///< of late
   std::optional<ShadowStatus> shadow{};
+  std::optional<RebalanceStatus> rebalance{};  ///< none: sessions are not closed for being quiet
 };
 
 struct ListenerStatus {
@@ -192,6 +203,9 @@ std::vector<BackendStatus> collectBackends(std::span<const std::shared_ptr<Backe
 
 /// The same of one of them.
 BackendStatus collectBackend(const Backend& backend, const Recent& recent, std::uint64_t now_ns);
+
+/// The same with what the pool has counted of it.
+std::optional<RebalanceStatus> withCounted(std::optional<RebalanceStatus> status, const PoolCounters& counters);
 
 Percentiles percentilesOf(const Histogram::Sum& samples) noexcept;
 

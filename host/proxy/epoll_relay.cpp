@@ -148,9 +148,19 @@ void EpollRelay::handleSessionEvent(EpollSession& session, Side side, std::uint3
     case Session::State::kDelivering:
       deliver(session);
       return owner().handleDelivery(session);
+    case Session::State::kParted:
+      return lookAtParted(session);
     case Session::State::kClosed:
       return;
   }
+}
+
+// Whether its client has said something, or has finished.
+void EpollRelay::lookAtParted(EpollSession& session) noexcept {
+  char byte;
+  const ssize_t n = ::recv(session.client.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  if (n < 0 && wouldBlock(errno)) return;
+  owner().handleParted(session, n > 0);
 }
 
 // ---- connecting ----

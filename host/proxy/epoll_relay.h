@@ -67,6 +67,7 @@ class EpollRelay final : public Relay {
   void handleGuest(int fd, std::uint32_t events) noexcept;
   void handleSessionEvent(EpollSession& session, Side side, std::uint32_t events) noexcept;
   void handleConnecting(EpollSession& session, std::uint32_t events) noexcept;
+  void lookAtParted(EpollSession& session) noexcept;
   void run(EpollSession& session) noexcept;
   void deliver(EpollSession& session) noexcept;
   void comeBackTo(EpollSession& session) noexcept;

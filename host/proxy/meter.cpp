@@ -168,6 +168,10 @@ void Meter::countReason(const Session& session) noexcept {
       return of_pool.strategy_rejected.add();
     case CloseReason::kAbandoned:
       return of_pool.abandoned.add();
+    case CloseReason::kRebalance:
+      return of_pool.parted_rebalance.add();
+    case CloseReason::kMaxAge:
+      return of_pool.parted_max_age.add();
     default:
       return;
   }

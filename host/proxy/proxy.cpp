@@ -351,6 +351,11 @@ void Proxy::drain(const Pool& pool, const std::vector<std::shared_ptr<Backend>>&
       });
 }
 
+void Proxy::part(const std::shared_ptr<PartingOrder>& order) {
+  for (auto& worker : workers_)
+    if (worker != nullptr) worker->post([order](Worker& self) { self.sessionSet().part(*order); });
+}
+
 void Proxy::drain(DrainTime time, std::function<void()> empty) {
   empty_ = std::move(empty);
   runOn(0, most(), [time](Worker& worker) {

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "proxy/drains.h"
 #include "proxy/listener.h"
+#include "proxy/parting.h"
 #include "proxy/worker.h"
 
 #include <atomic>
@@ -90,6 +91,8 @@ class Proxy {
   /// Ends the sessions of backends of a pool that left or are down, which no pick may give out any more, in time.
   void drain(const Pool& pool, const std::vector<std::shared_ptr<Backend>>& backends, DrainTime time,
              Drain::Because because = Drain::Because::kLeft);
+  /// Has every worker look for quiet sessions that are to part.
+  void part(const std::shared_ptr<PartingOrder>& order);
   /// Begins to drain as a whole: no new clients; those already connected are taken in; sessions end in time. Calls
   /// empty on a worker's thread, or at once, when no session is left; perhaps more than once.
   void drain(DrainTime time, std::function<void()> empty);

@@ -36,6 +36,8 @@ class Relay : public EventLoop, public Dialer, public Transport {
     virtual void handleNoMemory(Session& session) noexcept = 0;
     /// The session is in kDelivering: the endpoint that is left may have got everything.
     virtual void handleDelivery(Session& session) noexcept = 0;
+    /// The session is in kParted: its client has finished or is gone, or it spoke, which is not taken any more.
+    virtual void handleParted(Session& session, bool spoke) noexcept = 0;
 
    protected:
     ~Owner() = default;

@@ -55,6 +55,8 @@ enum class CloseReason : std::uint8_t {
   kDrain = LEMONADE_END_DRAIN,
   kAbandoned = LEMONADE_END_ABANDONED,
   kNoMemory = LEMONADE_END_NO_MEMORY,
+  kRebalance = LEMONADE_END_REBALANCE,
+  kMaxAge = LEMONADE_END_MAX_AGE,
 };
 
 struct alignas(16) Session {
@@ -65,6 +67,7 @@ struct alignas(16) Session {
     kQueued,        ///< for a place at a backend: all that would do are at their limit
     kRelaying,
     kDelivering,  ///< one side is gone; the other gets what was under way, then a FIN or a reset
+    kParted,      ///< it was quiet, and is over; its client, which was sent a FIN, is waited for, see parting.h
     kClosed,      ///< freed at the end of the batch
   };
 

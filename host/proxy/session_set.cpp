@@ -211,23 +211,33 @@ void SessionSet::handleAbandoned(Session& session) noexcept {
 }
 
 void SessionSet::close(Session& session, CloseReason reason) noexcept {
+  if (session.state == Session::State::kParted) return handleParted(session, false);
   const bool broken_off = session.state == Session::State::kDelivering && session.reason != CloseReason::kDone;
   session.reason = reason;
   Drains::forget(session);
   // The strategy hears of the end of every pick; the others of a connecting session have been told.
   if (session.state == Session::State::kConnecting && reason == CloseReason::kDrain) meter_.abandoned(session, now_);
-  if (session.client.fd >= 0) noteSent(session);
-  if (session.backend.fd >= 0 && session.connected_at != 0) noteTaken(session);
-  const std::uint64_t ended_at = clock_.nowNs();
-  meter_.closed(session, ended_at);
-  if (mailbox_.records.wanted()) mailbox_.records.put(recordOf(session, ended_at));
+  account(session);
   // What is cut short must not look complete: an answer, and a request that was taken and has reached no backend.
   const bool owed_answer = reason != CloseReason::kDone && session.in_exchange;
   const bool unserved = session.connected_at == 0 && session.backend.isOwed();
   relay_.close(session, Side::kClient, broken_off || session.client.isOwed() || owed_answer || unserved);
   relay_.close(session, Side::kBackend, broken_off || session.backend.isOwed());
-  if (session.target != nullptr) session.pool->release(*std::exchange(session.target, nullptr));
+  if (session.target != nullptr) releasePlace(session);
   enter(session, Session::State::kClosed);
+}
+
+// The session is over, for session.reason: all who count hear of it, once. Its sockets are as they were at its end.
+void SessionSet::account(Session& session) noexcept {
+  if (session.client.fd >= 0) noteSent(session);
+  if (session.backend.fd >= 0 && session.connected_at != 0) noteTaken(session);
+  const std::uint64_t ended_at = clock_.nowNs();
+  meter_.closed(session, ended_at);
+  if (mailbox_.records.wanted()) mailbox_.records.put(recordOf(session, ended_at));
+}
+
+void SessionSet::releasePlace(Session& session) noexcept {
+  session.pool->release(*std::exchange(session.target, nullptr));
 }
 
 // Events of the same turn may still point at a closed session, so it is freed only after the turn.
@@ -255,6 +265,8 @@ SessionList& SessionSet::listOf(const Session& session) noexcept {
       return session.ending ? session.at_listener->ending : session.at_listener->relaying;
     case Session::State::kDelivering:
       return delivering_;
+    case Session::State::kParted:
+      return parted_;
     case Session::State::kClosed:
       return closed_;
   }

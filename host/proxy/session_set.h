@@ -4,7 +4,7 @@
 // finds out about each session.
 //
 // Life of a session: add -> connecting (-> without a descriptor, pausing, or queued) -> relaying -> closed, or ->
-// delivering -> closed. Each state is a list ordered by time, so a timeout is looked for at the front only; sessions
+// delivering -> closed, or, where it was quiet, -> parted -> closed. Each state is a list ordered by time, so a timeout is looked for at the front only; sessions
 // that relay have two, one for those that are ending. Lists whose timeout is a pool's belong to the pool, those whose
 // timeout is a listener's to the listener.
 //
@@ -30,6 +30,8 @@
 #include <cstdint>
 
 namespace lemonade::proxy {
+
+class PartingOrder;
 
 class SessionSet final : public Relay::Owner {
  public:
@@ -67,6 +69,8 @@ class SessionSet final : public Relay::Owner {
 
   /// Has sessions end in time, with reason kDrain.
   Drains& drains() noexcept { return drains_; }
+  /// Has quiet sessions part, as far as the order goes; see parting.h. Looks at all sessions that relay.
+  void part(PartingOrder& order) noexcept;
   /// Ends every session for this reason.
   void closeAll(CloseReason reason) noexcept;
   std::size_t size() const noexcept { return size_; }
@@ -80,6 +84,7 @@ class SessionSet final : public Relay::Owner {
   void handleEnding(Session& session, Ending ending) noexcept override;
   void handleNoMemory(Session& session) noexcept override { close(session, CloseReason::kNoMemory); }
   void handleDelivery(Session& session) noexcept override { finishDelivery(session, now_); }
+  void handleParted(Session& session, bool spoke) noexcept override;
 
  private:
   using Pools = boost::intrusive::list<
@@ -104,6 +109,8 @@ class SessionSet final : public Relay::Owner {
   void handleConnecting(PoolSessions& at_pool, std::uint64_t now) noexcept;
   void handleShortage(std::uint64_t now) noexcept;
   void close(Session& session, CloseReason reason) noexcept;
+  void account(Session& session) noexcept;
+  static void releasePlace(Session& session) noexcept;
   void freeClosed() noexcept;
   void handleDrains(std::uint64_t now) noexcept;
 
@@ -121,6 +128,11 @@ class SessionSet final : public Relay::Owner {
   void judgeSilence(Session& session, std::uint32_t silent_ms) noexcept;
   static std::uint64_t endingLook(const ListenerSettings& settings) noexcept;
   std::uint64_t deliveryLook() const noexcept;
+
+  // Partings; see session_partings.cpp
+  void part(Session& session, CloseReason reason) noexcept;
+  void handlePartings(std::uint64_t now) noexcept;
+  static std::uint64_t dueOfParted(std::uint64_t since) noexcept;
 
   // When things are due; see session_times.cpp
   /// Something is due then; 0: nothing is.
@@ -141,7 +153,7 @@ class SessionSet final : public Relay::Owner {
       for (auto* list : {&at_pool.connecting, &at_pool.pausing, &at_pool.queued}) visit(*list);
     for (auto& at_listener : listeners_)
       for (auto* list : {&at_listener.relaying, &at_listener.ending}) visit(*list);
-    for (auto* list : {&without_descriptor_, &delivering_}) visit(*list);
+    for (auto* list : {&without_descriptor_, &delivering_, &parted_}) visit(*list);
   }
 
   const std::uint32_t worker_;
@@ -160,6 +172,7 @@ class SessionSet final : public Relay::Owner {
   Listeners listeners_;  // that have sessions here
   SessionList without_descriptor_;
   SessionList delivering_;
+  SessionList parted_;
   SessionList closed_;
   std::size_t size_ = 0;
 };

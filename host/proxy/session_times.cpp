@@ -25,6 +25,7 @@ void SessionSet::handleDue(std::uint64_t now) noexcept {
   handleShortage(now);
   for (auto& at_listener : listeners_) handleEnds(at_listener, now);
   handleDeliveries(now);
+  handlePartings(now);
   handleDrains(now);
   freeClosed();
   noteAllDue();
@@ -88,6 +89,8 @@ std::uint64_t SessionSet::dueOf(const Session& session, std::uint64_t since) con
       return dueOfRelaying(session, since);
     case Session::State::kDelivering:
       return deliveryLook();
+    case Session::State::kParted:
+      return dueOfParted(since);
     case Session::State::kClosed:
       break;
   }

@@ -64,6 +64,7 @@ void UringRelay::handleReceived(UringSession& session, Side side, const Completi
   if (completion.result > 0) return handleBytes(session, side, completion);
   giveBack(completion);
   if (completion.result == 0) {
+    if (session.state == Session::State::kParted) return owner().handleParted(session, false);
     noteEnd(session, session.endpoint(side));
     watch(session, side);
     return settleLater(session);
@@ -89,6 +90,10 @@ void UringRelay::handleBytes(UringSession& session, Side side, const Completion&
   Endpoint& to = session.endpoint(other(side));
   buffers_.take(id, size);
   session.end(side).eager = size == session.end(side).asked;
+  if (session.state == Session::State::kParted) {
+    buffers_.give(id);
+    return owner().handleParted(session, true);
+  }
   if (session.state == Session::State::kDelivering) {
     buffers_.give(id);
     return want(session, side);  // what a backend sends to a client that is gone is dropped, so that it reads on
@@ -124,6 +129,7 @@ void UringRelay::handleReceiveFailed(UringSession& session, Side side) noexcept 
   Endpoint& from = session.endpoint(side);
   from.failed = from.reset = true;
   if (session.state == Session::State::kDelivering) return owner().handleDelivery(session);
+  if (session.state == Session::State::kParted) return owner().handleParted(session, false);
   if (session.state != Session::State::kRelaying) return owner().handleAbandoned(session);
   settleLater(session);
 }

@@ -200,6 +200,7 @@ void UringRelay::handleWatched(UringSession& session, Side side, const Completio
       return settleLater(session);
     case Session::State::kDelivering:
       return owner().handleDelivery(session);
+    case Session::State::kParted:  // what is received tells more
     case Session::State::kClosed:
       return;
   }

@@ -75,6 +75,9 @@ void forEachTotal(const PoolCounters*, Visit&& visit) {
   visit("shadow_same", &PoolCounters::shadow_same);
   visit("shadow_other", &PoolCounters::shadow_other);
   visit("shadow_none", &PoolCounters::shadow_none);
+  visit("parted_rebalance", &PoolCounters::parted_rebalance);
+  visit("parted_max_age", &PoolCounters::parted_max_age);
+  visit("parted_crossed", &PoolCounters::parted_crossed);
   visit("queue_time", &PoolCounters::queue_time);
 }
 

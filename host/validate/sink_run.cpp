@@ -90,7 +90,7 @@ lemonade_session_record_t Records::recordAt(std::uint32_t index, std::uint64_t n
   record.backend_identity = record.started_unix_ns = record.duration_ns = record.queue_ns = number;
   record.connect_ns = record.first_byte_ns = record.slowest_exchange_ns = record.exchanges = number;
   record.bytes_in = record.bytes_out = record.bytes_out_acknowledged = record.bytes_in_acknowledged = number;
-  record.reason = index % (LEMONADE_END_HEADER_CLOSED + 2);
+  record.reason = index % (LEMONADE_END_MAX_AGE + 2);
   record.flags = index % 2 == 0 ? 0 : ~0U;
   record.attempts = index;
   return record;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// A real Redis server that keeps nothing, on a port of its own.
+// A real Redis server that keeps nothing, on a port of its own, or on that of one before it.
 #pragma once
 
 #include "support/balancer.h"
@@ -8,6 +8,7 @@
 #include "support/socket.h"
 
 #include <string>
+#include <utility>
 
 namespace lemonade::test {
 
@@ -16,13 +17,15 @@ inline std::string freePort() { return std::to_string(portOf(localAddressOf(bind
 
 class Redis {
  public:
-  Redis()
-      : process_({"redis-server", "--port", port_, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir",
+  explicit Redis(std::string port = freePort())
+      : port_(std::move(port)),
+        process_({"redis-server", "--port", port_, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir",
                   folder_.path().string()}) {
     if (!eventually([&] { return cli({"ping"}) == "PONG\n"; })) throw TimeoutError("redis-server did not start");
   }
 
   std::string address() const { return "127.0.0.1:" + port_; }
+  const std::string& port() const { return port_; }
   Process& process() { return process_; }
   /// What redis-cli prints for a command.
   std::string cli(Arguments arguments) {
@@ -32,7 +35,7 @@ class Redis {
 
  private:
   TemporaryFolder folder_;
-  std::string port_ = freePort();
+  std::string port_;
   Process process_;
 };
 

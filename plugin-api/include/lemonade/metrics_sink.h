@@ -107,6 +107,9 @@ typedef struct lemonade_health_event {
 #define LEMONADE_END_HEADER_MALFORMED UINT32_C(13)  /* what it sent is no PROXY header */
 #define LEMONADE_END_HEADER_TIMEOUT UINT32_C(14)    /* its PROXY header was not complete in time */
 #define LEMONADE_END_HEADER_CLOSED UINT32_C(15)     /* it left before its PROXY header was complete */
+/* Since 1.2; both of a session that was quiet: all was answered, and nothing was under way. */
+#define LEMONADE_END_REBALANCE UINT32_C(16) /* the balancer closed it, for its client to come to another backend */
+#define LEMONADE_END_MAX_AGE UINT32_C(17)   /* the same, since it was older than max_session_age */
 
 /* Flags of a session record. UNANSWERED: the client had asked, and nothing of an answer had come when it ended; where
  * it ended as DONE, the backend closed before its first byte while the client waited. IN_ACKNOWLEDGED: the record has
@@ -234,8 +237,10 @@ static inline lemonade_str_t lemonade_end_text(uint32_t end) {
                                          LEMONADE_STR_INIT("header-malformed"),
                                          LEMONADE_STR_INIT("header-timeout"),
                                          LEMONADE_STR_INIT("header-closed"),
+                                         LEMONADE_STR_INIT("rebalance"),
+                                         LEMONADE_STR_INIT("max-age"),
                                          LEMONADE_STR_INIT("unknown")};
-  return words[end <= LEMONADE_END_HEADER_CLOSED ? end : LEMONADE_END_HEADER_CLOSED + 1];
+  return words[end <= LEMONADE_END_MAX_AGE ? end : LEMONADE_END_MAX_AGE + 1];
 }
 
 /* 1 where a session did not go as its client may expect: it was refused, broken off by the backend or the balancer, or
@@ -249,6 +254,8 @@ static inline int32_t lemonade_record_is_error(const lemonade_session_record_t* 
       return (record->flags & LEMONADE_RECORD_UNANSWERED) != 0;
     case LEMONADE_END_ABANDONED:
     case LEMONADE_END_HEADER_CLOSED:
+    case LEMONADE_END_REBALANCE:
+    case LEMONADE_END_MAX_AGE:
       return 0;
     default:
       return 1;

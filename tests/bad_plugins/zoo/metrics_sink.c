@@ -59,7 +59,7 @@ static lemonade_status_t onSessions(void* self, const lemonade_session_batch_t* 
   (void)deadline_ns;
   (void)error;
   for (i = 0; i < batch->record_count; ++i)
-    if (DOES("know_all_reasons") && lemonade_batch_record(batch, i)->reason > LEMONADE_END_HEADER_CLOSED) abort();
+    if (DOES("know_all_reasons") && lemonade_batch_record(batch, i)->reason > LEMONADE_END_MAX_AGE) abort();
   return LEMONADE_OK;
 }
 

@@ -34,6 +34,7 @@ class RecordingPoolHost final : public PoolHost {
     for (const auto& backend : left) drained.push_back(pool.name() + "/" + backend->id());
   }
   void endSessionsAt(const Pool&, const std::shared_ptr<Backend>&) override {}
+  void partSessions(const std::shared_ptr<proxy::PartingOrder>&) override {}
   void healthChanged(const metrics::HealthEvent&) override {}
   void viewPublished() override { on_view(); }
   void checkEnded() override {}

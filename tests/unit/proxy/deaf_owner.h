@@ -16,6 +16,7 @@ struct DeafOwner final : Relay::Owner {
   void handleEnding(Session&, Ending) noexcept override {}
   void handleNoMemory(Session&) noexcept override {}
   void handleDelivery(Session&) noexcept override {}
+  void handleParted(Session&, bool) noexcept override {}
 };
 
 }  // namespace lemonade::proxy

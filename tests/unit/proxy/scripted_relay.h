@@ -32,6 +32,7 @@ class ScriptedRelay final : public Relay {
   void connected(Session& session) { owner().handleConnected(session); }
   void connectFailed(Session& session, int error) { owner().handleConnectFailed(session, error); }
   void abandoned(Session& session) { owner().handleAbandoned(session); }
+  void parted(Session& session, bool spoke) { owner().handleParted(session, spoke); }
   void ended(Session& session, Ending ending) { owner().handleEnding(session, ending); }
 
   void attach() override {}

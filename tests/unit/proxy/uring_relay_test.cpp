@@ -37,6 +37,7 @@ struct Told final : Relay::Owner {
   }
   void handleEnding(Session&, Ending) noexcept override { ++ends; }
   void handleNoMemory(Session&) noexcept override { ++ends; }
+  void handleParted(Session&, bool) noexcept override {}
   void handleDelivery(Session&) noexcept override { ++deliveries; }
 
   int connect_error = 0, activity = 0, misplaced = 0, ends = 0, deliveries = 0;
