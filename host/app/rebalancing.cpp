@@ -113,7 +113,8 @@ void Rebalancing::tell(Rebalance::State before, const std::vector<BackendShare>&
   if (state == Rebalance::State::kMoving) {
     std::string text;
     for (const auto& share : shares) text += (text.empty() ? "" : ", ") + std::to_string(share.sessions);
-    log::info("balance", "sessions are far from even, quiet ones are closed", {{"sessions", text}, {"pool", pool_.name()}});
+    log::info("balance", "sessions are far from even, quiet ones are closed",
+              {{"sessions", text}, {"pool", pool_.name()}});
     return host_.happened({.kind = EventKind::kRebalanceBegan,
                            .text = "quiet sessions of pool " + pool_.name() + " are closed, its backends have " + text,
                            .pool = pool_.name(),

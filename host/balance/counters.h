@@ -67,13 +67,13 @@ struct alignas(64) PoolCounters {
   Counter full_ns;            ///< how long every backend that could be picked was at its max_connections
   Counter picks_timed;        ///< picks whose time is in pick_ns: one in 64
   Counter pick_ns;
-  Counter shadow_same;   ///< picks for which the shadow had the same backend
-  Counter shadow_other;  ///< had another one
-  Counter shadow_none;   ///< had none
+  Counter shadow_same;       ///< picks for which the shadow had the same backend
+  Counter shadow_other;      ///< had another one
+  Counter shadow_none;       ///< had none
   Counter parted_rebalance;  ///< quiet sessions that were closed, for their clients to come to other backends
   Counter parted_max_age;    ///< and because they were too old
   Counter parted_crossed;    ///< of both: whose clients had sent something before they saw that
-  Histogram queue_time;  ///< of clients that queued, until the connect that they waited for began or they left
+  Histogram queue_time;      ///< of clients that queued, until the connect that they waited for began or they left
 };
 
 /// One worker's numbers of one listener; full_ns is the control thread's.

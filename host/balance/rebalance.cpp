@@ -134,8 +134,7 @@ Rebalance::Plan Rebalance::makePlan(const std::vector<BackendShare>& backends) c
     const bool full = share == 0 || distance.deficit <= nearTo(share * sessions);
     plan.far = plan.far || fills || distance.surplus >= farFrom(most);
     plan.even = plan.even && full && distance.surplus <= nearTo(most);
-    plan.even_by_weight =
-        plan.even_by_weight && full && one.sessions - share * sessions <= nearTo(share * sessions);
+    plan.even_by_weight = plan.even_by_weight && full && one.sessions - share * sessions <= nearTo(share * sessions);
   }
   addUp(backends, plan);
   if (!plan.even && plan.movable >= 1) return plan;
@@ -191,8 +190,8 @@ std::vector<Rebalance::Order> Rebalance::order(std::uint64_t now_ns, const std::
     return {};
   }
   stuck_since_ns_ = 0;
-  auto left = std::min({static_cast<std::uint64_t>(std::max(1.0, plan.movable / kPart)),
-                        std::uint64_t{kMostAtOnce}, allowed - progress_.closed});
+  auto left = std::min({static_cast<std::uint64_t>(std::max(1.0, plan.movable / kPart)), std::uint64_t{kMostAtOnce},
+                        allowed - progress_.closed});
   std::vector<Order> orders(backends.size());
   for (; left != 0; --left) {
     const auto most = std::max_element(plan.distances.begin(), plan.distances.end(),

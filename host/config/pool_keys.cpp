@@ -248,7 +248,8 @@ std::vector<Key<Pool>> ownKeys() {
         "for each; 0 means that none is closed [for its age](rebalancing.md#age)"),
       K("quiet_after", duration(&Pool::quiet_after, kShortest, 1h),
         "an answered session on which nothing moved for so long is quiet",
-        "how long nothing must have moved on an answered session for it to be quiet; of one whose slowest exchange took "
+        "how long nothing must have moved on an answered session for it to be quiet; of one whose slowest exchange "
+        "took "
         "longer, for as long as that"),
   };
 }

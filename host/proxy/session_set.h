@@ -4,9 +4,9 @@
 // finds out about each session.
 //
 // Life of a session: add -> connecting (-> without a descriptor, pausing, or queued) -> relaying -> closed, or ->
-// delivering -> closed, or, where it was quiet, -> parted -> closed. Each state is a list ordered by time, so a timeout is looked for at the front only; sessions
-// that relay have two, one for those that are ending. Lists whose timeout is a pool's belong to the pool, those whose
-// timeout is a listener's to the listener.
+// delivering -> closed, or, where it was quiet, -> parted -> closed. Each state is a list ordered by time, so a timeout
+// is looked for at the front only; sessions that relay have two, one for those that are ending. Lists whose timeout is
+// a pool's belong to the pool, those whose timeout is a listener's to the listener.
 //
 // A turn of the worker costs the same whatever the number of pools and listeners: the set remembers by when something
 // is due at the earliest, and looks at all lists only then. Between two looks that time only becomes earlier, so a

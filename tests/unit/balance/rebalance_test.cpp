@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Which backends close how many sessions, and when that ends: a pool in numbers, whose clients come again where the test
-// says.
+// Which backends close how many sessions, and when that ends: a pool in numbers, whose clients come again where the
+// test says.
 #include "balance/rebalance.h"
 
 #include <catch2/catch.hpp>
@@ -31,9 +31,8 @@ struct Pool {
   std::vector<Rebalance::Order> look() {
     now += kSecond / 2;
     auto orders = rebalance.look(now, backends, closed);
-    most_at_once = std::max(most_at_once, std::accumulate(orders.begin(), orders.end(), 0U, [](auto sum, auto& one) {
-                              return sum + one.sessions;
-                            }));
+    most_at_once = std::max(most_at_once, std::accumulate(orders.begin(), orders.end(), 0U,
+                                                          [](auto sum, auto& one) { return sum + one.sessions; }));
     for (const auto& order : orders)
       for (std::uint32_t i = 0; i < order.sessions; ++i) close(order.identity - 1);
     return orders;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Which sessions part, and what becomes of them: the session set over a scripted relay, with real sockets at both sides.
+// Which sessions part, and what becomes of them: the session set over a scripted relay, with real sockets at both
+// sides.
 #include "proxy/parting.h"
 
 #include "unit/proxy/one_worker.h"
