@@ -23,9 +23,10 @@ constexpr Duration kAgeLookMost = 1s;
 constexpr Duration kAgeLookLeast = 100ms;
 constexpr int kAgeLooks = 1'000;  // for the whole age
 
+/// In this process: what others have counted may come at once.
 std::uint64_t connectsOf(const Backend& backend) {
   std::uint64_t connects = 0;
-  backend.forEachCounters([&](const BackendCounters& counters) { connects += counters.sessions.value(); });
+  for (std::uint32_t i = 0; i < backend.workers(); ++i) connects += backend.counters(i).sessions.value();
   return connects;
 }
 

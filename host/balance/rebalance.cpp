@@ -17,6 +17,7 @@ constexpr std::uint64_t kLongestRest = 3'600'000'000'000;
 constexpr double kHalfLife = 30e9;      // of what is remembered of connects
 constexpr double kKnown = 8;            // connects from which on shares of them say something
 constexpr double kWellKnown = 24;       // and say that a backend is avoided
+constexpr double kAvoided = 0.75;       // of its share by weight a backend gets less than that
 constexpr double kDoubts = 2;           // standard deviations
 constexpr std::uint64_t kUnproven = 8;  // sessions that are closed without proof
 constexpr double kForEachGained = 2;    // sessions that may be closed, where all come to one that was to get some
@@ -48,14 +49,17 @@ std::vector<Rebalance::Order> Rebalance::look(std::uint64_t now_ns, const std::v
   Plan plan = makePlan(backends);
   if (state_ == State::kResting) {  // it is over
     state_ = State::kEven;
-    progress_ = {};
+    fresh_ = true;
   }
   if (plan.even) {
     if (plan.even_by_weight) rest_ns_ = 0;
-    if (plan.even_by_weight && state_ == State::kEven) progress_ = {};
+    fresh_ = fresh_ || plan.even_by_weight;
     end();
   }
-  if (state_ == State::kEven && plan.far) state_ = State::kMoving;
+  if (state_ == State::kEven && plan.far) {
+    state_ = State::kMoving;
+    if (std::exchange(fresh_, false)) progress_ = {};
+  }
   return state_ == State::kMoving ? order(now_ns, backends, std::move(plan)) : std::vector<Order>{};
 }
 
@@ -74,7 +78,7 @@ void Rebalance::beginAnew(std::uint64_t now_ns, const std::vector<BackendShare>&
   looked_ns_ = now_ns;
   begin_ns_ = now_ns + kSettling;
   rest_ns_ = 0;
-  progress_ = {};
+  fresh_ = true;
   end();
 }
 
@@ -100,9 +104,14 @@ void Rebalance::remember(std::uint64_t now_ns, const std::vector<BackendShare>& 
     if (one.receives) progress_.gained += came;
     one.recent = one.recent * keep + static_cast<double>(came);
     const double share = weights > 0 ? sessions * backends[i].weight / weights : 0;
-    const bool too_many = backends[i].sessions > share + nearTo(share);
-    one.own = too_many ? 0 : one.own * keep + static_cast<double>(came);
-    one.own_of = too_many ? 0 : one.own_of * keep + all;
+    // One that has more than its share gets fewer by a strategy that goes by sessions, which says nothing.
+    const double above = backends[i].sessions - share;
+    if (above > nearTo(share)) one.own = one.own_of = 0;
+    one.own = one.own * keep + (above <= 1 ? static_cast<double>(came) : 0);
+    one.own_of = one.own_of * keep + (above <= 1 ? all : 0);
+    if (one.own_of < kWellKnown || weights <= 0) continue;
+    const double given = one.own / one.own_of + kDoubts * deviation(one.own, one.own_of);
+    one.avoided = given < kAvoided * backends[i].weight / weights;
   }
 }
 
@@ -129,7 +138,8 @@ Rebalance::Plan Rebalance::makePlan(const std::vector<BackendShare>& backends) c
     const double most = mostOf(i, share, recent) * sessions;
     Distance& distance = plan.distances[i];
     distance.surplus = std::max(0.0, one.sessions - most);
-    distance.deficit = std::clamp(share * sessions - one.sessions, 0.0, static_cast<double>(one.room));
+    if (!memory_[i].avoided)
+      distance.deficit = std::clamp(share * sessions - one.sessions, 0.0, static_cast<double>(one.room));
     const bool fills = share > 0 && distance.deficit >= farFrom(share * sessions);
     const bool full = share == 0 || distance.deficit <= nearTo(share * sessions);
     plan.far = plan.far || fills || distance.surplus >= farFrom(most);
@@ -149,7 +159,7 @@ Rebalance::Plan Rebalance::planOfAvoided(const std::vector<BackendShare>& backen
     const Memory& one = memory_[i];
     if (!one.first_tier) continue;
     Distance& distance = plan.distances[i];
-    if (one.own_of >= kWellKnown) {
+    if (one.avoided && one.own_of >= kWellKnown) {
       const double most = sessions * (one.own / one.own_of + kDoubts * deviation(one.own, one.own_of));
       distance.surplus = std::max(0.0, backends[i].sessions - most);
       plan.far = plan.far || distance.surplus >= farFrom(most);

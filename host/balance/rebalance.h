@@ -45,7 +45,8 @@ class Rebalance {
     bool operator==(const Order&) const = default;
   };
 
-  /// How far it has come since sessions were even, other backends could be picked, or it rested.
+  /// How far it has come since it first moved sessions after they were even, after other backends could be picked, or
+  /// after a rest.
   struct Progress {
     std::uint64_t closed = 0;  ///< sessions
     std::uint64_t gained = 0;  ///< sessions that came to backends which were to get some
@@ -71,6 +72,7 @@ class Rebalance {
     double recent = 0;           // connects of late
     double own = 0;              // of these, since it has no more sessions than its share by weight
     double own_of = 0;           // and of all backends meanwhile
+    bool avoided = false;        // by the strategy, as far as it has been seen
     bool receives = false;       // sessions that are moved should come here
   };
   /// How far one backend is from its share, in sessions.
@@ -99,6 +101,7 @@ class Rebalance {
 
   State state_ = State::kEven;
   Progress progress_;
+  bool fresh_ = true;  // what comes next begins its progress anew
   std::vector<Memory> memory_;
   std::uint64_t looked_ns_ = 0;
   std::uint64_t begin_ns_ = 0;        // nothing is closed before
