@@ -6,7 +6,7 @@
 // 1. A backend has too many where it has more than its share by weight; unless the strategy of late has given it more
 //    than that, and would send back what is closed. One of a later tier has too many as soon as the first has room.
 // 2. Where sessions are even so, one has too many, too, that the strategy avoids: it gets far fewer new sessions than
-//    it has.
+//    it has. It counts as avoided until it is seen to get its share again.
 // 3. It begins where shares are far apart, ends where they are even, and closes a part of what is too much each time:
 //    it comes near, but not beyond.
 // 4. It may close few sessions at first, and more as it sees sessions come to the backends that were to get some. Where
