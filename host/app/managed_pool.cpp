@@ -111,7 +111,8 @@ void ManagedPool::configure(const config::Pool& config, const Resolutions& resol
   membership_->configure(config.backends, resolutions, config.resolve_interval);
   const auto& ejection = config.ejection;
   ejector_->configure({ejection.enabled, ejection.consecutive_failures, ejection.base_time, ejection.max_time,
-                       ejection.max_share, ejection.unanswered_timeout, health_.rise});
+                       ejection.max_share, ejection.unanswered_timeout, health_.rise, ejection.failing_share,
+                       ejection.slow_factor});
   rebalancing_->configure(config);
   checks_.store(health_.hasChecker(), std::memory_order_relaxed);
   if (!health_.hasChecker()) {

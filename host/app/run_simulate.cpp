@@ -53,15 +53,9 @@ const config::Pool& poolOf(const config::Config& config, const std::string& name
   throw std::runtime_error("the configuration has no pool " + name + "; there are: " + known);
 }
 
-std::vector<sim::Scenario> shippedScenarios() {
-  auto all = sim::standardScenarios();
-  for (auto& scenario : sim::harderScenarios()) all.push_back(std::move(scenario));
-  return all;
-}
-
 int listScenarios() {
   cli::Table table({"key", "what happens"});
-  for (const auto& scenario : shippedScenarios()) table.add({{scenario.key}, {scenario.title}});
+  for (const auto& scenario : sim::shippedScenarios()) table.add({{scenario.key}, {scenario.title}});
   std::cout << table.text(cli::wantsColour()) << std::flush;
   return cli::kDone;
 }
@@ -73,7 +67,7 @@ sim::NamedScenario shippedScenario(sim::Scenario scenario) {
 }
 
 sim::NamedScenario scenarioOf(const SimulateArguments& arguments, const config::Pool* pool) {
-  for (auto& scenario : shippedScenarios())
+  for (auto& scenario : sim::shippedScenarios())
     if (scenario.key == arguments.scenario) return shippedScenario(std::move(scenario));
   std::string text;
   if (!arguments.scenario.empty()) {
@@ -121,6 +115,8 @@ int simulate(const SimulateArguments& arguments) {
   auto named = scenarioOf(arguments, pool);
   auto& scenario = named.scenario;
   if (config) scenario.own_zones.assign(scenario.balancers, config->runtime.zone);
+  if (pool != nullptr && pool->ejection.enabled)
+    scenario.outliers = {pool->ejection.failing_share, pool->ejection.slow_factor, pool->ejection.base_time};
 
   auto directories = arguments.plugin_dirs;
   if (config)

@@ -136,8 +136,9 @@ std::string Backend::ejectionReason() const {
   return ejection_reason_;
 }
 
-void Backend::setSuspected(bool suspected) {
+void Backend::setSuspected(bool suspected, std::uint64_t slow_ns) {
   if (suspected && own_trial_ == nullptr) own_trial_ = std::make_shared<Trial>();
+  if (suspected) own_trial_->setSlowNs(slow_ns);
   trial_.store(suspected ? own_trial_.get() : nullptr, std::memory_order_release);
 }
 

@@ -123,17 +123,21 @@ class Backend {
   /// Sessions in a row that it reset or closed before it answered, which a client may have caused; written like
   /// stats(). Strategies do not see them: a client must not make them shun a backend.
   std::uint32_t& doubts() noexcept { return doubts_; }
+  /// Connects to it that failed and sessions that it ended before it answered, ever, whoever caused them; wraps.
+  /// Written like stats().
+  std::uint32_t& failures() noexcept { return failures_; }
+  const std::uint32_t& failures() const noexcept { return failures_; }
   /// A worker asks control to look whether it should be ejected; true where nobody had asked yet.
   bool raiseSuspicion() noexcept { return !suspected_.exchange(true, std::memory_order_relaxed); }
   bool takeSuspicion() noexcept { return suspected_.exchange(false, std::memory_order_relaxed); }
 
   /// Its trial while it is under suspicion, else null. Any thread; it lives as long as the backend.
   Trial* trial() const noexcept { return trial_.load(std::memory_order_acquire); }
-  /// Begins its trial, or goes on with it. Control thread.
-  void setSuspected(bool suspected);
+  /// Begins its trial, or goes on with it. slow_ns as Trial::setSlowNs has it. Control thread.
+  void setSuspected(bool suspected, std::uint64_t slow_ns = 0);
   /// What its trial came to so far; it stays when the trial ends, see Trial::take. Control thread.
-  Trial::Outcomes takeOutcomes(std::uint64_t late_since_ns) noexcept {
-    return own_trial_ != nullptr ? own_trial_->take(late_since_ns) : Trial::Outcomes{};
+  Trial::Outcomes takeOutcomes(std::uint64_t late_since_ns, std::uint64_t slow_since_ns = 0) noexcept {
+    return own_trial_ != nullptr ? own_trial_->take(late_since_ns, slow_since_ns) : Trial::Outcomes{};
   }
 
   /// Its slow start. Control thread, by the pool.
@@ -181,6 +185,7 @@ class Backend {
   SampleTimes sample_times_;
   Unanswered unanswered_;
   std::uint32_t doubts_ = 0;
+  std::uint32_t failures_ = 0;
   std::atomic<Trial*> trial_{nullptr};
   std::atomic<Failure> last_failure_{Failure::kNone};
   std::atomic<bool> suspected_{false};

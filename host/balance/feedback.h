@@ -121,6 +121,7 @@ inline void connected(Backend& backend, std::uint64_t took_ns, std::uint64_t now
 inline void failed(Backend& backend, std::uint64_t now_ns, Backend::Failure how = Backend::Failure::kReset) noexcept {
   auto& stats = backend.stats();
   backend.setLastFailure(how);
+  detail::cell(backend.failures()).fetch_add(1, std::memory_order_relaxed);
   detail::cell(stats.fail_streak).fetch_add(1, std::memory_order_relaxed);
   detail::store(stats.failed_at_ns, now_ns);
   detail::outcome(stats, true);
@@ -129,6 +130,7 @@ inline void failed(Backend& backend, std::uint64_t now_ns, Backend::Failure how 
 /// A session ended by a reset or close of the backend before it answered: its fault, or that of what the client sent.
 inline void doubted(Backend& backend, Backend::Failure how) noexcept {
   backend.setLastFailure(how);
+  detail::cell(backend.failures()).fetch_add(1, std::memory_order_relaxed);
   detail::cell(backend.doubts()).fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -141,6 +143,9 @@ inline void convicted(Backend& backend, std::uint64_t now_ns) noexcept {
   detail::store(stats.fail_streak, std::max<std::uint32_t>(1, doubts(backend)));
   detail::store(stats.failed_at_ns, now_ns);
 }
+
+/// Failures so far, whoever caused them. Any thread.
+inline std::uint32_t failures(const Backend& backend) noexcept { return detail::load(backend.failures()); }
 
 /// So many are held against it from now on.
 inline void setDoubts(Backend& backend, std::uint32_t doubts) noexcept { detail::store(backend.doubts(), doubts); }

@@ -6,7 +6,8 @@
 // client can know which, whatever its address and whatever it sends, so what it does can not tell the two apart.
 //
 // What counts is the first exchange of each: answered, failed (the backend reset or closed before it answered), or late
-// (nothing came for a long time after the client's last byte). health/evidence.h weighs it.
+// (nothing came for a long time after the client's last byte). health/evidence.h weighs it. Of a backend that is
+// suspected of being slow it counts, too, which answers took longer than a given time; health/outliers.h weighs that.
 //
 // Workers write, with relaxed atomics; control takes. Belongs to its backend, and to the sessions that take part.
 #pragma once
@@ -31,6 +32,8 @@ class Trial : public std::enable_shared_from_this<Trial> {
     std::uint32_t answered_here = 0;
     std::uint32_t failed_elsewhere = 0;
     std::uint32_t answered_elsewhere = 0;
+    std::uint32_t slow_here = 0;  ///< answered or not, as soon as it has taken too long
+    std::uint32_t slow_elsewhere = 0;
   };
 
   /// The part of one session: says at most once what came of it. Empty where its session takes part in none. One thread
@@ -54,7 +57,11 @@ class Trial : public std::enable_shared_from_this<Trial> {
     void asked(std::uint64_t now) noexcept {
       if (trial_ != nullptr) slot_ = trial_->wait(slot_, arm_, now);
     }
-    void answered() noexcept { conclude(true); }
+    /// took_ns: from its last byte to the first of the answer; 0: nobody knows.
+    void answered(std::uint64_t took_ns = 0) noexcept {
+      if (trial_ != nullptr) trial_->lookWhetherSlow(slot_, arm_, took_ns);
+      conclude(true);
+    }
     void failed() noexcept { conclude(false); }
     /// The client left. Where it had asked, it still shows when the answer would have been late.
     void left() noexcept {
@@ -79,29 +86,39 @@ class Trial : public std::enable_shared_from_this<Trial> {
   };
 
   /// Takes what came since the last time. Those that wait since before late_since_ns (monotonic) are late, and count as
-  /// failed. Control thread.
-  Outcomes take(std::uint64_t late_since_ns) noexcept;
+  /// failed; those since before slow_since_ns are slow. Control thread.
+  Outcomes take(std::uint64_t late_since_ns, std::uint64_t slow_since_ns = 0) noexcept;
+  /// Answers that take longer than this are slow from now on; 0: none is. Control thread.
+  void setSlowNs(std::uint64_t ns) noexcept { slow_ns_.store(ns, std::memory_order_relaxed); }
 
  private:
   static constexpr std::int8_t kNoSlot = -1;
-  static constexpr std::int8_t kSlots = 32;  // further ones are not seen to be late
+  static constexpr std::uint8_t kSlots = 128;  // further ones are not seen to be late
 
-  // A slot is one number: since when its client waits, in steps of 8 ns, and below that these bits. 0: it is free.
+  // A slot is one number: since when its client waits, in steps of 16 ns, and below that these bits. 0: it is free.
   static constexpr std::uint64_t kElsewhereBit = 1;
   static constexpr std::uint64_t kLateBit = 2;  // and counted
   static constexpr std::uint64_t kGoneBit = 4;  // its session is over: control frees it
-  static constexpr std::uint64_t kSinceMask = ~std::uint64_t{7};
+  static constexpr std::uint64_t kSlowBit = 8;  // and counted
+  static constexpr std::uint64_t kSinceMask = ~std::uint64_t{15};
 
   std::int8_t wait(int slot, Arm arm, std::uint64_t now) noexcept;
   void leave(int slot) noexcept;
   void free(int slot) noexcept { slots_[static_cast<std::size_t>(slot)].store(0, std::memory_order_relaxed); }
   void count(Arm arm, bool answered) noexcept;
+  void countSlow(Arm arm) noexcept {
+    (arm == Arm::kHere ? slow_here_ : slow_elsewhere_).fetch_add(1, std::memory_order_relaxed);
+  }
+  void lookWhetherSlow(int slot, Arm arm, std::uint64_t took_ns) noexcept;
 
   std::array<std::atomic<std::uint64_t>, kSlots> slots_{};
   std::atomic<std::uint32_t> failed_here_{0};
   std::atomic<std::uint32_t> answered_here_{0};
   std::atomic<std::uint32_t> failed_elsewhere_{0};
   std::atomic<std::uint32_t> answered_elsewhere_{0};
+  std::atomic<std::uint32_t> slow_here_{0};
+  std::atomic<std::uint32_t> slow_elsewhere_{0};
+  std::atomic<std::uint64_t> slow_ns_{0};
 };
 
 }  // namespace lemonade

@@ -166,10 +166,17 @@ void checkTimes(const Draft& draft, Findings& findings) {
   }
 }
 
+constexpr double kLeastSlowFactor = 2;
+
 void checkEjection(const Draft& draft, const Pool& pool, Findings& findings) {
   const auto& ejection = pool.ejection;
-  if (ejection.max_time >= ejection.base_time) return;
   const auto path = pathOf(pool) + "ejection.";
+  if (ejection.slow_factor > 0 && ejection.slow_factor < kLeastSlowFactor)
+    findings.error(whereSaidOrPool(draft, pool, path + "slow_factor"),
+                   path +
+                       "slow_factor is so small that backends which are alike would stand out; give 2 or more, or 0 "
+                       "for never");
+  if (ejection.max_time >= ejection.base_time) return;
   const bool said = draft.said.contains(path + "max_time");
   findings.error(said ? draft.whereSaid(path + "max_time") : whereSaidOrPool(draft, pool, path + "base_time"),
                  path + "max_time (" + durationText(ejection.max_time) + ") is shorter than " + path + "base_time (" +

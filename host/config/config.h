@@ -154,6 +154,8 @@ struct Ejection {
   Duration max_time = 5min;
   double max_share = 0.5;
   Duration unanswered_timeout = 2s;
+  double failing_share = 0;  ///< 0: nobody is judged by it
+  double slow_factor = 0;    ///< the same
 };
 
 /// An address to listen on.

@@ -206,6 +206,15 @@ std::vector<Key<Ejection>> ejectionKeys() {
         "after the client's last byte, an answer is missing",
         "an answer that has not begun so long after the client's last byte is missing, if that is ten times longer "
         "than answers take in this pool"),
+      K("failing_share", number(&Ejection::failing_share, 0, 1),
+        "one that fails so many of its clients, and more than the pool, is put on trial; 0 = never",
+        "a backend that fails this share of its clients, and by more than chance a larger one than the pool, is put on "
+        "[trial as an outlier](failing-backends.md#outliers); 0 means never"),
+      K("slow_factor", number(&Ejection::slow_factor, 0, 1'000),
+        "one that takes so many times as long as the pool is put on trial; 0 = never",
+        "a backend whose answers take so many times as long as is usual in the pool is put on "
+        "[trial as an outlier](failing-backends.md#outliers); 0 means never")
+          .range("0, or 2 to 1000"),
   };
 }
 

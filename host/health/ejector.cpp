@@ -106,10 +106,16 @@ struct Ejector::Census {
   std::size_t in_service = 0;
   std::size_t fit = 0;
   std::size_t ejected = 0;
+  std::size_t outliers = 0;  // on trial
 
-  bool allowsOneMore(double max_share) const noexcept {
-    const auto most = static_cast<std::size_t>(max_share * static_cast<double>(in_service));
-    return ejected < std::max<std::size_t>(1, most) && fit > 1;
+  std::size_t most(double max_share) const noexcept {
+    return std::max<std::size_t>(1, static_cast<std::size_t>(max_share * static_cast<double>(in_service)));
+  }
+  bool allowsOneMore(double max_share) const noexcept { return ejected < most(max_share) && fit > 1; }
+  /// Backends that may be put on trial as outliers: as many as could be ejected.
+  std::size_t placesForOutliers(double max_share) const noexcept {
+    const std::size_t taken = ejected + outliers, places = most(max_share);
+    return taken < places && outliers + 1 < fit ? std::min(places - taken, fit - outliers - 1) : 0;
   }
 };
 
@@ -129,6 +135,9 @@ void Ejector::configure(const EjectionSettings& settings) {
   const bool was_enabled = settings_.enabled;
   settings_ = settings;
   pool_.setSuspicious(settings.enabled ? settings.consecutive_failures : 0);
+  outliers_.configure(settings.enabled
+                          ? OutlierSettings{settings.failing_share, settings.slow_factor, settings.base_time}
+                          : OutlierSettings{});
   loop_.cancel(std::exchange(looking_, 0));
   if (settings.enabled) {
     if (!was_enabled)
@@ -160,6 +169,7 @@ void Ejector::setBackends(const std::vector<std::shared_ptr<Backend>>& backends)
   for (const auto& [backend, record] : before) {
     if (record == nullptr) continue;
     loop_.cancel(record->timer);
+    outliers_.remove(*record->backend);
     // Should it come back while it drains, nobody would let it in again.
     record->backend->setEjected(false, "");
     record->backend->setSuspected(false);
@@ -172,6 +182,7 @@ bool Ejector::forgive(Backend& backend) {
   found->second->in_a_row = 0;
   feedback::forgetFailures(backend);
   found->second->forgetDoubts();
+  outliers_.forget(backend);
   if (!backend.ejected()) return false;
   letBack(*found->second, "its checks pass again", true);
   return true;
@@ -242,6 +253,7 @@ void Ejector::look() {
   const bool fades = now - faded_ns_ > kFadeNs;
   if (fades) faded_ns_ = now;
   auto census = count();
+  outliers_.look(*pool_.backends(), now, census.placesForOutliers(settings_.max_share));
   for (const auto& [key, record] : records_) {
     if (fades) record->evidence.fade();
     judgeSessions(*record, now, census);
@@ -257,6 +269,7 @@ void Ejector::judgeConnects(Record& record, Census& census) {
 
 // Whether it is put on trial, or goes on with it.
 bool Ejector::isSuspect(const Record& record, std::uint64_t now) const noexcept {
+  if (outliers_.suspects(*record.backend)) return true;
   if (feedback::doubts(*record.backend) >= settings_.consecutive_failures) return true;
   const auto [count, since] = feedback::unanswered(*record.backend);
   return usual_ns_ != 0 && count >= settings_.consecutive_failures &&
@@ -269,7 +282,8 @@ void Ejector::judgeSessions(Record& record, std::uint64_t now, Census& census) {
   if (!backend.inService() || !backend.fit()) return record.forgetDoubts();
   const std::uint64_t late = std::max({static_cast<std::uint64_t>(settings_.unanswered_timeout.count()),
                                        kFarLonger * usual_ns_, kFarLonger * exchangeNs(backend)});
-  record.evidence.add(backend.takeOutcomes(usual_ns_ != 0 ? now - late : 0));
+  const auto outcomes = backend.takeOutcomes(usual_ns_ != 0 ? now - late : 0, outliers_.slowSinceNs(backend, now));
+  record.evidence.add(outcomes);
   if (record.evidence.convicts()) {
     const auto& [failed, answered] = std::pair(record.evidence.failedHere(), record.evidence.answeredElsewhere());
     const auto [owed, since] = feedback::unanswered(backend);
@@ -281,8 +295,13 @@ void Ejector::judgeSessions(Record& record, std::uint64_t now, Census& census) {
     eject(record, what + ", while " + std::to_string(answered) + " sent elsewhere were answered", false, census);
     if (backend.ejected()) return record.forgetDoubts();
   }
-  const bool suspect = settings_.enabled && isSuspect(record, now);
-  if (suspect != (backend.trial() != nullptr)) backend.setSuspected(suspect);
+  judgeOutlier(record, outcomes, now, census);
+  if (backend.ejected()) return record.forgetDoubts();
+  backend.setSuspected(settings_.enabled && isSuspect(record, now), outliers_.slowNs(backend));
+}
+
+void Ejector::judgeOutlier(Record& record, const Trial::Outcomes& outcomes, std::uint64_t now, Census& census) {
+  if (const auto reason = outliers_.weigh(*record.backend, outcomes, now)) eject(record, *reason, false, census);
 }
 
 Ejector::Census Ejector::count() const {
@@ -292,6 +311,7 @@ Ejector::Census Ejector::count() const {
     ++census.in_service;
     census.fit += record->backend->fit();
     census.ejected += record->backend->ejected();
+    census.outliers += record->backend->fit() && outliers_.suspects(*record->backend);
   }
   return census;
 }
@@ -333,10 +353,12 @@ void Ejector::letBack(Record& record, const char* why, bool trusted) {
   // On probation one connect that fails is enough, whatever it was ejected for, and it is on trial from the start.
   if (trusted) {
     feedback::forgetFailures(backend);
+    outliers_.forget(backend);
   } else {
     feedback::setFailStreak(backend, settings_.consecutive_failures - 1);
     feedback::setDoubts(backend, settings_.consecutive_failures);
-    backend.setSuspected(settings_.enabled);
+    outliers_.comesBack(backend, record.returned_ns);
+    backend.setSuspected(settings_.enabled, outliers_.slowNs(backend));
   }
   backend.setEjected(false, "");
   if (!backend.healthy()) return;  // for everybody else it is down, before and after

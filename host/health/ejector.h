@@ -12,6 +12,8 @@
 //   takes
 //            unanswered_timeout, and far longer than in this pool. Where nobody answers, as with one-way protocols,
 //            nobody hangs
+//   outlier  one that fails a larger share of its clients than its pool, or is so many times slower, where that is
+//            asked for: suspected and tried, too (outliers.h)
 //   out for  base_time * ejections in a row, at most max_time; each base_time without one takes back one
 //   or until where its connects failed, which is what checks can judge: as many of them passed since as take a backend
 //            up. Believed once: one that is ejected again after that serves its time
@@ -28,6 +30,7 @@
 #include "base/clock.h"
 #include "base/control_loop.h"
 #include "base/fd.h"
+#include "health/outliers.h"
 
 #include <cstdint>
 #include <functional>
@@ -45,7 +48,9 @@ struct EjectionSettings {
   Duration max_time = std::chrono::minutes(5);  ///< at least base_time
   double max_share = 0.5;                       ///< 0 to 1; one may always be ejected
   Duration unanswered_timeout = std::chrono::seconds(2);
-  std::uint32_t rise = 2;  ///< checks that pass in a row and void failed connects, at least 1
+  std::uint32_t rise = 2;    ///< checks that pass in a row and void failed connects, at least 1
+  double failing_share = 0;  ///< as OutlierSettings
+  double slow_factor = 0;    ///< as OutlierSettings
 };
 
 class Ejector {
@@ -98,6 +103,7 @@ class Ejector {
   void judgeConnects(Record& record, Census& census);
   void judgeSessions(Record& record, std::uint64_t now, Census& census);
   bool isSuspect(const Record& record, std::uint64_t now) const noexcept;
+  void judgeOutlier(Record& record, const Trial::Outcomes& outcomes, std::uint64_t now, Census& census);
   Census count() const;
   void eject(Record& record, const std::string& reason, bool shows_in_checks, Census& census);
   void letBackAfter(Record& record, Duration time);
@@ -109,6 +115,7 @@ class Ejector {
   const OnFlip on_flip_;
   const Fd suspicions_;  // readable while workers have raised some
   EjectionSettings settings_;
+  Outliers outliers_;
   std::unordered_map<const Backend*, std::unique_ptr<Record>> records_;
   ControlLoop::TimerId looking_ = 0;
   std::uint64_t usual_ns_ = 0;  // what answers take in the pool, the median; 0: nobody answers

@@ -100,7 +100,8 @@ void Meter::firstAnswer(Session& session) noexcept {
   if (session.answered_at == 0) session.answered_at = nowNs();  // it spoke first
   feedback::succeeded(*session.target);
   feedback::forgetDoubts(*session.target);
-  session.trial.answered();
+  const bool asked = session.exchange_at != 0 && session.exchange_at < session.answered_at;
+  session.trial.answered(asked ? session.answered_at - session.exchange_at : 0);
 }
 
 // Tells the trial that the session takes part in what came of it, unless it has been answered.

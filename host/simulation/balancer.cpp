@@ -3,6 +3,7 @@
 
 #include "balance/feedback.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace lemonade::sim {
@@ -13,6 +14,7 @@ constexpr std::uint32_t kRise = 2;
 constexpr std::uint32_t kFall = 3;
 constexpr std::uint32_t kDoubts = 3;
 constexpr std::uint64_t kBaseNs = 10'000'000'000;
+constexpr std::uint64_t kLateNs = 2'000'000'000;
 constexpr std::uint8_t kMappedIpv4[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
 }  // namespace
@@ -32,6 +34,7 @@ Balancer::Balancer(const Scenario& scenario, std::uint32_t number, std::shared_p
   }
   evidence_.resize(backends_.size());
   ejections_.resize(backends_.size());
+  outliers_.configure(scenario.outliers);
   pool_.setStrategy(std::move(strategy));
   if (!scenario.own_zones.empty()) pool_.setZone(scenario.own_zones[number]);
   pool_.setRules({0, {Duration(static_cast<std::int64_t>(scenario.slow_start * 1e9)), 1}});
@@ -74,22 +77,57 @@ void Balancer::check(std::uint32_t server, bool passed, std::uint64_t now_ns) {
 std::optional<std::uint64_t> Balancer::doubt(std::uint32_t server, std::uint64_t now_ns) {
   Backend& backend = *backends_[server];
   feedback::doubted(backend, Backend::Failure::kReset);
-  evidence_[server].add(backend.takeOutcomes(0));
+  const auto outcomes = backend.takeOutcomes(0);
+  evidence_[server].add(outcomes);
+  if (outliers_.weigh(backend, outcomes, now_ns)) return eject(server, now_ns);
   if (!evidence_[server].convicts() || !backend.fit()) {
     if (feedback::doubts(backend) >= kDoubts) backend.setSuspected(true);
     return std::nullopt;
   }
+  return eject(server, now_ns);
+}
+
+std::uint64_t Balancer::eject(std::uint32_t server, std::uint64_t now_ns) {
+  Backend& backend = *backends_[server];
   backend.setEjected(true, "simulated");
   backend.setSuspected(false);
   publish(now_ns);
   return kBaseNs * ++ejections_[server];
 }
 
+void Balancer::answered(std::uint32_t server) {
+  Backend& backend = *backends_[server];
+  if (backend.trial() != nullptr && !outliers_.suspects(backend)) backend.setSuspected(false);
+}
+
+// As health::Ejector, with its default for how many may be out.
+std::vector<Balancer::Ejected> Balancer::look(std::uint64_t now_ns) {
+  std::size_t taken = 0;
+  for (const auto& backend : backends_) taken += backend->ejected() || outliers_.suspects(*backend);
+  const std::size_t most = std::max<std::size_t>(1, backends_.size() / 2);
+  outliers_.look(backends_, now_ns, taken < most && taken + 1 < backends_.size() ? most - taken : 0);
+  std::vector<Ejected> ejected;
+  for (std::uint32_t server = 0; server < backends_.size(); ++server) {
+    Backend& backend = *backends_[server];
+    if (!backend.fit()) continue;
+    const auto outcomes = backend.takeOutcomes(now_ns - kLateNs, outliers_.slowSinceNs(backend, now_ns));
+    evidence_[server].add(outcomes);
+    if (outliers_.weigh(backend, outcomes, now_ns))
+      ejected.push_back({server, eject(server, now_ns)});
+    else if (outliers_.suspects(backend))
+      backend.setSuspected(true, outliers_.slowNs(backend));
+    else if (feedback::doubts(backend) < kDoubts)
+      backend.setSuspected(false);
+  }
+  return ejected;
+}
+
 void Balancer::letBack(std::uint32_t server, std::uint64_t now_ns) {
   Backend& backend = *backends_[server];
   evidence_[server].forget();
+  outliers_.comesBack(backend, now_ns);
   backend.setEjected(false, "");
-  backend.setSuspected(true);
+  backend.setSuspected(true, outliers_.slowNs(backend));
   publish(now_ns);
 }
 

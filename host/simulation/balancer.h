@@ -8,6 +8,7 @@
 
 #include "balance/pool.h"
 #include "health/evidence.h"
+#include "health/outliers.h"
 #include "health/rise_and_fall.h"
 #include "simulation/scenario.h"
 
@@ -42,11 +43,22 @@ class Balancer {
   /// the server: after how long to call letBack.
   std::optional<std::uint64_t> doubt(std::uint32_t server, std::uint64_t now_ns);
   void letBack(std::uint32_t server, std::uint64_t now_ns);
+  /// A session of a server got its first answer.
+  void answered(std::uint32_t server);
+  /// One that was ejected: after how long to call letBack.
+  struct Ejected {
+    std::uint32_t server;
+    std::uint64_t for_ns;
+  };
+  /// Looks for outliers, of which it is to be asked four times a second where the scenario has them ejected.
+  std::vector<Ejected> look(std::uint64_t now_ns);
   /// True where the newest view grows old by itself: publish again before long.
   bool ramping() const noexcept { return ramping_; }
   void publish(std::uint64_t now_ns);
 
  private:
+  std::uint64_t eject(std::uint32_t server, std::uint64_t now_ns);
+
   Quiescence quiescence_{1};
   Pool pool_{"default", quiescence_, 1};
   View::Backends backends_;
@@ -54,6 +66,7 @@ class Balancer {
   std::vector<health::RiseAndFall> states_;
   std::vector<health::Evidence> evidence_;  // against each, if it is on trial
   std::vector<std::uint32_t> ejections_;    // of each
+  health::Outliers outliers_;
   bool ramping_ = false;
   std::uint64_t invalid_ = 0;
 };

@@ -4,7 +4,6 @@
 #include "simulation/timeline.h"
 
 #include <algorithm>
-#include <stdexcept>
 #include <utility>
 
 namespace lemonade::sim {
@@ -128,13 +127,6 @@ std::vector<Scenario> harderScenarios(double seconds) {
   all.back().equal = true;
   setLoad(all.back(), kUsualLoad);
   return all;
-}
-
-Scenario scenarioOf(const std::string& key, double seconds) {
-  for (auto& list : {standardScenarios(seconds), harderScenarios(seconds)})
-    for (const auto& scenario : list)
-      if (scenario.key == key) return scenario;
-  throw std::out_of_range("there is no scenario " + key);
 }
 
 }  // namespace lemonade::sim

@@ -4,6 +4,8 @@
 // The eight scenarios of tools/benchmarks/scenarios, and larger ones that real sockets cannot have.
 #pragma once
 
+#include "health/outliers.h"
+
 #include <cstdint>
 #include <map>
 #include <string>
@@ -14,7 +16,7 @@ namespace lemonade::sim {
 enum class Action {
   kSlow,   ///< work takes factor times as long
   kHang,   ///< accepts and answers nothing any more
-  kReset,  ///< resets every new connection after 1 ms
+  kReset,  ///< resets that share `factor` of new connections after 1 ms, 1 or more is all
   kDown,   ///< resets its connections, forgets its work and refuses
   kUp,     ///< does none of hang, reset, down
 };
@@ -23,7 +25,7 @@ struct Step {
   double at;  ///< seconds from the start
   std::uint32_t server;
   Action action;
-  double factor = 1;  ///< of kSlow
+  double factor = 1;  ///< of kSlow and kReset
 };
 
 struct Scenario {
@@ -51,6 +53,7 @@ struct Scenario {
   std::vector<std::uint32_t> weights;  ///< of the servers; empty: all 1
   std::vector<std::string> zones;      ///< of the servers; empty: none is known
   std::vector<std::string> own_zones;  ///< of the balancers; as many, where servers have zones
+  health::OutlierSettings outliers;    ///< of the balancers
   std::vector<Step> timetable;
   std::map<std::string, std::string> options;  ///< of the strategy: numbers, true and false, and strings
 };
@@ -60,7 +63,11 @@ std::vector<Scenario> standardScenarios(double seconds = 60);
 /// What is harder: work that varies more or less, capacity that changes under the balancer, hardware of two classes,
 /// many balancers, sparse traffic, connections of a hundred requests. No server fails.
 std::vector<Scenario> harderScenarios(double seconds = 60);
-/// The scenario of either list with this key. Throws std::out_of_range where there is none.
+/// One or some of eight equal servers are slow or fail a share of their connections, for good, in turn or together.
+std::vector<Scenario> outlierScenarios(double seconds = 60);
+/// All lists, one after the other.
+std::vector<Scenario> shippedScenarios(double seconds = 60);
+/// The scenario of any list with this key. Throws std::out_of_range where there is none.
 Scenario scenarioOf(const std::string& key, double seconds = 60);
 /// Sets the rate to this share of what the servers can do on average, given what the scenario does to them.
 void setLoad(Scenario& scenario, double load);

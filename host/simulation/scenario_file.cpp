@@ -120,7 +120,8 @@ std::vector<Step> timetableOf(const Written& written, const std::vector<WrittenB
     }
     if (event.at >= written.length) findings.error(event.source, "the event comes after the end of the scenario");
     const auto server = static_cast<std::uint32_t>(named - ids.begin());
-    steps.push_back({secondsOf(event.at), server, event.does, event.factor / backends[server].speed});
+    const double speed = event.does == Action::kSlow ? backends[server].speed : 1;
+    steps.push_back({secondsOf(event.at), server, event.does, event.factor / speed});
   }
   return steps;
 }

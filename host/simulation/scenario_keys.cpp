@@ -93,10 +93,10 @@ std::vector<config::Key<WrittenEvent>> makeScenarioEventKeys() {
       K("at", config::duration(&E::at, 0s, kLongest), "since the start", "when, since the start"),
       K("backend", words(&E::backend, "give the id of a backend"), "its id", "the id of the backend"),
       K("does", config::choice(&E::does), "what it does",
-        "`slow`: takes `factor` times as long as at its start; `hang`: accepts and never answers; `reset`: resets "
-        "every "
-        "connection; `down`: is not there; `up`: does none of hang, reset and down any more"),
-      K("factor", config::number(&E::factor, 1 / kMostFactor, kMostFactor), "of slow", "of `slow`; 1 ends it"),
+        "`slow`: takes `factor` times as long as at its start; `hang`: accepts and never answers; `reset`: resets a "
+        "share of new connections; `down`: is not there; `up`: does none of hang, reset and down any more"),
+      K("factor", config::number(&E::factor, 1 / kMostFactor, kMostFactor), "of slow and reset",
+        "of `slow`, where 1 ends it; of `reset` the share, where 1 is all"),
   };
 }
 

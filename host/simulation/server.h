@@ -30,8 +30,11 @@ class Server {
   explicit Server(std::uint32_t workers = 1) : workers_(workers) {}
 
   bool down() const noexcept { return down_; }
-  bool resets() const noexcept { return resets_; }
-  bool answers() const noexcept { return !hangs_ && !down_ && !resets_; }
+  /// Every new connection.
+  bool resets() const noexcept { return resets_ >= 1; }
+  /// The share of new connections that it resets.
+  double resetShare() const noexcept { return resets_; }
+  bool answers() const noexcept { return !hangs_ && !down_ && !resets(); }
   double slowness() const noexcept { return slowness_; }
   std::size_t queued() const noexcept { return running_.size() + waiting_.size(); }
   std::size_t longestQueue() const noexcept { return longest_; }
@@ -45,7 +48,7 @@ class Server {
         slowness_ = step.factor;
         return;
       case Action::kReset:
-        resets_ = true;
+        resets_ = step.factor;
         return;
       case Action::kHang:
         hangs_ = true;
@@ -54,7 +57,8 @@ class Server {
         down_ = true;
         break;
       case Action::kUp:
-        hangs_ = resets_ = down_ = false;
+        hangs_ = down_ = false;
+        resets_ = 0;
         return;
     }
     running_.clear();
@@ -159,7 +163,7 @@ class Server {
   std::size_t longest_ = 0;
   double slowness_ = 1;
   bool hangs_ = false;
-  bool resets_ = false;
+  double resets_ = 0;
   bool down_ = false;
   std::uint32_t stretch_ = 0;
 };

@@ -51,6 +51,7 @@ enum class What : std::uint8_t {
   kCheck,        ///< subject: balancer; detail: its backend
   kRamp,         ///< subject: balancer
   kLetBack,      ///< subject: balancer; detail: its backend
+  kLook,         ///< subject: balancer
   kAction,       ///< subject: index into the timetable
 };
 

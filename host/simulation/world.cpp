@@ -14,6 +14,7 @@ constexpr std::uint64_t kCheckNs = 2 * kSecond;
 constexpr std::uint64_t kRampNs = kSecond / 2;
 constexpr std::uint32_t kRetries = 2;
 constexpr std::uint32_t kClients = 1'000;
+constexpr std::uint64_t kLookNs = 250 * kMillisecond;
 constexpr double kSessionNs = 5e9;
 constexpr double kBusyGapNs = 20e6;
 constexpr double kQuietGapNs = 500e6;
@@ -44,6 +45,8 @@ World::World(const Scenario& scenario, Strategies& strategies, const std::string
   for (std::uint32_t b = 0; scenario.checks && b < scenario.balancers; ++b)
     for (std::uint32_t s = 0; s < scenario.servers; ++s)
       timeline_.plan(start_ + ns(random_.unit() * 2), What::kCheck, b, s);
+  for (std::uint32_t b = 0; scenario.outliers.on() && b < scenario.balancers; ++b)
+    timeline_.plan(start_ + kLookNs, What::kLook, b);
 }
 
 Result World::run() {
@@ -82,6 +85,8 @@ void World::handle(const Event& event) {
     case What::kLetBack:
       balancers_[event.subject]->letBack(event.detail, event.at);
       return keepRamping(event.subject);
+    case What::kLook:
+      return look(event);
     case What::kAction:
       return act(scenario_.timetable[event.subject]);
   }
@@ -174,11 +179,12 @@ void World::connected(std::uint32_t id) {
     if (!scenario_.zones.empty() && scenario_.zones[serverOf(session)] != scenario_.own_zones[session.balancer])
       ++result_.elsewhere;
   }
+  session.doomed = isDoomed(servers_[serverOf(session)]);
   // What the client sent meanwhile waits at the balancer; the latency of the first request counts from its arrival.
   const std::uint64_t due = session.due;
   ask(id);
   session.due = due;
-  if (servers_[serverOf(session)].resets()) timeline_.plan(now + kResetAfterNs, What::kReset, id, session.use);
+  if (session.doomed) timeline_.plan(now + kResetAfterNs, What::kReset, id, session.use);
 }
 
 void World::ask(std::uint32_t id) {
@@ -187,10 +193,11 @@ void World::ask(std::uint32_t id) {
   session.due = session.exchange_at = now;
   if (session.answered) feedback::stirred(*session.backend);
   feedback::exchangeStarted(*session.backend, now);
+  session.trial.asked(now);
   const std::uint32_t number = serverOf(session);
   const Server& server = servers_[number];
   if (session.answered) session.work_ns = drawWork();
-  if (!server.resets()) queue(number, {id, session.use, session.work_ns});
+  if (!server.resets() && !session.doomed) queue(number, {id, session.use, session.work_ns});
   timeline_.plan(now + kGiveUpNs, What::kGiveUp, id, session.use);
 }
 
@@ -213,14 +220,15 @@ void World::answered(std::uint32_t id) {
   Session& session = sessions_[id];
   const std::uint64_t now = timeline_.now();
   feedback::exchangeAnswered(*session.backend, session.exchange_at, now);
-  tell(session, LEMONADE_EVENT_EXCHANGE, now - session.exchange_at);
+  const std::uint64_t started_at = std::exchange(session.exchange_at, 0);
+  tell(session, LEMONADE_EVENT_EXCHANGE, now - started_at);
+  session.backend->counters(0).exchange_time.record(now - started_at);
   feedback::becameQuiet(*session.backend);
-  session.exchange_at = 0;
   if (!session.answered) {
     feedback::succeeded(*session.backend);
     feedback::forgetDoubts(*session.backend);
-    session.backend->setSuspected(false);
-    session.trial.answered();
+    balancers_[session.balancer]->answered(serverOf(session));
+    session.trial.answered(now - started_at);
   }
   session.answered = true;
   if (counts(session)) {
@@ -245,6 +253,7 @@ void World::lost(std::uint32_t id, bool by_backend) {
     if (!session.answered) doubt(session);
   } else if (session.connected() && !session.answered) {
     feedback::succeeded(*session.backend);
+    session.trial.left();
   }
   end(id);
 }
@@ -254,6 +263,17 @@ void World::doubt(Session& session) {
   session.trial.failed();
   if (const auto out_for = balancers_[session.balancer]->doubt(server, timeline_.now()))
     timeline_.plan(timeline_.now() + *out_for, What::kLetBack, session.balancer, server);
+}
+
+// Draws only where luck decides: other scenarios are the same whether or not there are such.
+bool World::isDoomed(const Server& server) {
+  return server.resets() || (server.resetShare() > 0 && random_.unit() < server.resetShare());
+}
+
+void World::look(const Event& event) {
+  for (const auto& [server, out_for] : balancers_[event.subject]->look(event.at))
+    timeline_.plan(event.at + out_for, What::kLetBack, event.subject, server);
+  if (event.at + kLookNs < end_) timeline_.plan(event.at + kLookNs, What::kLook, event.subject);
 }
 
 void World::end(std::uint32_t id) {

@@ -47,6 +47,7 @@ class World final : private Inside {
     std::uint32_t attempts = 0;
     std::uint64_t connected_at = 0;  // 0: not yet
     bool answered = false;
+    bool doomed = false;  // its server resets it
     bool live = false;
     bool connected() const noexcept { return connected_at != 0; }
   };
@@ -61,6 +62,8 @@ class World final : private Inside {
   void answered(std::uint32_t id);
   void lost(std::uint32_t id, bool by_backend);
   void doubt(Session& session);
+  bool isDoomed(const Server& server);
+  void look(const Event& event);
   void end(std::uint32_t id);
   void act(const Step& step);
   void check(const Event& event);

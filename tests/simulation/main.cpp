@@ -24,6 +24,9 @@ struct Wish {
   double rate = 0;
   double load = 0;
   bool harder = false;
+  bool outliers = false;
+  double failing_share = 0;
+  double slow_factor = 0;
   bool frontier = false;
   bool brief = false;
   std::uint32_t balancers = 0;
@@ -33,6 +36,7 @@ struct Wish {
 std::vector<Scenario> chosen(const Wish& wish) {
   if (wish.balancers != 0) return {manyBalancers(wish.balancers, wish.servers, wish.seconds)};
   if (wish.harder) return harderScenarios(wish.seconds);
+  if (wish.outliers) return outlierScenarios(wish.seconds);
   std::vector<Scenario> scenarios;
   for (const auto& key : wish.scenarios) scenarios.push_back(scenarioOf(key, wish.seconds));
   return scenarios;
@@ -41,6 +45,8 @@ std::vector<Scenario> chosen(const Wish& wish) {
 Scenario as(Scenario scenario, const std::string& strategy, const Wish& wish) {
   if (wish.rate > 0) scenario.rate = wish.rate;
   if (wish.load > 0) setLoad(scenario, wish.load);
+  scenario.outliers.failing_share = wish.failing_share;
+  scenario.outliers.slow_factor = wish.slow_factor;
   if (strategy != "adaptive" && wish.strategies.size() != 1) return scenario;
   for (const auto& option : wish.options) {
     const auto equals = option.find('=');
@@ -106,6 +112,9 @@ int main(int argc, char** argv) {
   CLI::App app("Runs the strategies against simulated servers in virtual time and prints tables.");
   app.add_option("--scenario", wish.scenarios, "by key (default: a to i)")->delimiter(',');
   app.add_flag("--harder", wish.harder, "the harder scenarios, all of them");
+  app.add_flag("--outliers", wish.outliers, "the scenarios of outliers, all of them");
+  app.add_option("--failing-share", wish.failing_share, "eject outliers by failures, as [ejection] has it");
+  app.add_option("--slow-factor", wish.slow_factor, "eject outliers by latency, as [ejection] has it");
   app.add_flag("--brief", wish.brief, "only the 99 % quantile, in one table for all scenarios");
   app.add_flag("--frontier", wish.frontier,
                "the highest load at which one request in a thousand takes longer than ten times what one in a hundred "

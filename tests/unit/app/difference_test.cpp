@@ -75,6 +75,7 @@ const std::vector<Case> kCases = {
     {"health.panic_threshold", "0.3333331", {"health.panic_threshold 0 -> 0.3333331"}},
     {"health.options", "{password = \"secret\"}", {"health.checker tcp: options changed"}},
     {"ejection.max_time", "\"1m\"", {"ejection.max_time 300s -> 60s"}},
+    {"ejection.slow_factor", "3", {"ejection.slow_factor 0 -> 3"}},
     {"metrics.sinks", "[]", {"metrics.sinks [prometheus] -> []"}},
     {"metrics.options", "{prometheus = {token = \"secret\"}}", {"sink prometheus: options changed"}},
     {"admin.listen_address", "\"\"", {"admin.listen_address 127.0.0.1:9090 -> \"\""}},

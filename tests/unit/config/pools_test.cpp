@@ -284,6 +284,9 @@ TEST_CASE("The whole of a pool is checked by its path", "[config]") {
   const auto with = [](const std::string& lines) { return findingsOf(parsed(kWeb + kWebPool + lines)); };
   CHECK_THAT(with("[pools.web.ejection]\nbase_time = \"10m\"\n"),
              Contains("test.toml:8:13: pools.web.ejection.max_time (5m) is shorter than pools.web.ejection.base_time"));
+  CHECK_THAT(with("[pools.web.ejection]\nslow_factor = 1.2\n"),
+             Contains("test.toml:8:15: pools.web.ejection.slow_factor is so small that backends which are alike would "
+                      "stand out; give 2 or more, or 0 for never"));
   CHECK_THAT(with("[pools.web.health]\nchecker = \"none\"\ninitial = \"down\"\n"),
              Contains("pools.web.health.initial is \"down\" and pools.web.health.checker is \"none\""));
   CHECK_THAT(findingsOf(parsed(kWeb + "[pools.web]\n")),

@@ -412,3 +412,61 @@ TEST_CASE("Ejector keeps out a backend whose failures checks cannot see", "[heal
   bench.check(1, true);  // of one that is not ejected
   CHECK_FALSE(bench.out(1));
 }
+
+TEST_CASE("Ejector takes out an outlier that its trial convicts and has it on trial when it is back", "[health]") {
+  Bench bench(4, {.base_time = 10s, .max_time = 1h, .failing_share = 0.1});
+  const auto window = [&] {
+    for (std::size_t i = 0; i < 4; ++i)
+      for (int client = 0; client < 50; ++client) {
+        (void)feedback::acquire(*bench.backends[i]);
+        feedback::release(*bench.backends[i]);
+        // Never many in a row.
+        if (i == 0 && client % 4 == 0) feedback::doubted(*bench.backends[i], Backend::Failure::kReset);
+        feedback::forgetDoubts(*bench.backends[i]);
+      }
+    bench.pass(2s);
+    bench.look();
+  };
+  window();
+  window();
+  REQUIRE(bench.onTrial(0));
+  const auto convict = [&] {
+    for (int i = 0; i < 8; ++i) {
+      bench.part(0, Trial::Arm::kHere).failed();
+      for (int answered = 0; answered < 3; ++answered) bench.part(0, Trial::Arm::kHere).answered();
+    }
+    bench.look();
+  };
+  convict();
+  REQUIRE(bench.out(0));
+  CHECK(bench.backends[0]->ejectionReason() == "stands out: 8 clients failed, and 0 of those sent elsewhere");
+  bench.pass(10'100ms);
+  REQUIRE_FALSE(bench.out(0));
+  feedback::forgetDoubts(*bench.backends[0]);  // it answers somebody
+  bench.look();
+  REQUIRE(bench.onTrial(0));
+  convict();
+  REQUIRE(bench.out(0));
+  bench.pass(19s);
+  CHECK(bench.out(0));
+  bench.pass(1'500ms);
+  CHECK_FALSE(bench.out(0));
+}
+
+TEST_CASE("Ejector has no more outliers on trial than it may eject", "[health]") {
+  Bench bench(4, {.base_time = 10s, .max_time = 1h, .max_share = 0.25, .failing_share = 0.1});
+  const auto window = [&] {
+    for (std::size_t i = 0; i < 4; ++i)
+      for (int client = 0; client < 50; ++client) {
+        (void)feedback::acquire(*bench.backends[i]);
+        feedback::release(*bench.backends[i]);
+        if (i < 2 && client % 4 == 0) feedback::doubted(*bench.backends[i], Backend::Failure::kReset);
+        feedback::forgetDoubts(*bench.backends[i]);
+      }
+    bench.pass(2s);
+    bench.look();
+  };
+  window();
+  window();
+  CHECK(bench.onTrial(0) != bench.onTrial(1));
+}

@@ -80,6 +80,14 @@ TEST_CASE("Speeds hold from the start and count for the load", "[simulation]") {
   CHECK(steps[2].action == Action::kDown);
 }
 
+TEST_CASE("A reset is of a share of the connections, whatever the speed of the backend", "[simulation]") {
+  const auto named = read(
+      "[[backends]]\nid = \"a\"\nspeed = 0.5\n[[events]]\nat = \"2s\"\nbackend = \"a\"\ndoes = \"reset\"\n"
+      "factor = 0.2");
+  REQUIRE(named.ok());
+  CHECK(named.scenario.timetable.at(1).factor == 0.2);
+}
+
 TEST_CASE("What is wrong with a scenario names the line and the mend", "[simulation]") {
   CHECK(fault("lenght = \"3s\"") == "s.toml:1:1: unknown key scenario.lenght; did you mean length?");
   CHECK_THAT(fault("length = \"3 parsecs\""), Catch::StartsWith("s.toml:1:10: "));
