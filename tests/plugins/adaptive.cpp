@@ -325,8 +325,24 @@ TEST_CASE("the own zone spills while its backends hang or fail and where none of
   }
 }
 
+TEST_CASE("where exchanges are told the own zone spills by the answers that it owes", "[strategy][zones]") {
+  StrategyFixture strategy(LEMONADE_PLUGIN, equalBackends(2), {{"zone_aware", "true"}, {"zone_tolerance", "3"}});
+  strategy.publish(zonedBackends({"here", "there"}));
+  for (std::uint32_t i = 0; i < 2; ++i) strategy.learn(i, 5 * kMillisecond, 100);
+  strategy.open(0, 50);
+  CHECK(strategy.sequence(3) == "aaa");  // that ask nothing
+  for (int i = 0; i < 2; ++i) strategy.ask(0);
+  CHECK(strategy.sequence(3) == "aaa");
+  for (int i = 0; i < 3; ++i) strategy.ask(0);
+  CHECK(strategy.sequence(3) == "bbb");
+  // Slower by so much that none has to wait.
+  strategy.publish(zonedBackends({"here", "there"}));
+  strategy.learn(0, 50 * kMillisecond, 200);
+  CHECK(strategy.sequence(3) == "bbb");
+}
+
 TEST_CASE("backends elsewhere are tried for curiosity once a minute at most", "[strategy][zones]") {
-  StrategyFixture strategy(LEMONADE_PLUGIN, equalBackends(2), {{"zone_aware", "true"}});
+  StrategyFixture strategy(LEMONADE_PLUGIN, equalBackends(2), {{"zone_aware", "true"}, {"zone_tolerance", "2"}});
   measuredZones(strategy, {"here", "there"}, {5, 5});
   std::string picks;
   for (int second = 0; second < 50; ++second) {

@@ -79,8 +79,8 @@ TEST_CASE("An own zone that is asked more than it can do gives away what is too 
   CHECK(result.nearShare() > 0.55);
   CHECK(result.nearShare() < 0.83);
   CHECK(result.errors == 0);
-  // 26 ms without zones; 87 with adaptive, which was 60 while what is believed of a backend held its queue, too.
-  CHECK(result.quantile(0.99) < 3.6 * p99Without(scenario, strategy));
+  // 26 ms without zones, 35 with adaptive and 47 with least_connections.
+  CHECK(result.quantile(0.99) < 2 * p99Without(scenario, strategy));
 }
 
 TEST_CASE("Three balancers in three zones keep to their own and are as fast as without", "[simulation][zones]") {

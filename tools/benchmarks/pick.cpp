@@ -58,6 +58,7 @@ void makeBusy(StrategyFixture& fixture) {
     for (std::uint32_t asked = 0; asked < random % 20 / 2; ++asked) fixture.ask(i);
     fixture.stats(i).exchange_ewma_ns = 1e6 + static_cast<double>(random % 1'000'000);
     fixture.stats(i).sampled_at_ns = fixture.now();
+    fixture.learn(i, 1'000'000 + random % 1'000'000, 256);
   }
 }
 

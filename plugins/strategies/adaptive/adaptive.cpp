@@ -25,7 +25,7 @@ class Adaptive : public sdk::LatencyStrategy {
       kHalfLife,
       sdk::kZoneAware,
       sdk::option(
-          "zone_tolerance", LEMONADE_OPTION_NUMBER, "2",
+          "zone_tolerance", LEMONADE_OPTION_NUMBER, "3",
           "How many times the response time of the best backend elsewhere one of the balancer's own zone may have "
           "and still be preferred.",
           1, 1'000'000),

@@ -18,7 +18,9 @@
 //     has shown itself.
 // Where backends of the balancer's own zone are preferred, the others are hardly used; what is known of them grows old
 // sixty times more slowly, or they would be tried for curiosity all the time.
-// The beliefs are renewed at most once a millisecond, by whichever worker comes first; picks read the result.
+// The beliefs are renewed at most once a millisecond, by whichever worker comes first; picks read the result. In a
+// large pool each is renewed when a pick looks at it and it is older than that, or than as many times that as there are
+// hundreds of backends, up to ten.
 #pragma once
 
 #include <lemonade/sdk/candidates.hpp>
@@ -96,6 +98,8 @@ class LatencyBook {
  private:
   static constexpr double kFullHandicap = 5;  // of a backend that only fails
   static constexpr std::int64_t kFreshNs = 1'000'000;
+  static constexpr std::int64_t kMostFreshNs = 10'000'000;  // of a large pool
+  static constexpr std::int64_t kFreshForEachNs = 10'000;
   static constexpr std::uint64_t kPaceNs = 1'000'000'000;
   static constexpr double kFailureHalvingsPerNs = 1 / 10e9;
   static constexpr double kFewErrors = 0.01;         // less says nothing, and would decide among equals
@@ -143,15 +147,26 @@ class LatencyBook {
     std::atomic<double> per_ns_{0};
   };
 
+  /// Beliefs of one backend of a large pool, as an Estimate has them.
+  struct alignas(64) Beliefs {
+    std::array<Belief, 2> of;                  // by isFamiliar
+    std::atomic<std::uint64_t> renewed_at{0};  // 0: never
+  };
+
   /// Candidates that are compared with each other first: those of the own zone, or those elsewhere.
   struct Group {
     Group(View view, std::span<const std::uint32_t> indices, double slower)
-        : candidates(view, indices), slowness(slower) {}
+        : candidates(view, indices),
+          slowness(slower),
+          fresh_ns(std::clamp<std::int64_t>(kFreshForEachNs * candidates.size(), kFreshNs, kMostFreshNs)),
+          many(candidates.small() ? 0 : candidates.size()) {}
 
     const Candidates candidates;
     const double slowness;  ///< so many times more slowly do samples of it grow old
+    const std::int64_t fresh_ns;
     // Of a small pool. A table, since which half is read is luck: no branch.
     mutable std::array<std::array<Belief, Candidates::kSmall>, 2> beliefs;
+    mutable std::vector<Beliefs> many;  // of a large pool, by position
   };
 
   LatencyBook(View view, Memory& memory, double zone_tolerance, const ZoneSplit& split)
@@ -188,8 +203,33 @@ class LatencyBook {
           return scored(group.beliefs[isFamiliar(active)][position].load(), position, active);
         },
         [&](std::uint32_t position, std::uint32_t active) {
-          return scored(judge(group, position, connection.now_ns).of(active), position, active);
+          return scored(believed(group, position, connection.now_ns).of[isFamiliar(active)].load(), position, active);
         });
+  }
+
+  Opinion opinionOf(const Group& group, std::uint32_t position, std::uint32_t active,
+                    std::uint64_t now) const noexcept {
+    return group.candidates.small() ? group.beliefs[isFamiliar(active)][position].load()
+                                    : believed(group, position, now).of[isFamiliar(active)].load();
+  }
+
+  /// What is believed of one of a large pool, renewed where it is old.
+  const Beliefs& believed(const Group& group, std::uint32_t position, std::uint64_t now) const noexcept {
+    Beliefs& beliefs = group.many[position];
+    const std::uint64_t last = beliefs.renewed_at.load(std::memory_order_relaxed);
+    // Signed: another worker's clock may be a little ahead.
+    const bool fresh = static_cast<std::int64_t>(now - last) < group.fresh_ns && last != 0;
+    if (!fresh) [[unlikely]]
+      renew(group, position, now, beliefs);
+    return beliefs;
+  }
+
+  [[gnu::noinline]] void renew(const Group& group, std::uint32_t position, std::uint64_t now,
+                               Beliefs& beliefs) const noexcept {
+    const Estimate estimate = judge(group, position, now);
+    beliefs.of[0].store(estimate.few);
+    beliefs.of[1].store(estimate.more);
+    beliefs.renewed_at.store(now, std::memory_order_relaxed);
   }
 
   /// What pick answers where the least of the own zone is `near`. Apart, so that picks without zones do not carry its
@@ -208,16 +248,33 @@ class LatencyBook {
     return far;
   }
 
-  /// True where the one of the own zone costs more than is tolerated. What it has of sessions is no reason by itself,
-  /// or the idle elsewhere would always be better: the other one is imagined with them.
+  /// True where the one of the own zone is worse than is tolerated.
   template <class Sessions>
   bool isWorse(std::uint32_t near, std::uint32_t far, std::uint64_t now, Sessions& sessions) const noexcept {
+    return told() ? responseNs(near_, near, now) > zone_tolerance_ * responseNs(far_, far, now)
+                  : costsMore(near, far, now, sessions);
+  }
+
+  /// How long an answer is to be waited for: what it takes for one exchange, times those that it owes with the one that
+  /// comes. Sessions that ask nothing delay nobody.
+  double responseNs(const Group& group, std::uint32_t index, std::uint64_t now) const noexcept {
+    const std::uint32_t position = group.candidates.positionOf(index);
+    const Candidate& candidate = group.candidates[position];
+    const Opinion opinion = opinionOf(group, position, candidate.active(), now);
+    const double owed = 1.0 + lemonade_load_u32(&candidate.stats->waiting);
+    return opinion.for_each * (owed + headOf(candidate, opinion.per_ns, growth_.load(std::memory_order_relaxed), now)) +
+           opinion.anyway;
+  }
+
+  /// Where exchanges are not known: what one of the own zone has of sessions is no reason by itself, or the idle
+  /// elsewhere would always be better. The other one is imagined with them.
+  template <class Sessions>
+  bool costsMore(std::uint32_t near, std::uint32_t far, std::uint64_t now, Sessions& sessions) const noexcept {
     const auto of = [&](const Group& group, std::uint32_t index) {
       const std::uint32_t position = group.candidates.positionOf(index);
       const Candidate& candidate = group.candidates[position];
       const std::uint32_t active = candidate.active();
-      // By the whole response time: a zone that has too much to do is worse, also where its backends are fast.
-      const Opinion opinion = judge(group, position, now, true).of(active);
+      const Opinion opinion = opinionOf(group, position, active, now);
       const double count = sessions(*candidate.stats, active);
       return Cost{opinion.for_each * count + opinion.anyway, (count - 1) * candidate.load_per_session,
                   opinion.for_each / candidate.load_per_session};
@@ -349,14 +406,18 @@ class LatencyBook {
     return share < kFewErrors ? 0 : share;
   }
 
-  Estimate judge(const Group& group, std::uint32_t position, std::uint64_t now,
-                 bool by_response = false) const noexcept {
+  /// Whether backends answer exchanges, and the host tells how long they take.
+  bool told() const noexcept {
+    return by_exchange_.load(std::memory_order_relaxed) && usual_root_.load(std::memory_order_relaxed) > 0;
+  }
+
+  Estimate judge(const Group& group, std::uint32_t position, std::uint64_t now) const noexcept {
     const Candidate& candidate = group.candidates[position];
     const auto& stats = *candidate.stats;
     const bool by_exchange = by_exchange_.load(std::memory_order_relaxed);
     const double own = lemonade_load_f64(by_exchange ? &stats.exchange_ewma_ns : &stats.connect_ewma_ns);
     const UsualSpeed usual{usual_root_.load(std::memory_order_relaxed), variation_.load(std::memory_order_relaxed)};
-    const bool told = by_exchange && usual.root > 0 && !by_response;
+    const bool told = by_exchange && usual.root > 0;
     const double halvings_per_ns = memory_.halvingsPerNs() / group.slowness;
     const Latency latency = told ? byEvidence(*candidate.speed, usual, own > 0, now, halvings_per_ns)
                                  : byPeaks(stats, own, now, halvings_per_ns);
