@@ -32,9 +32,9 @@ Scenario standingOut(const char* key, const char* title, double seconds, std::ui
 /// One of them is 10x slow for four seconds of every eight.
 Scenario slowInTurn(double seconds) {
   Scenario scenario = standingOut("o-flap", "one is 10x slow for 4 s of every 8", seconds, 0, 0, Action::kSlow, 1);
-  for (double at = 4; at < seconds; at += 8) {
-    scenario.timetable.push_back({at, 0, Action::kSlow, 10});
-    scenario.timetable.push_back({at + 4, 0, Action::kSlow, 1});
+  for (int turn = 0; 8.0 * turn + 4 < seconds; ++turn) {
+    scenario.timetable.push_back({8.0 * turn + 4, 0, Action::kSlow, 10});
+    scenario.timetable.push_back({8.0 * turn + 8, 0, Action::kSlow, 1});
   }
   return scenario;
 }

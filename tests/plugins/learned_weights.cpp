@@ -23,8 +23,14 @@ bool is(const std::string& file, const std::string& strategy) {
   return file.find("/" + strategy + ".so") != std::string::npos;
 }
 
-/// What of a speed counts: where sessions are compared anyway it is the speed itself, elsewhere its square.
-double counted(const std::string& file, double speed) { return is(file, "least_connections") ? speed : speed * speed; }
+/// What of a speed counts: where sessions are compared anyway it is the speed itself, elsewhere a power of it.
+double counted(const std::string& file, double speed) {
+  const double power = is(file, "least_connections")      ? 1
+                       : is(file, "weighted_round_robin") ? 2.5
+                       : is(file, "consistent_hash")      ? 3
+                                                          : 2;
+  return std::pow(speed, power);
+}
 
 /// Backends of weight 1 whose answers take so many milliseconds, and which the strategy has had the time to learn.
 void teach(StrategyFixture& strategy, const std::vector<double>& millis) {

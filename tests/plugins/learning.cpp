@@ -41,7 +41,9 @@ TEST_CASE("Strategies that learn weights come near adaptive before unequal serve
     const double without = runAll(unequal(false), strategies(), strategy, 1, 2).quantile(0.99);
     const double learned = p99(unequal(true), strategy);
     CAPTURE(strategy, best, without, learned);
-    CHECK(learned < 1.5 * best);
+    // Drawing two, or going by clients, is 1.2 times behind adaptive before equal servers, too.
+    const double most = strategy == "random_two" ? 1.5 : strategy == "consistent_hash" ? 1.45 : 1.3;
+    CHECK(learned < most * best);
     CHECK(learned < 0.7 * without);
   }
 }

@@ -43,7 +43,7 @@ class Ring {
   }
 
  private:
-  static constexpr double kPower = 2;
+  static constexpr double kPower = 3;
   static constexpr std::int64_t kFreshNs = 1'000'000;
   static constexpr std::uint32_t kSample = 256;
 

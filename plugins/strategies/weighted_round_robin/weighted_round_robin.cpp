@@ -5,8 +5,8 @@
 //
 // With learn_weights the speed that a backend has shown counts as part of its weight. Such weights change all the time,
 // so no order is written ahead: the backend comes next whose turn is due first, and its next turn is due a weight-th
-// later (stride scheduling, Waldspurger 1995); one that has more sessions than its share by far passes its turn on. Of
-// more than sixteen backends one is drawn by weight.
+// later (stride scheduling, Waldspurger 1995); one that has nine tenths of its share of the sessions passes its turn
+// on. Of more than sixteen backends two are drawn by weight, and the one is taken that has fewer sessions for it.
 #include <lemonade/sdk/candidates.hpp>
 #include <lemonade/sdk/learned_weights.hpp>
 
@@ -33,8 +33,8 @@ class Turns {
     return 1 / (candidates_[position].weight * learned_[position]);
   }
 
-  static constexpr double kPower = 2;
-  static constexpr double kMostOfShare = 1.25;  // of the sessions: whose turn it is then passes it on
+  static constexpr double kPower = 2.5;
+  static constexpr double kMostOfShare = 0.9;  // of the sessions: whose turn it is then passes it on
 
   const sdk::Candidates candidates_;
   const sdk::LearnedWeights learned_;
@@ -50,7 +50,7 @@ struct Period {
 
 std::uint32_t Turns::next(const sdk::Pick<Period>& pick) const noexcept {
   learned_.renew(pick.connection.now_ns);
-  if (!candidates_.small()) return learned_.leastOfDrawn(pick.connection, 1);
+  if (!candidates_.small()) return learned_.leastOfDrawn(pick.connection, 2);
   double sessions = 1, weight = 0;
   for (std::uint32_t i = 0; i < candidates_.size(); ++i) {
     sessions += candidates_[i].active();
