@@ -32,7 +32,7 @@ struct Checked {
                    .set("runtime.background_timeout_millis", 500)
                    .backend("a", a.address())
                    .backend("b", b.address())),
-        balancer(config),
+        balancer(config, lettingThingsLie()),
         visitors(balancer.address(), [](Socket& client) { return !client.receiveLine().empty(); }) {
     waitForState(balancer, "a", "up");
     REQUIRE(eventually([&] { return balancer.metric("lemonade_health_checks_total") >= 4; }));

@@ -4,6 +4,7 @@
 // its functions as soon as a test sets it off.
 #pragma once
 
+#include "e2e/late_plugin.h"
 #include "e2e/reloading.h"
 #include "e2e/restless.h"
 #include "support/server.h"
@@ -79,7 +80,8 @@ class Turned {
 
  private:
   static Environment environment(const std::string& deed, bool supervised) {
-    return {{"LEMONADE_TURNCOAT", deed}, {"LEMONADE_LOG", ""}, {"LEMONADE_LB_SUPERVISOR", supervised ? "on" : "off"}};
+    return lettingThingsLie(
+        {{"LEMONADE_TURNCOAT", deed}, {"LEMONADE_LOG", ""}, {"LEMONADE_LB_SUPERVISOR", supervised ? "on" : "off"}});
   }
   const std::string deed_;
 
