@@ -15,7 +15,6 @@
 #include <filesystem>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -32,6 +31,15 @@ struct Row {
 
   bool isOfStrategy() const { return function != "probe_event" && function != "flush" && function != "render"; }
 };
+
+/// What a sanitizer lets nobody do something about, see docs/containment.md.
+bool isBeyondSanitizer([[maybe_unused]] const Row& row) {
+#ifdef __SANITIZE_THREAD__
+  return row.words.starts_with("hang") || row.deed == "abort" || row.deed == "recurse";
+#else
+  return LEMONADE_SANITIZED != 0 && row.deed == "recurse";
+#endif
+}
 
 /// Each misdeed in each function.
 std::vector<Row> allRows() {
@@ -52,10 +60,7 @@ std::vector<Row> allRows() {
   };
   std::vector<Row> rows;
   for (const char* function : {"pick", "event", "prepare", "probe_event", "flush", "render"})
-    for (const auto& [deed, words] : deeds) {
-      if (LEMONADE_SANITIZED != 0 && std::string_view(deed) == "recurse") continue;
-      rows.push_back({function, deed, words});
-    }
+    for (const auto& [deed, words] : deeds) rows.push_back({function, deed, words});
   for (const char* function : {"pick", "event"}) rows.push_back({function, "throw", "exception std::runtime_error"});
   return rows;
 }
@@ -252,7 +257,8 @@ TEST_CASE("No way in which a plugin turns costs any of 200 clients a request", "
   const int workers = nth < 2 ? 4 : 1;
   CAPTURE(relay, workers);
   Stage stage(relay, workers);
-  const auto rows = everyMisdeed() ? allRows() : someRows(nth);
+  auto rows = everyMisdeed() ? allRows() : someRows(nth);
+  std::erase_if(rows, isBeyondSanitizer);
   for (const auto& row : rows) stage.survive(row);
   WARN(rows.size() << " misdeeds over " << relay << ", " << workers << " workers: " << stage.crowd->served()
                    << " requests, " << stage.crowd->failed() << " failed");
