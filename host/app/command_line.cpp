@@ -133,8 +133,11 @@ int codeOfWrongUse(int argc, char** argv, const cli::Commands& commands) {
                                                                                          : kConfigurationError;
 }
 
-/// The child's end of a preflight; see preflight.h. Not for people, so --help does not show it.
-void addPreflight(CLI::App& app) { app.add_subcommand("preflight")->group(""); }
+/// The child's end of a preflight, with the process that waits for it; see preflight.h. Not for people, so --help does
+/// not show it.
+void addPreflight(CLI::App& app, pid_t& parent) {
+  app.add_subcommand("preflight")->group("")->add_option("parent", parent)->required();
+}
 
 }  // namespace
 
@@ -159,7 +162,8 @@ int runCommandLine(int argc, char** argv) {
   addCheck(app, check);
   SimulateArguments simulate;
   addSimulate(app, simulate);
-  addPreflight(app);
+  pid_t parent = 0;
+  addPreflight(app, parent);
   addCommandDescription(app);
   try {
     app.parse(argc, argv);
@@ -167,7 +171,7 @@ int runCommandLine(int argc, char** argv) {
     // CLI11's own codes are above 100.
     return app.exit(e) == 0 ? kSuccess : codeOfWrongUse(argc, argv, commands);
   }
-  if (app.got_subcommand("preflight")) return runPreflight();
+  if (app.got_subcommand("preflight")) return runPreflight(parent);
   if (app.got_subcommand("check")) return runCheck(check);
   if (app.got_subcommand("simulate")) return runSimulate(simulate);
   if (const auto code = commands.run(app)) return *code;

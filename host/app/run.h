@@ -3,6 +3,8 @@
 // The commands as functions: from parsed arguments to an exit code.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -51,7 +53,8 @@ int runUpgrade(const UpgradeArguments& arguments);
 int runLoadBalancer(const LoadBalancerArguments& arguments);
 int runDemoBackend(const DemoBackendArguments& arguments);
 
-/// The child's end of a preflight: rehearses the plugin it is handed and says what came of it; see preflight.h.
-int runPreflight();
+/// The child's end of a preflight: rehearses the plugin it is handed and says what came of it; see preflight.h. It ends
+/// with its parent, also where that has ended before.
+int runPreflight(pid_t parent);
 
 }  // namespace lemonade::app

@@ -7,7 +7,6 @@
 #include "base/read_write.h"
 #include "rehearsal/preflight.h"
 
-#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -50,21 +49,19 @@ class Reporter {
 
 /// Fatal signals end this process as such, also where a sanitizer would rather explain them; it dies with its parent.
 /// None is blocked, as POCO does with SIGPIPE in every program.
-void prepareToDie() {
+void prepareToDie(pid_t parent) {
   sigset_t none;
   sigemptyset(&none);
   ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
   for (const int number : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) ::signal(number, SIG_DFL);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  // The parent may have died before: then nobody reads any more what is written to standard error.
-  pollfd reader{STDERR_FILENO, 0, 0};
-  if (::poll(&reader, 1, 0) > 0 && (reader.revents & POLLERR) != 0) ::_exit(kRefused);
+  if (::getppid() != parent) ::_exit(kRefused);  // it has died before
 }
 
 }  // namespace
 
-int runPreflight() {
-  prepareToDie();
+int runPreflight(pid_t parent) {
+  prepareToDie(parent);
   Reporter reporter;
   log::Levels levels;
   levels.all = log::Level::kError;

@@ -5,6 +5,8 @@
 #include "config/duration.h"
 #include "rehearsal/child.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -118,7 +120,8 @@ Result<Attempt> attempt(const PreflightRequest& request, Duration limit) {
   auto errors = trial::makePipe();
   if (!errors) return std::move(errors).error();
   auto child = trial::Child::spawn(
-      {"preflight"}, {input.value().get(), output.value().get(), errors.value().write.get(), content.value().get()});
+      {"preflight", std::to_string(::getpid())},
+      {input.value().get(), output.value().get(), errors.value().write.get(), content.value().get()});
   if (!child) return std::move(child).error();
   const auto waited = await(child.value(), limit);
   const int status = child.value().end();

@@ -5,6 +5,7 @@
 #include "support/server.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <catch2/catch.hpp>
@@ -32,6 +33,16 @@ bool refuses(const std::string& address) {
 /// A free address, which another process might take before it is used.
 std::string freeAddress() { return localAddressOf(bindTo("127.0.0.1:0").get()); }
 
+/// One whose port nobody has on any address, and below those that the system gives to others meanwhile.
+std::string exclusiveAddress() {
+  for (int port = 12'000 + ::getpid() % 18'000;; ++port) try {
+      (void)listenOn("0.0.0.0:" + std::to_string(port));
+      return "127.0.0.1:" + std::to_string(port);
+    } catch (const std::exception&) {
+      // Somebody has it.
+    }
+}
+
 }  // namespace
 
 TEST_CASE("A reload moves the listener and sessions of the old one go on", "[reload]") {
@@ -54,7 +65,7 @@ TEST_CASE("A reload moves the listener and sessions of the old one go on", "[rel
 
 TEST_CASE("A reload replaces one address of a port by all and all by one", "[reload]") {
   One one;
-  const std::string narrow = freeAddress();
+  const std::string narrow = exclusiveAddress();
   const std::string port = std::to_string(portOf(narrow)), wide = "0.0.0.0:" + port;
   const auto at = [&](const std::string& address) { return one.with("proxy.listen_address", "\"" + address + "\""); };
   Balancer balancer(at(narrow));
