@@ -47,6 +47,7 @@ TEST_CASE_METHOD(Explained, "Picks are shown with what they saw and why while an
     Socket before = balancer.connect();
     CHECK_NOTHROW(request(before));
   }
+  REQUIRE(eventually([&] { return balancer.metric("lemonade_proxy_sessions") == 0; }));
   CHECK(ask()->getArray("picks")->size() == 0);
   CHECK(ask("POST", "?for=60s")->getValue<bool>("recording"));
   Socket client = balancer.connect();
