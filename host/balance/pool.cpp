@@ -258,8 +258,8 @@ bool Pool::pickFrom(const View& view, const View::Tier& tier, lemonade_connectio
       const bool declined = hasCandidate(tier.get(), connection);
       picked.declined = picked.declined || declined;
       overruled = declined && isDoubted(strategy, connection.worker);
-      if (!overruled && index == LEMONADE_PICK_NONE) break;
       if (!overruled) {
+        if (index == LEMONADE_PICK_NONE) break;
         picked.what = Picked::What::kRejected;
         return true;
       }

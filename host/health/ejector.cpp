@@ -295,13 +295,9 @@ void Ejector::judgeSessions(Record& record, std::uint64_t now, Census& census) {
     eject(record, what + ", while " + std::to_string(answered) + " sent elsewhere were answered", false, census);
     if (backend.ejected()) return record.forgetDoubts();
   }
-  judgeOutlier(record, outcomes, now, census);
+  if (const auto reason = outliers_.weigh(backend, outcomes, now)) eject(record, *reason, false, census);
   if (backend.ejected()) return record.forgetDoubts();
   backend.setSuspected(settings_.enabled && isSuspect(record, now), outliers_.slowNs(backend));
-}
-
-void Ejector::judgeOutlier(Record& record, const Trial::Outcomes& outcomes, std::uint64_t now, Census& census) {
-  if (const auto reason = outliers_.weigh(*record.backend, outcomes, now)) eject(record, *reason, false, census);
 }
 
 Ejector::Census Ejector::count() const {

@@ -103,7 +103,6 @@ class Ejector {
   void judgeConnects(Record& record, Census& census);
   void judgeSessions(Record& record, std::uint64_t now, Census& census);
   bool isSuspect(const Record& record, std::uint64_t now) const noexcept;
-  void judgeOutlier(Record& record, const Trial::Outcomes& outcomes, std::uint64_t now, Census& census);
   Census count() const;
   void eject(Record& record, const std::string& reason, bool shows_in_checks, Census& census);
   void letBackAfter(Record& record, Duration time);

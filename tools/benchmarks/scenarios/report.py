@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Results in words: a row for each contender of each scenario, and tables of them."""
+import re
 import statistics
 import textwrap
 from dataclasses import dataclass
@@ -113,8 +114,11 @@ def conditions(results):
     rounds = "" if results["rounds"] == 1 else f" {results['rounds']} rounds, medians."
     eight = any(catalog.BY_KEY[one["scenario"]] in catalog.EIGHT for one in results["runs"])
     work = f"work of shape {results['work_shape']:g}" if eight else "lognormal work, of variation 1 if nothing is said"
-    text = (f"{machine['date']}, {machine['cores']} cores of {machine['cpu']}, Linux {machine['kernel']}, "
-            f"{machine['haproxy'].removesuffix(' - https://haproxy.org/')}, {machine['nginx']}. Runs of "
+    # Of those that were handed in the name says the version.
+    installed = [machine[name.lower()].removesuffix(" - https://haproxy.org/") for name in ("HAProxy", "nginx")
+                 if any(re.match(rf"{name} \D", one["contender"]) for one in results["runs"])]
+    machine_text = [f"{machine['date']}, {machine['cores']} cores of {machine['cpu']}", f"Linux {machine['kernel']}"]
+    text = (f"{', '.join(machine_text + installed)}. Runs of "
             f"{results['seconds']:g} s, seed {results['seed']}, {work}.{rounds} "
             f"Latencies in ms, from when a client meant to come to its answer; who got none, or gave up after 3 s, "
             f"counts with 3 s and as an error.")
