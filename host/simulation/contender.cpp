@@ -74,6 +74,8 @@ std::unique_ptr<Contender> contenderOf(const std::string& id, Inside& inside) {
   if (id == "nginx_plain") return makeNginx(inside, false);
   if (id == "c3") return makeC3(inside);
   if (id == "prequal") return makePrequal(inside);
+  if (id == "speeds") return makeSpeeds(inside, false);
+  if (id == "speeds_sure") return makeSpeeds(inside, true);
   if (id == "oracle") return std::make_unique<Oracle>(inside);
   return nullptr;
 }
@@ -81,7 +83,8 @@ std::unique_ptr<Contender> contenderOf(const std::string& id, Inside& inside) {
 }  // namespace
 
 const std::vector<std::string>& contenderIds() {
-  static const std::vector<std::string> ids = {"nginx", "nginx_plain", "c3", "prequal", "oracle"};
+  static const std::vector<std::string> ids = {"nginx",  "nginx_plain", "c3",    "prequal",
+                                               "speeds", "speeds_sure", "oracle"};
   return ids;
 }
 

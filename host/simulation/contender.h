@@ -7,6 +7,8 @@
 //   nginx_plain    the same without inflight
 //   c3             Suresh et al., "C3: Cutting Tail Latency in Cloud Data Stores" (NSDI 2015), without its rate control
 //   prequal        Wydrowski et al., "Load is not what you should balance" (NSDI 2024), whose probes cost work
+//   speeds         knows how fast each server is and how many requests it has, but of no request what it will cost
+//   speeds_sure    the same, which goes by mean and standard deviation
 //   oracle         knows the work left at each server, and what the request will cost there
 #pragma once
 
@@ -41,5 +43,6 @@ std::shared_ptr<Strategy> makeContender(const std::string& id, Inside& inside);
 std::unique_ptr<Contender> makeNginx(Inside& inside, bool inflight);
 std::unique_ptr<Contender> makeC3(Inside& inside);
 std::unique_ptr<Contender> makePrequal(Inside& inside);
+std::unique_ptr<Contender> makeSpeeds(Inside& inside, bool sure);
 
 }  // namespace lemonade::sim

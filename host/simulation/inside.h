@@ -15,6 +15,8 @@ class Inside {
   virtual double workLeftNs(std::uint32_t server) const = 0;
   /// How long it would work on the request that is being placed.
   virtual double takesNs(std::uint32_t server) const = 0;
+  /// How many times as long as a healthy one it takes for whatever it begins with; infinity where it answers nothing.
+  virtual double slowness(std::uint32_t server) const = 0;
   /// Requests at a server, whoever sent them.
   virtual std::uint32_t inFlight(std::uint32_t server) const = 0;
   /// How long it worked on the request that it answered last; 0: it answered none.

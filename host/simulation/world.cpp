@@ -3,6 +3,8 @@
 
 #include "balance/feedback.h"
 
+#include <limits>
+
 namespace lemonade::sim {
 
 namespace {
@@ -310,6 +312,11 @@ void World::keepRamping(std::uint32_t balancer) {
 double World::workLeftNs(std::uint32_t server) const {
   const Server& one = servers_[server];
   return one.workLeftNs(timeline_.now()) + on_their_way_ns_[server] * one.slowness() / scenario_.workers;
+}
+
+double World::slowness(std::uint32_t server) const {
+  const Server& one = servers_[server];
+  return one.answers() ? one.slowness() : std::numeric_limits<double>::infinity();
 }
 
 std::uint32_t World::inFlight(std::uint32_t server) const {

@@ -76,6 +76,7 @@ class World final : private Inside {
   // Inside, of the request that is being placed.
   double workLeftNs(std::uint32_t server) const override;
   double takesNs(std::uint32_t server) const override { return placing_ns_ * servers_[server].slowness(); }
+  double slowness(std::uint32_t server) const override;
   std::uint32_t inFlight(std::uint32_t server) const override;
   double lastServiceNs(std::uint32_t server) const override { return servers_[server].lastServiceNs(); }
   double latencyNs(std::uint32_t server) const override { return servers_[server].latencyNs(); }

@@ -119,8 +119,9 @@ int main(int argc, char** argv) {
   app.add_flag("--frontier", wish.frontier,
                "the highest load at which one request in a thousand takes longer than ten times what one in a hundred "
                "takes where there is no other");
-  app.add_option("--strategy", wish.strategies,
-                 "ids of strategies (default: all of ours); also nginx, nginx_plain, c3, prequal, oracle")
+  app.add_option(
+         "--strategy", wish.strategies,
+         "ids of strategies (default: all of ours); also nginx, nginx_plain, c3, prequal, speeds, speeds_sure, oracle")
       ->delimiter(',');
   app.add_option("--option", wish.options, "KEY=VALUE for adaptive, or for the one strategy asked for");
   app.add_option("--seconds", wish.seconds, "how long clients come")->check(CLI::PositiveNumber);

@@ -91,6 +91,21 @@ TEST_CASE("The contenders behave as they are described", "[simulation][short]") 
   CHECK(runAll(costly, strategies(), "prequal", 1, 1).quantile(0.99) > 1.2 * p99("prequal"));
 }
 
+TEST_CASE("What adaptive lacks beside the oracle is mostly what each request will cost", "[simulation]") {
+  const std::string key = GENERATE("e", "ant");
+  const auto last = [&](const std::string& id) {
+    return runAll(scenarioOf(key, 40), strategies(), id, 1, 6).quantile(0.999);
+  };
+  const double oracle = last("oracle"), speeds = last("speeds"), sure = last("speeds_sure"),
+               adaptive = last("adaptive");
+  CAPTURE(key, oracle, speeds, sure, adaptive);
+  // Who knows every speed and every queue, but no request, is no nearer than that.
+  CHECK(speeds > 1.5 * oracle);
+  CHECK(sure > 1.45 * oracle);
+  // Speeds that change have to be found out first.
+  CHECK(adaptive < (key == "ant" ? 1.2 : 1.07) * speeds);
+}
+
 TEST_CASE("Against the best contender adaptive loses nothing among equals", "[long]") {
   const std::string key = GENERATE("v0.5", "v1", "v2", "4x16", "16x16", "sparse");
   const auto compared = compare(key, 40, 6);
@@ -117,8 +132,8 @@ TEST_CASE("Against the best contender adaptive wins where servers differ", "[lon
   CAPTURE(key, compared.adaptive, compared.best, compared.best_is, compared.regret);
   CHECK(compared.ratio() <= most);
   CHECK(compared.of_sibling <= 1.02);
-  // An oracle that knows what each request will cost is far ahead where speeds differ or change.
-  CHECK(compared.regret <= (key == "e" || key == "ant" ? 2 : 1.5));
+  // An oracle that knows what each request will cost is far ahead where speeds differ or change: see below.
+  CHECK(compared.regret <= (key == "e" || key == "ant" ? 1.8 : 1.5));
 }
 
 TEST_CASE("Adaptive is nowhere worse than twice the best contender", "[long]") {
