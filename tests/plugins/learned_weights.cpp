@@ -7,6 +7,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -25,10 +26,7 @@ bool is(const std::string& file, const std::string& strategy) {
 
 /// What of a speed counts: where sessions are compared anyway it is the speed itself, elsewhere a power of it.
 double counted(const std::string& file, double speed) {
-  const double power = is(file, "least_connections")      ? 1
-                       : is(file, "weighted_round_robin") ? 2.5
-                       : is(file, "consistent_hash")      ? 3
-                                                          : 2;
+  const double power = is(file, "least_connections") ? 1 : is(file, "random_two") ? 1.5 : 2;
   return std::pow(speed, power);
 }
 
@@ -72,6 +70,19 @@ TEST_CASE("Learned weights share by speed", "[strategy][learning]") {
   const double shares[] = {counted(file, 1), counted(file, 2), counted(file, 4)};
   for (int i = 0; i < 3; ++i)
     CHECK(by_speed[i] == Approx(7'000 * shares[i] / (shares[0] + shares[1] + shares[2])).epsilon(slack));
+}
+
+TEST_CASE("A learned speed is of response times and of exchanges alone where the host tells both",
+          "[strategy][learning]") {
+  const auto file = anyLearner();
+  if (is(file, "consistent_hash")) return;
+  CAPTURE(file);
+  StrategyFixture strategy(file, equalBackends(2), kLearns);
+  strategy.learn(0, 9'000'000, 100);
+  strategy.learn(1, 1'000'000, 100);
+  teach(strategy, {40, 10});  // geometric means of 19 and 3.2 ms, if all of it is known
+  const auto held = filled(strategy, 7'000);
+  CHECK(held[1] / held[0] == Approx(counted(file, std::sqrt(4 * 9))).epsilon(0.1));
 }
 
 TEST_CASE("Without learn_weights speed changes nothing", "[strategy][learning]") {
@@ -147,6 +158,35 @@ TEST_CASE("With learned weights only what may be picked is picked and something 
       REQUIRE((pool[index].max_connections == 0 || strategy.stats(index).active < pool[index].max_connections));
     }
   }
+}
+
+TEST_CASE("consistent_hash lets the same clients of a slow backend stay and passes on the others",
+          "[strategy][learning]") {
+  const std::string file =
+      *std::find_if(kLearners.begin(), kLearners.end(), [](const auto& one) { return is(one, "consistent_hash"); });
+  StrategyFixture strategy(file, equalBackends(4), kLearns);
+  const auto answers = [&] {
+    std::vector<std::uint32_t> given;
+    for (std::uint32_t client = 0; client < 2'000; ++client) {
+      strategy.setClient(client);
+      given.push_back(strategy.pick());
+    }
+    return given;
+  };
+  const auto before = answers();
+  strategy.setClient({});
+  teach(strategy, {20, 10, 10, 10});
+  const auto after = answers();
+  CHECK(answers() == after);
+  // By the square of the speed the slow one is worth 4/13 of the mean, so 1.25 times that of its clients stay.
+  int own = 0, stayed = 0;
+  for (std::size_t client = 0; client < before.size(); ++client) {
+    if (before[client] != 0) REQUIRE(after[client] == before[client]);
+    if (before[client] != 0) continue;
+    ++own;
+    stayed += after[client] == 0;
+  }
+  CHECK(stayed == Approx(own * 1.25 * 4 / 13).margin(30));
 }
 
 TEST_CASE("consistent_hash without a bound has nothing to learn for", "[strategy][learning]") {

@@ -3,7 +3,9 @@
 // Consistent hashing: a client comes to the same backend again, on every balancer, and hardly any client moves when a
 // backend comes or goes (sdk/maglev_table.hpp). With bounded load (Mirrokni, Thorup, Zadimoghaddam 2018): a backend
 // with more than `load_factor` times its share of the sessions passes the client on to the next place of the table.
-// With learn_weights that share goes by the speed that a backend has shown, too; the table does not: no client moves.
+// With learn_weights that share goes by the speed that a backend has shown, too; the table does not. A slow backend is
+// worth less than a session at times, so its bound is not rounded up for all: it passes some clients on, always the
+// same. What is passed on goes to the next two on the table that have room, to the one with less load for its speed.
 #include <lemonade/sdk/candidates.hpp>
 #include <lemonade/sdk/learned_weights.hpp>
 #include <lemonade/sdk/maglev_table.hpp>
@@ -43,7 +45,7 @@ class Ring {
   }
 
  private:
-  static constexpr double kPower = 3;
+  static constexpr double kPower = 2;
   static constexpr std::int64_t kFreshNs = 1'000'000;
   static constexpr std::uint32_t kSample = 256;
 
@@ -121,17 +123,17 @@ class ConsistentHash : public sdk::Strategy {
     if (ring.table().size() == 0) return LEMONADE_PICK_NONE;
     const std::uint64_t hash = keyOf(pick.connection);
     if (load_factor_ != 0) {
-      const double limit = load_factor_ * ring.fairLoad(pick.connection);
-      if (const auto* learned = ring.learned(); learned != nullptr) [[unlikely]]
-        return learnedBounded(pick, hash, limit, *learned);
+      const double fair = ring.fairLoad(pick.connection);
+      if (ring.learned() != nullptr) [[unlikely]]
+        return learnedBounded(pick, hash, fair);
+      const double limit = load_factor_ * fair;
       // A bound is rounded up, so that the sum of all has room for all sessions: below n + 1 <= ceil(limit * weight).
       const auto bounded = walk(pick, hash, [limit](const sdk::Candidate& candidate, std::uint32_t active) {
         return active < limit * candidate.weight;
       });
       if (bounded != LEMONADE_PICK_NONE) return bounded;
     }
-    const auto any = walk(pick, hash, [](const sdk::Candidate&, std::uint32_t) { return true; });
-    return any != LEMONADE_PICK_NONE ? any : search(pick, hash);
+    return unbounded(pick, hash);
   }
 
   void why(const sdk::Pick<Ring>& pick, std::uint32_t index, sdk::Reason& reason) noexcept {
@@ -139,15 +141,15 @@ class ConsistentHash : public sdk::Strategy {
     const Ring& ring = *pick.prepared;
     const auto& own = ring.candidates()[ring.table().at(ring.table().placeOf(keyOf(pick.connection)))];
     if (own.index == index) return void(reason.add("the backend of this client's key"));
-    reason.add("the next place of the table: the backend of this client's key, ")
-        .add(sdk::view(pick.view[own.index].id));
+    reason.add(ring.learned() != nullptr ? "of the next two of the table" : "the next place of the table");
+    reason.add(": the backend of this client's key, ").add(sdk::view(pick.view[own.index].id));
     if (wasTried(pick.connection, own.index)) return void(reason.add(", has failed it or was full"));
     reason.add(", has ").add(own.active()).add(" sessions");
     if (load_factor_ == 0) return;
-    const auto position = static_cast<std::uint32_t>(&own - &ring.candidates()[0]);
-    const double speed = ring.learned() != nullptr ? (*ring.learned())[position] : 1;
-    reason.add(" where ").add(load_factor_ * ring.fairLoad(pick.connection) * own.weight * speed, 1);
-    reason.add(" are its bound");
+    const double fair = ring.fairLoad(pick.connection);
+    const double bound = ring.learned() != nullptr ? LearnedBound(pick, 0, load_factor_, fair).of(own)
+                                                   : load_factor_ * fair * own.weight;
+    reason.add(" where ").add(bound, 1).add(" are its bound");
   }
 
  private:
@@ -166,15 +168,64 @@ class ConsistentHash : public sdk::Strategy {
     return sdk::nthRandom(sdk::nthRandom(halves[0], port) ^ halves[1], 0);
   }
 
+  /// The bounds by learned weights, of one pick.
+  class LearnedBound {
+   public:
+    /// The key has this hash; fair_load is that of the ring.
+    LearnedBound(const sdk::Pick<Ring>& pick, std::uint64_t hash, double load_factor, double fair_load) noexcept
+        : candidates_(pick.prepared->candidates()),
+          learned_(*pick.prepared->learned()),
+          luck_(static_cast<double>(sdk::nthRandom(hash, 1)) * 0x1p-64),
+          load_factor_(load_factor),
+          fair_load_(fair_load) {}
+
+    /// In sessions, not rounded. The share that it is a multiple of is one session at least: a pool that is idle bounds
+    /// nobody but the slow.
+    double of(const sdk::Candidate& candidate) const noexcept {
+      return load_factor_ * std::max(1.0, fair_load_ * candidate.weight) * learned_[positionOf(candidate)];
+    }
+    /// It is rounded up for a backend of the pool's speed. For one of half of that or less it is rounded up or down by
+    /// the key, so that it is always the same clients that stay; between the two it is rounded down for fewer of them.
+    bool allows(const sdk::Candidate& candidate, std::uint32_t active) const noexcept {
+      const double down = std::clamp(2 * (1 - learned_[positionOf(candidate)]), 0.0, 1.0);
+      return active + luck_ * down < of(candidate);
+    }
+    /// Sessions for each unit of learned weight, if one more came, of the backend with this index in the view.
+    double load(std::uint32_t index) const noexcept {
+      const auto position = candidates_.positionOf(index);
+      return candidates_[position].load(candidates_[position].active()) / learned_[position];
+    }
+
+   private:
+    std::uint32_t positionOf(const sdk::Candidate& candidate) const noexcept {
+      return static_cast<std::uint32_t>(&candidate - &candidates_[0]);
+    }
+
+    const sdk::Candidates& candidates_;
+    const sdk::LearnedWeights& learned_;
+    const double luck_;  // of the key, 0 to 1
+    const double load_factor_, fair_load_;
+  };
+
   /// With bounds by learned weights. Apart, so that picks without do not carry its registers.
-  [[gnu::noinline]] static std::uint32_t learnedBounded(const sdk::Pick<Ring>& pick, std::uint64_t hash, double limit,
-                                                        const sdk::LearnedWeights& learned) noexcept {
-    learned.renew(pick.connection.now_ns);
-    const auto* const first = &pick.prepared->candidates()[0];
-    const auto bounded = walk(pick, hash, [&](const sdk::Candidate& candidate, std::uint32_t active) {
-      return active < limit * candidate.weight * learned[static_cast<std::uint32_t>(&candidate - first)];
+  [[gnu::noinline]] std::uint32_t learnedBounded(const sdk::Pick<Ring>& pick, std::uint64_t hash,
+                                                 double fair_load) const noexcept {
+    const Ring& ring = *pick.prepared;
+    ring.learned()->renew(pick.connection.now_ns);
+    const LearnedBound bound(pick, hash, load_factor_, fair_load);
+    const std::uint32_t own = ring.candidates()[ring.table().at(ring.table().placeOf(hash))].index;
+    const auto first = walk(pick, hash, [&](const sdk::Candidate& candidate, std::uint32_t active) {
+      return bound.allows(candidate, active);
     });
-    if (bounded != LEMONADE_PICK_NONE) return bounded;
+    if (first == LEMONADE_PICK_NONE) return unbounded(pick, hash);
+    if (first == own) return own;
+    const auto second = walk(pick, hash, [&](const sdk::Candidate& candidate, std::uint32_t active) {
+      return candidate.index != first && bound.allows(candidate, active);
+    });
+    return second != LEMONADE_PICK_NONE && bound.load(second) < bound.load(first) ? second : first;
+  }
+
+  static std::uint32_t unbounded(const sdk::Pick<Ring>& pick, std::uint64_t hash) noexcept {
     const auto any = walk(pick, hash, [](const sdk::Candidate&, std::uint32_t) { return true; });
     return any != LEMONADE_PICK_NONE ? any : search(pick, hash);
   }

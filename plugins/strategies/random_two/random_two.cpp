@@ -15,7 +15,7 @@ namespace sdk = lemonade::sdk;
 
 /// The candidates of a view, and how fast they are.
 struct Drawn {
-  static constexpr double kPower = 2;
+  static constexpr double kPower = 1.5;
 
   explicit Drawn(sdk::View view) : candidates(view) {}
   Drawn(sdk::View view, sdk::LearnedSpeeds& speeds) : candidates(view), learned(view, candidates, speeds, kPower) {}

@@ -33,7 +33,7 @@ class Turns {
     return 1 / (candidates_[position].weight * learned_[position]);
   }
 
-  static constexpr double kPower = 2.5;
+  static constexpr double kPower = 2;
   static constexpr double kMostOfShare = 0.9;  // of the sessions: whose turn it is then passes it on
 
   const sdk::Candidates candidates_;

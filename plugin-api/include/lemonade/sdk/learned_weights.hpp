@@ -3,9 +3,14 @@
 // How fast backends are, as weights for strategies that do not go by response time: weight times learned speed takes
 // the place of the weight.
 //
-// What is learned is the mean response time of each backend, from the average that the host keeps, over some seconds;
-// the speed is one over that, relative to the pool's. One that gets too much answers more slowly and so gets less. By
-// the speed itself all are equally busy in the end; by a power of it slow ones get less, so that response times come
+// What is learned is the mean response time of each backend, from the average that the host keeps, over some seconds,
+// and what it takes for one exchange alone, where the host tells that. The speed is one over the geometric mean of the
+// two, relative to the pool's. Response time keeps shares right: a backend that gets too much answers more slowly and
+// so gets less. But its queue makes it noisy, and what is sent goes by noise then; the exchange alone is steady. By
+// itself it would not do: of a backend that answers many at once it falls as the backend gets more, which would then
+// get ever more. By half of it, in the geometric mean, that ends as long as the power below is at most 2.
+//
+// By the speed itself all are equally busy in the end; by a power of it slow ones get less, so that response times come
 // nearer to each other. It is slow on purpose: what a strategy sends follows the speed, and the speed what it sends,
 // and where that goes round faster than queues fill and drain it swings.
 //
@@ -27,7 +32,8 @@ inline constexpr lemonade_option_t kLearnWeights =
 
 /// What is known of one backend, for all views that have it. Any thread.
 struct LearnedSpeed {
-  std::atomic<double> mean_ns{0};  ///< 0: nothing yet
+  std::atomic<double> response_ns{0};  ///< mean response time; 0: nothing yet
+  std::atomic<double> mean_ns{0};      ///< of that and of an exchange alone: one over its speed; 0: nothing yet
 };
 
 /// What is known of all backends of a strategy, by identity. Belongs to the strategy, so that it outlives views.
@@ -54,8 +60,8 @@ class LearnedWeights {
   /// Off.
   LearnedWeights() = default;
 
-  /// candidates are of this view and must outlive it; weights are multiplied with the speed to this power. Allocates.
-  /// [control]
+  /// candidates are of this view and must outlive it; weights are multiplied with the speed to this power, at most 2.
+  /// Allocates. [control]
   LearnedWeights(View view, const Candidates& candidates, LearnedSpeeds& speeds, double power = 1)
       : candidates_(&candidates), power_(power), factors_(candidates.size()) {
     for (std::uint32_t i = 0; i < candidates.size(); ++i) {
@@ -125,11 +131,19 @@ class LearnedWeights {
       const double exchange = lemonade_load_f64(&stats.exchange_ewma_ns);
       const double sample = exchange > 0 ? exchange : lemonade_load_f64(&stats.connect_ewma_ns);
       if (sample <= 0) continue;
-      auto& mean = known_[i]->mean_ns;
-      const double before = mean.load(std::memory_order_relaxed);
-      mean.store(before > 0 ? before + (sample - before) * fresh : sample, std::memory_order_relaxed);
+      const double before = known_[i]->response_ns.load(std::memory_order_relaxed);
+      const double response = before > 0 ? before + (sample - before) * fresh : sample;
+      known_[i]->response_ns.store(response, std::memory_order_relaxed);
+      known_[i]->mean_ns.store(exchange > 0 ? meanOf(response, *(*candidates_)[i].speed) : response,
+                               std::memory_order_relaxed);
     }
     reckon();
+  }
+
+  /// The geometric mean of a response time and of an exchange alone; the response time where that is not told.
+  static double meanOf(double response_ns, const lemonade_backend_speed_t& speed) noexcept {
+    const double root = lemonade_load_f32(&speed.root[LEMONADE_SPEED_SPANS - 1]);
+    return root > 0 ? std::sqrt(response_ns) * root : response_ns;
   }
 
   /// Makes speeds of the means.
