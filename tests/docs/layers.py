@@ -15,18 +15,20 @@ MAY_INCLUDE = {
     "plugin": {"base", "config"},
     "balance": {"base", "config", "plugin"},
     "validate": {"base", "config", "plugin"},
+    "kernel": BELOW_SIBLINGS,
     **{sibling: BELOW_SIBLINGS for sibling in SIBLINGS},
+    "proxy": BELOW_SIBLINGS | {"kernel"},
     "cli": {"base", "config", "admin"},
     "watch": {"base", "config", "plugin"},
     "dashboard": {"base", "admin"},
     "process": {"base", "config", "admin"},
-    "doctor": BELOW_SIBLINGS | {"health", "process"},
+    "doctor": BELOW_SIBLINGS | {"kernel", "health", "process"},
     "observe": BELOW_SIBLINGS | {"metrics"},
     "rehearsal": BELOW_SIBLINGS | {"metrics", "observe"},
     "upgrade": BELOW_SIBLINGS | {"health", "metrics", "supervisor"},
     "simulation": BELOW_SIBLINGS | {"health"},
-    "app": BELOW_SIBLINGS | SIBLINGS | {"supervisor", "dashboard", "watch", "process", "doctor", "observe", "rehearsal",
-                                         "upgrade", "simulation", "cli"},
+    "app": BELOW_SIBLINGS | SIBLINGS | {"kernel", "supervisor", "dashboard", "watch", "process", "doctor", "observe",
+                                         "rehearsal", "upgrade", "simulation", "cli"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.MULTILINE)
 

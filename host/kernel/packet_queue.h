@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+//
+// The packets that a rule sends to an NFQUEUE, each of which waits in the kernel until it is decided on. What the queue
+// or the receive buffer has no room for goes on undecided (NFQA_CFG_F_FAIL_OPEN), as does what waits when the queue is
+// closed.
+#pragma once
+
+#include "base/result.h"
+#include "kernel/netfilter_socket.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <utility>
+
+namespace lemonade::kernel {
+
+struct QueuedPacket {
+  std::uint32_t id = 0;    ///< by which it is decided on
+  std::uint32_t mark = 0;  ///< that it has so far
+  std::span<const std::byte>
+      bytes;  ///< the first kPacketHeadSize at most, from the IP header on; until the visit returns
+};
+
+/// Move only. One thread at a time. It is of the network namespace of the thread that opened it.
+class PacketQueue {
+ public:
+  /// Binds the first number at or after `first` that no queue of this network namespace has. At most `limit` packets
+  /// wait in it.
+  static Result<PacketQueue> open(std::uint16_t first, std::uint32_t limit);
+  /// Lets go on what waits, and unbinds the number. Of what comes until then from a rule that still names the number, a
+  /// packet may be dropped.
+  ~PacketQueue() { close(); }
+  PacketQueue(PacketQueue&& other) noexcept = default;
+  PacketQueue& operator=(PacketQueue&& other) noexcept;
+
+  /// Readable while packets are there to read.
+  int fd() const noexcept { return socket_.fd(); }
+  std::uint16_t number() const noexcept { return number_; }
+
+  /// Calls visit(const QueuedPacket&) for each packet that is there, for kBatch at most. It may decide on the packet
+  /// there, or later.
+  template <class Visit>
+  void read(Visit&& visit) {
+    NetfilterSocket::Buffer<NetfilterSocket::kMessageSize> buffer;
+    for (int left = kBatch; left > 0; --left) {
+      const auto received = socket_.receive(buffer);
+      if (received.error == EAGAIN) return;
+      forEachMessage(received.bytes, [&](const nlmsghdr& message) {
+        QueuedPacket packet;
+        if (parse(message, packet)) visit(std::as_const(packet));
+        return true;
+      });
+    }
+  }
+
+  /// Lets a packet go on as it is.
+  void accept(std::uint32_t id) noexcept;
+  /// Lets a packet go on with another mark.
+  void accept(std::uint32_t id, std::uint32_t mark) noexcept;
+  void drop(std::uint32_t id) noexcept;
+
+ private:
+  static constexpr int kBatch = 64;
+
+  PacketQueue(NetfilterSocket socket, std::uint16_t number) noexcept : socket_(std::move(socket)), number_(number) {}
+
+  /// False where the message is no packet.
+  bool parse(const nlmsghdr& message, QueuedPacket& packet) noexcept;
+  void decide(std::uint16_t type, std::uint32_t id, int verdict, const std::uint32_t* mark) noexcept;
+  void acceptAll() noexcept;
+  void close() noexcept;
+
+  NetfilterSocket socket_;
+  std::uint16_t number_;
+  std::uint32_t newest_ = 0;  // the id of the newest packet that was read
+};
+
+}  // namespace lemonade::kernel
