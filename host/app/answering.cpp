@@ -130,6 +130,7 @@ admin::Response LoadBalancer::readiness() const {
   if (stopping()) return text(503, stageText());
   const auto down = poolsWithoutBackend();
   const auto degraded = degradedText();
+  if (down.empty() && !serving_) return text(503, "starting");
   if (down.empty()) return text(200, degraded.empty() ? "ready" : "ready, degraded: " + degraded);
   const std::size_t pools = pools_->configured().size();
   if (pools == 1) return text(503, "no backend is eligible");

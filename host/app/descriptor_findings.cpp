@@ -23,8 +23,7 @@ void checkDescriptors(PreparationContext& context, Preparation& preparation, con
   const auto budget = share(raiseDescriptorLimit(share(descriptorLimit()).wanted));
   growDescriptorTable(std::min(budget.limit, budget.wanted));
   if (budget.suffices()) return;
-  std::uint64_t max_connections = 0;
-  for (const auto& listener : preparation.config.listeners) max_connections += listener.max_connections;
+  const std::uint64_t max_connections = config::relayedClients(preparation.config);
   const std::string text = budget.text(max_connections);
   findings.warning({"proxy.max_connections", 0, 0}, text);
   const std::pair<std::uint64_t, std::uint64_t> which{budget.limit, max_connections};

@@ -7,6 +7,7 @@
 
 #include "admin/server.h"
 #include "app/configuration_facts.h"
+#include "app/kernel_forwarding.h"
 #include "app/live.h"
 #include "app/log_levels.h"
 #include "app/managed_pool.h"
@@ -74,8 +75,9 @@ LoadBalancer::LoadBalancer(Preparation preparation, config::Input input, Prepara
       checks_(std::make_unique<health::Checks>(loop_)),
       pools_(std::make_unique<PoolSet>([this](const auto& name, auto workers) { return makePool(name, workers); })),
       proxy_(std::make_unique<proxy::Proxy>(*quiescence_, proxy::chooseRelay(preparation_->config.relay))),
+      kernel_(std::make_unique<KernelForwarding>(loop_, *proxy_, *pools_)),
       descriptors_(std::make_unique<DescriptorKeeper>(loop_, context.open_at_start,
-                                                      DescriptorKeeper::Sessions{[this] { return proxy_->sessions(); },
+                                                      DescriptorKeeper::Sessions{[this] { return proxy_->relayedSessions(); },
                                                                                  [this](auto limit) {
                                                                                    noteDescriptors(false);
                                                                                    proxy_->holdTo(limit);
@@ -181,7 +183,7 @@ void LoadBalancer::awaitFirstChecks() {
 }
 
 void LoadBalancer::serve() {
-  if (stopping() || std::exchange(serving_, true)) return;
+  if (stopping() || serving_) return;
   loop_.cancel(std::exchange(awaiting_, 0));
   std::size_t backends = 0, eligible = 0;
   for (const auto& pool : pools_->configured()) {
@@ -190,7 +192,9 @@ void LoadBalancer::serve() {
     eligible += pool->pool().eligibleCount();
   }
   proxy_->start();
+  kernel_->serve(upgraded_);
   parent_.supervisor.ready();
+  serving_ = true;
   log::info("app", "ready",
             {{"backends", backends},
              {"eligible", eligible},
@@ -236,6 +240,7 @@ void LoadBalancer::healthChanged(const metrics::HealthEvent& event) { publisher_
 
 void LoadBalancer::viewPublished() {
   service_manager_.changed();
+  kernel_->viewPublished();
   proxy_->wake();
   reclaimSoon(kReclaimAfter);
 }
@@ -275,6 +280,7 @@ bool LoadBalancer::stop() {
     pools_->stopResolving();
     descriptors_->stop();
     if (!proxy_->stop()) return;
+    kernel_->end();
     tellSuccessor();  // for the last time
     forgetSuccessor();
     cleared_ = true;

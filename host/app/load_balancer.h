@@ -80,6 +80,7 @@ struct Message;
 
 namespace lemonade::app {
 
+class KernelForwarding;
 class Live;
 class LogLevels;
 class ManagedPool;
@@ -299,6 +300,7 @@ class LoadBalancer : private PoolHost {
   const std::unique_ptr<health::Checks> checks_;
   const std::unique_ptr<PoolSet> pools_;
   const std::unique_ptr<proxy::Proxy> proxy_;
+  const std::unique_ptr<KernelForwarding> kernel_;
   const std::unique_ptr<DescriptorKeeper> descriptors_;
   std::map<std::string, Strategy::State> handed_states_;  // by pool, until the first strategies are made
   std::vector<OverrideState> handed_overrides_;           // until the pools are made
@@ -339,7 +341,7 @@ class LoadBalancer : private PoolHost {
   bool gave_way_ = false;                 // control thread: another process listens on the same sockets
   bool left_ = false;                     // control thread: the drain is over, no session is left
   bool orphaned_ = false;                 // control thread: the supervisor has died
-  bool serving_ = false;                  // control thread: clients are accepted
+  std::atomic<bool> serving_{false};      // clients are accepted; the control thread writes it
   bool short_of_descriptors_ = false;     // control thread
   std::set<std::string> full_listeners_;  // control thread: where max_connections is reached
   ControlLoop::TimerId awaiting_ = 0;     // control thread: until then at most first checks are waited for

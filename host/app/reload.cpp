@@ -7,6 +7,7 @@
 #include "app/admin_sockets.h"
 #include "app/configuration_facts.h"
 #include "app/difference.h"
+#include "app/kernel_forwarding.h"
 #include "app/load_balancer.h"
 #include "app/log_levels.h"
 #include "app/managed_pool.h"
@@ -238,6 +239,7 @@ Status LoadBalancer::commit(Preparation& preparation) {
   const auto& config = preparation.config;
   auto takeover = Takeover::stage(preparation, *pools_, *proxy_, parent_.inherited);
   if (!takeover) return std::move(takeover).error();
+  if (auto able = kernel_->stage(config); !able) return able;
   auto admin = admin_;
   auto sockets = startAdmin(config, admin);
   if (!sockets) return std::move(sockets).error();
@@ -249,6 +251,8 @@ Status LoadBalancer::commit(Preparation& preparation) {
   // Before the pools, of which no backend may be one of the listeners.
   own_addresses_ = takeover.value().addresses();
   std::move(takeover).value().use(preparation, proxy::drainTime(nowNs(), config.runtime.drain_timeout));
+  kernel_->use(config);
+  if (serving_) kernel_->serve(false);
   for (const auto& pool : pools_->configured()) pool->beginProbation(config.misbehaviour.probation);
   applySinks(preparation);
   useAdmin(std::move(admin), std::move(sockets).value());

@@ -13,6 +13,7 @@
 #include "config/environment.h"
 #include "doctor/checks.h"
 #include "doctor/descriptors.h"
+#include "doctor/forwarding.h"
 #include "doctor/kernel.h"
 #include "doctor/listeners.h"
 #include "doctor/names.h"
@@ -104,6 +105,7 @@ doctor::Findings examine(const Preparation& preparation, PreparationContext& con
   const auto answers = doctor::resolveNames(config, context.loop, context.resolver, deadline_ns);
   add(doctor::judgeNames(config, answers));
   auto patients = patientsOf(preparation, answers);
+  add(doctor::examineForwarding(config, patients, kProc));
   add(doctor::examinePorts(config, patients, sockets, kProc));
   const auto reached = doctor::reach(patients, deadline_ns);
   add(doctor::judgeReach(patients, reached));

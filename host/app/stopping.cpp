@@ -2,6 +2,7 @@
 //
 // What a signal begins: a grace, in which those in front learn that they shall send nobody here, and the drain.
 #include "admin/server.h"
+#include "app/kernel_forwarding.h"
 #include "app/load_balancer.h"
 #include "app/parent.h"
 #include "base/log.h"
@@ -85,6 +86,7 @@ void LoadBalancer::beginDrain() {
   happened({.kind = EventKind::kDraining,
             .text = "no client is accepted any more, " + std::to_string(proxy_->sessions()) + " sessions are left"});
   if (!gave_way_) (void)parent_.supervisor.hold({});  // else clients would wait there for nobody
+  kernel_->beginDrain();
   const std::uint64_t now = nowNs();
   const Duration left(static_cast<Duration::rep>(stop_deadline_ns_ > now ? stop_deadline_ns_ - now : 0));
   const Duration patience = std::min(config_.runtime.drain_timeout, left);

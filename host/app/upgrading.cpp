@@ -3,6 +3,7 @@
 // What goes on between a balancer and its supervisor: which sockets are held, and how it gives way to the process that
 // follows it.
 #include "admin/server.h"
+#include "app/kernel_forwarding.h"
 #include "app/load_balancer.h"
 #include "app/parent.h"
 #include "base/log.h"
@@ -60,6 +61,8 @@ void LoadBalancer::hearFirstWord() {
 }
 
 void LoadBalancer::noteFailedUpgrade(const std::string& why) {
+  proxy_->reassert();
+  kernel_->reassert();
   happened({.kind = EventKind::kUpgradeFailed, .text = "an upgrade has failed: " + why, .fields = {{"reason", why}}});
   const std::lock_guard lock(facts_mutex_);
   ++failed_upgrades_;
@@ -81,6 +84,7 @@ void LoadBalancer::noteDeaths(const std::string& about) {
 // Another process accepts on the same sockets now. The rest is a stop like any other, with its bounds.
 void LoadBalancer::giveWay() {
   gave_way_ = true;
+  kernel_->giveWay();
   happened({.kind = EventKind::kHandedOver, .text = "another process has taken over and accepts the clients"});
   service_manager_.yieldToSuccessor();
   leaveNames();

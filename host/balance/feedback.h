@@ -107,6 +107,11 @@ inline bool acquire(Backend& backend) noexcept {
   return true;
 }
 
+/// Takes a place whatever the limit: for a connection that is there already, and was not picked here.
+inline void occupy(Backend& backend) noexcept {
+  detail::cell(backend.stats().active).fetch_add(1, std::memory_order_relaxed);
+}
+
 /// Gives the place back; the backend must not be touched afterwards: once nobody holds a place it may be freed.
 inline void release(Backend& backend) noexcept {
   detail::cell(backend.stats().active).fetch_sub(1, std::memory_order_release);

@@ -9,6 +9,7 @@
 #include <systemd/sd-daemon.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 
@@ -16,13 +17,24 @@ namespace lemonade {
 
 namespace {
 
-/// Where a TCP or Unix socket listens; of family AF_UNSPEC for anything else. The rest of a shorter name is zero.
+/// A stream socket that has neither a peer nor clients: bound to keep its address, where the kernel forwards.
+bool isBoundAlone(int fd) {
+  sockaddr_storage peer{};
+  socklen_t size = sizeof(peer);
+  return ::sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 0) > 0 &&
+         ::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0 && errno == ENOTCONN;
+}
+
+/// Where a TCP or Unix socket listens, or could; of family AF_UNSPEC for anything else. The rest of a shorter name is
+/// zero.
 sockaddr_storage listensAt(int fd) {
   sockaddr_storage address{};
   socklen_t size = sizeof(address);
-  if (::sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0) return address;
+  const bool listens = ::sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) > 0;
+  if (!listens && !isBoundAlone(fd)) return address;
   if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) address = {};
-  if (address.ss_family != AF_INET && address.ss_family != AF_INET6 && address.ss_family != AF_UNIX) address = {};
+  const bool is_ip = address.ss_family == AF_INET || address.ss_family == AF_INET6;
+  if (!is_ip && !(listens && address.ss_family == AF_UNIX)) address = {};
   return address;
 }
 

@@ -122,6 +122,50 @@ void checkEdges(const Draft& draft, Findings& findings) {
   }
 }
 
+Source whereSaid(const Draft& draft, const Listener& listener, const char* key) {
+  return listener.name == kDefaultName ? draft.whereSaid(std::string("proxy.") + key) : listener.source;
+}
+
+/// What the kernel forwards we never see, so nothing can be read from it or sent before it.
+void checkForwarding(const Draft& draft, const Listener& listener, const Pool* pool, Findings& findings) {
+  if (listener.forward != Forward::kKernel) return;
+  const auto where = whereSaid(draft, listener, "forward");
+  const auto refuse = [&](const std::string& why, const std::string& mend) {
+    findings.error(where, "listener " + listener.name + " has forward = \"kernel\", and " + why + "; " + mend);
+  };
+  for (const auto& listen : listener.addresses)
+    if (listen.address.starts_with(kUnixPrefix))
+      refuse(listen.address + " is a Unix socket, which the kernel cannot forward",
+             "give it a listener of its own with forward = \"relay\"");
+  if (listener.accept_proxy != AcceptProxy::kOff)
+    refuse("accept_proxy would have to read what clients send", "use forward = \"relay\", or accept_proxy = \"off\"");
+  if (pool == nullptr) return;
+  if (pool->send_proxy != SendProxy::kOff)
+    refuse("send_proxy of its pool " + pool->name + " would have to write to backends",
+           "use forward = \"relay\", or source = \"keep\" in the place of a header");
+  if (!pool->source_address.empty())
+    refuse("its pool " + pool->name + " has a source_address, which is chosen by a socket that there is not",
+           "use forward = \"relay\", or have the route to the backends say it");
+  for (const auto& backend : pool->backends)
+    if (backend.host.starts_with(kUnixPrefix))
+      findings.error(backend.address_source, "backend \"" + backend.id + "\" is a Unix socket, to which the listener " +
+                                                 listener.name +
+                                                 " with forward = \"kernel\" cannot forward; give it "
+                                                 "an address and a port, or use forward = \"relay\"");
+  if (pool->rebalance != Rebalance::kOff || pool->max_session_age != Duration::zero())
+    findings.warning(where, "pool " + pool->name + " closes quiet sessions, but not those of listener " +
+                                listener.name + ", which the kernel forwards: nobody sees whether they are quiet");
+}
+
+void checkForwarding(const Draft& draft, Findings& findings) {
+  const auto& pools = draft.config.pools;
+  for (const auto& listener : draft.config.listeners) {
+    const auto pool =
+        std::find_if(pools.begin(), pools.end(), [&](const Pool& one) { return one.name == listener.pool; });
+    checkForwarding(draft, listener, pool != pools.end() ? &*pool : nullptr, findings);
+  }
+}
+
 /// Each listener leads to a pool that there is, and each pool is led to.
 void checkPools(const Draft& draft, Findings& findings) {
   const auto& config = draft.config;
@@ -229,6 +273,7 @@ void completeAndCheck(Draft& draft, Findings& findings) {
   }
   checkAddresses(draft, findings);
   checkEdges(draft, findings);
+  checkForwarding(draft, findings);
   checkPools(draft, findings);
   checkTimes(draft, findings);
   completeSinks(draft, findings);

@@ -170,6 +170,18 @@ enum class AcceptProxy { kOff, kV1, kV2, kBoth };
 template <>
 inline constexpr std::array kWords<AcceptProxy> = {"off", "v1", "v2", "v1+v2"};
 
+/// Who moves the bytes of a listener's connections.
+enum class Forward { kRelay, kKernel };
+
+template <>
+inline constexpr std::array kWords<Forward> = {"relay", "kernel"};
+
+/// Whose address backends see where the kernel forwards.
+enum class ForwardSource { kMasquerade, kKeep };
+
+template <>
+inline constexpr std::array kWords<ForwardSource> = {"masquerade", "keep"};
+
 /// Where clients connect, and what holds for their connections. Its sessions go to the backends of one pool.
 struct Listener {
   std::string name = "default";
@@ -183,6 +195,8 @@ struct Listener {
   Duration tcp_keepalive_interval = 10s;
   std::uint32_t tcp_keepalive_count = 5;
   Duration tcp_user_timeout = 0s;  ///< 0: the kernel's own limits
+  Forward forward = Forward::kRelay;
+  ForwardSource forward_source = ForwardSource::kMasquerade;  ///< where the kernel forwards
   AcceptProxy accept_proxy = AcceptProxy::kOff;
   Duration header_timeout = 5s;       ///< from accept to the end of the PROXY header
   std::vector<Network> trusted;       ///< from where PROXY headers are taken; not empty with accept_proxy
@@ -275,6 +289,13 @@ struct Misbehaviour {
   Duration probation = 30s;  ///< after a swap of a strategy; 0: none
 };
 
+/// What holds for all listeners whose connections the kernel forwards. Chosen when the first of them is made.
+struct Kernel {
+  std::string table = "lemonade";  ///< the nftables table of this balancer, of family inet
+  bool keep = false;               ///< at a stop it stays, and goes on to forward
+  std::uint32_t tag = 0x4c4d;      ///< the upper half of the marks of packets and connections
+};
+
 struct Config {
   Runtime runtime;
   Relay relay = Relay::kAuto;                                  ///< of the process; chosen at start
@@ -288,11 +309,20 @@ struct Config {
   std::vector<std::string> plugin_directories;  ///< in the order of search, without the installed ones
   std::string plugin_cache_directory;           ///< of the private copies of plugins; "": chosen by the host
   Misbehaviour misbehaviour;                    ///< of plugins
+  Kernel kernel;
   PreflightWhen preflight = PreflightWhen::kAlways;
   log::Levels log_levels;
   log::Format log_format = log::Format::kText;
   std::string file;  ///< the file read, or "" where the environment alone configures
 };
+
+/// How many clients at once relays may have, over all listeners: each of these takes descriptors.
+inline std::uint64_t relayedClients(const Config& config) {
+  std::uint64_t clients = 0;
+  for (const auto& listener : config.listeners)
+    if (listener.forward == Forward::kRelay) clients += listener.max_connections;
+  return clients;
+}
 
 /// What a file that says nothing but its backends comes to.
 Config defaultConfig();

@@ -39,7 +39,7 @@ Keys makeConfigKeys() {
   addOfDefaultPool(all, "");
   addOfProcess(all, kProxy);
   for (const auto* section : {"strategy", "shadow", "health", "ejection"}) addOfDefaultPool(all, section);
-  for (const auto* section : {"metrics", "admin", "plugins", "log"}) addOfProcess(all, section);
+  for (const auto* section : {"metrics", "admin", "plugins", "kernel", "log"}) addOfProcess(all, section);
   return all;
 }
 

@@ -131,6 +131,15 @@ std::vector<Key<Listener>> makeListenerKeys() {
         R"(unacknowledged bytes end a connection; also of a reader that pauses; "0s" = off)",
         "`TCP_USER_TIMEOUT`: the kernel gives a connection up when bytes stay unacknowledged for so long. This also "
         "ends a peer that is well and reads nothing for so long; 0 means off"),
+      K("forward", choice(&Listener::forward),
+        R"("kernel": the kernel carries the bytes to the backend that was picked; needs CAP_NET_ADMIN)",
+        "who carries the bytes: `relay`, this process, or `kernel`: the process only picks a backend for the first "
+        "packet, and the [kernel forwards](kernel-forwarding.md) everything after it. `kernel` needs the capability "
+        "`CAP_NET_ADMIN`, and `net.ipv4.ip_forward`"),
+      K("source", choice(&Listener::forward_source),
+        R"(with forward = "kernel": "keep": backends see the client's address; their route to it must lead here)",
+        "with `forward = \"kernel\"`: `masquerade`: backends see this machine's address; `keep`: they see the "
+        "client's, which needs their [way back to lead through this machine](kernel-forwarding.md#source)"),
       K("accept_proxy", choice(&Listener::accept_proxy),
         "PROXY header that clients must send first: off, v1, v2, or v1+v2 for either; needs trusted",
         "the [PROXY header](proxy-protocol.md) that each client must send first; the address that it names is the "

@@ -16,6 +16,7 @@ namespace {
 constexpr std::uint32_t kMaxWorkers = 1'024;
 constexpr std::uint32_t kMaxQueue = 10'000'000;
 constexpr std::uint32_t kMaxAge = 1'000;
+constexpr std::size_t kLongestTable = 64;
 
 std::vector<Key<Runtime>> runtimeKeys() {
   using K = Key<Runtime>;
@@ -339,6 +340,35 @@ std::vector<Key<Misbehaviour>> misbehaviourKeys() {
   };
 }
 
+void readTable(const Item& item, Kernel& kernel) {
+  const auto text = item.text().value_or("");
+  const auto allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (c >= '0' && c <= '9');
+  };
+  const bool starts_well = !text.empty() && !(text.front() >= '0' && text.front() <= '9');
+  if (!starts_well || text.size() > kLongestTable || !std::all_of(text.begin(), text.end(), allowed))
+    return item.refuse("give a name of letters, digits and '_' that begins with a letter, such as \"lemonade\"");
+  kernel.table = text;
+}
+
+std::vector<Key<Kernel>> kernelKeys() {
+  using K = Key<Kernel>;
+  return {
+      K("table", valueOf<Kernel>("string", "letters, digits and `_`", Form::kText, &Kernel::table, readTable),
+        "the nftables table (inet) of this balancer; each balancer of a machine needs its own",
+        "the nftables table, of family `inet`, of this balancer. Two balancers in one network namespace need two, and "
+        "two tags")
+          .from("start"),
+      K("keep", boolean(&Kernel::keep), "true: the table stays at a stop, and the kernel goes on to forward by weights",
+        "whether the table [stays at a stop](kernel-forwarding.md#without-the-balancer): connections go on, and new "
+        "ones are spread by weights, until the next start takes both over"),
+      K("tag", integer(&Kernel::tag, 1, 0xffff), "the upper 16 bits of the packet and connection marks that it uses",
+        "the upper 16 bits of the marks of packets and of connections by which the table knows its own; the default is "
+        "0x4c4d. What else marks packets on this machine must use other ones")
+          .from("start"),
+  };
+}
+
 std::vector<Key<Config>> logKeys() {
   using K = Key<Config>;
   return {
@@ -381,6 +411,8 @@ std::vector<Key<Config>> makeProcessKeys() {
   add(pluginsKeys(), "plugins", whole);
   add(
       misbehaviourKeys(), "plugins", [](auto& config) -> auto& { return config.misbehaviour; });
+  add(
+      kernelKeys(), "kernel", [](auto& config) -> auto& { return config.kernel; });
   add(logKeys(), "log", whole);
   return all;
 }

@@ -8,8 +8,7 @@
 namespace lemonade::doctor {
 
 Findings examineDescriptors(const config::Config& config, std::uint64_t open, std::uint64_t limit) {
-  std::uint64_t clients = 0;
-  for (const auto& listener : config.listeners) clients += listener.max_connections;
+  const std::uint64_t clients = config::relayedClients(config);
   const auto budget = shareOut(config, open, limit);
   if (budget.suffices())
     return {{Level::kOk, "descriptors",

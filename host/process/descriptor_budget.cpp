@@ -43,11 +43,9 @@ std::string DescriptorBudget::text(std::uint64_t max_connections) const {
 }
 
 DescriptorBudget shareOut(const config::Config& config, std::uint64_t open, std::uint64_t limit) {
-  std::uint64_t addresses = 0, max_connections = 0, checks = 0;
-  for (const auto& listener : config.listeners) {
-    addresses += listener.addresses.size();
-    max_connections += listener.max_connections;
-  }
+  const std::uint64_t max_connections = config::relayedClients(config);
+  std::uint64_t addresses = 0, checks = 0;
+  for (const auto& listener : config.listeners) addresses += listener.addresses.size();
   for (const auto& pool : config.pools) checks += std::min<std::uint64_t>(pool.backends.size(), kMostChecks);
   // The first pool is among those that are open once the balancer serves.
   const std::uint64_t own = open + kOnceServing + kEachWorker * workerCount(config) + addresses +

@@ -29,6 +29,9 @@ class Admission {
     return true;
   }
 
+  /// Takes a place even where all are taken: for who is in already. Worker threads.
+  void enterAnyway() noexcept { taken_.fetch_add(1); }
+
   /// Gives a place back. Worker threads.
   void leave() noexcept {
     const std::uint32_t before = taken_.fetch_sub(1);

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "proxy/connector.h"
 
-#include "balance/plugin_address.h"
 #include "balance/proxy_header.h"
 #include "base/clock.h"
 #include "base/fd.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "proxy/listener.h"
 #include "proxy/socket_state.h"
@@ -16,16 +14,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <random>
 #include <utility>
 
 namespace lemonade::proxy {
 
 namespace {
 
-constexpr std::uint64_t kSlowPick = 100'000'000;
-constexpr std::uint64_t kLongPick = 20'000'000;  // more than a tick of the coarse clock
-constexpr std::uint32_t kTimedOf = 64;           // picks, one is timed by the clock that costs more
 constexpr std::uint64_t kLongestPause = 1'000'000'000;
 constexpr std::uint64_t kPace = 1'000'000;        // between two that come again after a pause, over all workers
 constexpr std::uint64_t kSpread = 4;              // pauses: a herd that takes longer at that pace comes closer together
@@ -83,24 +77,10 @@ class Destination final : public LocalAddressSource {
   const Session& session_;
 };
 
-void describeClient(const Session& session, lemonade_connection_t& connection) noexcept {
-  const auto& address = session.client_address;
-  connection.client_family = writeAddress(address, connection.client_address);
-  connection.client_port = address.port();
-  connection.local_port = session.local_port;
-  const std::string& listener = session.listener->name();
-  connection.listener = {listener.data(), listener.size()};
-}
-
 }  // namespace
 
 Connector::Connector(std::uint32_t worker, const std::atomic<std::uint32_t>& serving, Meter& meter, Dialer& dialer)
-    : worker_(worker), serving_(serving), meter_(meter), dialer_(dialer) {
-  std::random_device seed;
-  random_state_ = (std::uint64_t{seed()} << 32) | seed();
-}
-
-std::uint64_t Connector::random() noexcept { return splitmix64(random_state_ += kSplitmix64Step); }
+    : picker_(worker), serving_(serving), meter_(meter), dialer_(dialer) {}
 
 bool Connector::mayTryAgain(const Session& session, std::uint64_t now) noexcept {
   return session.attempt <= retriesOf(*session.pool) || isQueueing(session, now);
@@ -133,28 +113,12 @@ Connector::Outcome Connector::retry(Session& session, int error, std::uint64_t n
 }
 
 Connector::Pick Connector::pick(Session& session, std::uint64_t now) noexcept {
-  lemonade_connection_t connection{};
-  connection.struct_size = sizeof(connection);
-  connection.attempt = session.attempt;
-  connection.now_ns = now;
-  connection.random = random();
-  connection.worker = worker_;
-  describeClient(session, connection);
-
   const Destination destination(session);
-  // Before the clock is looked at: the shadow's time is none of the strategy's.
-  const ShadowAnswer shadow = session.pool->askShadow(connection, session.tried, &destination);
-  const bool timed =
-      picks_++ % kTimedOf == 0 || session.pool->settings().times_all_picks.load(std::memory_order_relaxed);
-  const std::uint64_t asked_at = timed ? nowNs() : coarseNs();
-  const Picked picked = session.pool->pick(connection, session.tried, &destination);
-  const std::uint64_t took = (timed ? nowNs() : coarseNs()) - asked_at;
-  if (timed || took > kLongPick) [[unlikely]]
-    noteTime(session.at_pool->at, took, timed, now);
-  if (took > kSlowPick) reportSlow(*session.at_pool, picked, took, now);
-  if (picked.invalid) reportInvalid(*session.at_pool, now);
-  if (picked.declined) session.at_pool->at.declined_picks.add();
-  session.shadow = session.pool->settle(shadow, picked, connection);
+  const auto [picked, shadow] = picker_.pick(*session.at_pool,
+                                             {session.client_address, session.local_port, session.listener->name(),
+                                              destination, session.attempt, session.tried},
+                                             now);
+  session.shadow = shadow;
   if (picked.what == Picked::What::kBackend) {
     session.target = picked.backend;
     session.cookie = picked.cookie;
@@ -162,11 +126,8 @@ Connector::Pick Connector::pick(Session& session, std::uint64_t now) noexcept {
     session.trial = picked.trial != nullptr ? Trial::Part(*picked.trial, picked.arm) : Trial::Part();
     return Pick::kBackend;
   }
-  const bool none = picked.what == Picked::What::kNone;
-  const bool may_come = picked.full || session.pool->settings().awaits_checks.load(std::memory_order_relaxed);
-  if (none && may_come && session.pool->settings().queue_timeout_ns.load(std::memory_order_relaxed) != 0)
-    return Pick::kFull;
-  if (none) return Pick::kNone;
+  if (mayQueue(*session.pool, picked)) return Pick::kFull;
+  if (picked.what == Picked::What::kNone) return Pick::kNone;
   session.reason = CloseReason::kRejected;
   return Pick::kRejected;
 }
@@ -188,34 +149,6 @@ Connector::Outcome Connector::goWithout(Session& session, std::uint64_t now) noe
   ++session.pauses;
   session.again_at = nextTurn(*session.at_pool, now);
   return Outcome::kPause;
-}
-
-void Connector::reportInvalid(PoolSessions& at_pool, std::uint64_t now) noexcept {
-  at_pool.at.counters.invalid_picks.add();
-  if (now - at_pool.invalid_logged_at < kQuiet && at_pool.invalid_logged_at != 0) return;
-  at_pool.invalid_logged_at = now;
-  log::error("proxy", "the strategy gave an answer that cannot be used, round robin answered in its place",
-             {{"pool", at_pool.pool.name()}});
-}
-
-void Connector::noteTime(PoolAtWorker& at, std::uint64_t took, bool timed, std::uint64_t now) noexcept {
-  at.slowest_pick.note(now, took);
-  if (!timed) return;
-  at.counters.picks_timed.add();
-  at.counters.pick_ns.add(took);
-  at.pick_time.record(took);
-}
-
-void Connector::reportSlow(PoolSessions& at_pool, const Picked& picked, std::uint64_t took,
-                           std::uint64_t now) noexcept {
-  at_pool.at.counters.slow_picks.add();
-  if (picked.asked == nullptr || (now - at_pool.slow_logged_at < kQuiet && at_pool.slow_logged_at != 0)) return;
-  at_pool.slow_logged_at = now;
-  log::warning("proxy", "a pick took over 100 ms, and everything else of its worker waited",
-               {{"pool", at_pool.pool.name()},
-                {"strategy", picked.asked->id},
-                {"generation", picked.asked->number},
-                {"took_ms", took / 1'000'000}});
 }
 
 // Its port is chosen when the socket connects: one port serves connections to many backends.

@@ -9,6 +9,7 @@
 #include "balance/pool.h"
 #include "proxy/dialer.h"
 #include "proxy/meter.h"
+#include "proxy/picker.h"
 #include "proxy/pool_sessions.h"
 #include "proxy/session.h"
 
@@ -45,23 +46,17 @@ class Connector {
  private:
   enum class Pick { kBackend, kFull, kNone, kRejected };
   Pick pick(Session& session, std::uint64_t now) noexcept;
-  static void reportInvalid(PoolSessions& at_pool, std::uint64_t now) noexcept;
-  static void noteTime(PoolAtWorker& at, std::uint64_t took, bool timed, std::uint64_t now) noexcept;
-  static void reportSlow(PoolSessions& at_pool, const Picked& picked, std::uint64_t took, std::uint64_t now) noexcept;
   bool bindSource(const Session& session, std::uint64_t now) noexcept;
   Outcome connect(Session& session, std::uint64_t now) noexcept;
   bool failAttempt(Session& session, int error, std::uint64_t now) noexcept;
   void putOff(Session& session, std::uint64_t now) noexcept;
   Outcome goWithout(Session& session, std::uint64_t now) noexcept;
   std::uint64_t nextTurn(PoolSessions& at_pool, std::uint64_t now) const noexcept;
-  std::uint64_t random() noexcept;
 
-  const std::uint32_t worker_;
+  Picker picker_;
   const std::atomic<std::uint32_t>& serving_;
   Meter& meter_;
   Dialer& dialer_;
-  std::uint64_t random_state_;
-  std::uint32_t picks_ = 0;  // of which some are timed
 };
 
 }  // namespace lemonade::proxy

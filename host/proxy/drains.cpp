@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "proxy/drains.h"
 
+#include "balance/backend.h"
 #include "proxy/listener.h"
 
 #include <algorithm>
@@ -12,7 +13,7 @@ DrainTime drainTime(std::uint64_t now, Duration timeout) noexcept {
   return {now + whole / 5 * 4, now + whole};
 }
 
-bool Drain::concerns(const Session& session) const noexcept {
+bool Drain::concerns(const Served& session) const noexcept {
   // A listener that is made later may have the same address.
   if (scope_.listener != nullptr) return session.listener == scope_.listener && session.listener->isRemoved();
   if (scope_.pool == nullptr) return true;
@@ -59,18 +60,18 @@ Drain* Drains::begin(std::uint64_t now) noexcept {
   return nullptr;
 }
 
-void Drains::join(Drain& drain, Session& session) noexcept {
+void Drains::join(Drain& drain, Served& session) noexcept {
   if (session.drain != nullptr && session.drain->time_.end_ns <= drain.time_.end_ns) return;
   forget(session);
   session.drain = &drain;
   drain.sessions_.push_back(session);
 }
 
-Session* Drains::next(std::uint64_t now) noexcept {
+Served* Drains::next(std::uint64_t now) noexcept {
   for (auto it = drains_.begin(); it != drains_.end();) {
     while (it->begun_ && !it->sessions_.empty() && it->due() <= now) {
       it->last_ns_ = it->due();
-      Session& session = it->sessions_.front();
+      Served& session = it->sessions_.front();
       const bool still = it->concerns(session);
       forget(session);
       if (still) return &session;
@@ -89,7 +90,7 @@ void Drains::lookAgain(const Drain* but) noexcept {
     if (&drain != but) drain.begun_ = false;
 }
 
-void Drains::forget(Session& session) noexcept {
+void Drains::forget(Served& session) noexcept {
   if (session.drain == nullptr) return;
   auto& sessions = session.drain->sessions_;
   sessions.erase(sessions.iterator_to(session));

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: MIT
 //
-// The drains of one worker: which of its sessions have to end, and when. A drain lets them run on until it begins; then
-// it looks at every session once, and from there to its end names one after another, evenly. Sessions that end by
-// themselves meanwhile leave more time to the others. While nothing drains it costs nothing.
+// The drains of one worker: which of its sessions have to end, and when. A Session and a Flow are both sessions here. A
+// drain lets them run on until it begins; then it looks at every session once, and from there to its end names one
+// after another, evenly. Sessions that end by themselves meanwhile leave more time to the others. While nothing drains
+// it costs nothing.
 //
 // A session belongs to one drain at most, the one that ends first. Where that lets it go, because its backend came back
 // or the drain was removed, the others look again. Worker thread only.
 #pragma once
 
 #include "base/clock.h"
-#include "proxy/session.h"
+#include "proxy/served.h"
 
+#include <boost/intrusive/list.hpp>
+
+#include <cstddef>
 #include <cstdint>
 #include <list>
 
@@ -42,12 +46,12 @@ class Drain {
   enum class Because { kLeft, kDown };
 
   /// True where it is about this session, and the reason still holds.
-  bool concerns(const Session& session) const noexcept;
+  bool concerns(const Served& session) const noexcept;
 
  private:
   friend class Drains;
   using Sessions = boost::intrusive::list<
-      Session, boost::intrusive::member_hook<Session, boost::intrusive::list_member_hook<>, &Session::drain_hook>>;
+      Served, boost::intrusive::member_hook<Served, boost::intrusive::list_member_hook<>, &Served::drain_hook>>;
 
   Drain(const DrainScope& scope, DrainTime time, Because because) : scope_(scope), time_(time), because_(because) {}
   std::uint64_t due() const noexcept;
@@ -74,11 +78,11 @@ class Drains {
   /// A drain that has to begin now, or to look again: have it join() every session it concerns. Null where there is
   /// none.
   Drain* begin(std::uint64_t now) noexcept;
-  void join(Drain& drain, Session& session) noexcept;
+  void join(Drain& drain, Served& session) noexcept;
   /// A session that has to end now, which is forgotten; null where there is none.
-  Session* next(std::uint64_t now) noexcept;
+  Served* next(std::uint64_t now) noexcept;
   /// The session ends, for whatever reason.
-  static void forget(Session& session) noexcept;
+  static void forget(Served& session) noexcept;
 
   /// When begin() or next() has something to give; 0 where nothing drains.
   std::uint64_t nextDue() const noexcept;

@@ -29,6 +29,7 @@ Listener::Listener(const ListenerSpec& spec, std::uint32_t workers, Wake wake)
 void Listener::apply(const ListenerSpec& spec) noexcept {
   settings_.apply(*spec.config);
   reads_headers_.store(spec.config->accept_proxy != config::AcceptProxy::kOff, std::memory_order_relaxed);
+  by_kernel_.store(spec.config->forward == config::Forward::kKernel, std::memory_order_relaxed);
   {
     const std::lock_guard lock(config_mutex_);
     config_ = spec.config;

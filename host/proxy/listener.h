@@ -47,6 +47,7 @@ struct ListenerAtWorker {
 
   // Worker thread only.
   const Listener* listener = nullptr;                ///< whose this is, once it has had a session
+  std::uint32_t relayed = 0;                         ///< sessions of the listener here; flows are not among them
   SessionList relaying;                              ///< those of which no side has ended
   SessionList ending;                                ///< those that relay, and of which one side has ended or failed
   std::uint64_t next_look = 1;                       ///< for peers that are silent, monotonic nanoseconds
@@ -84,6 +85,8 @@ class Listener {
 
   // ---- any thread ----
 
+  /// The kernel forwards for its clients: nobody accepts them.
+  bool isForwardedByKernel() const noexcept { return by_kernel_.load(std::memory_order_relaxed); }
   /// Clients must send a PROXY header first.
   bool readsHeaders() const noexcept { return reads_headers_.load(std::memory_order_relaxed); }
   /// As apply() had it last. It takes a lock: what each session reads is in settings().
@@ -111,6 +114,7 @@ class Listener {
   ListenerSettings settings_;  // first: what each turn of a session reads
   std::atomic<Pool*> pool_;
   std::atomic<bool> reads_headers_{false};
+  std::atomic<bool> by_kernel_{false};
   std::atomic<bool> removed_{false};
   const std::string name_;
   const Wake wake_;

@@ -101,4 +101,7 @@ void ListeningSocket::tune(std::uint32_t backlog, const Keepalive& keepalive) co
   (void)::listen(fd_.get(), static_cast<int>(backlog));
 }
 
+// The socket is bound as before, which keeps others from the port, and no longer listens.
+void ListeningSocket::refuse() const noexcept { (void)::shutdown(fd_.get(), SHUT_RD); }
+
 }  // namespace lemonade::proxy

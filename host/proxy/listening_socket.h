@@ -35,8 +35,10 @@ class ListeningSocket {
   static Result<std::shared_ptr<const ListeningSocket>> inherit(InheritedDescriptors& inherited, const Address& address,
                                                                 std::uint32_t backlog, const Keepalive& keepalive);
 
-  /// Changes what later accepts inherit and how many clients may wait.
+  /// Listens; changes what later accepts inherit and how many clients may wait.
   void tune(std::uint32_t backlog, const Keepalive& keepalive) const noexcept;
+  /// From now on who connects is refused, and the address stays ours, until tune() is called.
+  void refuse() const noexcept;
   /// Gives the file of a Unix socket its owner and mode; nothing for TCP. The error names the address.
   Status allow(const UnixAccess& access) const;
   /// Another process listens at this socket from now on, or will: the file of a Unix socket stays.

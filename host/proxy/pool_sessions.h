@@ -20,6 +20,7 @@ struct PoolSessions final : PoolAttachment {
   Pool& pool;
   PoolAtWorker& at;
 
+  std::uint32_t relayed = 0;  ///< sessions of the pool at the worker
   SessionList connecting;
   SessionList pausing;  ///< until when they are listed
   SessionList queued;

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "proxy/acceptor.h"
+#include "proxy/flow_door.h"
 #include "proxy/session_set.h"
 
 #include <algorithm>
@@ -45,6 +46,14 @@ class Done {
   std::condition_variable ended_;
   std::size_t left_;
 };
+
+/// The worker that has all flows: it serves as long as any does.
+constexpr std::uint32_t kFlowsAt = 0;
+
+void addDrain(Worker& worker, const DrainScope& scope, DrainTime time, Drain::Because because = Drain::Because::kLeft) {
+  worker.sessionSet().drains().add(scope, time, because);
+  worker.flowDoor().flows().drains().add(scope, time, because);
+}
 
 Error cannotMake(std::uint32_t workers, const std::string& why) {
   return {"cannot make " + std::to_string(workers) + " workers: " + why +
@@ -101,7 +110,8 @@ Listener::Sockets Proxy::sockets() const {
 std::vector<Proxy::Source> Proxy::sources() const {
   std::vector<Source> sources;
   for (const auto& listener : listeners_)
-    for (const auto& socket : listener->sockets()) sources.emplace_back(listener, socket);
+    if (!listener->isForwardedByKernel())
+      for (const auto& socket : listener->sockets()) sources.emplace_back(listener, socket);
   return sources;
 }
 
@@ -172,6 +182,7 @@ std::shared_ptr<Listener> Proxy::makeListener(const ListenerSpec& spec) {
 
 void Proxy::listen(Opened opened, DrainTime time) {
   const auto before = sources();
+  const auto known = sockets();
   Listeners after;
   for (auto& one : opened.listeners) {
     const auto& config = *one.spec.config;
@@ -193,17 +204,28 @@ void Proxy::listen(Opened opened, DrainTime time) {
   }
   shareLimit();
   const auto sources = this->sources();
-  const auto sockets = this->sockets();
   std::vector<Source> added, closed;
   for (const auto& source : sources)
     if (std::find(before.begin(), before.end(), source) == before.end()) added.push_back(source);
+  const auto is_source = [&](const Socket& socket) {
+    return std::any_of(sources.begin(), sources.end(), [&](const Source& source) { return source.second == socket; });
+  };
   for (const auto& source : before)
-    if (std::find(sockets.begin(), sockets.end(), source.second) == sockets.end()) closed.push_back(source);
+    if (!is_source(source.second)) closed.push_back(source);
   if (started_ && !(added.empty() && closed.empty()))
     runOn(0, serving(), [added, closed](Worker& worker) {
       for (const auto& [listener, socket] : added) worker.acceptor().listen(listener, socket);
       for (const auto& [listener, socket] : closed) worker.acceptor().unlisten(*socket);
     });
+  // Until we serve, a process before may do so at the same sockets.
+  if (started_) refuseAtForwarded();
+  for (const auto& listener : listeners_)
+    if (listener->isForwardedByKernel())
+      for (const auto& socket : listener->sockets()) {
+        if (std::find(known.begin(), known.end(), socket) == known.end())
+          log::info("proxy", "listening, and the kernel forwards",
+                    {{"address", socket->address().text()}, {"listener", listener->name()}});
+      }
   remove(gone, time);
   for (const auto& [listener, socket] : added)
     log::info("proxy", "listening", {{"address", socket->address().text()}, {"listener", listener->name()}});
@@ -221,7 +243,7 @@ void Proxy::remove(const Listeners& listeners, DrainTime time) {
   for (auto& worker : workers_)
     if (worker != nullptr)
       worker->post([listeners, time](Worker& self) {
-        for (const auto& listener : listeners) self.sessionSet().drains().add({nullptr, 0, listener.get()}, time);
+        for (const auto& listener : listeners) addDrain(self, {nullptr, 0, listener.get()}, time);
       });
 }
 
@@ -237,11 +259,16 @@ void Proxy::holdToPresent() {
 }
 
 void Proxy::shareLimit() {
+  // What the kernel forwards takes no descriptor.
+  Listeners relayed;
+  for (const auto& listener : listeners_)
+    listener->isForwardedByKernel() ? listener->admission().setLimit(listener->maxConnections())
+                                    : relayed.push_back(listener);
   std::vector<std::uint32_t> limits;
-  for (const auto& listener : listeners_) limits.push_back(listener->maxConnections());
+  for (const auto& listener : relayed) limits.push_back(listener->maxConnections());
   limits = shareLimits(limits, hold_to_);
   for (std::size_t i = 0; i < limits.size(); ++i) {
-    Admission& admission = listeners_[i]->admission();
+    Admission& admission = relayed[i]->admission();
     admission.setLimit(hold_present_ ? std::min(limits[i], std::max<std::uint32_t>(admission.taken(), 1)) : limits[i]);
   }
 }
@@ -258,6 +285,15 @@ std::uint32_t Proxy::sessions() const noexcept {
   std::uint32_t sessions = 0;
   for (const auto* listeners : {&listeners_, &removed_})
     for (const auto& listener : *listeners) sessions += listener->admission().taken();
+  return sessions;
+}
+
+std::uint32_t Proxy::relayedSessions() const noexcept {
+  const std::lock_guard lock(mutex_);
+  std::uint32_t sessions = 0;
+  for (const auto* listeners : {&listeners_, &removed_})
+    for (const auto& listener : *listeners)
+      if (!listener->isForwardedByKernel()) sessions += listener->admission().taken();
   return sessions;
 }
 
@@ -332,8 +368,24 @@ std::size_t Proxy::reap() {
   return left;
 }
 
+void Proxy::refuseAtForwarded() {
+  for (const auto& listener : listeners_)
+    if (listener->isForwardedByKernel())
+      for (const auto& socket : listener->sockets()) socket->refuse();
+}
+
+void Proxy::reassert() {
+  for (const auto& listener : listeners_)
+    for (const auto& socket : listener->sockets()) {
+      const auto config = listener->config();
+      socket->tune(config->backlog, Keepalive::of(*config));
+    }
+  refuseAtForwarded();
+}
+
 void Proxy::start() {
   started_ = true;
+  refuseAtForwarded();
   runOn(0, serving(), [sources = sources()](Worker& worker) {
     for (const auto& [listener, socket] : sources) worker.acceptor().listen(listener, socket);
   });
@@ -346,8 +398,7 @@ void Proxy::drain(const Pool& pool, const std::vector<std::shared_ptr<Backend>>&
   for (auto& worker : workers_)
     if (worker != nullptr)
       worker->post([identities, of = &pool, time, because](Worker& self) {
-        for (const std::uint64_t identity : identities)
-          self.sessionSet().drains().add({of, identity, nullptr}, time, because);
+        for (const std::uint64_t identity : identities) addDrain(self, {of, identity, nullptr}, time, because);
       });
 }
 
@@ -360,7 +411,7 @@ void Proxy::drain(DrainTime time, std::function<void()> empty) {
   empty_ = std::move(empty);
   runOn(0, most(), [time](Worker& worker) {
     worker.acceptor().stop();
-    worker.sessionSet().drains().add({}, time);
+    addDrain(worker, {}, time);
   });
   for (const auto* listeners : {&listeners_, &removed_})
     for (const auto& listener : *listeners) {
@@ -376,11 +427,40 @@ bool Proxy::stop() {
     worker.acceptor().stop();
     worker.acceptor().closeHeaders();
     worker.sessionSet().closeAll(CloseReason::kDrain);
+    worker.flowDoor().flows().closeAll(CloseReason::kDrain);
   });
   if (!ended) return false;
   for (const auto& listener : listeners_) listener->setSockets({});
   workers_.clear();
   return true;
+}
+
+// ---- forwarding by the kernel --------------------------------------------------------------------------------------
+
+void Proxy::openFlows(std::unique_ptr<KernelGate> gate) {
+  flows_moved_->store(nowNs());
+  // A task may have to be run twice for want of memory.
+  auto handed = std::make_shared<std::unique_ptr<KernelGate>>(std::move(gate));
+  workers_[kFlowsAt]->post([handed](Worker& self) {
+    if (*handed != nullptr) self.flowDoor().open(*handed);
+  });
+}
+
+void Proxy::useFlows(std::shared_ptr<const FlowPlan> plan) {
+  workers_[kFlowsAt]->post([plan = std::move(plan)](Worker& self) { self.flowDoor().flows().use(plan); });
+}
+
+void Proxy::adoptFlows(bool counted) {
+  workers_[kFlowsAt]->post([counted](Worker& self) { self.flowDoor().flows().adopt(counted); });
+}
+
+void Proxy::letGoOfFlows() {
+  runOn(kFlowsAt, kFlowsAt + 1, [](Worker& worker) { worker.flowDoor().close(); });
+}
+
+bool Proxy::flowsAnswer(std::uint64_t patience_ns) {
+  workers_[kFlowsAt]->post([moved = flows_moved_](Worker&) { moved->store(nowNs()); });
+  return nowNs() - flows_moved_->load() < patience_ns;
 }
 
 void Proxy::lookAtTimeouts() {

@@ -10,6 +10,8 @@
 #include "base/inherited_descriptors.h"
 #include "base/result.h"
 #include "proxy/drains.h"
+#include "proxy/flow_gate.h"
+#include "proxy/flow_plan.h"
 #include "proxy/listener.h"
 #include "proxy/parting.h"
 #include "proxy/worker.h"
@@ -87,6 +89,8 @@ class Proxy {
 
   /// Has the workers take clients.
   void start();
+  /// Another process has had the same sockets and did not come to serve: they are to be as they were.
+  void reassert();
 
   /// Ends the sessions of backends of a pool that left or are down, which no pick may give out any more, in time.
   void drain(const Pool& pool, const std::vector<std::shared_ptr<Backend>>& backends, DrainTime time,
@@ -99,6 +103,20 @@ class Proxy {
   /// Ends every session that is left, waits for it, and ends the workers. False where a worker hangs in a plugin and is
   /// left behind: the process must then end without destroying this.
   bool stop();
+
+  // ---- forwarding by the kernel: one worker is asked by it, and has all flows ----
+
+  /// From now on the kernel is answered through this.
+  void openFlows(std::unique_ptr<KernelGate> gate);
+  /// Where packets come in, and where they may go.
+  void useFlows(std::shared_ptr<const FlowPlan> plan);
+  /// Takes in what the kernel forwards already. counted: the totals of who counted that it came are ours.
+  void adoptFlows(bool counted);
+  /// Answers the kernel no more, and forgets every flow: it goes on to forward them, and another process will count.
+  void letGoOfFlows();
+  /// True where the worker that answers the kernel has moved in this time, in nanoseconds. To be asked about once a
+  /// second.
+  bool flowsAnswer(std::uint64_t patience_ns);
 
   /// Has every worker look at each of its timeouts soon: settings of a pool or a listener have changed.
   void lookAtTimeouts();
@@ -123,6 +141,8 @@ class Proxy {
   std::vector<std::shared_ptr<const Listener>> allListeners() const;
   /// Sessions now.
   std::uint32_t sessions() const noexcept;
+  /// Sessions now of listeners that relays serve.
+  std::uint32_t relayedSessions() const noexcept;
   /// How many clients may come in, over all listeners.
   std::uint32_t maxConnections() const noexcept;
   /// How many workers serve.
@@ -144,7 +164,9 @@ class Proxy {
   static Result<Socket> openSocket(const ListenerSpec& spec, const Address& address, Listener::Sockets& unclaimed,
                                    const Listener::Sockets& going, InheritedDescriptors& inherited);
   std::shared_ptr<Listener> makeListener(const ListenerSpec& spec);
+  void refuseAtForwarded();
   void remove(const Listeners& listeners, DrainTime time);
+  /// Of listeners whose clients are accepted.
   std::vector<Source> sources() const;
   void shareLimit();
   /// Runs task on the workers from index `from` up to `to` that run; true when all have run it, false where one does
@@ -167,6 +189,7 @@ class Proxy {
   bool hold_present_ = false;                                          // none but those that there are
   bool started_ = false;
   bool records_wanted_ = false;
+  const std::shared_ptr<std::atomic<std::uint64_t>> flows_moved_ = std::make_shared<std::atomic<std::uint64_t>>(0);
 };
 
 /// How many clients each of several listeners may have where there may be `most` in all: the limits themselves where

@@ -6,11 +6,10 @@
 #pragma once
 
 #include "balance/pool.h"
+#include "proxy/served.h"
 
 #include <lemonade/metrics_sink.h>
 #include <lemonade/strategy.h>
-
-#include <boost/intrusive/list.hpp>
 
 #include <cstdint>
 
@@ -36,8 +35,6 @@ struct Endpoint {
   bool isOwed() const noexcept { return owed != 0; }
 };
 
-class Drain;
-class Listener;
 struct ListenerAtWorker;
 struct PoolSessions;
 
@@ -59,7 +56,7 @@ enum class CloseReason : std::uint8_t {
   kMaxAge = LEMONADE_END_MAX_AGE,
 };
 
-struct alignas(16) Session {
+struct alignas(16) Session : Served {
   enum class State : std::uint8_t {
     kConnecting,    ///< the backend socket is connecting
     kNoDescriptor,  ///< there was none to connect with, or no source port: tries again
@@ -76,16 +73,9 @@ struct alignas(16) Session {
   Session* previous = nullptr;
   std::uint64_t listed_at = 0;
 
-  // Where it came in, and the pool that the listener led to then; with what its worker has of both. Constant once the
-  // session is added.
-  Listener* listener = nullptr;
-  Pool* pool = nullptr;
+  // What its worker has of its listener and its pool. Constant once the session is added.
   ListenerAtWorker* at_listener = nullptr;
   PoolSessions* at_pool = nullptr;
-
-  // The drain that ends it, once that has begun, and its place there; see drains.h.
-  Drain* drain = nullptr;
-  boost::intrusive::list_member_hook<> drain_hook;
 
   State state = State::kConnecting;
   CloseReason reason = CloseReason::kDone;
@@ -101,7 +91,6 @@ struct alignas(16) Session {
   Endpoint& endpoint(Side side) noexcept { return side == Side::kClient ? client : backend; }
   const Endpoint& endpoint(Side side) const noexcept { return side == Side::kClient ? client : backend; }
 
-  Backend* target = nullptr;  ///< holds a place there while not null
   std::uint64_t cookie = 0;
   std::uint64_t generation = 0;
   ShadowTie shadow;

@@ -82,8 +82,8 @@ void SessionSet::enlist(Session& session, Listener& listener, PoolSessions& at_p
   session.at_listener->listener = &listener;
   auto& of_pool = at_pool.at.counters;
   auto& of_listener = session.at_listener->counters;
-  if (of_pool.sessions.value() == 0) pools_.push_back(at_pool);
-  if (of_listener.sessions.value() == 0) listeners_.push_back(*session.at_listener);
+  if (at_pool.relayed++ == 0) pools_.push_back(at_pool);
+  if (session.at_listener->relayed++ == 0) listeners_.push_back(*session.at_listener);
   for (Counter* counter : {&of_pool.clients, &of_pool.sessions, &of_listener.accepted, &of_listener.sessions,
                            &mailbox_.counters.accepted, &mailbox_.counters.sessions})
     counter->add();
@@ -95,8 +95,8 @@ void SessionSet::delist(Session& session) noexcept {
   auto& of_pool = session.at_pool->at.counters;
   auto& of_listener = session.at_listener->counters;
   for (Counter* counter : {&of_pool.sessions, &of_listener.sessions, &mailbox_.counters.sessions}) counter->subtract();
-  if (of_pool.sessions.value() == 0) pools_.erase(pools_.iterator_to(*session.at_pool));
-  if (of_listener.sessions.value() == 0) listeners_.erase(listeners_.iterator_to(*session.at_listener));
+  if (--session.at_pool->relayed == 0) pools_.erase(pools_.iterator_to(*session.at_pool));
+  if (--session.at_listener->relayed == 0) listeners_.erase(listeners_.iterator_to(*session.at_listener));
   --size_;
   session.listener->admission().leave();
 }

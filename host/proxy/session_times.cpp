@@ -71,7 +71,7 @@ void SessionSet::handleDrains(std::uint64_t now) noexcept {
       for (Session* session = list.front(); session != nullptr; session = session->next)
         if (drain->concerns(*session)) drains_.join(*drain, *session);
     });
-  while (Session* session = drains_.next(now)) close(*session, CloseReason::kDrain);
+  while (Served* session = drains_.next(now)) close(static_cast<Session&>(*session), CloseReason::kDrain);
 }
 
 /// When something is due for a session that was listed then; 0: never.

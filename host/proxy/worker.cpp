@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "plugin/guarded_thread.h"
 #include "proxy/acceptor.h"
+#include "proxy/flow_door.h"
 #include "proxy/loop_reactor.h"
 #include "proxy/meter.h"
 #include "proxy/session_set.h"
@@ -70,6 +71,7 @@ class Worker::Impl final : public LoopReactor {
 
   Acceptor& acceptor() noexcept { return acceptor_; }
   SessionSet& sessionSet() noexcept { return sessions_; }
+  FlowDoor& flowDoor() noexcept { return flow_door_; }
 
  private:
   void run() override;
@@ -89,6 +91,7 @@ class Worker::Impl final : public LoopReactor {
   Relay& relay_;
   SessionSet sessions_;
   Acceptor acceptor_;
+  FlowDoor flow_door_;
   Fd timer_fd_;
   Bell timer_;
   Bell wake_;
@@ -117,6 +120,7 @@ Worker::Impl::Impl(Worker& self, Relay& relay, Meter& meter, std::uint32_t index
       relay_(relay),
       sessions_(index, relay, meter, serving, mailbox, clock_),
       acceptor_(index, sessions_, relay, sharing, mailbox, clock_),
+      flow_door_(index, relay, mailbox, clock_),
       timer_fd_(ownedFd(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create")),
       timer_(timer_fd_.get()),
       wake_(mailbox.wake_fd.get()),
@@ -156,6 +160,7 @@ void Worker::Impl::run() {
   const bool able = attach();
   begun_.release();
   if (able) LoopReactor::run();
+  flow_door_.close();
   sessions_.end();
 }
 
@@ -242,12 +247,13 @@ void Worker::Impl::handleTimer() {
   if (retry_at_ != 0 && retry_at_ <= now) runTasks();
   sessions_.handleDue(now);
   acceptor_.handleDue(now);
+  flow_door_.flows().handleDue(now);
 }
 
 // A timer that is armed too early costs one look when it fires; so it is only ever set for an earlier time.
 void Worker::Impl::arm() {
   std::uint64_t due = sessions_.nextDue();
-  for (const std::uint64_t other : {acceptor_.nextDue(), retry_at_})
+  for (const std::uint64_t other : {acceptor_.nextDue(), flow_door_.flows().nextDue(), retry_at_})
     if (other != 0 && (due == 0 || other < due)) due = other;
   if (due == 0 || (armed_for_ != 0 && armed_for_ <= due)) return;
   armed_for_ = due;
@@ -272,5 +278,6 @@ bool Worker::started() const noexcept { return impl_->started(); }
 void Worker::post(std::function<void(Worker&)> task) { impl_->post(std::move(task)); }
 Acceptor& Worker::acceptor() noexcept { return impl_->acceptor(); }
 SessionSet& Worker::sessionSet() noexcept { return impl_->sessionSet(); }
+FlowDoor& Worker::flowDoor() noexcept { return impl_->flowDoor(); }
 
 }  // namespace lemonade::proxy

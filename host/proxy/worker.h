@@ -18,6 +18,7 @@
 namespace lemonade::proxy {
 
 class Acceptor;
+class FlowDoor;
 class Meter;
 class Relay;
 class SessionSet;
@@ -47,6 +48,7 @@ class Worker {
   // For posted tasks.
   Acceptor& acceptor() noexcept;
   SessionSet& sessionSet() noexcept;
+  FlowDoor& flowDoor() noexcept;
 
  private:
   class Impl;

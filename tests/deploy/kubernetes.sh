@@ -24,7 +24,11 @@ fits() {
 }
 
 baseFits() { fits base; }
-overlaysFit() { fits overlays/production overlay; fits overlays/plugins overlay; }
+overlaysFit() {
+  fits overlays/production overlay
+  fits overlays/plugins overlay
+  fits overlays/kernel-forwarding overlay
+}
 
 # schemas: what npm has of Kubernetes, in $modules; downloaded once.
 schemas() {
@@ -42,7 +46,7 @@ sound() { node "$here/sound.cjs" "$modules" "$1"; }
 matchSchemas() {
   local folder
   schemas
-  for folder in base overlays/production overlays/plugins; do
+  for folder in base overlays/production overlays/plugins overlays/kernel-forwarding; do
     made "$folder"
     sound "$WORK/made.yaml" || fail "$folder is not what Kubernetes takes"
   done

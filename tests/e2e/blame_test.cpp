@@ -107,7 +107,7 @@ TEST_CASE("Clients that send half of a request and wait eject nobody", "[ejectio
   for (auto& client : clients) CHECK(client.receiveLine() == "ok");
 }
 
-TEST_CASE("A backend on probation is not ejected again for what clients send", "[ejection][blame]") {
+TEST_CASE("A backend on probation is not ejected again for what clients send", "[ejection][blame][relayed]") {
   std::atomic<bool> broken{true};
   Server flaky([&](Socket& client) { broken ? (void)client.receiveLine() : picky()(client); });
   Server good(picky());
@@ -127,7 +127,7 @@ TEST_CASE("A backend on probation is not ejected again for what clients send", "
   CHECK(isUp(balancer, "flaky"));
 }
 
-TEST_CASE("A backend that is broken is ejected also while others send garbage", "[ejection][blame]") {
+TEST_CASE("A backend that is broken is ejected also while others send garbage", "[ejection][blame][relayed]") {
   Server bad([](Socket& client) {
     (void)client.receiveLine();
     client.reset();

@@ -189,7 +189,7 @@ TEST_CASE("A reset by the server is a reset at the client", "[bytes]") {
   CHECK(client.next() == End::kReset);
 }
 
-TEST_CASE("One gigabyte through one connection is identical byte by byte", "[bytes]") {
+TEST_CASE("One gigabyte through one connection is identical byte by byte", "[bytes][relayed]") {
   constexpr std::size_t kSize = 1024 * kMiB;
   Pair pair([](Socket& socket) {
     if (socket.next() == End::kClosed) return;
@@ -277,7 +277,7 @@ TEST_CASE("A client that sends one byte at a time is served", "[bytes]") {
   CHECK(client.receiveAll() == message);
 }
 
-TEST_CASE("Urgent data arrives in its place and stalls nothing", "[bytes]") {
+TEST_CASE("Urgent data arrives in its place and stalls nothing", "[bytes][relayed]") {
   Pair pair(echo());
   Socket client = pair.balancer.connect();
   client.send("before ");
@@ -308,7 +308,7 @@ TEST_CASE("A reset after a half-close ends the session although the server is si
   CHECK(eventually([&] { return pair.balancer.metric("lemonade_proxy_sessions") == 0; }));
 }
 
-TEST_CASE("IPv6 clients reach IPv6 and IPv4 backends", "[bytes]") {
+TEST_CASE("IPv6 clients reach IPv6 and IPv4 backends", "[bytes][relayed]") {
   Server six(named("six"), "[::1]:0");
   Server four(named("four"));
   Balancer balancer(Config()

@@ -43,7 +43,7 @@ TEST_CASE("The connect timeout bounds only connecting and an idle client lives o
   CHECK(client.receive(5) == "after");
 }
 
-TEST_CASE("A backend that does not answer the connect is given up after the connect timeout", "[connecting]") {
+TEST_CASE("A backend that does not answer the connect is given up after the connect timeout", "[connecting][relayed]") {
   BlackHole hole;
   Balancer balancer(
       Config().set("proxy.retries", 0).set("proxy.connect_timeout", "300ms").backend("hole", hole.address()));
@@ -82,7 +82,7 @@ TEST_CASE("After a refused connect another backend answers the same client", "[c
   CHECK(field(sessionLine(balancer), "attempts") == "2");
 }
 
-TEST_CASE("Each backend is tried once where the retries suffice for all", "[connecting]") {
+TEST_CASE("Each backend is tried once where the retries suffice for all", "[connecting][relayed]") {
   RefusingPort one, two, three;
   Balancer balancer(Config()
                         .set("proxy.retries", 2)
@@ -125,7 +125,7 @@ TEST_CASE("No more backends are tried than retries allow", "[connecting]") {
   CHECK(field(sessionLine(balancer), "attempts") == "2");
 }
 
-TEST_CASE("When all backends refuse the client is closed promptly and the listener stays up", "[connecting]") {
+TEST_CASE("When all backends refuse the client is closed promptly and the listener stays up", "[connecting][relayed]") {
   RefusingPort one, two;
   Balancer balancer(Config()
                         .set("proxy.retries", 1)
@@ -141,7 +141,8 @@ TEST_CASE("When all backends refuse the client is closed promptly and the listen
   CHECK(balancer.admin("/healthz").status == 200);
 }
 
-TEST_CASE("Without any eligible backend the client is closed promptly and probes of the port succeed", "[connecting]") {
+TEST_CASE("Without any eligible backend the client is closed promptly and probes of the port succeed",
+          "[connecting][relayed]") {
   RefusingPort dead;
   Balancer balancer(Config().realChecks().backend("dead", dead.address()));
   REQUIRE(eventually([&] { return balancer.admin("/readyz").status == 503; }));
@@ -167,7 +168,7 @@ TEST_CASE("Clients that connect and leave say nothing about a backend", "[connec
   CHECK(balancer.ask() == "a");
 }
 
-TEST_CASE("A client that resets before the backend answered releases its pick at once", "[connecting]") {
+TEST_CASE("A client that resets before the backend answered releases its pick at once", "[connecting][relayed]") {
   BlackHole hole;
   Balancer balancer(Config().set("proxy.connect_timeout", "60s").backend("hole", hole.address()));
   Socket client = balancer.connect();
@@ -178,7 +179,7 @@ TEST_CASE("A client that resets before the backend answered releases its pick at
   CHECK(connectFailures(balancer, "hole") == 0);
 }
 
-TEST_CASE("A client that closes before the backend answered releases its pick", "[connecting]") {
+TEST_CASE("A client that closes before the backend answered releases its pick", "[connecting][relayed]") {
   BlackHole hole;
   Balancer balancer(
       Config().set("proxy.retries", 0).set("proxy.connect_timeout", "1s").backend("hole", hole.address()));
@@ -188,7 +189,8 @@ TEST_CASE("A client that closes before the backend answered releases its pick", 
   CHECK(eventually([&] { return balancer.active("hole") == 0; }));
 }
 
-TEST_CASE("A client that asks and half-closes before the backend is connected gets its answer", "[connecting]") {
+TEST_CASE("A client that asks and half-closes before the backend is connected gets its answer",
+          "[connecting][relayed]") {
   Late late;
   Socket client = late.balancer.connect();
   client.send("question");
@@ -201,7 +203,7 @@ TEST_CASE("A client that asks and half-closes before the backend is connected ge
   CHECK(client.receiveAll(5s) == "answer");
 }
 
-TEST_CASE("All that a client sends before its backend is connected arrives as soon as it is", "[connecting]") {
+TEST_CASE("All that a client sends before its backend is connected arrives as soon as it is", "[connecting][relayed]") {
   Late late;
   Socket client = late.balancer.connect();
   // Each comes by itself, into a buffer of its own, as the head and the body of a request do.

@@ -111,7 +111,7 @@ TEST_CASE("A plugin that is not quarantined is not released", "[containment][cli
   CHECK(ask(balancer, {"release"}).code == 2);
 }
 
-TEST_CASE("Status tells of a call that still runs", "[containment][cli]") {
+TEST_CASE("Status tells of a call that still runs", "[containment][cli][relayed]") {
   Turned turned("pick:spin", "1h");
   Socket client = Socket::connect(turned.balancer.address(), Turned::kTrap);
   turned.balancer.process().waitForLog("a call of a plugin is slow and still runs");

@@ -76,7 +76,7 @@ TEST_CASE("A strategy that faults in event or prepare is replaced", "[containmen
   checkSurvived(deed, 2);
 }
 
-TEST_CASE("A slow call is named while it runs", "[containment]") {
+TEST_CASE("A slow call is named while it runs", "[containment][relayed]") {
   Turned turned("pick:spin", "1h");
   Socket client = Socket::connect(turned.balancer.address(), Turned::kTrap);
   const auto line = turned.balancer.process().waitForLog("a call of a plugin is slow and still runs");

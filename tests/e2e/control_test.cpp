@@ -72,7 +72,7 @@ TEST_CASE("A backend that is drained under load gets no new client and no client
   CHECK(visitors.failed() == 0);
 }
 
-TEST_CASE("Sessions at a backend that is drained have the drain timeout to end", "[control_api]") {
+TEST_CASE("Sessions at a backend that is drained have the drain timeout to end", "[control_api][relayed]") {
   Pair pair(unwatched().set("runtime.drain_timeout_millis", 500));
   Socket client = pair.balancer.connect();
   const std::string id = client.receiveLine();
@@ -120,7 +120,8 @@ TEST_CASE("A weight that is changed changes the shares at once", "[control_api]"
   CHECK(pair.balancer.metric("lemonade_backend_override") == 0);
 }
 
-TEST_CASE("A limit that is set holds from the next client on and lets more in when it is lifted", "[control_api]") {
+TEST_CASE("A limit that is set holds from the next client on and lets more in when it is lifted",
+          "[control_api][relayed]") {
   Pair pair;
   ordered(pair.balancer, "b/disable");
   ordered(pair.balancer, "a/max_connections?value=1");

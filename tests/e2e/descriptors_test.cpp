@@ -69,7 +69,8 @@ void everythingElseWorks(Balancer& balancer, const Misfit& misfit, const Config&
 
 }  // namespace
 
-TEST_CASE("Sessions are held to what the descriptor limit leaves them and everything else goes on", "[limits]") {
+TEST_CASE("Sessions are held to what the descriptor limit leaves them and everything else goes on",
+          "[limits][relayed]") {
   Server a(named("a"));
   auto b = std::make_unique<Server>(named("b"));
   const Misfit misfit;
@@ -145,7 +146,7 @@ TEST_CASE("A descriptor limit below what the process needs for itself serves a c
 }
 
 TEST_CASE("A descriptor limit that is lowered below what is open leaves admin and checks and reloads working",
-          "[limits]") {
+          "[limits][relayed]") {
   Server a(named("a"));
   auto b = std::make_unique<Server>(named("b"));
   const Misfit misfit;

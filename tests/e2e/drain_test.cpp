@@ -168,7 +168,7 @@ TEST_CASE("A drain timeout of zero closes the sessions of a removed backend at o
   check(others[0]);
 }
 
-TEST_CASE("A client that waits for a removed backend to answer does not outlast the drain", "[drain]") {
+TEST_CASE("A client that waits for a removed backend to answer does not outlast the drain", "[drain][relayed]") {
   BlackHole hole;
   Server server(greeter("b"));
   Config both, one;

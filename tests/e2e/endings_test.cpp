@@ -107,7 +107,8 @@ Server::Handler sendsAndCloses(std::size_t size) {
 
 }  // namespace
 
-TEST_CASE("An answer is complete although its backend leaves FIN_WAIT2 before the client has read it", "[bytes]") {
+TEST_CASE("An answer is complete although its backend leaves FIN_WAIT2 before the client has read it",
+          "[bytes][relayed]") {
   if (!isRoot()) return skip("needs root for a network of its own");
   inOwnNetwork([] {
     setSysctl("net/ipv4/tcp_fin_timeout", 1);
@@ -125,7 +126,8 @@ TEST_CASE("An answer is complete although its backend leaves FIN_WAIT2 before th
   });
 }
 
-TEST_CASE("An upload is complete although its client leaves FIN_WAIT2 before the backend has read it", "[bytes]") {
+TEST_CASE("An upload is complete although its client leaves FIN_WAIT2 before the backend has read it",
+          "[bytes][relayed]") {
   if (!isRoot()) return skip("needs root for a network of its own");
   inOwnNetwork([] {
     setSysctl("net/ipv4/tcp_fin_timeout", 1);
@@ -145,7 +147,8 @@ TEST_CASE("An upload is complete although its client leaves FIN_WAIT2 before the
   });
 }
 
-TEST_CASE("An answer is complete although the client's further bytes draw a reset from its backend", "[bytes]") {
+TEST_CASE("An answer is complete although the client's further bytes draw a reset from its backend",
+          "[bytes][relayed]") {
   Server server(sendsAndCloses(kSize));
   Balancer balancer(Config().backend("a", server.address()));
   Socket client = balancer.connect();
@@ -162,7 +165,7 @@ TEST_CASE("An answer is complete although the client's further bytes draw a rese
   CHECK(resets(balancer) == 0);
 }
 
-TEST_CASE("An upload is complete although the answer draws a reset from a client that has left", "[bytes]") {
+TEST_CASE("An upload is complete although the answer draws a reset from a client that has left", "[bytes][relayed]") {
   constexpr std::size_t kUpload = 200'000;
   std::promise<Received> received;
   std::promise<void> left;
@@ -192,7 +195,8 @@ TEST_CASE("An upload is complete although the answer draws a reset from a client
   CHECK(resets(balancer) == 0);
 }
 
-TEST_CASE("What came before a reset is delivered to a reader that pauses for longer than five seconds", "[bytes]") {
+TEST_CASE("What came before a reset is delivered to a reader that pauses for longer than five seconds",
+          "[bytes][relayed]") {
   const auto room = [](const Socket& socket) {
     const int bytes = 2 * kMiB;
     (void)::setsockopt(socket.fd(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
@@ -230,7 +234,7 @@ TEST_CASE("What came before a reset is delivered to a reader that pauses for lon
   CHECK(got.reset);
 }
 
-TEST_CASE("A client that never closes holds a backend that is done for half_close_timeout", "[bytes]") {
+TEST_CASE("A client that never closes holds a backend that is done for half_close_timeout", "[bytes][relayed]") {
   Server server([](Socket& socket) {
     if (!socket.receive(1).empty()) socket.send("answer");
   });
@@ -269,7 +273,8 @@ TEST_CASE("A half-closed session whose bytes still move is not cut", "[bytes]") 
   CHECK(waiting.receiveAll() == "late");
 }
 
-TEST_CASE("A peer that was cut off is gone after keep-alive's time, and one that only pauses is not", "[bytes]") {
+TEST_CASE("A peer that was cut off is gone after keep-alive's time, and one that only pauses is not",
+          "[bytes][relayed]") {
   constexpr std::size_t kMuch = 16 * kMiB;
   Server server([](Socket& socket) {
     const std::string asked = socket.receive(1);
@@ -301,7 +306,7 @@ TEST_CASE("A peer that was cut off is gone after keep-alive's time, and one that
   CHECK(verify(paused, Pattern(1), kMuch));
 }
 
-TEST_CASE("proxy.tcp_user_timeout ends a connection whose bytes nobody acknowledges", "[bytes]") {
+TEST_CASE("proxy.tcp_user_timeout ends a connection whose bytes nobody acknowledges", "[bytes][relayed]") {
   std::promise<void> cut;
   auto is_cut = cut.get_future().share();
   Server server([&](Socket& socket) {
@@ -321,7 +326,8 @@ TEST_CASE("proxy.tcp_user_timeout ends a connection whose bytes nobody acknowled
   CHECK(eventually([&] { return balancer.metric("lemonade_proxy_sessions") == 0; }));
 }
 
-TEST_CASE("A client that nobody serves is reset where it had sent something and closed in order where not", "[bytes]") {
+TEST_CASE("A client that nobody serves is reset where it had sent something and closed in order where not",
+          "[bytes][relayed]") {
   BlackHole nobody;
   Balancer balancer(
       Config().set("proxy.connect_timeout", "300ms").set("proxy.retries", 0).backend("a", nobody.address()));
@@ -332,7 +338,7 @@ TEST_CASE("A client that nobody serves is reset where it had sent something and 
   CHECK(asking.next() == End::kReset);
 }
 
-TEST_CASE("A client that resets before it is accepted counts as one that left", "[bytes]") {
+TEST_CASE("A client that resets before it is accepted counts as one that left", "[bytes][relayed]") {
   Server server(named("a"));
   Balancer balancer(Config().set("proxy.max_connections", 1).backend("a", server.address()));
   Socket only = balancer.connect();

@@ -90,7 +90,7 @@ class UnreadLog {
 
 }  // namespace
 
-TEST_CASE("A stop is over within accept_timeout though the strategy hangs", "[stopping]") {
+TEST_CASE("A stop is over within accept_timeout though the strategy hangs", "[stopping][relayed]") {
   const char* misdeed = GENERATE("hang_in_later_prepare", "hang_in_pick");
   CAPTURE(misdeed);
   Hung hung(misdeed, kBound);

@@ -55,7 +55,7 @@ rlim_t descriptorLimit(pid_t pid) {
 
 }  // namespace
 
-TEST_CASE("max_connections holds exactly and further clients wait until one leaves", "[limits]") {
+TEST_CASE("max_connections holds exactly and further clients wait until one leaves", "[limits][relayed]") {
   Server server(named("a"));
   Balancer balancer(Config().set("runtime.workers", 4).set("proxy.max_connections", 4).backend("a", server.address()));
   auto clients = connectMany(balancer, 10);
@@ -104,7 +104,7 @@ TEST_CASE("max_connections holds exactly under a storm of short connections", "[
   CHECK(eventually([&] { return balancer.metric("lemonade_proxy_sessions") == 0; }));
 }
 
-TEST_CASE("With max_connections reached clients of every listener have their turn", "[limits]") {
+TEST_CASE("With max_connections reached clients of every listener have their turn", "[limits][relayed]") {
   Server server(named("a"));
   Balancer balancer(Config()
                         .set("runtime.workers", 1)
@@ -148,7 +148,7 @@ TEST_CASE("A backend's max_connections holds and the rest goes elsewhere or is c
   CHECK(eventually([&] { return !balancer.ask().empty(); }));
 }
 
-TEST_CASE("Out of descriptors the balancer logs and backs off and recovers", "[limits]") {
+TEST_CASE("Out of descriptors the balancer logs and backs off and recovers", "[limits][relayed]") {
   Server server(named("a"));
   Balancer balancer(Config().set("proxy.max_connections", 100).backend("a", server.address()));
   REQUIRE(balancer.ask() == "a");
@@ -193,7 +193,7 @@ TEST_CASE("Out of descriptors accepting resumes when clients leave", "[limits]")
   limitDescriptors(pid, before);
 }
 
-TEST_CASE("A low descriptor limit is raised to what max_connections needs", "[limits]") {
+TEST_CASE("A low descriptor limit is raised to what max_connections needs", "[limits][relayed]") {
   Server server(named("a"));
   Balancer balancer(Config().set("proxy.max_connections", 1000).backend("a", server.address()), {},
                     {"prlimit", "--nofile=128:4096"});
@@ -211,7 +211,7 @@ TEST_CASE("A descriptor limit that may not be raised is warned about and never f
   CHECK(balancer.ask() == "a");
 }
 
-TEST_CASE("With source ports used up the log says so and another backend is tried", "[limits]") {
+TEST_CASE("With source ports used up the log says so and another backend is tried", "[limits][relayed]") {
   if (!isRoot()) return skip("only root can have a network of its own");
   inOwnNetwork([] {
     // Four source ports to each destination, and all four to backend a taken.
@@ -232,7 +232,7 @@ TEST_CASE("With source ports used up the log says so and another backend is trie
   });
 }
 
-TEST_CASE("Without a source port to any backend a client waits and no backend is blamed", "[limits]") {
+TEST_CASE("Without a source port to any backend a client waits and no backend is blamed", "[limits][relayed]") {
   if (!isRoot()) return skip("only root can have a network of its own");
   const std::string host = GENERATE("127.0.0.1", "[::1]");
   CAPTURE(host);
@@ -256,7 +256,7 @@ TEST_CASE("Without a source port to any backend a client waits and no backend is
   });
 }
 
-TEST_CASE("The log says once when max_connections is reached and once when that is over", "[limits]") {
+TEST_CASE("The log says once when max_connections is reached and once when that is over", "[limits][relayed]") {
   Server server(named("a"));
   Balancer balancer(Config().set("proxy.max_connections", 2).backend("a", server.address()));
   std::list<Socket> clients;

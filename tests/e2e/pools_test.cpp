@@ -59,7 +59,7 @@ TEST_CASE("Two listeners may lead to one pool", "[pools]") {
   CHECK(balancer.ask("inside") == "a");
 }
 
-TEST_CASE("A pool that is full makes nobody wait at another one", "[pools][queue]") {
+TEST_CASE("A pool that is full makes nobody wait at another one", "[pools][queue][relayed]") {
   const TwoPools pools;
   Balancer balancer(pools.config("queue_timeout = \"20s\"", "max_connections = 1"));
   Socket holder = holding(balancer.addressOf("db"), "database");
@@ -72,7 +72,7 @@ TEST_CASE("A pool that is full makes nobody wait at another one", "[pools][queue
   CHECK(waiting.receiveLine() == "database");
 }
 
-TEST_CASE("A place that becomes free in one pool goes to a client of that pool", "[pools][queue]") {
+TEST_CASE("A place that becomes free in one pool goes to a client of that pool", "[pools][queue][relayed]") {
   const TwoPools pools;
   const int workers = GENERATE(1, 4);
   CAPTURE(workers);
@@ -92,7 +92,7 @@ TEST_CASE("A place that becomes free in one pool goes to a client of that pool",
   CHECK(for_db.receiveLine() == "database");
 }
 
-TEST_CASE("A listener that has all the clients it takes leaves the other listeners open", "[pools][limits]") {
+TEST_CASE("A listener that has all the clients it takes leaves the other listeners open", "[pools][limits][relayed]") {
   Server server(named("a"));
   Balancer balancer(unwatched().backend("a", server.address()).listener("small", "default", "max_connections = 1"));
   Socket holder = holding(balancer.addressOf("small"), "a");

@@ -28,7 +28,7 @@ bool queued(Balancer& balancer, int count) {
 
 }  // namespace
 
-TEST_CASE("Clients wait for a place at a full backend and are served in the order they came", "[queue]") {
+TEST_CASE("Clients wait for a place at a full backend and are served in the order they came", "[queue][relayed]") {
   const int workers = GENERATE(1, 4);
   CAPTURE(workers);
   Server server(named("a"));
@@ -65,7 +65,7 @@ TEST_CASE("A place that one worker frees serves a client that waits at another",
   CHECK(queued(balancer, 0));
 }
 
-TEST_CASE("A client that waits longer than queue_timeout is closed and counted", "[queue]") {
+TEST_CASE("A client that waits longer than queue_timeout is closed and counted", "[queue][relayed]") {
   Server server(named("a"));
   Balancer balancer(full(server).set("proxy.queue_timeout", "200ms"));
   Socket holder = holding(balancer);
@@ -76,7 +76,7 @@ TEST_CASE("A client that waits longer than queue_timeout is closed and counted",
   holder.close();
 }
 
-TEST_CASE("A client that leaves the queue takes no place", "[queue]") {
+TEST_CASE("A client that leaves the queue takes no place", "[queue][relayed]") {
   Server server(named("a"));
   Balancer balancer(full(server));
   Socket holder = holding(balancer);
@@ -90,7 +90,7 @@ TEST_CASE("A client that leaves the queue takes no place", "[queue]") {
   CHECK(stayer.receiveLine() == "a");
 }
 
-TEST_CASE("What a client sends while it waits arrives", "[queue]") {
+TEST_CASE("What a client sends while it waits arrives", "[queue][relayed]") {
   Server server(echo());
   Balancer balancer(full(server));
   Socket holder = balancer.connect();
@@ -104,7 +104,7 @@ TEST_CASE("What a client sends while it waits arrives", "[queue]") {
   CHECK(waiting.receiveAll() == "patience");
 }
 
-TEST_CASE("A reload that makes room serves those who wait", "[queue]") {
+TEST_CASE("A reload that makes room serves those who wait", "[queue][relayed]") {
   Server a(named("a")), b(named("b"));
   Balancer balancer(full(a).set("runtime.config_watch_interval_millis", 20));
   Socket holder = holding(balancer);
@@ -133,7 +133,8 @@ TEST_CASE("Clients in the queue outlast a restart of the backend", "[queue]") {
   CHECK(served == kClients);
 }
 
-TEST_CASE("A client in the queue whose place refuses waits until queue_timeout and not for its retries", "[queue]") {
+TEST_CASE("A client in the queue whose place refuses waits until queue_timeout and not for its retries",
+          "[queue][relayed]") {
   const int retries = GENERATE(0, 1);
   CAPTURE(retries);
   Server server(named("a"));
@@ -155,7 +156,7 @@ TEST_CASE("A client in the queue whose place refuses waits until queue_timeout a
   CHECK(balancer.metric("lemonade_proxy_unserved_total", {"reason=\"queue_timeout\""}) == 1);
 }
 
-TEST_CASE("A client in the queue waits for a backend that its checks have taken down", "[queue]") {
+TEST_CASE("A client in the queue waits for a backend that its checks have taken down", "[queue][relayed]") {
   Server server(named("a"));
   Balancer balancer(full(server).realChecks().set("health.fall", 1).set("health.rise", 1));
   Socket holder = holding(balancer);
@@ -169,7 +170,8 @@ TEST_CASE("A client in the queue waits for a backend that its checks have taken 
   CHECK(waiting.receiveLine() == "a");
 }
 
-TEST_CASE("A client that queues for one backend is given another that failed it once that is back", "[queue]") {
+TEST_CASE("A client that queues for one backend is given another that failed it once that is back",
+          "[queue][relayed]") {
   Server returning(named("returning")), taken(named("a"));
   Balancer balancer(Config()
                         .set("strategy.algorithm", "com.example.first")
@@ -185,7 +187,7 @@ TEST_CASE("A client that queues for one backend is given another that failed it 
   CHECK(waiting.receiveLine() == "returning");
 }
 
-TEST_CASE("A stop ends those who wait within the drain timeout", "[queue]") {
+TEST_CASE("A stop ends those who wait within the drain timeout", "[queue][relayed]") {
   Server server(named("a"));
   Balancer balancer(full(server).set("runtime.drain_timeout_millis", 500));
   Socket holder = holding(balancer);

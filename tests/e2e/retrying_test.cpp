@@ -64,7 +64,7 @@ class Overrun {
 
 }  // namespace
 
-TEST_CASE("A client whose only backend refuses is tried again there after a pause", "[connecting]") {
+TEST_CASE("A client whose only backend refuses is tried again there after a pause", "[connecting][relayed]") {
   Server server(named("a"));
   Balancer balancer(Config().set("health.fall", 1000).backend("a", server.address()));
   server.stop();
@@ -79,7 +79,7 @@ TEST_CASE("A client whose only backend refuses is tried again there after a paus
   CHECK(field(sessionLine(balancer), "attempts") == "2");
 }
 
-TEST_CASE("A client whose only backend goes on refusing is closed after its retries", "[connecting]") {
+TEST_CASE("A client whose only backend goes on refusing is closed after its retries", "[connecting][relayed]") {
   RefusingPort dead;
   Balancer balancer(quick().backend("dead", dead.address()));
   const Stopwatch watch;
@@ -92,7 +92,7 @@ TEST_CASE("A client whose only backend goes on refusing is closed after its retr
   CHECK(field(line, "reason") == "connect-failed");
 }
 
-TEST_CASE("All backends are tried at once before one of them is tried again", "[connecting]") {
+TEST_CASE("All backends are tried at once before one of them is tried again", "[connecting][relayed]") {
   RefusingPort one, two;
   Balancer balancer(quick().set("proxy.retries", 3).backend("one", one.address()).backend("two", two.address()));
   const Stopwatch watch;
@@ -119,7 +119,7 @@ TEST_CASE("Clients that overrun the queue of the only backend are all served in 
   CHECK(balancer.metric("lemonade_health_ejections_total") == 0);
 }
 
-TEST_CASE("A client that pauses holds no place at the backend", "[connecting]") {
+TEST_CASE("A client that pauses holds no place at the backend", "[connecting][relayed]") {
   RefusingPort dead;
   Balancer balancer(Config().backend("dead", dead.address(), "max_connections = 1"));
   Socket client = pausing(balancer, "dead");
@@ -128,7 +128,7 @@ TEST_CASE("A client that pauses holds no place at the backend", "[connecting]") 
   client.reset();
 }
 
-TEST_CASE("A client that resets while it pauses is let go of at once", "[connecting]") {
+TEST_CASE("A client that resets while it pauses is let go of at once", "[connecting][relayed]") {
   RefusingPort dead;
   Balancer balancer(Config().backend("dead", dead.address()));
   pausing(balancer, "dead").reset();
@@ -136,7 +136,7 @@ TEST_CASE("A client that resets while it pauses is let go of at once", "[connect
   CHECK(failures(balancer, "dead") == 1);
 }
 
-TEST_CASE("What a client sends and finishes with while it pauses arrives", "[connecting]") {
+TEST_CASE("What a client sends and finishes with while it pauses arrives", "[connecting][relayed]") {
   Server server(echo());
   Balancer balancer(quick().set("proxy.connect_timeout", "1s").backend("a", server.address()));
   server.stop();
@@ -147,7 +147,7 @@ TEST_CASE("What a client sends and finishes with while it pauses arrives", "[con
   CHECK(client.receiveAll() == "patience");
 }
 
-TEST_CASE("A reload that adds a backend serves the clients that pause", "[connecting]") {
+TEST_CASE("A reload that adds a backend serves the clients that pause", "[connecting][relayed]") {
   RefusingPort dead;
   Server good(named("good"));
   const auto with = [&] { return quick().set("proxy.retries", 15).backend("dead", dead.address()); };
@@ -158,7 +158,7 @@ TEST_CASE("A reload that adds a backend serves the clients that pause", "[connec
   CHECK(client.receiveLine() == "good");
 }
 
-TEST_CASE("A stop ends the clients that pause within the drain timeout", "[stopping]") {
+TEST_CASE("A stop ends the clients that pause within the drain timeout", "[stopping][relayed]") {
   RefusingPort dead;
   Balancer balancer(
       Config().set("proxy.retries", 15).set("runtime.drain_timeout_millis", 500).backend("dead", dead.address()));

@@ -92,7 +92,7 @@ TEST_CASE("While it drains readyz says 503 and healthz 200", "[stopping]") {
   CHECK(s.balancer.process().wait(10s) == 0);
 }
 
-TEST_CASE("A client still waiting for its backend does not outlast the drain timeout", "[stopping]") {
+TEST_CASE("A client still waiting for its backend does not outlast the drain timeout", "[stopping][relayed]") {
   BlackHole hole;
   Balancer balancer(Config()
                         .set("runtime.drain_timeout_millis", 300)

@@ -22,16 +22,16 @@ inline Config supervised() { return Config().set("runtime.supervisor", "on"); }
 /// The process that serves, and knows its supervisor.
 inline pid_t servingPid(Balancer& balancer) { return balancer.status()->getValue<int>("pid"); }
 
-/// Waits until another process than before serves, and answers; which one.
+/// Waits until another process than before serves, and its supervisor knows; which one.
 inline pid_t awaitOther(Balancer& balancer, pid_t before) {
   pid_t now = before;
   REQUIRE(eventually([&] {
     try {
       now = servingPid(balancer);
+      return now != before && balancer.admin("/readyz").body.find("starting") == std::string::npos;
     } catch (const std::exception&) {
       return false;  // it has just died
     }
-    return now != before;
   }));
   return now;
 }

@@ -186,7 +186,7 @@ TEST_CASE("More workers serve after a reload and of fewer the last ones end with
   CHECK(s.threads() == 2);
 }
 
-TEST_CASE("Sessions of a worker that is too many are closed within the drain timeout", "[workers][drain]") {
+TEST_CASE("Sessions of a worker that is too many are closed within the drain timeout", "[workers][drain][relayed]") {
   Served s(2, 800);
   s.fill(2);
   const auto before = s.sessions();
@@ -200,7 +200,7 @@ TEST_CASE("Sessions of a worker that is too many are closed within the drain tim
   CHECK(open == before[0]);
 }
 
-TEST_CASE("A worker that is wanted again while it drains keeps its sessions", "[workers][drain]") {
+TEST_CASE("A worker that is wanted again while it drains keeps its sessions", "[workers][drain][relayed]") {
   Served s(2, static_cast<int>(700 * timeFactor()));
   s.fill(2);
   s.reload(1);

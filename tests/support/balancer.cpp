@@ -96,6 +96,9 @@ Config& Config::realChecks() {
 
 std::string Config::text() const {
   std::string text;
+  // The conformance suite where the kernel forwards.
+  if (std::getenv("LEMONADE_TEST_FORWARD") != nullptr && values_.contains("proxy.listen_address"))
+    text += std::string("proxy.forward = \"") + std::getenv("LEMONADE_TEST_FORWARD") + "\"\n";
   for (const auto& [key, value] : values_) text += key + " = " + value + "\n";
   return text + backends_ + rest_;
 }

@@ -13,6 +13,9 @@ import tomllib
 import yaml
 
 RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True}
+# Of a pod whose node's kernel forwards for it.
+FORWARDING = {**RESTRICTED, "runAsUser": 0, "runAsNonRoot": False,
+              "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN", "NET_RAW"]}}
 
 
 def labels_match(selector, labels):
@@ -28,7 +31,7 @@ def pod_findings(pod, dockerfile, config):
     if not security["runAsNonRoot"] or security["seccompProfile"]["type"] != "RuntimeDefault":
         yield "the pod is not restricted"
     for each in (container, *pod.get("initContainers", [])):
-        if each["securityContext"] != RESTRICTED:
+        if each["securityContext"] != (FORWARDING if pod.get("hostNetwork") else RESTRICTED):
             yield f"the container {each['name']} is not restricted"
     stop = config["runtime"]["accept_timeout_millis"] / 1000
     if pod["terminationGracePeriodSeconds"] <= stop:

@@ -37,7 +37,7 @@ struct Fixture {
       for (auto& session : sessions)
         if (drain->concerns(*session)) drains.join(*drain, *session);
     int ended = 0;
-    while (Session* session = drains.next(now)) {
+    while (const Served* session = drains.next(now)) {
       std::erase_if(sessions, [&](const auto& one) { return one.get() == session; });
       ++ended;
     }

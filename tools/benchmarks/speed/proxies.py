@@ -21,7 +21,7 @@ class Proxy:
 def all_proxies(build):
     return [Proxy("Lemonade", lambda *where: _lemonade(build, "auto", *where), checks=True),
             Proxy("Lemonade epoll", lambda *where: _lemonade(build, "epoll", *where)),
-            Proxy("HAProxy", _haproxy, checks=True), Proxy("nginx", _nginx), Proxy("direct", None)]
+            Proxy("HAProxy", haproxy, checks=True), Proxy("nginx", nginx), Proxy("direct", None)]
 
 
 def _lemonade(build, relay, folder, port, backends, workers):
@@ -32,29 +32,29 @@ def _lemonade(build, relay, folder, port, backends, workers):
     return [build / "bin/lemonade", "lb", "--config", _write(folder, "lemonade.toml", text)]
 
 
-def _haproxy(folder, port, backends, workers):
-    servers = "".join(f"  server s{i} 127.0.0.1:{p} check inter {CHECK_SECONDS}s\n" for i, p in enumerate(backends))
+def haproxy(folder, port, backends, workers, host="127.0.0.1", backend_host="127.0.0.1"):
+    servers = "".join(f"  server s{i} {backend_host}:{p} check inter {CHECK_SECONDS}s\n" for i, p in enumerate(backends))
     text = (f"global\n  maxconn {LIMIT - len(backends)}\n  nbthread {workers}\ndefaults\n  mode tcp\n  timeout connect 5s\n"
-            f"  timeout client 1h\n  timeout server 1h\nlisten all\n  bind 127.0.0.1:{port}\n"
+            f"  timeout client 1h\n  timeout server 1h\nlisten all\n  bind {host}:{port}\n"
             f"  balance leastconn\n{servers}")
     return ["haproxy", "-db", "-f", _write(folder, "haproxy.cfg", text)]
 
 
-def _nginx(folder, port, backends, workers):
-    servers = "".join(f"server 127.0.0.1:{p};\n" for p in backends)
+def nginx(folder, port, backends, workers, host="127.0.0.1", backend_host="127.0.0.1"):
+    servers = "".join(f"server {backend_host}:{p};\n" for p in backends)
     text = (f"load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n{_nginx_head(folder, 'proxy', workers)}"
             f"stream {{\nupstream servers {{\nleast_conn;\n{servers}}}\nserver {{\n"
-            f"listen 127.0.0.1:{port} backlog=4096;\nproxy_timeout 1h;\nproxy_pass servers;\n}}\n}}\n")
+            f"listen {host}:{port} backlog=4096;\nproxy_timeout 1h;\nproxy_pass servers;\n}}\n}}\n")
     return _nginx_command(folder, "proxy", text)
 
 
-def backend(folder, ports):
+def backend(folder, ports, host="127.0.0.1"):
     """The command of a web server of files named 0 to 3, of the SIZES in their order, in folder/www."""
     www = folder / "www"
     www.mkdir()
     for number, size in enumerate(SIZES.values()):
         (www / str(number)).write_bytes(bytes(size))
-    listens = "".join(f"listen 127.0.0.1:{port} backlog=4096;\n" for port in ports)
+    listens = "".join(f"listen {host}:{port} backlog=4096;\n" for port in ports)
     text = (f"{_nginx_head(folder, 'backend')}http {{\naccess_log off;\nsendfile on;\ntcp_nodelay on;\n"
             f"keepalive_requests 100000000;\nkeepalive_timeout 1h;\nclient_header_timeout 1h;\n"
             f"open_file_cache max=10;\nserver {{\n{listens}root {www};\n}}\n}}\n")

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+//
+// Forwarding by the kernel, as the control thread sees it: has the table in the kernel say what listeners and pools
+// say, each time one of them changes, and keeps it alive. What the kernel asks, a worker answers (proxy::FlowSet).
+//
+// The table works also without us: where nobody answers, it goes by the weights that it was told last. So that a
+// process that is stopped or hangs holds up no client, the kernel asks only while it is told every second that somebody
+// is there.
+//
+// Control thread only.
+#pragma once
+
+#include "base/control_loop.h"
+#include "base/result.h"
+#include "config/config.h"
+#include "kernel/rules.h"
+#include "kernel/table.h"
+#include "proxy/flow_gate.h"
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace lemonade {
+class Backend;
+class Pool;
+}  // namespace lemonade
+
+namespace lemonade::proxy {
+struct FlowPlan;
+class Listener;
+class Proxy;
+}  // namespace lemonade::proxy
+
+namespace lemonade::app {
+
+class PoolSet;
+
+class KernelForwarding {
+ public:
+  /// All of these must outlive this.
+  KernelForwarding(ControlLoop& loop, proxy::Proxy& proxy, const PoolSet& pools);
+  ~KernelForwarding();
+  KernelForwarding(const KernelForwarding&) = delete;
+  KernelForwarding& operator=(const KernelForwarding&) = delete;
+
+  /// Opens what the kernel is spoken with by, where a listener of the configuration has it forward. The error says what
+  /// is missing, and how to get it. Nothing changes for clients.
+  Status stage(const config::Config& config);
+  /// Listeners and pools are as this configuration has them.
+  void use(const config::Config& config);
+  /// Clients are served from now on. counted: the process before lived, and its totals are ours.
+  void serve(bool counted);
+  /// The backends that may be picked have changed.
+  void viewPublished();
+
+  /// Another process was to take over and did not: the kernel asks us again.
+  void reassert();
+  /// Another process has taken over, and the table is its own.
+  void giveWay();
+  /// No client is served from now on, and the proxy drains the flows; or, where the table is to stay, it goes on
+  /// without us, and the flows with it.
+  void beginDrain();
+  /// The last flow has ended.
+  void end();
+
+ private:
+  bool wants(const config::Config& config) const;
+  Status examine(const config::Config& config);
+  void inherit(const kernel::Table::Left& left);
+  static Result<proxy::KernelGate::Parts> openGate(std::uint16_t tag, std::uint16_t first_queue);
+  std::vector<std::shared_ptr<proxy::Listener>> listeners() const;
+  void disarmLeft();
+  void refresh();
+  void beat();
+  kernel::TablePlan tablePlan(const proxy::FlowPlan& flows) const;
+  std::shared_ptr<proxy::FlowPlan> flowPlan();
+  void addPool(const std::shared_ptr<Pool>& pool, proxy::FlowPlan& plan);
+  static std::vector<kernel::TablePlan::Choice> choices(const Pool& pool, const proxy::FlowPlan& plan);
+  std::uint32_t slotOf(const Backend& backend);
+  void forgetSlots(const proxy::FlowPlan& plan);
+
+  ControlLoop& loop_;
+  proxy::Proxy& proxy_;
+  const PoolSet& pools_;
+  config::Kernel config_;
+  std::unique_ptr<kernel::Table> table_;
+  std::optional<proxy::KernelGate::Parts> opened_;  // until serve()
+  std::map<std::uint64_t, std::uint32_t> slots_;    // by identity of the backend
+  std::uint32_t next_slot_ = 1;
+  std::uint16_t queue_ = 0;
+  bool on_ = false;       // the kernel forwards
+  bool leaving_ = false;  // backends that leave have slots
+  bool failed_ = false;   // the table is not as it should be
+  bool refreshing_ = false;
+  ControlLoop::TimerId beat_ = 0;
+  const std::shared_ptr<KernelForwarding*> self_;  // emptied when this ends: tasks may be posted
+};
+
+}  // namespace lemonade::app

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+//
+// A flow: one client whose bytes the kernel forwards to its backend, and what is known of it. It is asked for once, by
+// the first packet of the connection, and from then on heard of by the events of conntrack. Plain data, some 200 bytes;
+// belongs to the FlowSet. Worker thread only.
+#pragma once
+
+#include "balance/shadow.h"
+#include "kernel/tuple.h"
+#include "proxy/served.h"
+#include "proxy/session.h"
+
+#include <boost/intrusive/list.hpp>
+
+#include <cstdint>
+
+namespace lemonade::proxy {
+
+struct Flow : Served {
+  enum class State : std::uint8_t {
+    kNew,         ///< in no list yet
+    kHeld,        ///< its first packet waits for a place at a backend
+    kConnecting,  ///< its first packet has gone to a backend, which has not answered it yet
+    kRetrying,    ///< a backend did not answer or has refused: the client's next try is waited for
+    kConnected,
+  };
+
+  const kernel::Tuple* tuple = nullptr;  ///< from the client to the listener; the key of the flow in its set
+  std::uint32_t entry = 0;               ///< the id of its entry in conntrack; 0: not known yet
+  std::uint32_t packet = 0;              ///< of kHeld: the id of its first packet in the queue
+  State state = State::kNew;
+  CloseReason reason = CloseReason::kDone;
+  bool retries = false;       ///< a refusal by its backend is kept from the client, who comes again
+  bool keeps_source = false;  ///< the backend sees the client's address
+  bool queued = false;        ///< from its first packet on it had to wait for a place
+  bool found = false;         ///< by the last look at all entries of conntrack
+  std::uint8_t attempt = 0;   ///< backends that its first packet was sent to
+
+  std::uint64_t cookie = 0;
+  std::uint64_t generation = 0;
+  ShadowTie shadow;
+  const Backend* failed = nullptr;  ///< the last one that did not answer; only to be compared
+
+  // Monotonic nanoseconds; 0: not yet.
+  std::uint64_t came_at = 0;
+  std::uint64_t sent_at = 0;  ///< its first packet, to the backend
+  std::uint64_t connected_at = 0;
+
+  // Of packets with their headers, as far as they are in the counters of the backend.
+  std::uint64_t bytes_in = 0;
+  std::uint64_t bytes_out = 0;
+
+  boost::intrusive::list_member_hook<> state_hook;  ///< of the list of its state
+
+  /// Conntrack has no entry of it now, so that nothing it says is about this flow.
+  bool isWithoutEntry() const noexcept { return state == State::kHeld || state == State::kRetrying; }
+};
+
+/// What is remembered of a connection while it lives: the limit that docs/kernel-forwarding.md promises.
+static_assert(sizeof(Flow) <= 200);
+
+}  // namespace lemonade::proxy

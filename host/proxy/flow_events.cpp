@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+//
+// What conntrack says of flows, and what that comes to.
+#include "balance/feedback.h"
+#include "base/clock.h"
+#include "kernel/marks.h"
+#include "proxy/flow_set.h"
+
+#include <algorithm>
+
+namespace lemonade::proxy {
+
+using kernel::TcpState;
+
+void FlowSet::handleEvent(const kernel::FlowEvent& event) noexcept {
+  using What = kernel::FlowEvent::What;
+  now_ = clock_.nowNs();
+  Flow* const flow = find(event.entry.original);
+  if (flow == nullptr) {
+    // One that nobody was asked about, if it is still there: events may be older than what was read since.
+    if (event.what == What::kDestroy || !event.entry.assured) return;
+    if (const auto entry = gate_->find(event.entry.original); entry && entry->id == event.entry.id)
+      takeIn(*entry, false);
+    return;
+  }
+  if (flow->isWithoutEntry()) return;  // of an entry that is gone
+  if (event.what == What::kDestroy) {
+    if (flow->entry == event.entry.id) handleGone(*flow, event.entry);
+    return;
+  }
+  if (event.what == What::kNew && !bind(*flow, event.entry)) return;
+  if (flow->entry == event.entry.id) follow(*flow, event.entry);
+}
+
+/// The entry is that of a flow which waits for it. False, and the flow is over, where the table has sent its packet
+/// elsewhere: it went by weights while we were about to answer.
+bool FlowSet::bind(Flow& flow, const kernel::FlowEntry& entry) noexcept {
+  if (flow.entry != 0) return true;
+  if (kernel::slotOf(entry.mark) != plan_->slotOf(*flow.target)) {
+    close(flow, CloseReason::kAbandoned);
+    return false;
+  }
+  flow.entry = entry.id;
+  return true;
+}
+
+/// Makes a flow of an entry that we know nothing of; null where it is none of ours, over, or only half open: whoever
+/// floods the table past us gets no flows.
+Flow* FlowSet::takeIn(const kernel::FlowEntry& entry, bool counted) noexcept {
+  if (!entry.assured || entry.state == TcpState::kTimeWait || entry.state == TcpState::kClose) return nullptr;
+  const auto* entrance = plan_->find(entry.original);
+  const auto place = plan_->places.find(kernel::slotOf(entry.mark));
+  if (entrance == nullptr || place == plan_->places.end()) return nullptr;
+  entrance->listener->admission().enterAnyway();
+  Flow* const flow = make(entry.original, *entrance, *place->second.pool, counted);
+  if (flow == nullptr) return nullptr;
+  flow->target = place->second.backend.get();
+  feedback::occupy(*flow->target);
+  flow->entry = entry.id;
+  flow->attempt = 1;
+  flow->sent_at = now_;
+  resume(*flow, entry, counted);
+  return flow;
+}
+
+/// The flow was connected before we heard of it.
+void FlowSet::resume(Flow& flow, const kernel::FlowEntry& entry, bool counted) noexcept {
+  const std::uint64_t lived = entry.start_unix_ns != 0 ? unixNs() - entry.start_unix_ns : 0;
+  flow.came_at = flow.connected_at = std::max<std::uint64_t>(now_ - std::min(now_, lived), 1);
+  flow.state = Flow::State::kConnected;
+  if (counted) {
+    flow.bytes_in = entry.bytes_in;
+    flow.bytes_out = entry.bytes_out;
+  } else {
+    flow.target->counters(worker_).sessions.add();
+  }
+}
+
+void FlowSet::follow(Flow& flow, const kernel::FlowEntry& entry) noexcept {
+  if (entry.state == TcpState::kClose) return handleReset(flow, entry);
+  if (flow.state == Flow::State::kConnecting && entry.seen_reply) connect(flow);
+  const bool half_open = entry.state == TcpState::kSynSent || entry.state == TcpState::kSynReceived ||
+                         entry.state == TcpState::kSynSent2 || entry.state == TcpState::kNone;
+  if (!half_open && flow.state == Flow::State::kConnected) leaveList(flow);
+  if (entry.state == TcpState::kTimeWait) finish(flow, CloseReason::kDone);
+}
+
+void FlowSet::connect(Flow& flow) noexcept {
+  flow.state = Flow::State::kConnected;
+  meter_.connected(flow, now_);
+}
+
+void FlowSet::handleReset(Flow& flow, const kernel::FlowEntry& entry) noexcept {
+  const bool by_backend = (entry.mark & kernel::kResetBit) != 0;
+  if (flow.state == Flow::State::kConnecting) return handleEarlyReset(flow, by_backend);
+  finish(flow, by_backend ? CloseReason::kBackendReset : CloseReason::kClientReset);
+}
+
+void FlowSet::handleEarlyReset(Flow& flow, bool by_backend) noexcept {
+  by_backend ? failConnect(flow, true) : close(flow, CloseReason::kAbandoned);
+}
+
+// The entry has timed out, or somebody has deleted it, or nothing but a reset has answered the first packet.
+void FlowSet::handleGone(Flow& flow, const kernel::FlowEntry& entry) noexcept {
+  meter_.moved(flow, entry);
+  if (flow.state == Flow::State::kConnecting)
+    return entry.state == TcpState::kClose ? handleEarlyReset(flow, !entry.counted || entry.packets_out != 0)
+                                           : failConnect(flow, false);
+  const bool idle =
+      entry.state != TcpState::kLastAck && entry.state != TcpState::kTimeWait && entry.state != TcpState::kClose;
+  if (idle) gate_->reset(entry);
+  close(flow, idle ? CloseReason::kIdleTimeout : CloseReason::kDone);
+}
+
+void FlowSet::adopt(bool counted) noexcept {
+  now_ = clock_.nowNs();
+  (void)look(counted);
+}
+
+/// Has flows follow what conntrack knows of all of them; those that it does not know are over. False where conntrack
+/// could not be asked.
+bool FlowSet::look(bool counted) noexcept {
+  if (gate_ == nullptr) return false;
+  now_ = clock_.nowNs();
+  for (auto& [tuple, flow] : flows_) flow.found = flow.entry == 0;
+  const bool seen = gate_->each([&](const kernel::FlowEntry& entry) {
+    Flow* flow = find(entry.original);
+    if (flow == nullptr) flow = takeIn(entry, counted);
+    if (flow == nullptr || flow->isWithoutEntry() || !bind(*flow, entry) || flow->entry != entry.id) return;
+    flow->found = true;
+    meter_.moved(*flow, entry);
+    follow(*flow, entry);
+  });
+  if (!seen) return false;
+  for (auto next = flows_.begin(); next != flows_.end();) {
+    Flow& flow = (next++)->second;
+    const bool known = flow.state == Flow::State::kConnecting || flow.state == Flow::State::kConnected;
+    if (known && !flow.found) close(flow, flow.connected_at != 0 ? CloseReason::kDone : CloseReason::kAbandoned);
+  }
+  return true;
+}
+
+}  // namespace lemonade::proxy

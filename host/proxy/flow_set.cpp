@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: MIT
+#include "proxy/flow_set.h"
+
+#include "base/log.h"
+#include "kernel/marks.h"
+#include "kernel/packet.h"
+
+#include <new>
+#include <tuple>
+#include <utility>
+
+namespace lemonade::proxy {
+
+namespace {
+
+constexpr std::uint64_t kHalfOpenPatience = 1'000'000'000;  // then a handshake may be ended for another client
+
+/// Where the client of a flow connected to.
+class Destination final : public LocalAddressSource {
+ public:
+  explicit Destination(const kernel::Tuple& tuple) noexcept : tuple_(tuple) {}
+  Address localAddress() const noexcept override { return tuple_.destination(); }
+
+ private:
+  const kernel::Tuple& tuple_;
+};
+
+bool isOfOtherFamily(const Picked& picked, const kernel::Tuple& tuple) noexcept {
+  return picked.what == Picked::What::kBackend && picked.backend->address().family() != tuple.family;
+}
+
+}  // namespace
+
+FlowSet::FlowSet(std::uint32_t worker, Mailbox& mailbox, const Clock& clock)
+    : worker_(worker), clock_(clock), picker_(worker), meter_(worker, mailbox) {}
+
+FlowSet::~FlowSet() { letGo(); }
+
+Flow* FlowSet::find(const kernel::Tuple& tuple) noexcept {
+  const auto found = flows_.find(tuple);
+  return found != flows_.end() ? &found->second : nullptr;
+}
+
+/// Null where memory is out; the place in the admission is given back then. counted: another process has counted that
+/// it came, and its totals are ours.
+Flow* FlowSet::make(const kernel::Tuple& tuple, const FlowPlan::Entrance& entrance, Pool& pool, bool counted) noexcept {
+  Flow* flow = nullptr;
+  try {
+    if (meter_.at(pool) != nullptr) {
+      const auto [made, is_new] = flows_.try_emplace(tuple);
+      flow = &made->second;
+      flow->tuple = &made->first;
+    }
+  } catch (const std::bad_alloc&) {
+  }
+  if (flow == nullptr) {
+    entrance.listener->at(worker_).counters.no_memory.add();
+    entrance.listener->admission().leave();
+    return nullptr;
+  }
+  flow->listener = entrance.listener.get();
+  flow->pool = &pool;
+  flow->keeps_source = entrance.keeps_source;
+  flow->came_at = now_;
+  meter_.came(*flow, counted);
+  return flow;
+}
+
+// ---- the first packet ----------------------------------------------------------------------------------------------
+
+void FlowSet::handlePacket(const kernel::QueuedPacket& packet) noexcept {
+  now_ = clock_.nowNs();
+  const auto tuple = kernel::parseSyn(packet.bytes);
+  const auto* entrance = tuple ? plan_->find(*tuple) : nullptr;
+  if (entrance == nullptr) return gate_->send(packet.id, packet.mark);  // not for us: as if nobody had been asked
+  if (Flow* const known = find(*tuple); known != nullptr) return handleRepeated(*known, *entrance, packet.id);
+  begin(*tuple, *entrance, packet.id);
+}
+
+// The client sends its first packet again, or has come to an end and comes again from the same port.
+void FlowSet::handleRepeated(Flow& flow, const FlowPlan::Entrance& entrance, std::uint32_t packet) noexcept {
+  if (flow.state == Flow::State::kHeld) return gate_->drop(packet);
+  if (flow.state == Flow::State::kRetrying)
+    return flow.attempt > retriesOf(flow) ? refuse(flow, packet, CloseReason::kConnectFailed)
+                                          : void(place(flow, packet));
+  if (flow.state == Flow::State::kConnecting && flow.entry == 0)
+    return gate_->send(packet, markOf(flow, plan_->slotOf(*flow.target)));
+  const kernel::Tuple tuple = *flow.tuple;
+  close(flow, flow.connected_at != 0 ? CloseReason::kDone : CloseReason::kAbandoned);
+  begin(tuple, entrance, packet);
+}
+
+void FlowSet::begin(const kernel::Tuple& tuple, const FlowPlan::Entrance& entrance, std::uint32_t packet) noexcept {
+  if (!admit(*entrance.listener)) return gate_->drop(packet);  // the client sends it again after a second
+  Flow* const flow = make(tuple, entrance, entrance.listener->pool());
+  if (flow == nullptr) return gate_->drop(packet);
+  place(*flow, packet);
+}
+
+bool FlowSet::admit(Listener& listener) noexcept {
+  Admission& admission = listener.admission();
+  if (admission.enter()) return true;
+  int looked = 0;
+  for (auto& flow : half_open_) {
+    if (now_ - flow.sent_at < kHalfOpenPatience || ++looked > kMostLooked) break;
+    if (flow.listener != &listener) continue;
+    const auto entry = gate_->find(*flow.tuple);
+    if (entry && entry->assured) continue;  // it is complete, and the event is on its way
+    if (entry) (void)gate_->forget(*entry);
+    close(flow, CloseReason::kAbandoned);
+    return admission.enter();
+  }
+  if (admission.noteFull(now_))
+    log::warning("proxy", "max_connections is reached, further clients wait",
+                 {{"listener", listener.name()}, {"max_connections", admission.limit()}});
+  return false;
+}
+
+/// Finds the flow a backend and lets its packet go there. False where it has to wait on.
+bool FlowSet::place(Flow& flow, std::uint32_t packet) noexcept {
+  const Address client = flow.tuple->source();
+  const Destination destination(*flow.tuple);
+  Tried tried;
+  if (flow.failed != nullptr) tried.add(*flow.failed);
+  const Picker::Asker asker{client, flow.tuple->destination_port, flow.listener->name(), destination, flow.attempt,
+                            tried};
+  PoolSessions& at_pool = *meter_.at(*flow.pool);
+  auto [picked, shadow] = picker_.pick(at_pool, asker, now_);
+  // The kernel translates no address into one of the other family.
+  for (std::size_t n = 0; n < Tried::kMost && isOfOtherFamily(picked, *flow.tuple); ++n) {
+    tried.add(*picked.backend);
+    flow.pool->release(*picked.backend);
+    std::tie(picked, shadow) = std::pair(picker_.pick(at_pool, asker, now_).picked, ShadowTie{});
+  }
+  if (isOfOtherFamily(picked, *flow.tuple)) {
+    flow.pool->release(*picked.backend);
+    picked = Picked();
+  }
+  if (picked.what == Picked::What::kNone && std::exchange(flow.failed, nullptr) != nullptr) {
+    tried.clear();  // nobody else is left: the one that did not answer gets another chance
+    std::tie(picked, shadow) = std::pair(picker_.pick(at_pool, asker, now_).picked, ShadowTie{});
+  }
+  if (picked.what == Picked::What::kBackend) {
+    flow.target = picked.backend;
+    flow.cookie = picked.cookie;
+    flow.generation = picked.generation;
+    flow.shadow = shadow;
+    if (const std::uint32_t slot = plan_->slotOf(*flow.target); slot != 0) {
+      send(flow, packet, slot);
+      return true;
+    }
+    meter_.abandoned(flow, now_);  // the table will have it in a moment
+    forgetPlace(flow);
+  } else if (!mayQueue(*flow.pool, picked)) {
+    const auto without = flow.attempt != 0 ? CloseReason::kConnectFailed : CloseReason::kNoBackend;
+    refuse(flow, packet, picked.what == Picked::What::kRejected ? CloseReason::kRejected : without);
+    return true;
+  }
+  hold(flow, packet);
+  return false;
+}
+
+void FlowSet::send(Flow& flow, std::uint32_t packet, std::uint32_t slot) noexcept {
+  flow.retries = ++flow.attempt <= retriesOf(flow);
+  flow.sent_at = now_;
+  flow.entry = 0;
+  enter(flow, Flow::State::kConnecting);
+  gate_->send(packet, markOf(flow, slot));
+  noteHalfOpen(now_ + flow.pool->settings().connect_timeout_ns.load(std::memory_order_relaxed));
+}
+
+std::uint32_t FlowSet::markOf(const Flow& flow, std::uint32_t slot) const noexcept {
+  return kernel::backendMark(plan_->tag, slot, flow.keeps_source, flow.retries);
+}
+
+void FlowSet::hold(Flow& flow, std::uint32_t packet) noexcept {
+  if (flow.state != Flow::State::kHeld && held_.size() >= kMostHeld) {
+    gate_->drop(packet);  // its client comes again
+    return close(flow, CloseReason::kQueueTimeout);
+  }
+  flow.packet = packet;
+  noteDue(now_ + kHeldLook);
+  if (flow.state == Flow::State::kHeld) return;
+  if (!flow.queued) {
+    flow.queued = true;
+    meter_.at(*flow.pool)->at.counters.queued_total.add();
+  }
+  enter(flow, Flow::State::kHeld);
+}
+
+void FlowSet::refuse(Flow& flow, std::uint32_t packet, CloseReason reason) noexcept {
+  gate_->send(packet, kernel::refusalMark(plan_->tag));
+  close(flow, reason);
+}
+
+// First come, first served, in each pool.
+void FlowSet::serveHeld() noexcept {
+  const Pool* full = nullptr;
+  for (auto next = held_.begin(); next != held_.end();) {
+    Flow& flow = *next++;
+    if (flow.pool != full && !place(flow, flow.packet)) full = flow.pool;
+  }
+}
+
+// ---- ending --------------------------------------------------------------------------------------------------------
+
+/// Ends a flow whose client and backend go on: both are sent resets.
+void FlowSet::cut(Flow& flow, CloseReason reason) noexcept {
+  if (flow.state == Flow::State::kHeld) return refuse(flow, flow.packet, reason);
+  if (const auto entry = gate_->find(*flow.tuple); entry && (flow.entry == 0 || entry->id == flow.entry)) {
+    meter_.moved(flow, *entry);
+    if (gate_->forget(*entry)) gate_->reset(*entry);
+  }
+  close(flow, reason);
+}
+
+/// Client and backend have ended it.
+void FlowSet::finish(Flow& flow, CloseReason reason) noexcept {
+  if (const auto entry = gate_->find(*flow.tuple); entry && entry->id == flow.entry) meter_.moved(flow, *entry);
+  close(flow, reason);
+}
+
+void FlowSet::close(Flow& flow, CloseReason reason) noexcept {
+  flow.reason = reason;
+  Drains::forget(flow);
+  // The strategy hears of the end of every pick; that of a connect which failed has been told.
+  const bool untold = flow.state == Flow::State::kConnecting && reason != CloseReason::kConnectFailed;
+  if (untold) meter_.abandoned(flow, now_);
+  meter_.closed(flow, now_);
+  leaveList(flow);
+  const bool was_placed = flow.target != nullptr;
+  forgetPlace(flow);
+  meter_.left(flow);
+  flows_.erase(*flow.tuple);
+  if (was_placed && !held_.empty()) noteDue(now_);
+}
+
+void FlowSet::forgetPlace(Flow& flow) noexcept {
+  if (flow.target != nullptr) flow.pool->release(*std::exchange(flow.target, nullptr));
+}
+
+void FlowSet::leaveList(Flow& flow) noexcept {
+  if (flow.state == Flow::State::kHeld) meter_.at(*flow.pool)->at.counters.queued.subtract();
+  if (!flow.state_hook.is_linked()) return;
+  List& list = flow.state == Flow::State::kHeld ? held_ : flow.state == Flow::State::kRetrying ? retrying_ : half_open_;
+  list.erase(list.iterator_to(flow));
+}
+
+// A flow that is connected stays among the half open ones until its client completes the handshake.
+void FlowSet::enter(Flow& flow, Flow::State state) noexcept {
+  leaveList(flow);
+  flow.state = state;
+  if (state == Flow::State::kHeld) {
+    held_.push_back(flow);
+    meter_.at(*flow.pool)->at.counters.queued.add();
+  } else if (state == Flow::State::kConnecting) {
+    half_open_.push_back(flow);
+  } else if (state == Flow::State::kRetrying) {
+    retrying_.push_back(flow);
+  }
+}
+
+void FlowSet::closeAll(CloseReason reason) noexcept {
+  now_ = clock_.nowNs();
+  while (!flows_.empty()) cut(flows_.begin()->second, reason);
+}
+
+void FlowSet::letGo() noexcept {
+  for (auto& [tuple, flow] : flows_) {
+    if (flow.state == Flow::State::kHeld && gate_ != nullptr) gate_->send(flow.packet, 0);
+    Drains::forget(flow);
+    leaveList(flow);
+    forgetPlace(flow);
+    meter_.left(flow);
+  }
+  flows_.clear();
+  due_ = 0;
+  gate_ = nullptr;
+}
+
+}  // namespace lemonade::proxy

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+//
+// All flows: the connections whose bytes the kernel forwards. The kernel asks about the first packet of each; a backend
+// is picked for it as for any session, and from then on the events of conntrack say what becomes of it.
+//
+// Life of a flow: begin (-> held, for want of a place) -> connecting (-> retrying -> connecting) -> connected -> over.
+// A flow that conntrack tells of and that nobody was asked about was forwarded by the table alone, while we could not
+// answer, or by the process before: it is taken in as it is.
+//
+// Until its handshake is complete a flow is half open. Clients that never complete it must not keep others out: where a
+// listener is full, the oldest half open flow gives way.
+//
+// All flows belong to one worker. Worker thread only.
+#pragma once
+
+#include "base/clock.h"
+#include "kernel/flow_events.h"
+#include "kernel/packet_queue.h"
+#include "proxy/drains.h"
+#include "proxy/flow.h"
+#include "proxy/flow_gate.h"
+#include "proxy/flow_meter.h"
+#include "proxy/flow_plan.h"
+#include "proxy/picker.h"
+
+#include <boost/intrusive/list.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <unordered_map>
+
+namespace lemonade::proxy {
+
+class FlowSet {
+ public:
+  /// Both must outlive this.
+  FlowSet(std::uint32_t worker, Mailbox& mailbox, const Clock& clock);
+  /// Lets go of every flow.
+  ~FlowSet();
+  FlowSet(const FlowSet&) = delete;
+  FlowSet& operator=(const FlowSet&) = delete;
+
+  /// From now on this is the way to the kernel, until letGo().
+  void open(FlowGate& gate) noexcept { gate_ = &gate; }
+  /// From now on this is where packets come in and go to. Backends of the plan before that have flows are in it, too.
+  void use(std::shared_ptr<const FlowPlan> plan) noexcept { plan_ = std::move(plan); }
+  /// Takes in the flows of a process before. counted: that one has counted them, and its totals are ours.
+  void adopt(bool counted) noexcept;
+  /// Forgets every flow, which the kernel goes on to forward: another process will hear of it.
+  void letGo() noexcept;
+  /// Ends every flow for this reason.
+  void closeAll(CloseReason reason) noexcept;
+
+  /// The kernel asks where a packet shall go.
+  void handlePacket(const kernel::QueuedPacket& packet) noexcept;
+  void handleEvent(const kernel::FlowEvent& event) noexcept;
+  /// Events were lost: looks at all entries instead.
+  void handleLoss() noexcept { look(false); }
+
+  /// Handles what is due.
+  void handleDue(std::uint64_t now) noexcept;
+  /// By when handleDue is to be called, monotonic nanoseconds; 0 where nothing is under way.
+  std::uint64_t nextDue() const noexcept;
+
+  /// Has flows end in time, with reason kDrain.
+  Drains& drains() noexcept { return drains_; }
+  std::size_t size() const noexcept { return flows_.size(); }
+
+ private:
+  using Flows = std::unordered_map<kernel::Tuple, Flow, kernel::TupleHash>;
+  using List = boost::intrusive::list<
+      Flow, boost::intrusive::member_hook<Flow, boost::intrusive::list_member_hook<>, &Flow::state_hook>>;
+
+  /// How often it is looked whether those that are held have a place: one that a relay gives back is found so late.
+  static constexpr std::uint64_t kHeldLook = 20'000'000;
+  /// So many are held at most: as many more may wait in the queue to be asked about.
+  static constexpr std::size_t kMostHeld = 512;
+  /// So many half open flows are looked at for one that gives way.
+  static constexpr int kMostLooked = 64;
+
+  Flow* find(const kernel::Tuple& tuple) noexcept;
+  Flow* make(const kernel::Tuple& tuple, const FlowPlan::Entrance& entrance, Pool& pool, bool counted = false) noexcept;
+  bool admit(Listener& listener) noexcept;
+
+  // The first packet
+  void handleRepeated(Flow& flow, const FlowPlan::Entrance& entrance, std::uint32_t packet) noexcept;
+  void begin(const kernel::Tuple& tuple, const FlowPlan::Entrance& entrance, std::uint32_t packet) noexcept;
+  bool place(Flow& flow, std::uint32_t packet) noexcept;
+  static std::uint32_t retriesOf(const Flow& flow) noexcept {
+    return flow.pool->settings().retries.load(std::memory_order_relaxed);
+  }
+  void send(Flow& flow, std::uint32_t packet, std::uint32_t slot) noexcept;
+  std::uint32_t markOf(const Flow& flow, std::uint32_t slot) const noexcept;
+  void hold(Flow& flow, std::uint32_t packet) noexcept;
+  void refuse(Flow& flow, std::uint32_t packet, CloseReason reason) noexcept;
+  void serveHeld() noexcept;
+
+  // What conntrack says; see flow_events.cpp
+  Flow* takeIn(const kernel::FlowEntry& entry, bool counted) noexcept;
+  bool bind(Flow& flow, const kernel::FlowEntry& entry) noexcept;
+  void resume(Flow& flow, const kernel::FlowEntry& entry, bool counted) noexcept;
+  void follow(Flow& flow, const kernel::FlowEntry& entry) noexcept;
+  void connect(Flow& flow) noexcept;
+  void handleReset(Flow& flow, const kernel::FlowEntry& entry) noexcept;
+  void handleEarlyReset(Flow& flow, bool by_backend) noexcept;
+  void handleGone(Flow& flow, const kernel::FlowEntry& entry) noexcept;
+  bool look(bool counted) noexcept;
+
+  // When things are due; see flow_times.cpp
+  void noteHalfOpen(std::uint64_t at) noexcept;
+  void handleHalfOpen(std::uint64_t now) noexcept;
+  void handleTimeout(Flow& flow) noexcept;
+  void failConnect(Flow& flow, bool refused) noexcept;
+  void handleHeld(std::uint64_t now) noexcept;
+  void handleDrains(std::uint64_t now) noexcept;
+  void count(std::uint64_t now) noexcept;
+  void noteDue(std::uint64_t at) noexcept {
+    if (due_ == 0 || at < due_) due_ = at;
+  }
+
+  // Ending
+  void cut(Flow& flow, CloseReason reason) noexcept;
+  void finish(Flow& flow, CloseReason reason) noexcept;
+  void close(Flow& flow, CloseReason reason) noexcept;
+  void forgetPlace(Flow& flow) noexcept;
+  void enter(Flow& flow, Flow::State state) noexcept;
+  void leaveList(Flow& flow) noexcept;
+
+  const std::uint32_t worker_;
+  const Clock& clock_;
+  Picker picker_;
+  FlowMeter meter_;
+  FlowGate* gate_ = nullptr;
+  std::shared_ptr<const FlowPlan> plan_ = std::make_shared<const FlowPlan>();
+  std::uint64_t now_ = 0;           // of what is being handled
+  std::uint64_t due_ = 0;           // nothing but a drain is due before that; 0: nothing is
+  std::uint64_t half_open_at_ = 0;  // when the half open ones are looked at; 0: there are none
+  std::uint64_t count_at_ = 0;      // bytes that flows have moved so far
+
+  Flows flows_;
+  List held_;       // by the time at which they came
+  List half_open_;  // by the time at which their packet was sent
+  List retrying_;   // the same
+  Drains drains_;
+};
+
+}  // namespace lemonade::proxy

@@ -1,0 +1,282 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What becomes of flows, and of new clients, while backends leave and while the balancer stops, dies, hangs or is
+replaced."""
+import signal
+import threading
+import time
+
+import lab
+from lab import Backend, Balancer, Network, configuration, connect, eventually, spread
+
+RESET = "Connection reset by peer"
+
+
+def drain_of_a_backend(lemonade, folder):
+    Network(2)
+    backends = [Backend(0), Backend(1)]
+    balancer = Balancer(lemonade, folder, configuration(backends))
+    clients = [connect() for _ in range(4)]
+    for client in clients:
+        client.hello()
+    balancer.reload(configuration(backends[:1]))
+    assert set(spread(20)) == {"b0"}
+    for client in clients:
+        if client.backend == "b1":
+            assert client.how_it_ended() == RESET
+        else:
+            client.echo()
+    eventually(lambda: backends[1].endings.count(RESET) == 2)
+    assert balancer.metric("lemonade_backend_active_sessions") == 2
+
+
+def backend_down(lemonade, folder):
+    Network(2)
+    backends = [Backend(0), Backend(1)]
+    checked = configuration(backends).replace(
+        'checker = "none"', 'checker = "tcp"\ninterval = "100ms"\nfall = 2\nrise = 1\nclose_sessions_when_down = true')
+    Balancer(lemonade, folder, checked)
+    clients = [connect() for _ in range(2)]
+    for client in clients:
+        client.hello()
+    backends[1].close()
+    gone = next(client for client in clients if client.backend == "b1")
+    assert gone.how_it_ended() == RESET
+    assert set(spread(20)) == {"b0"}
+    next(client for client in clients if client.backend == "b0").echo()
+
+
+def removed_listener(lemonade, folder):
+    Network(1)
+    backends = [Backend(0)]
+    other = configuration(backends) + f'[[listeners]]\nname = "other"\naddress = "{lab.LISTENER}:9001"\nforward = "kernel"\n'
+    balancer = Balancer(lemonade, folder, other)
+    staying, going = connect(), connect(port=9001)
+    staying.hello()
+    going.hello()
+    balancer.reload(configuration(backends))
+    assert going.how_it_ended() == RESET
+    staying.echo()
+    refused(9001)
+
+
+def refused(port=lab.PORT):
+    try:
+        connect(port=port, timeout=3)
+    except ConnectionRefusedError:
+        return
+    raise AssertionError(f"port {port} is still served")
+
+
+def stop(lemonade, folder):
+    Network(1)
+    lab.run("nft", "add", "table", "inet", "somebody", namespace="lb")
+    balancer = Balancer(lemonade, folder, configuration([Backend(0)]))
+    client = connect()
+    client.hello()
+    assert "table inet lemonade" in tables()
+    balancer.signal(signal.SIGTERM)
+    assert client.how_it_ended() == RESET  # after the drain timeout
+    balancer.process.wait(30)
+    assert tables() == ["table inet somebody"], tables()
+    refused()
+
+
+def tables():
+    return [line for line in lab.run("nft", "list", "tables", namespace="lb").splitlines() if line]
+
+
+def table_is_kept(lemonade, folder):
+    Network(2)
+    backends = [Backend(0), Backend(1)]
+    kept = configuration(backends, top="[kernel]\nkeep = true\n")
+    balancer = Balancer(lemonade, folder, kept)
+    client = connect()
+    client.hello()
+    balancer.stop()
+    client.echo()
+    assert set(spread(60)) == {"b0", "b1"}
+    balancer.start()
+    client.echo()
+    eventually(lambda: balancer.metric("lemonade_backend_active_sessions") == 1)
+    client.close()
+    eventually(lambda: balancer.metric("lemonade_backend_active_sessions") == 0)
+
+
+def table_that_is_not_wanted_any_more(lemonade, folder):
+    Network(2)
+    backends = [Backend(0), Backend(1)]
+    balancer = Balancer(lemonade, folder, configuration(backends[:1]))
+    live = connect()
+    assert live.hello() == "b0"
+    balancer.signal(signal.SIGKILL)
+    balancer.process.wait(10)
+    balancer.write(configuration(backends[1:]).replace('forward = "kernel"', 'forward = "relay"'))
+    balancer.start()
+    assert connect().hello() == "b1"  # by the relay that is configured now
+    live.echo()
+    assert "does no more" in balancer.said()
+
+
+class Traffic:
+    """Clients that keep a connection and ask on it, and others that come anew, until they are told to stop."""
+
+    def __init__(self, keeping=8, coming=2):
+        self.going, self.asked, self.came, self.failed, self.by = True, 0, 0, [], {}
+        self.threads = [threading.Thread(target=self._keep) for _ in range(keeping)]
+        self.threads += [threading.Thread(target=self._come) for _ in range(coming)]
+        for thread in self.threads:
+            thread.start()
+
+    def _keep(self):
+        client = connect(timeout=5)
+        client.hello()
+        while self.going:
+            try:
+                client.echo(b"z" * 1000)
+                self.asked += 1
+            except OSError as error:
+                self.failed.append(f"live: {error}")
+                return
+
+    def _come(self):
+        while self.going:
+            try:
+                client = connect(timeout=5)
+                name = client.hello()
+                client.close()
+                self.by[name] = self.by.get(name, 0) + 1
+                self.came += 1
+            except OSError as error:
+                self.failed.append(f"new: {error}")
+
+    def stop(self):
+        self.going = False
+        for thread in self.threads:
+            thread.join()
+
+    def more(self, count=200):
+        """more came, and more was asked"""
+        came, asked = self.came, self.asked
+        eventually(lambda: self.came >= came + count and self.asked >= asked + count, 20)
+
+
+def killed(lemonade, folder):
+    Network(2)
+    backends = [Backend(0), Backend(1)]
+    balancer = Balancer(lemonade, folder, configuration(backends))
+    traffic = Traffic()
+    traffic.more()
+    balancer.signal(signal.SIGKILL)
+    balancer.process.wait(10)
+    before = dict(traffic.by)
+    traffic.more(500)
+    after = {name: traffic.by[name] - before[name] for name in traffic.by}
+    balancer.start()
+    eventually(lambda: balancer.metric("lemonade_backend_active_sessions") >= 8)
+    traffic.more()
+    traffic.stop()
+    assert not traffic.failed, traffic.failed[:5]
+    assert min(after.values()) > 0.3 * sum(after.values()), after
+    sessions = balancer.metric("lemonade_backend_sessions_total")
+    assert sessions >= 8, sessions
+    assert balancer.metric("lemonade_backend_bytes_total", direction="in") > 8 * 1000
+
+
+def stopped_by_a_signal(lemonade, folder):
+    Network(2)
+    backends = [Backend(0), Backend(1)]
+    balancer = Balancer(lemonade, folder, configuration(backends))
+    live = connect()
+    live.hello()
+    balancer.signal(signal.SIGSTOP)
+    began = time.monotonic()
+    live.echo()
+    client = connect(timeout=20)
+    client.hello()
+    waited = time.monotonic() - began
+    assert waited < 8, waited
+    assert spread(50)  # the kernel asks nobody any more
+    balancer.signal(signal.SIGCONT)
+    eventually(lambda: balancer.metric("lemonade_backend_active_sessions") >= 2)
+    eventually(lambda: sorted(spread(20).values()) == [10, 10])  # as the strategy says, not by chance
+
+
+def upgrade(lemonade, folder):
+    Network(2)
+    backends = [Backend(0), Backend(1)]
+    balancer = Balancer(lemonade, folder, configuration(backends).replace('supervisor = "off"', 'supervisor = "on"'))
+    traffic = Traffic()
+    traffic.more()
+    for _ in range(3):
+        pid = balancer.pid()
+        lab.run(lemonade, "upgrade", "--config", balancer.file, namespace="lb")
+        eventually(lambda pid=pid: balancer.pid() != pid, 30)
+        traffic.more()
+    traffic.stop()
+    assert not traffic.failed, traffic.failed[:5]
+    eventually(lambda: balancer.metric("lemonade_backend_active_sessions") == 0)
+    total = balancer.metric("lemonade_backend_sessions_total")
+    # Those that came while nobody was asked are taken in as conntrack tells of them.
+    assert total >= 0.98 * (traffic.came + 8), (total, traffic.came)
+    balancer.stop()
+
+
+def without_the_right(lemonade, folder):
+    Network(1)
+    path = f"{folder}/lemonade.toml"
+    lab.pathlib.Path(path).write_text(configuration([Backend(0)]))
+    done = lab.subprocess.run(["ip", "netns", "exec", "lb", "setpriv", "--bounding-set=-net_admin",
+                               "--inh-caps=-net_admin", lemonade, "lb", "--config", path],
+                              capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode != 0
+    assert "CAP_NET_ADMIN" in done.stdout + done.stderr, done.stdout + done.stderr
+
+
+def flood(lemonade, folder):
+    Network(1)
+    backend = Backend(0)
+    balancer = Balancer(lemonade, folder, configuration([backend], "max_connections = 2000"))
+    before = memory(balancer)
+    seconds = 5
+    syn = lab.subprocess.Popen(["ip", "netns", "exec", "client", lab.sys.executable, "-B",
+                                lab.pathlib.Path(__file__).parent / "flood.py", lab.LISTENER, str(lab.PORT), str(seconds)],
+                               stdout=lab.subprocess.PIPE, text=True)
+    slowest = 0.0
+    while syn.poll() is None:
+        began = time.monotonic()
+        assert balancer.get("/healthz") is not None
+        slowest = max(slowest, time.monotonic() - began)
+        time.sleep(0.02)
+    sent = int(syn.stdout.read())
+    assert sent > 20_000, sent
+    assert slowest < 0.1, slowest
+    assert memory(balancer) - before < 8 << 20, (before, memory(balancer))
+    client = eventually(lets_in, 30)
+    client.echo()
+
+
+def lets_in():
+    """a client is let in after the flood"""
+    try:
+        client = connect(timeout=3)
+        client.hello()
+        return client
+    except OSError:
+        return None
+
+
+def memory(balancer):
+    for line in open(f"/proc/{balancer.pid()}/status", encoding="ascii"):
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) << 10
+    raise AssertionError("no VmRSS")
+
+
+TESTS = {test.__name__: test for test in (
+    drain_of_a_backend, backend_down, removed_listener, stop, table_is_kept,
+    table_that_is_not_wanted_any_more, killed, stopped_by_a_signal, upgrade,
+    without_the_right, flood)}
+
+if __name__ == "__main__":
+    lab.main(TESTS)
