@@ -94,7 +94,8 @@ def _code(name):
 
 def full(results, all_rows):
     """A page with everything."""
-    parts = [f"# Scenarios, in full\n\n{conditions(results)}\n"]
+    harder = all(catalog.BY_KEY[key] in catalog.HARDER for key in all_rows)
+    parts = [f"# {'Harder scenarios' if harder else 'Scenarios'}, in full\n\n{conditions(results)}\n"]
     for key, rows_of_one in all_rows.items():
         sessions = any(row.session_p99 for row in rows_of_one)
         extra = " sessions' p99 |" if sessions else ""
