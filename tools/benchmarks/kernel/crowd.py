@@ -49,7 +49,7 @@ def clients(processes, host, port, count):
                                   real_time=False, stdout=-1)
         line = process.stdout.readline()
         if not line:
-            raise Failed(f"clients ended: {processes.log(f'clients {number}')}")
+            raise Failed(f"clients ended: {processes.log(f'clients {number}')}the balancer says:\n{processes.log('kernel')}")
         connected += int(line)
     yield connected
 
