@@ -191,8 +191,8 @@ void LoadBalancer::serve() {
     backends += pool->pool().backends()->size();
     eligible += pool->pool().eligibleCount();
   }
+  kernel_->serve(upgraded_);  // before sockets that a process before listened at refuse
   proxy_->start();
-  kernel_->serve(upgraded_);
   parent_.supervisor.ready();
   serving_ = true;
   log::info("app", "ready",
