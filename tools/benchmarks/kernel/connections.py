@@ -11,7 +11,7 @@ def _serve(host, port):
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((host, int(port)))
-    listener.listen(4096)
+    listener.listen(65535)
     taken = []
     while True:
         taken.append(listener.accept()[0].detach())

@@ -21,6 +21,8 @@ def ports(count):
 @contextlib.contextmanager
 def backends(processes, at):
     """Servers that take whoever comes."""
+    # A server that is slow to accept must not look as if it did not answer.
+    namespaces.run("sysctl", "-w", "net.core.somaxconn=65535", namespace="b0")
     for port in at:
         processes.start(f"server {port}", _within("b0", "serve", "10.77.2.2", port), real_time=False)
     for port in at:
