@@ -76,16 +76,17 @@ LoadBalancer::LoadBalancer(Preparation preparation, config::Input input, Prepara
       pools_(std::make_unique<PoolSet>([this](const auto& name, auto workers) { return makePool(name, workers); })),
       proxy_(std::make_unique<proxy::Proxy>(*quiescence_, proxy::chooseRelay(preparation_->config.relay))),
       kernel_(std::make_unique<KernelForwarding>(loop_, *proxy_, *pools_)),
-      descriptors_(std::make_unique<DescriptorKeeper>(loop_, context.open_at_start,
-                                                      DescriptorKeeper::Sessions{[this] { return proxy_->relayedSessions(); },
-                                                                                 [this](auto limit) {
-                                                                                   noteDescriptors(false);
-                                                                                   proxy_->holdTo(limit);
-                                                                                 },
-                                                                                 [this] {
-                                                                                   noteDescriptors(true);
-                                                                                   proxy_->holdToPresent();
-                                                                                 }})),
+      descriptors_(
+          std::make_unique<DescriptorKeeper>(loop_, context.open_at_start,
+                                             DescriptorKeeper::Sessions{[this] { return proxy_->relayedSessions(); },
+                                                                        [this](auto limit) {
+                                                                          noteDescriptors(false);
+                                                                          proxy_->holdTo(limit);
+                                                                        },
+                                                                        [this] {
+                                                                          noteDescriptors(true);
+                                                                          proxy_->holdToPresent();
+                                                                        }})),
       publisher_(std::make_unique<metrics::Publisher>(
           std::vector<metrics::Collector>{[this](auto& builder) { addFamilies(builder); }},
           [this](std::function<void()> task) { loop_.post(std::move(task)); }, started_ns,

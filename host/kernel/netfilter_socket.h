@@ -28,6 +28,7 @@ struct NetfilterPart {
 };
 
 inline constexpr NetfilterPart kQueuePart = {"nfnetlink_queue", "CONFIG_NETFILTER_NETLINK_QUEUE"};
+inline constexpr NetfilterPart kTablesPart = {"nf_tables", "CONFIG_NF_TABLES"};
 inline constexpr NetfilterPart kConntrackPart = {"nf_conntrack_netlink", "CONFIG_NF_CT_NETLINK"};
 
 /// Says in a sentence why the kernel refused what `doing` names ("bind a queue of packets"), and the mend where there

@@ -14,7 +14,6 @@ namespace lemonade::kernel {
 namespace {
 
 constexpr std::size_t kLongestCommand = 200;
-constexpr NetfilterPart kTablesPart = {"nf_tables", "CONFIG_NF_TABLES"};
 
 struct FreeContext {
   void operator()(nft_ctx* context) const noexcept { ::nft_ctx_free(context); }

@@ -30,7 +30,6 @@ constexpr std::uint32_t kRevision = 3;
 constexpr std::size_t kInfoSize = (sizeof(xt_NFQ_info_v3) + 7) / 8 * 8;
 /// Room for what this file sends, of which nothing has a length of its own but names.
 constexpr std::size_t kBatchSize = 8'192;
-constexpr NetfilterPart kTablesPart = {"nf_tables", "CONFIG_NF_TABLES"};
 
 template <class Object, void (*free)(const Object*)>
 struct Freed {

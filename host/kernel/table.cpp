@@ -16,12 +16,12 @@ namespace lemonade::kernel {
 
 namespace {
 
-constexpr std::size_t kLongestName = 64;
+constexpr std::size_t kLongestTableName = 64;
 
 Status checkName(const std::string& name) {
   const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
   const auto fits = [&](char c) { return letter(c) || (c >= '0' && c <= '9') || c == '_'; };
-  if (name.empty() || name.size() > kLongestName || !letter(name.front()) ||
+  if (name.empty() || name.size() > kLongestTableName || !letter(name.front()) ||
       !std::all_of(name.begin(), name.end(), fits))
     return Error{"\"" + name +
                  "\" is no name for an nft table: letters, digits and '_', the first a letter, 64 at most"};

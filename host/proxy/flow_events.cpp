@@ -108,8 +108,8 @@ void FlowSet::handleGone(Flow& flow, const kernel::FlowEntry& entry) noexcept {
                                            : failConnect(flow, false);
   const bool idle =
       entry.state != TcpState::kLastAck && entry.state != TcpState::kTimeWait && entry.state != TcpState::kClose;
-  if (idle) gate_->reset(entry);
   close(flow, idle ? CloseReason::kIdleTimeout : CloseReason::kDone);
+  if (idle) gate_->reset(entry);
 }
 
 void FlowSet::adopt(bool counted) noexcept {

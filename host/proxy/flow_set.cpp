@@ -16,9 +16,9 @@ namespace {
 constexpr std::uint64_t kHalfOpenPatience = 1'000'000'000;  // then a handshake may be ended for another client
 
 /// Where the client of a flow connected to.
-class Destination final : public LocalAddressSource {
+class FlowDestination final : public LocalAddressSource {
  public:
-  explicit Destination(const kernel::Tuple& tuple) noexcept : tuple_(tuple) {}
+  explicit FlowDestination(const kernel::Tuple& tuple) noexcept : tuple_(tuple) {}
   Address localAddress() const noexcept override { return tuple_.destination(); }
 
  private:
@@ -119,7 +119,7 @@ bool FlowSet::admit(Listener& listener) noexcept {
 /// Finds the flow a backend and lets its packet go there. False where it has to wait on.
 bool FlowSet::place(Flow& flow, std::uint32_t packet) noexcept {
   const Address client = flow.tuple->source();
-  const Destination destination(*flow.tuple);
+  const FlowDestination destination(*flow.tuple);
   Tried tried;
   if (flow.failed != nullptr) tried.add(*flow.failed);
   const Picker::Asker asker{client, flow.tuple->destination_port, flow.listener->name(), destination, flow.attempt,
@@ -204,14 +204,14 @@ void FlowSet::serveHeld() noexcept {
 
 // ---- ending --------------------------------------------------------------------------------------------------------
 
-/// Ends a flow whose client and backend go on: both are sent resets.
+/// Ends a flow whose client and backend go on: both are sent resets, once all who count have heard of it.
 void FlowSet::cut(Flow& flow, CloseReason reason) noexcept {
   if (flow.state == Flow::State::kHeld) return refuse(flow, flow.packet, reason);
-  if (const auto entry = gate_->find(*flow.tuple); entry && (flow.entry == 0 || entry->id == flow.entry)) {
-    meter_.moved(flow, *entry);
-    if (gate_->forget(*entry)) gate_->reset(*entry);
-  }
+  auto entry = gate_->find(*flow.tuple);
+  if (entry && flow.entry != 0 && entry->id != flow.entry) entry.reset();
+  if (entry) meter_.moved(flow, *entry);
   close(flow, reason);
+  if (entry && gate_->forget(*entry)) gate_->reset(*entry);
 }
 
 /// Client and backend have ended it.

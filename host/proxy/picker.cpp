@@ -13,9 +13,9 @@ namespace lemonade::proxy {
 namespace {
 
 constexpr std::uint64_t kSlowPick = 100'000'000;
-constexpr std::uint64_t kLongPick = 20'000'000;   // more than a tick of the coarse clock
-constexpr std::uint32_t kTimedOf = 64;            // picks, one is timed by the clock that costs more
-constexpr std::uint64_t kQuiet = 10'000'000'000;  // between two lines about the same trouble
+constexpr std::uint64_t kLongPick = 20'000'000;          // more than a tick of the coarse clock
+constexpr std::uint32_t kTimedOf = 64;                   // picks, one is timed by the clock that costs more
+constexpr std::uint64_t kBetweenLines = 10'000'000'000;  // between two lines about the same trouble
 
 void describe(const Picker::Asker& asker, lemonade_connection_t& connection) noexcept {
   connection.attempt = asker.attempt;
@@ -59,7 +59,7 @@ Picker::Answer Picker::pick(PoolSessions& at_pool, const Asker& asker, std::uint
 
 void Picker::reportInvalid(PoolSessions& at_pool, std::uint64_t now) noexcept {
   at_pool.at.counters.invalid_picks.add();
-  if (now - at_pool.invalid_logged_at < kQuiet && at_pool.invalid_logged_at != 0) return;
+  if (now - at_pool.invalid_logged_at < kBetweenLines && at_pool.invalid_logged_at != 0) return;
   at_pool.invalid_logged_at = now;
   log::error("proxy", "the strategy gave an answer that cannot be used, round robin answered in its place",
              {{"pool", at_pool.pool.name()}});
@@ -75,7 +75,7 @@ void Picker::noteTime(PoolAtWorker& at, std::uint64_t took, bool timed, std::uin
 
 void Picker::reportSlow(PoolSessions& at_pool, const Picked& picked, std::uint64_t took, std::uint64_t now) noexcept {
   at_pool.at.counters.slow_picks.add();
-  if (picked.asked == nullptr || (now - at_pool.slow_logged_at < kQuiet && at_pool.slow_logged_at != 0)) return;
+  if (picked.asked == nullptr || (now - at_pool.slow_logged_at < kBetweenLines && at_pool.slow_logged_at != 0)) return;
   at_pool.slow_logged_at = now;
   log::warning("proxy", "a pick took over 100 ms, and everything else of its worker waited",
                {{"pool", at_pool.pool.name()},

@@ -16,7 +16,8 @@ const std::string kForward = "[proxy]\nforward = \"kernel\"\n";
 }  // namespace
 
 TEST_CASE("A listener says that the kernel forwards, and whose address backends see", "[config]") {
-  const auto loaded = parsed(kForward + "listen_address = \"127.0.0.1:80\"\nsource = \"keep\"\n" + kBackend + "[[listeners]]\nname = \"other\"\n" +
+  const auto loaded = parsed(kForward + "listen_address = \"127.0.0.1:80\"\nsource = \"keep\"\n" + kBackend +
+                             "[[listeners]]\nname = \"other\"\n" +
                              "address = \"127.0.0.1:81\"\nforward = \"relay\"\n[kernel]\nkeep = true\n");
   REQUIRE(findingsOf(loaded) == "");
   CHECK(loaded.config.listeners[0].forward == Forward::kKernel);
