@@ -161,7 +161,10 @@ Result<Proxy::Socket> Proxy::openSocket(const ListenerSpec& spec, const Address&
   const auto keepalive = Keepalive::of(*spec.config);
   auto socket = ListeningSocket::inherit(inherited, address, spec.config->backlog, keepalive);
   if (!socket || socket.value() != nullptr) return socket;
-  return ListeningSocket::open(address, spec.config->backlog, keepalive, going, spec.unix_access);
+  auto opened = ListeningSocket::open(address, spec.config->backlog, keepalive, going, spec.unix_access);
+  // Nobody takes in who connects before the kernel forwards; at a socket that is inherited somebody does.
+  if (opened && spec.config->forward == config::Forward::kKernel) opened.value()->refuse();
+  return opened;
 }
 
 std::shared_ptr<Listener> Proxy::find(const std::string& name) const {
