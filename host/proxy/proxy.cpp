@@ -162,8 +162,9 @@ Result<Proxy::Socket> Proxy::openSocket(const ListenerSpec& spec, const Address&
   auto socket = ListeningSocket::inherit(inherited, address, spec.config->backlog, keepalive);
   if (!socket || socket.value() != nullptr) return socket;
   auto opened = ListeningSocket::open(address, spec.config->backlog, keepalive, going, spec.unix_access);
-  // Nobody takes in who connects before the kernel forwards; at a socket that is inherited somebody does.
-  if (opened && spec.config->forward == config::Forward::kKernel) opened.value()->refuse();
+  // Nobody takes in who connects before the kernel forwards; at a socket that is inherited somebody does. One whose
+  // port the system chose would lose it.
+  if (opened && spec.config->forward == config::Forward::kKernel && address.port() != 0) opened.value()->refuse();
   return opened;
 }
 
