@@ -110,7 +110,10 @@ void KernelForwarding::use(const config::Config& config) {
 // First the worker learns where packets come in, then it looks at what flows already, and only then is it asked.
 void KernelForwarding::serve(bool counted) {
   if (on_) return;
-  if (!opened_) return disarmLeft();
+  if (!opened_) {
+    if (!std::exchange(looked_, true)) disarmLeft();
+    return;
+  }
   on_ = true;
   proxy_.openFlows(std::make_unique<proxy::KernelGate>(*std::exchange(opened_, std::nullopt)));
   auto plan = flowPlan();

@@ -92,6 +92,7 @@ class KernelForwarding {
   std::uint32_t next_slot_ = 1;
   std::uint16_t queue_ = 0;
   bool on_ = false;       // the kernel forwards
+  bool looked_ = false;   // for a table that was left, which takes one look in the life of a process
   bool leaving_ = false;  // backends that leave have slots
   bool failed_ = false;   // the table is not as it should be
   bool refreshing_ = false;

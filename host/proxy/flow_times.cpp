@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
 // When something is due for a flow, and what becomes of it then.
-#include "kernel/marks.h"
 #include "proxy/flow_set.h"
 
 #include <algorithm>
