@@ -81,7 +81,7 @@ std::optional<FlowEntry> Conntrack::find(const Tuple& original) {
   auto* const request = requestFor(buffer, IPCTNL_MSG_CT_GET, original);
   if (request == nullptr) return std::nullopt;
   std::optional<FlowEntry> found;
-  socket_.ask(*request, [&](const nlmsghdr& message) {
+  socket_.get(*request, [&](const nlmsghdr& message) {
     if (isEntry(message)) found = readFlowEntry(message);
   });
   // The kernel looks among the tuples of both directions.

@@ -18,7 +18,7 @@ namespace lemonade::kernel {
 struct FlowEvent {
   enum class What {
     kNew,      ///< its first packet went through
-    kUpdate,   ///< its state, its status or its mark changed
+    kUpdate,   ///< its state, its status or its mark changed, and it is not half closed
     kDestroy,  ///< the kernel forgot it; only this one has counters and a stop
   };
 
@@ -30,7 +30,8 @@ struct FlowEvent {
 class FlowEvents {
  public:
   /// Listens for connections with (mark & mask) == (`mark` & `mask`), where that is not 0: the kernel says nothing of
-  /// the mark of a connection that has none. It drops the events of all others before they take room here.
+  /// the mark of a connection that has none. The kernel drops the events of all others, and of those that are being
+  /// closed (kFinWait, kCloseWait, kLastAck) all but the last, before they take room here and wake anybody.
   static Result<FlowEvents> open(std::uint32_t mark, std::uint32_t mask);
 
   /// Readable while events are there to read.

@@ -94,6 +94,8 @@ NetfilterSocket::Received NetfilterSocket::receive(std::span<std::byte> buffer) 
 
 int NetfilterSocket::ask(nlmsghdr& request, const Visit& visit) { return converse(request, NLM_F_ACK, visit); }
 
+int NetfilterSocket::get(nlmsghdr& request, const Visit& visit) { return converse(request, 0, visit); }
+
 int NetfilterSocket::dump(nlmsghdr& request, const Visit& visit) { return converse(request, NLM_F_DUMP, visit); }
 
 int NetfilterSocket::converse(nlmsghdr& request, std::uint16_t flags, const Visit& visit) {
@@ -107,10 +109,11 @@ int NetfilterSocket::converse(nlmsghdr& request, std::uint16_t flags, const Visi
     if (received.error != 0) return received.error;
     forEachMessage(received.bytes, [&](const nlmsghdr& message) {
       if (message.nlmsg_seq != request.nlmsg_seq) return true;  // left over from an earlier request
-      const bool is_last = message.nlmsg_type == NLMSG_ERROR || message.nlmsg_type == NLMSG_DONE;
-      if (is_last) outcome = errorOf(message);
-      if (!is_last && visit) visit(message);
-      return !is_last;
+      const bool is_outcome = message.nlmsg_type == NLMSG_ERROR || message.nlmsg_type == NLMSG_DONE;
+      if (is_outcome) outcome = errorOf(message);
+      if (!is_outcome && visit) visit(message);
+      if (!is_outcome && flags == 0) outcome = 0;  // it is the only one
+      return !outcome;
     });
   }
   return *outcome;

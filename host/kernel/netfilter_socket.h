@@ -77,6 +77,8 @@ class NetfilterSocket {
   /// Sends a request and visits what the kernel answers. Returns 0 or the errno that the kernel answers last. The
   /// request gets NLM_F_ACK, and a sequence number.
   int ask(nlmsghdr& request, const Visit& visit = {});
+  /// The same for a request that one message answers. It gets no NLM_F_ACK, which would make them two.
+  int get(nlmsghdr& request, const Visit& visit);
   /// The same for a request that lists things.
   int dump(nlmsghdr& request, const Visit& visit);
 
