@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <libmnl/libmnl.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 
@@ -14,8 +15,11 @@ namespace {
 
 using RequestBuffer = NetfilterSocket::Buffer<1024>;
 
-nlmsghdr* beginRequest(RequestBuffer& buffer, int type, std::uint16_t family) noexcept {
-  auto* const message = mnl_nlmsg_put_header(buffer.data());
+constexpr std::size_t kRequestSize = 128;  // more than one about an IPv6 connection has
+constexpr std::size_t kAtOnce = 32;        // the answers to so many find room in the receive buffer
+
+nlmsghdr* beginRequest(char* at, int type, std::uint16_t family) noexcept {
+  auto* const message = mnl_nlmsg_put_header(at);
   message->nlmsg_type = static_cast<std::uint16_t>(NFNL_SUBSYS_CTNETLINK << 8 | type);
   message->nlmsg_flags = NLM_F_REQUEST;
   auto* const part = static_cast<nfgenmsg*>(mnl_nlmsg_put_extra_header(message, sizeof(nfgenmsg)));
@@ -34,12 +38,12 @@ void setOriginal(nf_conntrack* object, const Tuple& tuple) noexcept {
   nfct_set_attr_u16(object, ATTR_PORT_DST, htons(tuple.destination_port));
 }
 
-/// A request about one connection; null where there is no memory or the tuple names none.
-nlmsghdr* requestFor(RequestBuffer& buffer, int type, const Tuple& original) noexcept {
+/// A request about one connection, of kRequestSize at most; null where there is no memory or the tuple names none.
+nlmsghdr* requestFor(char* at, int type, const Tuple& original) noexcept {
   if (original.family != AF_INET && original.family != AF_INET6) return nullptr;
   const ConntrackObject object(nfct_new());
   if (!object) return nullptr;
-  auto* const message = beginRequest(buffer, type, original.family);
+  auto* const message = beginRequest(at, type, original.family);
   setOriginal(object.get(), original);
   return nfct_nlmsg_build(message, object.get()) == 0 ? message : nullptr;
 }
@@ -60,7 +64,7 @@ int tryConntrack(NetfilterSocket& socket) noexcept {
   RequestBuffer buffer;
   Tuple nobody;
   nobody.family = AF_INET;
-  auto* const request = requestFor(buffer, IPCTNL_MSG_CT_GET, nobody);
+  auto* const request = requestFor(buffer.data(), IPCTNL_MSG_CT_GET, nobody);
   if (request == nullptr) return ENOMEM;
   const int error = socket.ask(*request);
   return error == ENOENT ? 0 : error;
@@ -77,22 +81,33 @@ Result<Conntrack> Conntrack::open() {
 }
 
 std::optional<FlowEntry> Conntrack::find(const Tuple& original) {
-  RequestBuffer buffer;
-  auto* const request = requestFor(buffer, IPCTNL_MSG_CT_GET, original);
-  if (request == nullptr) return std::nullopt;
   std::optional<FlowEntry> found;
-  socket_.get(*request, [&](const nlmsghdr& message) {
-    if (isEntry(message)) found = readFlowEntry(message);
-  });
-  // The kernel looks among the tuples of both directions.
-  return found && found->original == original ? found : std::nullopt;
+  find(std::span(&original, 1), [&](const FlowEntry& entry) { found = entry; });
+  return found;
+}
+
+void Conntrack::find(std::span<const Tuple> originals, const std::function<void(const FlowEntry&)>& visit) {
+  NetfilterSocket::Buffer<kAtOnce * kRequestSize> buffer;
+  while (!originals.empty()) {
+    const auto some = originals.first(std::min(originals.size(), kAtOnce));
+    originals = originals.subspan(some.size());
+    std::size_t size = 0;
+    for (const auto& original : some)
+      if (const auto* const request = requestFor(buffer.data() + size, IPCTNL_MSG_CT_GET, original))
+        size += NLMSG_ALIGN(request->nlmsg_len);
+    socket_.get(std::span(buffer.bytes).first(size), [&](const nlmsghdr& message) {
+      const auto entry = isEntry(message) ? readFlowEntry(message) : std::nullopt;
+      // The kernel looks among the tuples of both directions.
+      if (entry && std::find(some.begin(), some.end(), entry->original) != some.end()) visit(*entry);
+    });
+  }
 }
 
 bool Conntrack::remove(const FlowEntry& flow) {
   const auto found = find(flow.original);
   if (!found || !isSameFlow(*found, flow)) return false;
   RequestBuffer buffer;
-  auto* const request = requestFor(buffer, IPCTNL_MSG_CT_DELETE, flow.original);
+  auto* const request = requestFor(buffer.data(), IPCTNL_MSG_CT_DELETE, flow.original);
   if (request == nullptr) return false;
   mnl_attr_put_u32(request, CTA_ID, htonl(flow.id));
   return socket_.ask(*request) == 0;
@@ -104,7 +119,7 @@ Status Conntrack::each(std::uint32_t mark, std::uint32_t mask, const std::functi
   if (!opened) return std::move(opened).error();
   auto& socket = opened.value();
   RequestBuffer request_buffer;
-  auto* const request = beginRequest(request_buffer, IPCTNL_MSG_CT_GET, AF_UNSPEC);
+  auto* const request = beginRequest(request_buffer.data(), IPCTNL_MSG_CT_GET, AF_UNSPEC);
   const DumpFilter filter(nfct_filter_dump_create());
   if (!filter) return netfilterError("list tracked connections", ENOMEM, kConntrackPart);
   const nfct_filter_dump_mark wanted{mark & mask, mask};

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <utility>
 
 namespace lemonade::kernel {
@@ -21,6 +22,8 @@ class Conntrack {
 
   /// The connection with that original tuple, with its counters; nothing where there is none, or none that can be read.
   std::optional<FlowEntry> find(const Tuple& original);
+  /// Visits those of these connections that there are, with their counters. It costs little more than one of them.
+  void find(std::span<const Tuple> originals, const std::function<void(const FlowEntry&)>& visit);
 
   /// Makes the kernel forget a connection, and with it the translation of addresses. False where it is gone already, or
   /// another one with the same original tuple has come; that one stays, as far as the id, the reply and, where both are

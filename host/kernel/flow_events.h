@@ -6,9 +6,9 @@
 
 #include "base/result.h"
 #include "kernel/flow_entry.h"
+#include "kernel/netfilter_batch.h"
 #include "kernel/netfilter_socket.h"
 
-#include <cerrno>
 #include <cstdint>
 #include <optional>
 #include <utility>
@@ -42,22 +42,13 @@ class FlowEvents {
   /// that ask Conntrack::each() for all connections anew.
   template <class Visit>
   bool read(Visit&& visit) {
-    NetfilterSocket::Buffer<NetfilterSocket::kMessageSize> buffer;
-    bool lost = false;
-    for (int left = kBatch; left > 0; --left) {
-      const auto received = socket_.receive(buffer);
-      if (received.error == EAGAIN) break;
-      if (received.error != 0) lost = true;
-      forEachMessage(received.bytes, [&](const nlmsghdr& message) {
-        if (const auto event = parse(message)) visit(*event);
-        return true;
-      });
-    }
-    return lost;
+    return readMessages(socket_, kBatch, [&](const nlmsghdr& message) {
+      if (const auto event = parse(message)) visit(*event);
+    });
   }
 
  private:
-  static constexpr int kBatch = 256;
+  static constexpr unsigned kBatch = 256;
 
   explicit FlowEvents(NetfilterSocket socket) noexcept : socket_(std::move(socket)) {}
 

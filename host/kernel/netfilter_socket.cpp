@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "kernel/netfilter_socket.h"
 
+#include "kernel/netfilter_batch.h"
+
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -63,10 +65,14 @@ int NetfilterSocket::join(std::uint32_t groups) noexcept {
 }
 
 int NetfilterSocket::send(const nlmsghdr& message) noexcept {
+  return send({reinterpret_cast<const std::byte*>(&message), message.nlmsg_len});
+}
+
+int NetfilterSocket::send(std::span<const std::byte> messages) noexcept {
   sockaddr_nl kernel{};
   kernel.nl_family = AF_NETLINK;
   for (;;) {
-    const auto sent = ::sendto(fd_.get(), &message, message.nlmsg_len, MSG_DONTWAIT,
+    const auto sent = ::sendto(fd_.get(), messages.data(), messages.size(), MSG_DONTWAIT,
                                reinterpret_cast<const sockaddr*>(&kernel), sizeof(kernel));
     if (sent >= 0) return 0;
     if (errno != EINTR) return errno;
@@ -94,8 +100,6 @@ NetfilterSocket::Received NetfilterSocket::receive(std::span<std::byte> buffer) 
 
 int NetfilterSocket::ask(nlmsghdr& request, const Visit& visit) { return converse(request, NLM_F_ACK, visit); }
 
-int NetfilterSocket::get(nlmsghdr& request, const Visit& visit) { return converse(request, 0, visit); }
-
 int NetfilterSocket::dump(nlmsghdr& request, const Visit& visit) { return converse(request, NLM_F_DUMP, visit); }
 
 int NetfilterSocket::converse(nlmsghdr& request, std::uint16_t flags, const Visit& visit) {
@@ -109,14 +113,35 @@ int NetfilterSocket::converse(nlmsghdr& request, std::uint16_t flags, const Visi
     if (received.error != 0) return received.error;
     forEachMessage(received.bytes, [&](const nlmsghdr& message) {
       if (message.nlmsg_seq != request.nlmsg_seq) return true;  // left over from an earlier request
-      const bool is_outcome = message.nlmsg_type == NLMSG_ERROR || message.nlmsg_type == NLMSG_DONE;
-      if (is_outcome) outcome = errorOf(message);
-      if (!is_outcome && visit) visit(message);
-      if (!is_outcome && flags == 0) outcome = 0;  // it is the only one
-      return !outcome;
+      const bool is_last = message.nlmsg_type == NLMSG_ERROR || message.nlmsg_type == NLMSG_DONE;
+      if (is_last) outcome = errorOf(message);
+      if (!is_last && visit) visit(message);
+      return !is_last;
     });
   }
   return *outcome;
+}
+
+int NetfilterSocket::get(std::span<std::byte> requests, const Visit& visit) {
+  const std::uint32_t before = sequence_;
+  int left = static_cast<int>(requests.size());
+  for (auto* one = reinterpret_cast<nlmsghdr*>(requests.data()); mnl_nlmsg_ok(one, left);
+       one = mnl_nlmsg_next(one, &left)) {
+    one->nlmsg_flags |= NLM_F_REQUEST;
+    one->nlmsg_seq = ++sequence_;
+  }
+  const std::uint32_t asked = sequence_ - before;
+  if (const int error = asked != 0 ? send(requests) : 0) return error;
+  NetfilterBatch batch;
+  for (std::uint32_t answered = 0; answered < asked;) {
+    if (const int error = batch.receive(*this)) return error;
+    batch.each([&](const nlmsghdr& message) {
+      if (message.nlmsg_seq - before - 1 >= asked) return;  // left over from an earlier request
+      ++answered;
+      if (message.nlmsg_type != NLMSG_ERROR) visit(message);
+    });
+  }
+  return 0;
 }
 
 }  // namespace lemonade::kernel

@@ -63,7 +63,8 @@ class NetfilterSocket {
   /// Joins multicast groups, the bits of which <linux/netfilter/nfnetlink_compat.h> names. Returns 0 or an errno.
   int join(std::uint32_t groups) noexcept;
 
-  /// Sends a message. Returns 0 or an errno, which says nothing of what the kernel thinks of the request.
+  /// Sends messages, one behind the other. Returns 0 or an errno, which says nothing of what the kernel thinks of them.
+  int send(std::span<const std::byte> messages) noexcept;
   int send(const nlmsghdr& message) noexcept;
 
   struct Received {
@@ -77,8 +78,9 @@ class NetfilterSocket {
   /// Sends a request and visits what the kernel answers. Returns 0 or the errno that the kernel answers last. The
   /// request gets NLM_F_ACK, and a sequence number.
   int ask(nlmsghdr& request, const Visit& visit = {});
-  /// The same for a request that one message answers. It gets no NLM_F_ACK, which would make them two.
-  int get(nlmsghdr& request, const Visit& visit);
+  /// The same for requests, one behind the other, each of which one message answers, by itself or by an error. They get
+  /// no NLM_F_ACK, which would make them two. Returns 0, or the errno for which answers are missing.
+  int get(std::span<std::byte> requests, const Visit& visit);
   /// The same for a request that lists things.
   int dump(nlmsghdr& request, const Visit& visit);
 

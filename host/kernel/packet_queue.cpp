@@ -108,6 +108,8 @@ PacketQueue& PacketQueue::operator=(PacketQueue&& other) noexcept {
   socket_ = std::move(other.socket_);
   number_ = other.number_;
   newest_ = other.newest_;
+  together_ = false;
+  decided_ = 0;
   return *this;
 }
 
@@ -129,11 +131,16 @@ bool PacketQueue::parse(const nlmsghdr& message, QueuedPacket& packet) noexcept 
 }
 
 void PacketQueue::decide(std::uint16_t type, std::uint32_t id, int verdict, const std::uint32_t* mark) noexcept {
-  ShortMessage buffer;
-  auto* const message = nfq_nlmsg_put(buffer.data(), type, number_);
+  if (decided_ + kDecisionSize > sizeof(decisions_.bytes)) sendDecisions();
+  auto* const message = nfq_nlmsg_put(decisions_.data() + decided_, type, number_);
   nfq_nlmsg_verdict_put(message, static_cast<int>(id), verdict);
   if (mark != nullptr) nfq_nlmsg_verdict_put_mark(message, *mark);
-  socket_.send(*message);
+  decided_ += NLMSG_ALIGN(message->nlmsg_len);
+  if (!together_) sendDecisions();
+}
+
+void PacketQueue::sendDecisions() noexcept {
+  if (decided_ != 0) socket_.send(std::span(decisions_.bytes).first(std::exchange(decided_, 0)));
 }
 
 void PacketQueue::accept(std::uint32_t id) noexcept { decide(NFQNL_MSG_VERDICT, id, NF_ACCEPT, nullptr); }

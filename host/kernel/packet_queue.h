@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "kernel/netfilter_batch.h"
 #include "kernel/netfilter_socket.h"
 
 #include <cstddef>
@@ -39,19 +40,14 @@ class PacketQueue {
   std::uint16_t number() const noexcept { return number_; }
 
   /// Calls visit(const QueuedPacket&) for each packet that is there, for kBatch at most. It may decide on the packet
-  /// there, or later.
+  /// there, or later; the kernel hears of what is decided there when all have been visited.
   template <class Visit>
   void read(Visit&& visit) {
-    NetfilterSocket::Buffer<NetfilterSocket::kMessageSize> buffer;
-    for (int left = kBatch; left > 0; --left) {
-      const auto received = socket_.receive(buffer);
-      if (received.error == EAGAIN) return;
-      forEachMessage(received.bytes, [&](const nlmsghdr& message) {
-        QueuedPacket packet;
-        if (parse(message, packet)) visit(std::as_const(packet));
-        return true;
-      });
-    }
+    const Together together(*this);
+    readMessages(socket_, kBatch, [&](const nlmsghdr& message) {
+      QueuedPacket packet;
+      if (parse(message, packet)) visit(std::as_const(packet));
+    });
   }
 
   /// Lets a packet go on as it is.
@@ -61,19 +57,39 @@ class PacketQueue {
   void drop(std::uint32_t id) noexcept;
 
  private:
-  static constexpr int kBatch = 64;
+  static constexpr unsigned kBatch = 64;
+  static constexpr std::size_t kDecisionSize = 64;  // more than one has
+
+  /// What is decided in its scope is sent at its end, in one call.
+  class Together {
+   public:
+    explicit Together(PacketQueue& queue) noexcept : queue_(queue) { queue_.together_ = true; }
+    ~Together() {
+      queue_.together_ = false;
+      queue_.sendDecisions();
+    }
+    Together(const Together&) = delete;
+    Together& operator=(const Together&) = delete;
+
+   private:
+    PacketQueue& queue_;
+  };
 
   PacketQueue(NetfilterSocket socket, std::uint16_t number) noexcept : socket_(std::move(socket)), number_(number) {}
 
   /// False where the message is no packet.
   bool parse(const nlmsghdr& message, QueuedPacket& packet) noexcept;
   void decide(std::uint16_t type, std::uint32_t id, int verdict, const std::uint32_t* mark) noexcept;
+  void sendDecisions() noexcept;
   void acceptAll() noexcept;
   void close() noexcept;
 
   NetfilterSocket socket_;
   std::uint16_t number_;
   std::uint32_t newest_ = 0;  // the id of the newest packet that was read
+  bool together_ = false;
+  std::size_t decided_ = 0;  // bytes of decisions that are not sent yet
+  NetfilterSocket::Buffer<kBatch * kDecisionSize> decisions_;
 };
 
 }  // namespace lemonade::kernel

@@ -23,6 +23,7 @@ struct Flow : Served {
     kConnecting,  ///< its first packet has gone to a backend, which has not answered it yet
     kRetrying,    ///< a backend did not answer or has refused: the client's next try is waited for
     kConnected,
+    kEnding,  ///< client and backend have ended it; what it has moved is asked for next
   };
 
   const kernel::Tuple* tuple = nullptr;  ///< from the client to the listener; the key of the flow in its set

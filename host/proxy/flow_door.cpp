@@ -35,6 +35,7 @@ void FlowDoor::Questions::handleReady(std::uint32_t) noexcept {
 void FlowDoor::News::handleReady(std::uint32_t) noexcept {
   const bool lost =
       door.gate_->events().read([this](const kernel::FlowEvent& event) { door.flows_.handleEvent(event); });
+  door.flows_.settle();
   if (!lost) return;
   // What is still there to read is older than what is looked at next, and until then the kernel tells of no further
   // loss.

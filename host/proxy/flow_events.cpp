@@ -15,7 +15,11 @@ using kernel::TcpState;
 void FlowSet::handleEvent(const kernel::FlowEvent& event) noexcept {
   using What = kernel::FlowEvent::What;
   now_ = clock_.nowNs();
-  Flow* const flow = find(event.entry.original);
+  Flow* flow = find(event.entry.original);
+  if (flow != nullptr && flow->state == Flow::State::kEnding) {
+    settle();
+    flow = nullptr;
+  }
   if (flow == nullptr) {
     // One that nobody was asked about, if it is still there: events may be older than what was read since.
     if (event.what == What::kDestroy || !event.entry.assured) return;
@@ -131,6 +135,7 @@ bool FlowSet::look(bool counted) noexcept {
     meter_.moved(*flow, entry);
     follow(*flow, entry);
   });
+  settle();
   if (!seen) return false;
   for (auto next = flows_.begin(); next != flows_.end();) {
     Flow& flow = (next++)->second;

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <utility>
 
 namespace lemonade::proxy {
@@ -26,6 +27,9 @@ class FlowGate {
   virtual void drop(std::uint32_t packet) noexcept = 0;
   /// The entry of the flow that began with this tuple; nothing where there is none.
   virtual std::optional<kernel::FlowEntry> find(const kernel::Tuple& original) noexcept = 0;
+  /// Visits the entries of those of these flows that have one: many for little more than one.
+  virtual void find(std::span<const kernel::Tuple> originals,
+                    const std::function<void(const kernel::FlowEntry&)>& visit) noexcept = 0;
   /// Forgets the entry: what the client sends next begins anew. False where it is gone already.
   virtual bool forget(const kernel::FlowEntry& entry) noexcept = 0;
   /// Has both sides of a flow whose entry is gone find out that their connection has ended, by a reset.
@@ -55,6 +59,10 @@ class KernelGate final : public FlowGate {
   void drop(std::uint32_t packet) noexcept override { parts_.queue.drop(packet); }
   std::optional<kernel::FlowEntry> find(const kernel::Tuple& original) noexcept override {
     return parts_.conntrack.find(original);
+  }
+  void find(std::span<const kernel::Tuple> originals,
+            const std::function<void(const kernel::FlowEntry&)>& visit) noexcept override {
+    parts_.conntrack.find(originals, visit);
   }
   bool forget(const kernel::FlowEntry& entry) noexcept override { return parts_.conntrack.remove(entry); }
   void reset(const kernel::FlowEntry& entry) noexcept override;

@@ -5,7 +5,9 @@
 #include "kernel/marks.h"
 #include "kernel/packet.h"
 
+#include <array>
 #include <new>
+#include <span>
 #include <tuple>
 #include <utility>
 
@@ -216,8 +218,22 @@ void FlowSet::cut(Flow& flow, CloseReason reason) noexcept {
 
 /// Client and backend have ended it.
 void FlowSet::finish(Flow& flow, CloseReason reason) noexcept {
-  if (const auto entry = gate_->find(*flow.tuple); entry && entry->id == flow.entry) meter_.moved(flow, *entry);
-  close(flow, reason);
+  flow.reason = reason;
+  enter(flow, Flow::State::kEnding);
+}
+
+void FlowSet::settle() noexcept {
+  while (!ending_.empty()) {
+    std::array<kernel::Tuple, kMostAsked> tuples;
+    std::size_t count = 0;
+    for (auto next = ending_.begin(); next != ending_.end() && count < kMostAsked; ++next)
+      tuples[count++] = *next->tuple;
+    gate_->find(std::span(tuples).first(count), [this](const kernel::FlowEntry& entry) {
+      if (Flow* const flow = find(entry.original); flow != nullptr && flow->entry == entry.id)
+        meter_.moved(*flow, entry);
+    });
+    for (; count > 0; --count) close(ending_.front(), ending_.front().reason);
+  }
 }
 
 void FlowSet::close(Flow& flow, CloseReason reason) noexcept {
@@ -242,22 +258,29 @@ void FlowSet::forgetPlace(Flow& flow) noexcept {
 void FlowSet::leaveList(Flow& flow) noexcept {
   if (flow.state == Flow::State::kHeld) meter_.at(*flow.pool)->at.counters.queued.subtract();
   if (!flow.state_hook.is_linked()) return;
-  List& list = flow.state == Flow::State::kHeld ? held_ : flow.state == Flow::State::kRetrying ? retrying_ : half_open_;
+  List& list = listOf(flow.state);
   list.erase(list.iterator_to(flow));
+}
+
+FlowSet::List& FlowSet::listOf(Flow::State state) noexcept {
+  switch (state) {
+    case Flow::State::kHeld:
+      return held_;
+    case Flow::State::kRetrying:
+      return retrying_;
+    case Flow::State::kEnding:
+      return ending_;
+    default:
+      return half_open_;
+  }
 }
 
 // A flow that is connected stays among the half open ones until its client completes the handshake.
 void FlowSet::enter(Flow& flow, Flow::State state) noexcept {
   leaveList(flow);
   flow.state = state;
-  if (state == Flow::State::kHeld) {
-    held_.push_back(flow);
-    meter_.at(*flow.pool)->at.counters.queued.add();
-  } else if (state == Flow::State::kConnecting) {
-    half_open_.push_back(flow);
-  } else if (state == Flow::State::kRetrying) {
-    retrying_.push_back(flow);
-  }
+  listOf(state).push_back(flow);
+  if (state == Flow::State::kHeld) meter_.at(*flow.pool)->at.counters.queued.add();
 }
 
 void FlowSet::closeAll(CloseReason reason) noexcept {

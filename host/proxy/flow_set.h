@@ -55,6 +55,9 @@ class FlowSet {
   /// The kernel asks where a packet shall go.
   void handlePacket(const kernel::QueuedPacket& packet) noexcept;
   void handleEvent(const kernel::FlowEvent& event) noexcept;
+  /// The events that were there have been handled: ends the flows that are over by them. Conntrack is asked what they
+  /// have moved, about all of them at once.
+  void settle() noexcept;
   /// Events were lost: looks at all entries instead.
   void handleLoss() noexcept { look(false); }
 
@@ -78,6 +81,8 @@ class FlowSet {
   static constexpr std::size_t kMostHeld = 512;
   /// So many half open flows are looked at for one that gives way.
   static constexpr int kMostLooked = 64;
+  /// So many ended flows are asked about at once.
+  static constexpr std::size_t kMostAsked = 32;
 
   Flow* find(const kernel::Tuple& tuple) noexcept;
   Flow* make(const kernel::Tuple& tuple, const FlowPlan::Entrance& entrance, Pool& pool, bool counted = false) noexcept;
@@ -126,6 +131,7 @@ class FlowSet {
   void forgetPlace(Flow& flow) noexcept;
   void enter(Flow& flow, Flow::State state) noexcept;
   void leaveList(Flow& flow) noexcept;
+  List& listOf(Flow::State state) noexcept;
 
   const std::uint32_t worker_;
   const Clock& clock_;
@@ -142,6 +148,7 @@ class FlowSet {
   List held_;       // by the time at which they came
   List half_open_;  // by the time at which their packet was sent
   List retrying_;   // the same
+  List ending_;
   Drains drains_;
 };
 

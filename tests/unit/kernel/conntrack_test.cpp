@@ -7,6 +7,7 @@
 
 #include <catch2/catch.hpp>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -69,6 +70,24 @@ TEST_CASE("Conntrack::find finds nothing by the reply, by another tuple, or by n
     CHECK_FALSE(conntrack.find(Tuple()));
     // It answers what it is asked then, not what it was asked before.
     CHECK(conntrack.find(flow.tuple()));
+  });
+}
+
+TEST_CASE("Conntrack::find finds each of many that there is", "[kernel]") {
+  inTestNetwork([] {
+    trackFlows();
+    auto conntrack = openConntrack();
+    const Flow one("127.0.0.1:9000");
+    const Flow other("[::1]:9000");
+    std::vector<Tuple> wanted(100, one.tuple());
+    for (std::size_t i = 1; i < wanted.size() - 1; ++i) wanted[i].destination_port = static_cast<std::uint16_t>(i);
+    wanted[50] = Tuple();
+    wanted.back() = other.tuple();
+    std::vector<Tuple> found;
+    conntrack.find(wanted, [&](const FlowEntry& entry) { found.push_back(entry.original); });
+    CHECK(found == std::vector{one.tuple(), other.tuple()});
+    conntrack.find(std::span<const Tuple>(), [](const FlowEntry&) { FAIL("nothing was asked for"); });
+    CHECK(conntrack.find(one.tuple()));
   });
 }
 

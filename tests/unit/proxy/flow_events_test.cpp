@@ -210,6 +210,26 @@ TEST_CASE_METHOD(OneGate, "FlowSet finds out after a loss which flows are over",
   CHECK(active() == 1);
 }
 
+TEST_CASE_METHOD(OneGate, "FlowSet asks once what all flows have moved that are over by the same events", "[proxy]") {
+  forward({kA});
+  for (const std::uint16_t port : {1000, 1001}) {
+    syn(port);
+    connected(port);
+  }
+  for (const std::uint16_t port : {1000, 1001}) {
+    entry(port, TcpState::kTimeWait).counted = true;
+    entry(port, TcpState::kTimeWait).bytes_in = port;
+    flows.handleEvent({FlowEvent::What::kUpdate, entry(port, TcpState::kTimeWait)});
+  }
+  SECTION("and no more comes") { flows.settle(); }
+  SECTION("and one of them is heard of again") {
+    flows.handleEvent({FlowEvent::What::kDestroy, entry(1001, TcpState::kTimeWait)});
+  }
+  CHECK(gate.questions == 1);
+  CHECK(flows.size() == 0);
+  CHECK(counted().bytes_in.value() == 2001);
+}
+
 TEST_CASE_METHOD(OneGate, "FlowSet resets both sides of a flow that was idle for too long", "[proxy]") {
   forward({kA});
   syn(1000);

@@ -55,6 +55,12 @@ struct ScriptedGate final : FlowGate {
       if (entry.original == original) return entry;
     return std::nullopt;
   }
+  void find(std::span<const kernel::Tuple> originals,
+            const std::function<void(const FlowEntry&)>& visit) noexcept override {
+    ++questions;
+    for (const auto& original : originals)
+      if (const auto entry = find(original)) visit(*entry);
+  }
   bool forget(const FlowEntry& entry) noexcept override {
     forgotten.push_back(entry.id);
     return std::erase_if(entries, [&](const auto& one) { return one.id == entry.id; }) != 0;
@@ -68,6 +74,7 @@ struct ScriptedGate final : FlowGate {
   std::map<std::uint32_t, std::uint32_t> sent;
   Sent dropped, forgotten, resets;
   std::vector<FlowEntry> entries;
+  int questions = 0;
 };
 
 struct OneGate : OneWorker {
@@ -112,7 +119,10 @@ struct OneGate : OneWorker {
     gate.entries.push_back(made);
     return gate.entries.back();
   }
-  void tell(FlowEvent::What what, const FlowEntry& entry) { flows.handleEvent({what, entry}); }
+  void tell(FlowEvent::What what, const FlowEntry& entry) {
+    flows.handleEvent({what, entry});
+    flows.settle();
+  }
   void connected(std::uint16_t port) {
     tell(FlowEvent::What::kNew, entry(port, TcpState::kSynSent));
     auto& known = entry(port, TcpState::kSynReceived);
