@@ -11,7 +11,6 @@
 #include "proxy/proxy.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 namespace lemonade::app {
@@ -79,7 +78,7 @@ Status KernelForwarding::examine(const config::Config& config) {
 /// Backends keep the numbers that connections of the process before have them by.
 void KernelForwarding::inherit(const kernel::Table::Left& left) {
   config_.tag = left.tag;
-  for (const auto& backend : left.backends) slots_[backend.identity] = backend.slot;
+  plans_.inherit(left.backends);
 }
 
 Result<proxy::KernelGate::Parts> KernelForwarding::openGate(std::uint16_t tag, std::uint16_t first_queue) {
@@ -151,6 +150,12 @@ void KernelForwarding::disarmLeft() {
                  {{"table", name}, {"mend", "nft delete table " + name + ", once its connections are over"}});
 }
 
+std::shared_ptr<proxy::FlowPlan> KernelForwarding::flowPlan() {
+  KernelPlans::Pools pools;
+  for (const auto& pool : pools_.all()) pools.emplace_back(pool, &pool->pool());
+  return plans_.flows(static_cast<std::uint16_t>(config_.tag), proxy_.listeners(), pools);
+}
+
 void KernelForwarding::viewPublished() {
   if (!on_ || std::exchange(refreshing_, true)) return;
   loop_.post([self = self_] {
@@ -163,7 +168,7 @@ void KernelForwarding::viewPublished() {
 // A backend must be in the table before a worker may name it, and one that leaves stays there while it has flows.
 void KernelForwarding::refresh() {
   auto flows = flowPlan();
-  auto applied = table_->apply(tablePlan(*flows));
+  auto applied = table_->apply(KernelPlans::table(*flows, proxy_.listeners(), queue_));
   if (!applied)
     log::error("kernel", "cannot change the table by which the kernel forwards, trying again",
                {{"table", "inet " + config_.table}, {"error", applied.error().message}});
@@ -172,113 +177,14 @@ void KernelForwarding::refresh() {
               {{"table", "inet " + config_.table}});
   failed_ = !applied.ok();
   if (failed_) return;
-  forgetSlots(*flows);
+  plans_.settle(*flows);
   proxy_.useFlows(std::move(flows));
 }
 
 void KernelForwarding::beat() {
-  if (failed_ || leaving_) refresh();
+  if (failed_ || plans_.leaving()) refresh();
   if (!proxy_.flowsAnswer(kWorkerPatience)) return;
   if (auto renewed = table_->refresh(); !renewed) failed_ = true;
-}
-
-// ---- what the table is to say --------------------------------------------------------------------------------------
-
-std::vector<std::shared_ptr<proxy::Listener>> KernelForwarding::listeners() const {
-  std::vector<std::shared_ptr<proxy::Listener>> all;
-  for (const auto& listener : proxy_.listeners())
-    if (listener->isForwardedByKernel()) all.push_back(listener);
-  return all;
-}
-
-std::shared_ptr<proxy::FlowPlan> KernelForwarding::flowPlan() {
-  auto plan = std::make_shared<proxy::FlowPlan>();
-  plan->tag = static_cast<std::uint16_t>(config_.tag);
-  leaving_ = false;
-  for (const auto& listener : listeners()) {
-    const bool keeps = listener->config()->forward_source == config::ForwardSource::kKeep;
-    for (const auto& socket : listener->sockets()) plan->entrances.push_back({socket->address(), listener, keeps});
-  }
-  for (const auto& pool : pools_.all()) addPool(std::shared_ptr<Pool>(pool, &pool->pool()), *plan);
-  return plan;
-}
-
-// Of pools to which no such listener leads any more, and of backends that leave, those that have flows are in it, too.
-void KernelForwarding::addPool(const std::shared_ptr<Pool>& pool, proxy::FlowPlan& plan) {
-  const auto leads = listeners();
-  const bool used =
-      std::any_of(leads.begin(), leads.end(), [&](const auto& one) { return &one->pool() == pool.get(); });
-  const auto add = [&](const std::shared_ptr<Backend>& backend, bool leaves) {
-    if (!backend->resolved() || backend->address().isUnix()) return;
-    if (leaves && !(slots_.contains(backend->identity()) && backend->active() != 0)) return;
-    const std::uint32_t slot = slotOf(*backend);
-    if (slot == 0) return;
-    leaving_ = leaving_ || leaves;
-    plan.places[slot] = {backend, pool};
-    plan.slots[backend.get()] = slot;
-  };
-  for (const auto& backend : *pool->backends()) add(backend, !used);
-  for (const auto& backend : pool->leaving()) add(backend, true);
-}
-
-/// 0 where the table has no more room.
-std::uint32_t KernelForwarding::slotOf(const Backend& backend) {
-  if (const auto known = slots_.find(backend.identity()); known != slots_.end()) return known->second;
-  std::set<std::uint32_t> taken;
-  for (const auto& [identity, slot] : slots_) taken.insert(slot);
-  for (std::uint32_t n = 0; n < kernel::kLastSlot; ++n) {
-    const std::uint32_t slot = next_slot_;
-    next_slot_ = next_slot_ % kernel::kLastSlot + 1;
-    if (taken.contains(slot)) continue;
-    slots_[backend.identity()] = slot;
-    return slot;
-  }
-  log::error("kernel", "the table has no room for another backend", {{"backend", backend.id()}});
-  return 0;
-}
-
-// A number that is free again is given to another backend as late as can be: entries of conntrack may still name it.
-void KernelForwarding::forgetSlots(const proxy::FlowPlan& plan) {
-  std::erase_if(slots_, [&](const auto& one) { return !plan.places.contains(one.second); });
-}
-
-std::vector<kernel::TablePlan::Choice> KernelForwarding::choices(const Pool& pool, const proxy::FlowPlan& plan) {
-  std::vector<kernel::TablePlan::Choice> choices;
-  const View* view = pool.view();
-  if (view == nullptr || view->eligibleCount() == 0) return choices;
-  for (const auto& tier : view->tiers()) {
-    const auto& backends = tier.get();
-    for (std::uint32_t i = 0; i < backends.eligible_count; ++i) {
-      const std::uint32_t index = backends.eligible[i];
-      if (const std::uint32_t slot = plan.slotOf(view->backend(index)); slot != 0)
-        choices.push_back({slot, backends.backends[index].effective_weight});
-    }
-    if (!choices.empty()) break;  // the tiers that stand by are for when there is nobody here
-  }
-  return choices;
-}
-
-kernel::TablePlan KernelForwarding::tablePlan(const proxy::FlowPlan& flows) const {
-  kernel::TablePlan plan;
-  plan.tag = flows.tag;
-  plan.queue = queue_;
-  for (const auto& [slot, place] : flows.places)
-    plan.backends.push_back(
-        {slot, place.backend->address(), place.pool->name() + "/" + place.backend->id(), place.backend->identity()});
-  std::sort(plan.backends.begin(), plan.backends.end(),
-            [](const auto& one, const auto& other) { return one.slot < other.slot; });
-  std::uint32_t number = 0;
-  for (const auto& listener : listeners()) {
-    kernel::TablePlan::Listener entrance;
-    entrance.number = ++number;
-    for (const auto& socket : listener->sockets()) entrance.addresses.push_back(socket->address());
-    const auto config = listener->config();
-    entrance.keep_source = config->forward_source == config::ForwardSource::kKeep;
-    entrance.idle_timeout = config->idle_timeout;
-    entrance.eligible = choices(listener->pool(), flows);
-    plan.listeners.push_back(std::move(entrance));
-  }
-  return plan;
 }
 
 // ---- the end -------------------------------------------------------------------------------------------------------
@@ -301,8 +207,7 @@ void KernelForwarding::beginDrain() {
   if (!on_) return;
   if (config_.keep) return giveWay();
   loop_.cancel(std::exchange(beat_, 0));
-  kernel::TablePlan plan = tablePlan(*flowPlan());
-  plan.listeners.clear();
+  kernel::TablePlan plan = KernelPlans::table(*flowPlan(), {}, queue_);
   if (auto applied = table_->apply(plan); !applied)
     log::error("kernel", "cannot close the listeners that the kernel forwards", {{"error", applied.error().message}});
 }

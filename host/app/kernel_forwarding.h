@@ -10,27 +10,18 @@
 // Control thread only.
 #pragma once
 
+#include "app/kernel_plans.h"
 #include "base/control_loop.h"
 #include "base/result.h"
 #include "config/config.h"
-#include "kernel/rules.h"
 #include "kernel/table.h"
 #include "proxy/flow_gate.h"
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
-#include <vector>
-
-namespace lemonade {
-class Backend;
-class Pool;
-}  // namespace lemonade
 
 namespace lemonade::proxy {
-struct FlowPlan;
-class Listener;
 class Proxy;
 }  // namespace lemonade::proxy
 
@@ -71,16 +62,10 @@ class KernelForwarding {
   Status examine(const config::Config& config);
   void inherit(const kernel::Table::Left& left);
   static Result<proxy::KernelGate::Parts> openGate(std::uint16_t tag, std::uint16_t first_queue);
-  std::vector<std::shared_ptr<proxy::Listener>> listeners() const;
   void disarmLeft();
   void refresh();
   void beat();
-  kernel::TablePlan tablePlan(const proxy::FlowPlan& flows) const;
   std::shared_ptr<proxy::FlowPlan> flowPlan();
-  void addPool(const std::shared_ptr<Pool>& pool, proxy::FlowPlan& plan);
-  static std::vector<kernel::TablePlan::Choice> choices(const Pool& pool, const proxy::FlowPlan& plan);
-  std::uint32_t slotOf(const Backend& backend);
-  void forgetSlots(const proxy::FlowPlan& plan);
 
   ControlLoop& loop_;
   proxy::Proxy& proxy_;
@@ -88,13 +73,11 @@ class KernelForwarding {
   config::Kernel config_;
   std::unique_ptr<kernel::Table> table_;
   std::optional<proxy::KernelGate::Parts> opened_;  // until serve()
-  std::map<std::uint64_t, std::uint32_t> slots_;    // by identity of the backend
-  std::uint32_t next_slot_ = 1;
+  KernelPlans plans_;
   std::uint16_t queue_ = 0;
-  bool on_ = false;       // the kernel forwards
-  bool looked_ = false;   // for a table that was left, which takes one look in the life of a process
-  bool leaving_ = false;  // backends that leave have slots
-  bool failed_ = false;   // the table is not as it should be
+  bool on_ = false;      // the kernel forwards
+  bool looked_ = false;  // for a table that was left, which takes one look in the life of a process
+  bool failed_ = false;  // the table is not as it should be
   bool refreshing_ = false;
   ControlLoop::TimerId beat_ = 0;
   const std::shared_ptr<KernelForwarding*> self_;  // emptied when this ends: tasks may be posted
