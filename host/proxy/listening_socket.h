@@ -30,15 +30,18 @@ class ListeningSocket {
                                                              const UnixAccess& access = {});
   /// What a socket that we opened is called when it is handed over: "unix" for one whose file we remove, else "proxy".
   const char* handedAs() const noexcept { return name_.empty() ? "proxy" : "unix"; }
-  /// Takes over a socket that listens there already, by inheritance; null where there is none. The file of a Unix
-  /// socket that somebody else opened for us is not removed.
-  static Result<std::shared_ptr<const ListeningSocket>> inherit(InheritedDescriptors& inherited, const Address& address,
-                                                                std::uint32_t backlog, const Keepalive& keepalive);
+  /// Takes over a socket that is bound there already, by inheritance, as it is; null where there is none. The file of a
+  /// Unix socket that somebody else opened for us is not removed.
+  static Result<std::shared_ptr<const ListeningSocket>> inherit(InheritedDescriptors& inherited,
+                                                                const Address& address);
 
   /// Listens; changes what later accepts inherit and how many clients may wait.
   void tune(std::uint32_t backlog, const Keepalive& keepalive) const noexcept;
-  /// From now on who connects is refused, and the address stays ours, until tune() is called.
+  /// From now on who connects is refused, and the address stays ours alone, until tune() is called. Clients that nobody
+  /// has accepted are reset.
   void refuse() const noexcept;
+  /// Whether clients can connect. Another process that has the same socket may have changed it.
+  bool listens() const noexcept;
   /// Gives the file of a Unix socket its owner and mode; nothing for TCP. The error names the address.
   Status allow(const UnixAccess& access) const;
   /// Another process listens at this socket from now on, or will: the file of a Unix socket stays.
@@ -51,8 +54,7 @@ class ListeningSocket {
   const Address& address() const noexcept { return address_; }
 
  private:
-  static Result<std::shared_ptr<const ListeningSocket>> made(Fd fd, UnixName name, const Address& address,
-                                                             std::uint32_t backlog, const Keepalive& keepalive);
+  static Result<std::shared_ptr<const ListeningSocket>> made(Fd fd, UnixName name, const Address& address);
   ListeningSocket(Fd fd, UnixName name, const Address& requested, const Address& address)
       : fd_(std::move(fd)), requested_(requested), address_(address), name_(std::move(name)) {}
 

@@ -158,13 +158,12 @@ Proxy::Socket Proxy::claim(Listener::Sockets& sockets, const Address& address, c
 Result<Proxy::Socket> Proxy::openSocket(const ListenerSpec& spec, const Address& address, Listener::Sockets& unclaimed,
                                         const Listener::Sockets& going, InheritedDescriptors& inherited) {
   if (auto socket = claim(unclaimed, address, nullptr); socket != nullptr) return socket;
-  const auto keepalive = Keepalive::of(*spec.config);
-  auto socket = ListeningSocket::inherit(inherited, address, spec.config->backlog, keepalive);
+  auto socket = ListeningSocket::inherit(inherited, address);
   if (!socket || socket.value() != nullptr) return socket;
-  auto opened = ListeningSocket::open(address, spec.config->backlog, keepalive, going, spec.unix_access);
-  // Nobody takes in who connects before the kernel forwards; at a socket that is inherited somebody does. One whose
-  // port the system chose would lose it.
-  if (opened && spec.config->forward == config::Forward::kKernel && address.port() != 0) opened.value()->refuse();
+  auto opened =
+      ListeningSocket::open(address, spec.config->backlog, Keepalive::of(*spec.config), going, spec.unix_access);
+  // Nobody takes in who connects before the kernel forwards; at a socket that is inherited somebody does.
+  if (opened && spec.config->forward == config::Forward::kKernel) opened.value()->refuse();
   return opened;
 }
 

@@ -209,6 +209,53 @@ def beside_a_relay(lemonade, folder):
     assert connect().hello() == "b0" and connect(port=9001).hello() == "b1"
 
 
+def port_is_kept(lemonade, folder):
+    Network(1)
+    backend = Backend(0)
+    for address in (f"{lab.LISTENER}:{lab.PORT}", f"{lab.LISTENER}:0"):  # the system chooses the second one
+        kernel = configuration([backend], address=address).replace('supervisor = "off"', 'supervisor = "on"')
+        balancer = Balancer(lemonade, folder, kernel)
+        port = port_of(balancer)
+        connect(port=port).hello()
+        assert not is_free(port)
+        balancer.reload(kernel.replace('forward = "kernel"', 'forward = "relay"'))
+        connect(port=port).hello()
+        balancer.reload(kernel)
+        pid = balancer.pid()
+        lab.run(lemonade, "upgrade", "--config", balancer.file, namespace="lb")
+        eventually(lambda pid=pid: balancer.pid() != pid, 30)
+        connect(port=port).hello()
+        assert port_of(balancer) == port
+        eventually(lambda port=port: not listens(port))
+        assert not is_free(port)
+        balancer.stop()
+        assert is_free(port)
+
+
+def port_of(balancer):
+    return int(balancer.status()["listeners"][0]["addresses"][0].rpartition(":")[2])
+
+
+def is_free(port):
+    """Another program can listen there, one that is willing to share like most."""
+    def take():
+        with socket.socket() as other:
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                other.bind((lab.LISTENER, port))
+                other.listen()
+                return True
+            except OSError:
+                return False
+
+    return lab.within("lb", take)
+
+
+def listens(port):
+    """somebody listens there on the balancer's machine"""
+    return lab.run("ss", "-Hltn", f"sport = :{port}", namespace="lb") != ""
+
+
 def swap_of_the_strategy(lemonade, folder):
     Network(2)
     backends = [Backend(0), Backend(1)]
@@ -248,7 +295,7 @@ def access_log(lemonade, folder):
 TESTS = {test.__name__: test for test in (
     bytes_and_ends, shares, limits, listener_limit, feedback,
     refused_is_tried_elsewhere, unanswered_is_tried_elsewhere, source_and_families,
-    local_clients, wildcard, beside_a_relay, swap_of_the_strategy, access_log)}
+    local_clients, wildcard, beside_a_relay, port_is_kept, swap_of_the_strategy, access_log)}
 
 if __name__ == "__main__":
     lab.main(TESTS)
