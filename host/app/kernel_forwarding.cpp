@@ -179,10 +179,12 @@ void KernelForwarding::refresh() {
   if (failed_) return;
   plans_.settle(*flows);
   proxy_.useFlows(std::move(flows));
+  proxy_.closeForwarded();
 }
 
 void KernelForwarding::beat() {
   if (failed_ || plans_.leaving()) refresh();
+  if (!failed_) proxy_.closeForwarded();
   if (!proxy_.flowsAnswer(kWorkerPatience)) return;
   if (auto renewed = table_->refresh(); !renewed) failed_ = true;
 }

@@ -192,7 +192,7 @@ void LoadBalancer::serve() {
     backends += pool->pool().backends()->size();
     eligible += pool->pool().eligibleCount();
   }
-  kernel_->serve(upgraded_);  // before sockets that a process before listened at refuse
+  kernel_->serve(upgraded_);
   proxy_->start();
   parent_.supervisor.ready();
   serving_ = true;

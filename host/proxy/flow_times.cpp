@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // When something is due for a flow, and what becomes of it then.
+#include "kernel/marks.h"
 #include "proxy/flow_set.h"
 
 #include <algorithm>
@@ -56,10 +57,12 @@ void FlowSet::handleHalfOpen(std::uint64_t now) noexcept {
 }
 
 // Where conntrack has never had an entry, the packet came no further than this machine: no port was free to masquerade
-// from, or a rule has dropped it. That is no backend's fault.
+// from, or a rule has dropped it. That is no backend's fault. Nor is it where the entry is none of ours: a reload has
+// turned the listener into a relay's, to which the packet went.
 void FlowSet::handleTimeout(Flow& flow) noexcept {
   const auto entry = gate_->find(*flow.tuple);
-  if (!entry && flow.entry == 0) return close(flow, CloseReason::kAbandoned);
+  if (flow.entry == 0 && !(entry && kernel::isBackendMark(entry->mark, plan_->tag)))
+    return close(flow, CloseReason::kAbandoned);
   if (entry && (flow.entry == 0 || entry->id == flow.entry)) (void)gate_->forget(*entry);
   failConnect(flow, false);
 }

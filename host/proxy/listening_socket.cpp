@@ -138,4 +138,11 @@ bool ListeningSocket::listens() const noexcept {
   return ::getsockopt(fd_.get(), SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens != 0;
 }
 
+std::uint32_t ListeningSocket::waiting() const noexcept {
+  tcp_info info{};
+  socklen_t size = sizeof(info);
+  const bool is_known = ::getsockopt(fd_.get(), IPPROTO_TCP, TCP_INFO, &info, &size) == 0;
+  return is_known && listens() ? info.tcpi_unacked : 0;
+}
+
 }  // namespace lemonade::proxy

@@ -42,6 +42,8 @@ class ListeningSocket {
   void refuse() const noexcept;
   /// Whether clients can connect. Another process that has the same socket may have changed it.
   bool listens() const noexcept;
+  /// How many clients have connected and wait to be accepted; 0 of a Unix socket.
+  std::uint32_t waiting() const noexcept;
   /// Gives the file of a Unix socket its owner and mode; nothing for TCP. The error names the address.
   Status allow(const UnixAccess& access) const;
   /// Another process listens at this socket from now on, or will: the file of a Unix socket stays.

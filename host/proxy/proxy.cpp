@@ -107,8 +107,8 @@ Listener::Sockets Proxy::sockets() const {
 std::vector<Proxy::Source> Proxy::sources() const {
   std::vector<Source> sources;
   for (const auto& listener : listeners_)
-    if (!listener->isForwardedByKernel())
-      for (const auto& socket : listener->sockets()) sources.emplace_back(listener, socket);
+    for (const auto& socket : listener->sockets())
+      if (!listener->isForwardedByKernel() || socket->listens()) sources.emplace_back(listener, socket);
   return sources;
 }
 
@@ -190,7 +190,8 @@ void Proxy::listen(Opened opened, DrainTime time) {
     if (listener == nullptr) listener = makeListener(one.spec);
     listener->apply(one.spec);
     listener->setMaxConnections(config.max_connections);
-    for (const auto& socket : one.sockets) socket->tune(config.backlog, Keepalive::of(config));
+    if (!listener->isForwardedByKernel())
+      for (const auto& socket : one.sockets) socket->tune(config.backlog, Keepalive::of(config));
     listener->setSockets(std::move(one.sockets));
     after.push_back(std::move(listener));
   }
@@ -217,8 +218,7 @@ void Proxy::listen(Opened opened, DrainTime time) {
       for (const auto& [listener, socket] : added) worker.acceptor().listen(listener, socket);
       for (const auto& [listener, socket] : closed) worker.acceptor().unlisten(*socket);
     });
-  // Until we serve, a process before may do so at the same sockets.
-  if (started_) refuseAtForwarded();
+  closing_.clear();
   for (const auto& listener : listeners_)
     if (listener->isForwardedByKernel())
       for (const auto& socket : listener->sockets()) {
@@ -370,7 +370,10 @@ std::size_t Proxy::reap() {
 
 void Proxy::start() {
   started_ = true;
-  refuseAtForwarded();
+  acceptAll();
+}
+
+void Proxy::acceptAll() {
   runOn(0, serving(), [sources = sources()](Worker& worker) {
     for (const auto& [listener, socket] : sources) worker.acceptor().listen(listener, socket);
   });

@@ -89,7 +89,8 @@ class Proxy {
 
   /// Has the workers take clients.
   void start();
-  /// Another process has had the same sockets and did not come to serve: they are to be as they were.
+  /// Another process has had the same sockets and did not come to serve: they are to be as they were. Those of
+  /// listeners that the kernel forwards for are to be closed once more.
   void reassert();
 
   /// Ends the sessions of backends of a pool that left or are down, which no pick may give out any more, in time.
@@ -110,6 +111,10 @@ class Proxy {
   void openFlows(std::unique_ptr<KernelGate> gate);
   /// Where packets come in, and where they may go.
   void useFlows(std::shared_ptr<const FlowPlan> plan);
+  /// The kernel forwards what comes to the listeners of that kind. Clients whom a relay has let in until now are served
+  /// by it, those among them whose handshake is not complete yet or who wait for room, and then their sockets refuse.
+  /// To be called about once a second.
+  void closeForwarded();
   /// Takes in what the kernel forwards already. counted: the totals of who counted that it came are ours.
   void adoptFlows(bool counted);
   /// Answers the kernel no more, and forgets every flow: it goes on to forward them, and another process will count.
@@ -159,14 +164,20 @@ class Proxy {
   /// From where a worker accepts, and for which listener.
   using Source = std::pair<std::shared_ptr<Listener>, Socket>;
 
+  /// A socket of a listener that the kernel forwards for and a relay still accepts from.
+  struct Closing {
+    Socket socket;
+    std::uint64_t at_ns = 0;  ///< no handshake is under way any more
+  };
+
   std::shared_ptr<Listener> find(const std::string& name) const;
   static Socket claim(Listener::Sockets& sockets, const Address& address, const Listener::Sockets* among);
   static Result<Socket> openSocket(const ListenerSpec& spec, const Address& address, Listener::Sockets& unclaimed,
                                    const Listener::Sockets& going, InheritedDescriptors& inherited);
   std::shared_ptr<Listener> makeListener(const ListenerSpec& spec);
-  void refuseAtForwarded();
+  void acceptAll();
   void remove(const Listeners& listeners, DrainTime time);
-  /// Of listeners whose clients are accepted.
+  /// Where clients are accepted: of relays, and of those that the kernel forwards for where one still listens.
   std::vector<Source> sources() const;
   void shareLimit();
   /// Runs task on the workers from index `from` up to `to` that run; true when all have run it, false where one does
@@ -186,7 +197,8 @@ class Proxy {
   std::vector<std::unique_ptr<Worker>> workers_;  // null where one has ended; from serving_ on they take no clients
   std::function<void()> empty_;
   std::uint32_t hold_to_ = std::numeric_limits<std::uint32_t>::max();  // clients, over all listeners
-  bool hold_present_ = false;                                          // none but those that there are
+  std::vector<Closing> closing_;
+  bool hold_present_ = false;  // none but those that there are
   bool started_ = false;
   bool records_wanted_ = false;
   const std::shared_ptr<std::atomic<std::uint64_t>> flows_moved_ = std::make_shared<std::atomic<std::uint64_t>>(0);

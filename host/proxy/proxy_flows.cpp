@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// What the data plane has to do with forwarding by the kernel: sockets that keep their address and refuse, and the one
-// worker that is asked by the kernel and has all flows.
+// What the data plane has to do with forwarding by the kernel: sockets that keep their address and refuse once it
+// forwards, and the one worker that is asked by the kernel and has all flows.
 #include "base/clock.h"
+#include "base/log.h"
+#include "proxy/acceptor.h"
 #include "proxy/flow_door.h"
 #include "proxy/proxy.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -15,22 +18,49 @@ namespace {
 
 /// The worker that has all flows: it serves as long as any does.
 constexpr std::uint32_t kFlowsAt = 0;
+/// So long a handshake may last that a relay's socket has begun: what answers a client is sent again after one second
+/// and after three.
+constexpr std::uint64_t kHandshakePatience = 3'500'000'000;
 
 }  // namespace
 
-void Proxy::refuseAtForwarded() {
-  for (const auto& listener : listeners_)
-    if (listener->isForwardedByKernel())
-      for (const auto& socket : listener->sockets()) socket->refuse();
+void Proxy::closeForwarded() {
+  const std::uint64_t now = nowNs();
+  std::vector<Source> closed;
+  std::vector<Closing> closing;
+  for (const auto& listener : listeners_) {
+    if (!listener->isForwardedByKernel()) continue;
+    for (const auto& socket : listener->sockets()) {
+      if (!socket->listens()) continue;
+      const auto known =
+          std::find_if(closing_.begin(), closing_.end(), [&](const Closing& one) { return one.socket == socket; });
+      const Closing one = known != closing_.end() ? *known : Closing{socket, now + kHandshakePatience};
+      if (now < one.at_ns || socket->waiting() != 0)
+        closing.push_back(one);
+      else
+        closed.emplace_back(listener, socket);
+    }
+  }
+  closing_ = std::move(closing);
+  if (closed.empty()) return;
+  runOn(0, serving(), [closed](Worker& worker) {
+    for (const auto& [listener, socket] : closed) worker.acceptor().unlisten(*socket);
+  });
+  for (const auto& [listener, socket] : closed) {
+    socket->refuse();
+    log::info("proxy", "no longer listening, the kernel forwards",
+              {{"address", socket->address().text()}, {"listener", listener->name()}});
+  }
 }
 
 void Proxy::reassert() {
-  for (const auto& listener : listeners_)
-    for (const auto& socket : listener->sockets()) {
-      const auto config = listener->config();
-      socket->tune(config->backlog, Keepalive::of(*config));
-    }
-  refuseAtForwarded();
+  for (const auto& listener : listeners_) {
+    if (listener->isForwardedByKernel()) continue;
+    const auto config = listener->config();
+    for (const auto& socket : listener->sockets()) socket->tune(config->backlog, Keepalive::of(*config));
+  }
+  closing_.clear();
+  if (started_) acceptAll();
 }
 
 void Proxy::openFlows(std::unique_ptr<KernelGate> gate) {

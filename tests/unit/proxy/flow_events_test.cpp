@@ -172,6 +172,17 @@ TEST_CASE_METHOD(OneGate, "FlowSet blames no backend for a packet that came no f
   CHECK(counters().abandoned.value() == 1);
 }
 
+TEST_CASE_METHOD(OneGate, "FlowSet leaves alone a connection that a relay got meanwhile", "[proxy]") {
+  forward({kA});
+  pool.settings().connect_timeout_ns = 1'000'000'000;
+  syn(1000);
+  entry(1000, TcpState::kEstablished).mark = 0;
+  passes(1050ms);
+  CHECK(flows.size() == 0);
+  CHECK(gate.forgotten.empty());
+  CHECK(counted().connect_timeouts.value() == 0);
+}
+
 TEST_CASE_METHOD(OneGate, "FlowSet adopts what the process before has forwarded, and counts it once", "[proxy]") {
   forward({kA});
   auto& known = entry(1000, TcpState::kEstablished);
