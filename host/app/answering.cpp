@@ -22,6 +22,7 @@
 #include "observe/configuration.h"
 #include "observe/events.h"
 #include "observe/families.h"
+#include "observe/forwarding.h"
 #include "observe/reloads.h"
 #include "observe/status.h"
 #include "process/descriptor_budget.h"
@@ -225,11 +226,15 @@ void LoadBalancer::addListeners(StatusInput& input, const ConfigurationFacts& fa
     const auto& counters = totalsOf(totals.listeners, listener->name()).counters;
     const auto now =
         std::find_if(listeners.begin(), listeners.end(), [&](const auto& one) { return one.name == listener->name(); });
+    const auto config = listener->config();
+    const bool by_kernel = config->forward == config::Forward::kKernel;
     input.listeners.push_back({listener->name(), listener->pool().name(), addresses->second,
                                listener->admission().limit(), counters.sessions.value(), counters.accepted.value(),
-                               listener->config()->max_connections,
-                               now != listeners.end() ? recent_->of(now_ns, *now) : Rates{}});
+                               config->max_connections, now != listeners.end() ? recent_->of(now_ns, *now) : Rates{},
+                               config::wordOf(config->forward),
+                               by_kernel ? config::wordOf(config->forward_source) : ""});
   }
+  input.forwarding = forwarding(totals.listeners);
 }
 
 void LoadBalancer::addPools(StatusInput& input, const ConfigurationFacts& facts) const {

@@ -114,6 +114,7 @@ void KernelForwarding::serve(bool counted) {
     return;
   }
   on_ = true;
+  report_.begin(config_.table, queue_, static_cast<std::uint16_t>(config_.tag));
   proxy_.openFlows(std::make_unique<proxy::KernelGate>(*std::exchange(opened_, std::nullopt)));
   auto plan = flowPlan();
   proxy_.useFlows(plan);
@@ -176,6 +177,7 @@ void KernelForwarding::refresh() {
     log::info("kernel", "the table by which the kernel forwards is up to date again",
               {{"table", "inet " + config_.table}});
   failed_ = !applied.ok();
+  report_.noteTable(!failed_);
   if (failed_) return;
   plans_.settle(*flows);
   proxy_.useFlows(std::move(flows));
@@ -186,7 +188,11 @@ void KernelForwarding::beat() {
   if (failed_ || plans_.leaving()) refresh();
   if (!failed_) proxy_.closeForwarded();
   if (!proxy_.flowsAnswer(kWorkerPatience)) return;
-  if (auto renewed = table_->refresh(); !renewed) failed_ = true;
+  const bool heard = table_->refresh().ok();
+  report_.noteHeard(heard ? nowNs() : 0);
+  if (heard) return;
+  failed_ = true;
+  report_.noteTable(false);
 }
 
 // ---- the end -------------------------------------------------------------------------------------------------------
@@ -202,6 +208,7 @@ void KernelForwarding::giveWay() {
   if (!on_) return;
   loop_.cancel(std::exchange(beat_, 0));
   on_ = false;
+  report_.end();
   proxy_.letGoOfFlows();
 }
 
@@ -216,6 +223,7 @@ void KernelForwarding::beginDrain() {
 
 void KernelForwarding::end() {
   if (!std::exchange(on_, false)) return;
+  report_.end();
   loop_.cancel(std::exchange(beat_, 0));
   if (auto removed = table_->remove(); !removed)
     log::error("kernel", "cannot remove the table by which the kernel forwarded",

@@ -7,9 +7,10 @@
 // process that is stopped or hangs holds up no client, the kernel asks only while it is told every second that somebody
 // is there.
 //
-// Control thread only.
+// Control thread only, but for the report.
 #pragma once
 
+#include "app/forwarding_report.h"
 #include "app/kernel_plans.h"
 #include "base/control_loop.h"
 #include "base/result.h"
@@ -57,6 +58,9 @@ class KernelForwarding {
   /// The last flow has ended.
   void end();
 
+  /// How it is; any thread.
+  const ForwardingReport& report() const noexcept { return report_; }
+
  private:
   bool wants(const config::Config& config) const;
   Status examine(const config::Config& config);
@@ -80,6 +84,7 @@ class KernelForwarding {
   bool failed_ = false;  // the table is not as it should be
   bool refreshing_ = false;
   ControlLoop::TimerId beat_ = 0;
+  ForwardingReport report_;
   const std::shared_ptr<KernelForwarding*> self_;  // emptied when this ends: tasks may be posted
 };
 

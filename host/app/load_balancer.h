@@ -40,6 +40,7 @@ class Quiescence;
 class Watchdog;
 class Watcher;
 struct FileContent;
+struct ForwardingStatus;
 struct Handover;
 struct ListenerTotals;
 struct OverrideState;
@@ -269,6 +270,11 @@ class LoadBalancer : private PoolHost {
   void addListeners(metrics::SnapshotBuilder& builder, const ProcessTotals& totals) const;
   void addPools(metrics::SnapshotBuilder& builder, const ProcessTotals& totals) const;
   void addShadows(metrics::SnapshotBuilder& builder) const;
+  /// See forwarding_answering.cpp, as the next. Nothing where the kernel does not forward; of the totals of all
+  /// listeners.
+  std::optional<ForwardingStatus> forwarding(const std::list<ListenerTotals>& totals) const;
+  /// Of this process and those before it.
+  std::uint64_t eventLosses() const;
   /// Of all pools.
   std::vector<std::shared_ptr<Backend>> backends() const;
   /// What listeners and pools have counted in this process, each name once.

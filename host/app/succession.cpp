@@ -194,6 +194,7 @@ void LoadBalancer::collect(ProcessTotals& totals) const {
   set(totals.reloads_failed, inherited->reloads_failed, reloads_failed_.load());
   set(totals.generations, inherited->generations, generation_.load());
   set(totals.upgrades, inherited->upgrades, 0);
+  totals.event_losses.set(eventLosses());
   const std::lock_guard lock(facts_mutex_);
   set(totals.upgrades_failed, inherited->upgrades_failed, failed_upgrades_);
 }

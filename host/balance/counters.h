@@ -99,12 +99,18 @@ struct alignas(64) ListenerCounters {
   Counter backend_resets;
   Counter early_closes;
   Counter full_ns;  ///< how long max_connections was reached
+
+  // Where the kernel forwards.
+  Counter unasked;         ///< connections that came by the table's weights, and were heard of later
+  Counter dropped_full;    ///< first packets that were dropped because max_connections was reached
+  Counter dropped_queued;  ///< and because as many wait for a place as may
 };
 
 /// One worker's numbers of all its clients.
 struct alignas(64) WorkerCounters {
   Counter accepted;
-  Counter sessions;  ///< now: accepted and not yet closed
+  Counter sessions;      ///< now: accepted and not yet closed
+  Counter event_losses;  ///< how often events of conntrack were lost
 };
 
 }  // namespace lemonade

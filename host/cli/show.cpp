@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "cli/show.h"
 
+#include "cli/forwarding.h"
 #include "cli/trouble.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace lemonade::cli {
@@ -71,15 +73,30 @@ std::string poolsText(const Document& status, bool colours) {
   return table.text(colours);
 }
 
+/// "kernel, keep".
+std::string forwardOf(const Document& listener) {
+  const auto source = textIn(listener, "source");
+  return textIn(listener, "forward") + (source.empty() ? "" : ", " + source);
+}
+
 std::string listenersText(const Document& status, bool colours) {
-  Table table({"LISTENER", "ADDRESS", "POOL", "SESSIONS", "LIMIT", "ACCEPTED"});
-  for (const auto& listener : listIn(status, "listeners"))
-    table.add({{textIn(listener, "name")},
-               {joined(textsIn(listener, "addresses"), ", ")},
-               {textIn(listener, "pool")},
-               number(countText(numberIn(listener, "sessions"))),
-               number(textIn(listener, "max_connections")),
-               number(countText(numberIn(listener, "accepted")))});
+  const auto listeners = listIn(status, "listeners");
+  // Where relays are all there is, nobody asks who forwards.
+  const bool by_kernel = std::any_of(listeners.begin(), listeners.end(),
+                                     [](const auto& one) { return textIn(one, "forward") == "kernel"; });
+  std::vector<std::string> head{"LISTENER", "ADDRESS", "POOL", "SESSIONS", "LIMIT", "ACCEPTED"};
+  if (by_kernel) head.push_back("FORWARD");
+  Table table(std::move(head));
+  for (const auto& listener : listeners) {
+    Table::Row row{{textIn(listener, "name")},
+                   {joined(textsIn(listener, "addresses"), ", ")},
+                   {textIn(listener, "pool")},
+                   number(countText(numberIn(listener, "sessions"))),
+                   number(textIn(listener, "max_connections")),
+                   number(countText(numberIn(listener, "accepted")))};
+    if (by_kernel) row.push_back({forwardOf(listener)});
+    table.add(std::move(row));
+  }
   return table.text(colours);
 }
 
@@ -115,7 +132,8 @@ std::string showStatus(const Document& status, bool colours) {
   const auto file = textIn(status, "config_file");
   text += "configuration " + (file.empty() ? "of the environment" : file) + ", generation " +
           textIn(status, "config_generation") + "\n";
-  text += troubleText(status, colours) + reloadText(objectIn(status, "last_reload"), colours);
+  text += forwardingText(status, colours) + troubleText(status, colours) +
+          reloadText(objectIn(status, "last_reload"), colours);
   return text + "\n" + listenersText(status, colours) + "\n" + poolsText(status, colours) + "\n" +
          showBackends(listIn(status, "backends"), colours);
 }

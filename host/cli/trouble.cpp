@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cli/trouble.h"
 
+#include "cli/forwarding.h"
 #include "cli/style.h"
 
 namespace lemonade::cli {
@@ -31,6 +32,7 @@ std::string troubleText(const Document& status, bool colours) {
   for (const auto& call : listIn(status, "slow_calls"))
     add("slow: " + textIn(call, "function") + " of plugin " + pluginOf(call) + " has run for " +
         millisText(1e3 * numberIn(call, "seconds")) + " in thread " + textIn(call, "thread"));
+  for (const auto& line : forwardingTroubles(status)) add(line);
   add(deathText(status));
   return text;
 }

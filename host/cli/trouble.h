@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What plugins have done that an operator must know: those that are quarantined, calls that hang, processes that died.
-// Pure functions; any thread.
+// What an operator must know: plugins that are quarantined, calls that hang, processes that died, and what is wrong
+// where the kernel forwards. Pure functions; any thread.
 #pragma once
 
 #include "cli/document.h"

@@ -57,6 +57,22 @@ function processFindings(status) {
   return found;
 }
 
+/** What is wrong where the kernel forwards. While it stops, nobody is to be asked. */
+function forwardingFindings(status) {
+  const found = [];
+  const add = (level, text) => found.push({level, text, section: 'listeners-title'});
+  const kernel = status.kernel;
+  if (!kernel || status.state !== 'running') return found;
+  if (!kernel.up_to_date)
+    add('bad', 'The table inet ' + kernel.table + ' cannot be changed, so the kernel knows nothing new of backends: the log says why.');
+  if (!kernel.asks) add('bad', 'The kernel asks nobody: new connections go by the weights of the table inet ' + kernel.table + '.');
+  const conntrack = kernel.conntrack;
+  if (conntrack && conntrack.entries > kNearlyFull * conntrack.limit)
+    add('bad', 'conntrack is nearly full, then new connections are dropped: ' + conntrack.entries + ' of net.netfilter.nf_conntrack_max = ' +
+        conntrack.limit + '.');
+  return found;
+}
+
 /** What plugins have done, what stands in for them, and what died. */
 function pluginFindings(status) {
   const found = [];
@@ -83,7 +99,7 @@ function pluginFindings(status) {
 
 function findings(status, past) {
   const order = {bad: 0, warn: 1, info: 2};
-  return [...processFindings(status), ...pluginFindings(status), ...backendFindings(status, past)].sort((a, b) => order[a.level] - order[b.level]);
+  return [...processFindings(status), ...forwardingFindings(status), ...pluginFindings(status), ...backendFindings(status, past)].sort((a, b) => order[a.level] - order[b.level]);
 }
 
 function showAttention(status, past) {

@@ -151,7 +151,7 @@ function showTable(place, caption, columns, items, keyOf) {
 
 function showListeners(status) {
   showTable(byId('listeners'), 'Listeners', [
-    ['Listener', '', (one) => one.name],
+    ['Listener', '', (one) => one.name + (one.forward === 'kernel' ? ', by the kernel' : '')],
     ['Addresses', 'wide', (one) => one.addresses.join(', ')],
     ['Pool', '', (one) => one.pool],
     ['Sessions', 'number', (one) => numberText(one.sessions) + ' of ' + numberText(one.max_connections)],

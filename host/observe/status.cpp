@@ -154,6 +154,8 @@ void add(Json& json, const ListenerStatus& listener) {
     json.set("configured_max_connections", listener.configured_max_connections);
     json.set("client_rate", listener.rates.clients);
     setErrorRates(json, listener.rates);
+    setText(json, "forward", listener.forward);
+    if (!listener.source.empty()) setText(json, "source", listener.source);
   });
 }
 
@@ -281,6 +283,7 @@ std::string statusJson(const StatusInput& status) {
       json.set("limit", status.max_descriptors);
     });
     json.set("control_lag_ms", status.control_lag_ms);
+    setForwarding(json, status.forwarding);
     json.array("listeners", status.listeners, [&](const auto& listener) { add(json, listener); });
     json.array("pools", status.pools, [&](const auto& pool) { add(json, pool); });
     json.array("workers", status.workers, [&](const auto& worker) { add(json, worker); });

@@ -16,6 +16,7 @@
 #include "balance/backend.h"
 #include "balance/histogram.h"
 #include "observe/comparison.h"
+#include "observe/forwarding.h"
 #include "observe/recent.h"
 #include "plugin/instance.h"
 
@@ -134,6 +135,9 @@ struct ListenerStatus {
   std::uint64_t accepted = 0;  ///< ever
   std::uint32_t configured_max_connections = 0;
   Rates rates{};
+  /// Who carries the bytes; "source" is nothing for a relay.
+  std::string forward = "relay";
+  std::string source{};
 };
 
 struct ReloadStatus {
@@ -177,6 +181,7 @@ struct StatusInput {
   double control_lag_ms = 0;           ///< of the control thread, as that of a worker
   std::uint64_t open_descriptors = 0;  ///< of the process
   std::uint64_t max_descriptors = 0;
+  std::optional<ForwardingStatus> forwarding{};  ///< none: null
   std::vector<ListenerStatus> listeners;
   std::vector<PoolStatus> pools;
   std::vector<WorkerStatus> workers;

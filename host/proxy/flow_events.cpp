@@ -24,7 +24,7 @@ void FlowSet::handleEvent(const kernel::FlowEvent& event) noexcept {
     // One that nobody was asked about, if it is still there: events may be older than what was read since.
     if (event.what == What::kDestroy || !event.entry.assured) return;
     if (const auto entry = gate_->find(event.entry.original); entry && entry->id == event.entry.id)
-      takeIn(*entry, false);
+      takeIn(*entry, Origin::kTable);
     return;
   }
   if (flow->isWithoutEntry()) return;  // of an entry that is gone
@@ -50,29 +50,30 @@ bool FlowSet::bind(Flow& flow, const kernel::FlowEntry& entry) noexcept {
 
 /// Makes a flow of an entry that we know nothing of; null where it is none of ours, over, or only half open: whoever
 /// floods the table past us gets no flows.
-Flow* FlowSet::takeIn(const kernel::FlowEntry& entry, bool counted) noexcept {
+Flow* FlowSet::takeIn(const kernel::FlowEntry& entry, Origin origin) noexcept {
   if (!entry.assured || entry.state == TcpState::kTimeWait || entry.state == TcpState::kClose) return nullptr;
   const auto* entrance = plan_->find(entry.original);
   const auto place = plan_->places.find(kernel::slotOf(entry.mark));
   if (entrance == nullptr || place == plan_->places.end()) return nullptr;
   entrance->listener->admission().enterAnyway();
-  Flow* const flow = make(entry.original, *entrance, *place->second.pool, counted);
+  Flow* const flow = make(entry.original, *entrance, *place->second.pool, origin == Origin::kCounted);
   if (flow == nullptr) return nullptr;
+  if (origin == Origin::kTable) meter_.cameUnasked(*flow);
   flow->target = place->second.backend.get();
   feedback::occupy(*flow->target);
   flow->entry = entry.id;
   flow->attempt = 1;
   flow->sent_at = now_;
-  resume(*flow, entry, counted);
+  resume(*flow, entry, origin);
   return flow;
 }
 
 /// The flow was connected before we heard of it.
-void FlowSet::resume(Flow& flow, const kernel::FlowEntry& entry, bool counted) noexcept {
+void FlowSet::resume(Flow& flow, const kernel::FlowEntry& entry, Origin origin) noexcept {
   const std::uint64_t lived = entry.start_unix_ns != 0 ? unixNs() - entry.start_unix_ns : 0;
   flow.came_at = flow.connected_at = std::max<std::uint64_t>(now_ - std::min(now_, lived), 1);
   flow.state = Flow::State::kConnected;
-  if (counted) {
+  if (origin == Origin::kCounted) {
     flow.bytes_in = entry.bytes_in;
     flow.bytes_out = entry.bytes_out;
   } else {
@@ -118,18 +119,23 @@ void FlowSet::handleGone(Flow& flow, const kernel::FlowEntry& entry) noexcept {
 
 void FlowSet::adopt(bool counted) noexcept {
   now_ = clock_.nowNs();
-  (void)look(counted);
+  (void)look(counted ? Origin::kCounted : Origin::kUnknown);
+}
+
+void FlowSet::handleLoss() noexcept {
+  meter_.lostEvents();
+  (void)look(Origin::kTable);
 }
 
 /// Has flows follow what conntrack knows of all of them; those that it does not know are over. False where conntrack
 /// could not be asked.
-bool FlowSet::look(bool counted) noexcept {
+bool FlowSet::look(Origin origin) noexcept {
   if (gate_ == nullptr) return false;
   now_ = clock_.nowNs();
   for (auto& [tuple, flow] : flows_) flow.found = flow.entry == 0;
   const bool seen = gate_->each([&](const kernel::FlowEntry& entry) {
     Flow* flow = find(entry.original);
-    if (flow == nullptr) flow = takeIn(entry, counted);
+    if (flow == nullptr) flow = takeIn(entry, origin);
     if (flow == nullptr || flow->isWithoutEntry() || !bind(*flow, entry) || flow->entry != entry.id) return;
     flow->found = true;
     meter_.moved(*flow, entry);

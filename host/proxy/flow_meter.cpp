@@ -38,6 +38,15 @@ void FlowMeter::came(Flow& flow, bool again) noexcept {
   for (Counter* counter : {&of_pool.clients, &of_listener.accepted}) counter->add();
 }
 
+void FlowMeter::cameUnasked(const Flow& flow) noexcept { flow.listener->at(worker_).counters.unasked.add(); }
+
+void FlowMeter::dropped(Listener& listener, bool full) noexcept {
+  auto& counters = listener.at(worker_).counters;
+  (full ? counters.dropped_full : counters.dropped_queued).add();
+}
+
+void FlowMeter::lostEvents() noexcept { mailbox_.counters.event_losses.add(); }
+
 void FlowMeter::left(Flow& flow) noexcept {
   for (Counter* counter : {&ofPool(flow).sessions, &flow.listener->at(worker_).counters.sessions}) counter->subtract();
   flow.listener->admission().leave();

@@ -23,6 +23,12 @@ class FlowMeter {
   /// The flow has its listener and its pool. again: that it came has been counted.
   void came(Flow& flow, bool again) noexcept;
   void connected(Flow& flow, std::uint64_t now) noexcept;
+  /// The flow came by the table's weights: nobody was asked about it.
+  void cameUnasked(const Flow& flow) noexcept;
+  /// A first packet was dropped: the listener is full, or, else, as many wait for a place as may.
+  void dropped(Listener& listener, bool full) noexcept;
+  /// Events of conntrack were lost.
+  void lostEvents() noexcept;
   /// The backend has refused the connection or, else, not answered.
   void connectFailed(Flow& flow, bool refused, std::uint64_t now) noexcept;
   /// The pick came to nothing, and not by the backend's fault.

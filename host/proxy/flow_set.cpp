@@ -93,7 +93,10 @@ void FlowSet::handleRepeated(Flow& flow, const FlowPlan::Entrance& entrance, std
 }
 
 void FlowSet::begin(const kernel::Tuple& tuple, const FlowPlan::Entrance& entrance, std::uint32_t packet) noexcept {
-  if (!admit(*entrance.listener)) return gate_->drop(packet);  // the client sends it again after a second
+  if (!admit(*entrance.listener)) {
+    gate_->drop(packet);  // the client sends it again after a second
+    return meter_.dropped(*entrance.listener, true);
+  }
   Flow* const flow = make(tuple, entrance, entrance.listener->pool());
   if (flow == nullptr) return gate_->drop(packet);
   place(*flow, packet);
@@ -178,6 +181,7 @@ std::uint32_t FlowSet::markOf(const Flow& flow, std::uint32_t slot) const noexce
 void FlowSet::hold(Flow& flow, std::uint32_t packet) noexcept {
   if (flow.state != Flow::State::kHeld && held_.size() >= kMostHeld) {
     gate_->drop(packet);  // its client comes again
+    meter_.dropped(*flow.listener, false);
     return close(flow, CloseReason::kQueueTimeout);
   }
   flow.packet = packet;

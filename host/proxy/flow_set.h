@@ -59,7 +59,7 @@ class FlowSet {
   /// have moved, about all of them at once.
   void settle() noexcept;
   /// Events were lost: looks at all entries instead.
-  void handleLoss() noexcept { look(false); }
+  void handleLoss() noexcept;
 
   /// Handles what is due.
   void handleDue(std::uint64_t now) noexcept;
@@ -84,6 +84,13 @@ class FlowSet {
   /// So many ended flows are asked about at once.
   static constexpr std::size_t kMostAsked = 32;
 
+  /// Where a flow comes from that is taken in.
+  enum class Origin {
+    kTable,    ///< the table's weights: nobody was asked
+    kUnknown,  ///< a process that died, which was asked or not
+    kCounted,  ///< a process that has counted it, whose totals are ours
+  };
+
   Flow* find(const kernel::Tuple& tuple) noexcept;
   Flow* make(const kernel::Tuple& tuple, const FlowPlan::Entrance& entrance, Pool& pool, bool counted = false) noexcept;
   bool admit(Listener& listener) noexcept;
@@ -102,15 +109,15 @@ class FlowSet {
   void serveHeld() noexcept;
 
   // What conntrack says; see flow_events.cpp
-  Flow* takeIn(const kernel::FlowEntry& entry, bool counted) noexcept;
+  Flow* takeIn(const kernel::FlowEntry& entry, Origin origin) noexcept;
   bool bind(Flow& flow, const kernel::FlowEntry& entry) noexcept;
-  void resume(Flow& flow, const kernel::FlowEntry& entry, bool counted) noexcept;
+  void resume(Flow& flow, const kernel::FlowEntry& entry, Origin origin) noexcept;
   void follow(Flow& flow, const kernel::FlowEntry& entry) noexcept;
   void connect(Flow& flow) noexcept;
   void handleReset(Flow& flow, const kernel::FlowEntry& entry) noexcept;
   void handleEarlyReset(Flow& flow, bool by_backend) noexcept;
   void handleGone(Flow& flow, const kernel::FlowEntry& entry) noexcept;
-  bool look(bool counted) noexcept;
+  bool look(Origin origin) noexcept;
 
   // When things are due; see flow_times.cpp
   void noteHalfOpen(std::uint64_t at) noexcept;

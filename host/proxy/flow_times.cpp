@@ -107,7 +107,7 @@ void FlowSet::count(std::uint64_t now) noexcept {
   }
   if (count_at_ == 0) count_at_ = now + kCountEvery;
   if (count_at_ <= now) {
-    (void)look(false);
+    (void)look(Origin::kTable);
     const std::uint64_t took = clock_.nowNs() - now;
     count_at_ = now + std::max(kCountEvery, took * kCountShare);
   }

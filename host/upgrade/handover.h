@@ -107,6 +107,7 @@ struct ProcessTotals {
   Counter generations;  ///< of the configuration
   Counter upgrades;     ///< that were completed
   Counter upgrades_failed;
+  Counter event_losses;  ///< of conntrack
 
   std::list<CallTotal> plugin_faults;  ///< calls that were broken off
   std::list<CallTotal> slow_calls;
@@ -136,6 +137,7 @@ constexpr std::pair<const char*, Counter ProcessTotals::*> kProcessTotals[] = {
     {"generations", &ProcessTotals::generations},
     {"upgrades", &ProcessTotals::upgrades},
     {"upgrades_failed", &ProcessTotals::upgrades_failed},
+    {"event_losses", &ProcessTotals::event_losses},
 };
 
 /// A counter of a plugin.

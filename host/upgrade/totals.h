@@ -50,6 +50,9 @@ void forEachTotal(const ListenerCounters*, Visit&& visit) {
   visit("listener_backend_resets", &ListenerCounters::backend_resets);
   visit("listener_early_closes", &ListenerCounters::early_closes);
   visit("listener_full_ns", &ListenerCounters::full_ns);
+  visit("unasked", &ListenerCounters::unasked);
+  visit("dropped_full", &ListenerCounters::dropped_full);
+  visit("dropped_queued", &ListenerCounters::dropped_queued);
 }
 
 /// The same of a pool, without `sessions` and `queued`, which count what is now.

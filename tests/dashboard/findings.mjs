@@ -60,6 +60,15 @@ assert.deepEqual([...context.find({...well, supervisor: null})], []);
 const refused = {last_reload: {result: 'failed', time: quarantined.since, lines: ['a:1: warning: odd', 'a:2: unknown key']}};
 assert.match(only(refused)[1], /runs on: a:2: unknown key$/);
 
+// Where the kernel forwards.
+const kernel = {table: 'lemonade', up_to_date: true, asks: true, conntrack: {entries: 10, limit: 100}};
+assert.deepEqual([...context.find({...well, kernel})], []);
+assert.match(only({kernel: {...kernel, up_to_date: false}})[1], /^The table inet lemonade cannot be changed, .* the log says why\.$/);
+assert.match(only({kernel: {...kernel, asks: false}})[1], /^The kernel asks nobody: .* the weights of the table inet lemonade\.$/);
+assert.deepEqual(only({kernel: {...kernel, conntrack: {entries: 95, limit: 100}}}),
+  ['bad', 'conntrack is nearly full, then new connections are dropped: 95 of net.netfilter.nf_conntrack_max = 100.', 'listeners-title']);
+assert.equal(context.find({...well, state: 'draining', kernel: {...kernel, asks: false}}).length, 1);  // that it drains
+
 // Worst first.
 const both = context.find({...well, ...died, quarantined: [quarantined]});
 assert.deepEqual(Array.from(both, (one) => one.level), ['bad', 'warn']);

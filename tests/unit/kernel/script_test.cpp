@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "kernel/script.h"
 
+#include "kernel/heartbeat.h"
 #include "plans.h"
 
 #include <catch2/catch.hpp>
@@ -86,6 +87,11 @@ TEST_CASE("wholeScript takes away what an earlier table has besides, and keeps a
                          !Catch::Contains("flush set inet t alive"));
   CHECK_THAT(wholeScript("t", contentsOf(smallPlan(), QueueBy::kNft), existing),
              Catch::Contains("flush chain inet t to_queue"));
+}
+
+TEST_CASE("wholeScript has the table ask for as long as a heartbeat lasts", "[kernel]") {
+  CHECK_THAT(wholeScript("t", contentsOf(smallPlan(), QueueBy::kNft), {}),
+             Catch::Contains("timeout " + std::to_string(kHeartbeatLastsNs / 1'000'000'000) + "s; }"));
 }
 
 TEST_CASE("isOurs knows a table of this kind, and takes an empty one for it", "[kernel]") {

@@ -5,6 +5,7 @@
 
 #include "lab.h"
 #include "plans.h"
+#include "proc.h"
 
 #include <linux/capability.h>
 #include <unistd.h>
@@ -19,30 +20,10 @@ using namespace lemonade;
 using namespace lemonade::kernel;
 using namespace lemonade::test;
 
-namespace {
-
-class Proc {
- public:
-  Proc() {
-    char name[] = "/tmp/lemonade-proc-XXXXXX";
-    REQUIRE(::mkdtemp(name) != nullptr);
-    path = name;
-  }
-  ~Proc() { std::filesystem::remove_all(path); }
-  Proc(const Proc&) = delete;
-  Proc& operator=(const Proc&) = delete;
-
-  Proc& write(const std::string& file, const std::string& text) {
-    std::filesystem::create_directories(std::filesystem::path(path + file).parent_path());
-    std::ofstream(path + file) << text;
-    return *this;
-  }
-  std::string read(const std::string& file) const {
-    std::ifstream in(path + file);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
-  std::string path;
-};
+namespace {}
+std::string path;
+}
+;
 
 std::string textOf(const Lacks& lacks, bool fatal) {
   std::string text;

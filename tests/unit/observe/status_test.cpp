@@ -71,7 +71,10 @@ TEST_CASE("Status shows the process and its parts", "[app]") {
                       .sessions = 2,
                       .accepted = 9,
                       .configured_max_connections = 60,
-                      .rates = {.clients = 4, .errors = 1, .error_share = 0.25}}};
+                      .rates = {.clients = 4, .errors = 1, .error_share = 0.25},
+                      .forward = "kernel",
+                      .source = "keep"},
+                     {.name = "relayed"}};
   input.pools = {{.name = "blue",
                   .ready = true,
                   .strategy = "round_robin",
@@ -126,6 +129,10 @@ TEST_CASE("Status shows the process and its parts", "[app]") {
   CHECK(listener->getValue<double>("client_rate") == 4);
   CHECK(listener->getValue<double>("error_rate") == 1);
   CHECK(listener->getValue<double>("error_share") == 0.25);
+  CHECK(listener->getValue<std::string>("forward") == "kernel");
+  CHECK(listener->getValue<std::string>("source") == "keep");
+  CHECK(object->getArray("listeners")->getObject(1)->getValue<std::string>("forward") == "relay");
+  CHECK_FALSE(object->getArray("listeners")->getObject(1)->has("source"));
   const auto pool = object->getArray("pools")->getObject(0);
   CHECK(pool->getValue<std::string>("name") == "blue");
   CHECK(pool->getValue<bool>("ready"));
@@ -226,4 +233,34 @@ TEST_CASE("The percentiles of a pool are those of all its backends together", "[
   CHECK(pool.exchange_time.p50 == Approx(11).epsilon(0.1));
   CHECK(pool.exchange_time.p95 > 800);
   CHECK(pool.rates.exchanges == Approx(10));
+}
+
+TEST_CASE("Status shows how the kernel forwards, where it does", "[app]") {
+  CHECK(parsed(statusJson(StatusInput{}))->isNull("kernel"));
+  StatusInput input;
+  input.forwarding = {.table = "lb",
+                      .queue = 19'533,
+                      .tag = 19'534,
+                      .up_to_date = true,
+                      .asks = false,
+                      .unasked = 3,
+                      .event_losses = 4,
+                      .packets = ForwardingStatus::Queue{.waiting = 5},
+                      .conntrack = ForwardingStatus::Conntrack{.entries = 6, .most = 7}};
+  const auto kernel = parsed(statusJson(input))->getObject("kernel");
+  CHECK(kernel->getValue<std::string>("table") == "lb");
+  CHECK(kernel->getValue<int>("queue") == 19'533);
+  CHECK(kernel->getValue<int>("tag") == 19'534);
+  CHECK(kernel->getValue<bool>("up_to_date"));
+  CHECK_FALSE(kernel->getValue<bool>("asks"));
+  CHECK(kernel->getValue<int>("unasked") == 3);
+  CHECK(kernel->getValue<int>("event_losses") == 4);
+  CHECK(kernel->getValue<int>("waiting") == 5);
+  CHECK(kernel->getObject("conntrack")->getValue<int>("entries") == 6);
+  CHECK(kernel->getObject("conntrack")->getValue<int>("limit") == 7);
+  input.forwarding->packets.reset();
+  input.forwarding->conntrack.reset();
+  const auto hidden = parsed(statusJson(input))->getObject("kernel");
+  CHECK(hidden->isNull("waiting"));
+  CHECK(hidden->isNull("conntrack"));
 }

@@ -117,10 +117,12 @@ TEST_CASE_METHOD(OneGate, "FlowSet takes in a flow that nobody was asked about, 
   forward({kA});
   tell(FlowEvent::What::kNew, entry(1000, TcpState::kSynSent));
   CHECK(flows.size() == 0);  // of a flood that passes us, say
+  CHECK(listenerCounters().unasked.value() == 0);
   connected(1000);
   CHECK(active() == 1);
   CHECK(listener->admission().taken() == 1);
   CHECK(counters().clients.value() == 1);
+  CHECK(listenerCounters().unasked.value() == 1);
   CHECK(counted().sessions.value() == 1);
   tell(FlowEvent::What::kUpdate, entry(1000, TcpState::kTimeWait));
   CHECK(flows.size() == 0);
@@ -203,6 +205,7 @@ TEST_CASE_METHOD(OneGate, "FlowSet adopts what the process before has forwarded,
     CHECK(counted().bytes_in.value() == 0);
   }
   CHECK(active() == 1);
+  CHECK(listenerCounters().unasked.value() == 0);  // nobody knows who was asked then
   CHECK(counted().connect_time.sum().count == 0);
   entry(1000, TcpState::kTimeWait).bytes_in = 150;
   tell(FlowEvent::What::kUpdate, entry(1000, TcpState::kTimeWait));
@@ -217,6 +220,7 @@ TEST_CASE_METHOD(OneGate, "FlowSet finds out after a loss which flows are over",
   }
   gate.entries.erase(gate.entries.begin());
   flows.handleLoss();
+  CHECK(mailbox.counters.event_losses.value() == 1);
   CHECK(flows.size() == 1);
   CHECK(active() == 1);
 }

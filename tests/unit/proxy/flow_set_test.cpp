@@ -104,6 +104,8 @@ TEST_CASE_METHOD(OneGate, "FlowSet drops first packets beyond the limit of the l
   connected(1000);
   syn(1001);
   CHECK(gate.dropped == Sent{1001});
+  CHECK(listenerCounters().dropped_full.value() == 1);
+  CHECK(listenerCounters().dropped_queued.value() == 0);
   CHECK(flows.size() == 1);
 }
 
@@ -141,6 +143,8 @@ TEST_CASE_METHOD(OneGate, "FlowSet holds only so many clients that others can st
   for (std::uint16_t port = 1000; port < 1000 + 600; ++port) syn(port);
   CHECK(counters().queued.value() == 512);
   CHECK(gate.dropped.size() == 600 - 512 - 1);
+  CHECK(listenerCounters().dropped_queued.value() == gate.dropped.size());
+  CHECK(listenerCounters().dropped_full.value() == 0);
   CHECK(flows.size() == 513);
 }
 
