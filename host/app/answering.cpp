@@ -411,15 +411,19 @@ admin::Response LoadBalancer::metrics(const std::string& id, const std::string& 
 
 void LoadBalancer::addListeners(metrics::SnapshotBuilder& builder, const ProcessTotals& totals) const {
   std::map<std::string, std::pair<std::uint32_t, std::uint32_t>> limits;  // in force, and configured
+  std::set<std::string> by_kernel;
   for (const auto& listener : proxy_->allListeners())
-    if (!listener->isRemoved())
+    if (!listener->isRemoved()) {
       limits[listener->name()] = {listener->admission().limit(), listener->config()->max_connections};
+      if (listener->isForwardedByKernel()) by_kernel.insert(listener->name());
+    }
   std::vector<ListenerFacts> listeners;
   for (const auto& total : totals.listeners) {
     const auto [limit, configured] = limits[total.name];
-    listeners.push_back({total.name, total.counters, limit, configured});
+    listeners.push_back({total.name, total.counters, limit, configured, by_kernel.contains(total.name)});
   }
   lemonade::addListeners(builder, listeners);
+  if (const auto status = forwarding(totals.listeners)) lemonade::addForwarding(builder, *status, listeners);
 }
 
 void LoadBalancer::addPools(metrics::SnapshotBuilder& builder, const ProcessTotals& totals) const {

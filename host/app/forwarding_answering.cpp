@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// What operators are told of forwarding by the kernel, in the status. Any thread.
+// What operators are told of forwarding by the kernel, in the status and by metrics. Any thread.
 #include "app/kernel_forwarding.h"
 #include "app/load_balancer.h"
 #include "base/clock.h"
 #include "kernel/load.h"
+#include "observe/families.h"
 #include "observe/forwarding.h"
 #include "observe/status.h"
 #include "proxy/proxy.h"

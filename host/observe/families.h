@@ -67,6 +67,7 @@ struct ListenerFacts {
   const ListenerCounters& counters;  ///< of all workers
   std::uint32_t max_connections = 0;
   std::uint32_t configured_max_connections = 0;
+  bool by_kernel = false;  ///< which forwards for it
 };
 
 void addProcess(metrics::SnapshotBuilder& builder, const ProcessFacts& facts);

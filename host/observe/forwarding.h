@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: MIT
 //
-// Forwarding by the kernel as a part of the status. Any thread.
+// Forwarding by the kernel as a part of the status and as metrics. Any thread.
 #pragma once
 
+#include "metrics/snapshot.h"
 #include "observe/json_writer.h"
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 
 namespace lemonade {
+
+struct ListenerFacts;
 
 /// How it is at one moment.
 struct ForwardingStatus {
@@ -37,5 +41,9 @@ struct ForwardingStatus {
 
 /// "kernel" in the status: null where the kernel does not forward.
 void setForwarding(Json& json, const std::optional<ForwardingStatus>& status);
+
+/// The listeners are all there are: those that the kernel forwards for have series.
+void addForwarding(metrics::SnapshotBuilder& builder, const ForwardingStatus& status,
+                   std::span<const ListenerFacts> listeners);
 
 }  // namespace lemonade

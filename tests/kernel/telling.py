@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What operators are told where the kernel forwards: by the status and the command."""
+"""What operators are told where the kernel forwards: by the status, the command and the metrics."""
 import json
+import signal
 
 import lab
-from lab import Backend, Balancer, Network, configuration, connect, eventually
+from lab import Backend, Balancer, Network, configuration, connect, eventually, spread
 
 lab.sys.path.insert(0, str(lab.pathlib.Path(__file__).resolve().parents[1] / "docs"))
 import openapi  # noqa: E402  pylint: disable=wrong-import-position,import-error
@@ -47,7 +48,65 @@ def status_and_command(lemonade, folder):
     assert "FORWARD" in said and "kernel, keep" in said, said
 
 
-TESTS = {test.__name__: test for test in (status_and_command,)}
+def unasked(lemonade, folder):
+    Network(2)
+    balancer = Balancer(lemonade, folder, configuration([Backend(0), Backend(1)]))
+    eventually(asks(balancer))
+    spread(5)
+    assert balancer.metric("lemonade_kernel_asks") == 1
+    assert balancer.metric("lemonade_kernel_unasked_total") == 0
+    balancer.signal(signal.SIGSTOP)
+    lab.run("nft", "flush set inet lemonade alive", namespace="lb")  # at once, instead of after three seconds
+    clients = [connect(timeout=20) for _ in range(3)]
+    for client in clients:
+        client.hello()
+    balancer.signal(signal.SIGCONT)
+    eventually(lambda: balancer.metric("lemonade_kernel_unasked_total", listener="default") == 3)
+    assert balancer.status()["kernel"]["unasked"] == 3
+    eventually(asks(balancer))
+
+
+def table_of_somebody(lemonade, folder):
+    Network(1)
+    balancer = Balancer(lemonade, folder, configuration([Backend(0)]))
+    eventually(asks(balancer))
+    assert balancer.metric("lemonade_kernel_table_up_to_date") == 1
+    lab.run("nft", "delete table inet lemonade; add table inet lemonade; add chain inet lemonade of_somebody", namespace="lb")
+    eventually(lambda: balancer.metric("lemonade_kernel_table_up_to_date") == 0)
+    assert balancer.metric("lemonade_kernel_asks") == 0
+    said = lab.run(lemonade, "status", "--config", balancer.file, namespace="lb")
+    assert "stale: the table inet lemonade cannot be changed" in said and "unasked: the kernel asks nobody" in said, said
+    lab.run("nft", "delete table inet lemonade", namespace="lb")
+    eventually(lambda: balancer.metric("lemonade_kernel_table_up_to_date") == 1)
+    eventually(asks(balancer))
+    connect().hello()
+
+
+def series_of_forwarding(lemonade, folder):
+    Network(1)
+    backends = [Backend(0)]
+    relayed = both_kinds(backends).replace('forward = "kernel"', 'forward = "relay"').replace('source = "keep"\n', "")
+    balancer = Balancer(lemonade, folder, relayed)
+    assert "lemonade_kernel" not in balancer.get("/metrics")
+    assert balancer.status()["kernel"] is None
+    balancer.reload(both_kinds(backends, "max_connections = 1\n"))
+    eventually(asks(balancer))
+    metrics = balancer.get("/metrics")
+    assert 'lemonade_kernel_unasked_total{listener="default"} 0' in metrics, metrics
+    assert 'lemonade_kernel_unasked_total{listener="relayed"}' not in metrics, metrics
+    for name in ("event_losses_total", "queue_packets", "conntrack_entries", "conntrack_limit"):
+        assert f"\nlemonade_kernel_{name} " in metrics, (name, metrics)
+    connect().hello()
+    try:
+        connect(timeout=0.5)
+        raise AssertionError("a second client was let in")
+    except TimeoutError:
+        pass
+    assert balancer.metric("lemonade_kernel_first_packets_dropped_total", reason="listener_full") >= 1
+    assert balancer.metric("lemonade_kernel_first_packets_dropped_total", reason="queue_full") == 0
+
+
+TESTS = {test.__name__: test for test in (status_and_command, unasked, table_of_somebody, series_of_forwarding)}
 
 if __name__ == "__main__":
     lab.main(TESTS)

@@ -11,7 +11,7 @@ import sys
 import time
 
 ROWS = ["Overview", "Traffic", "Errors", "Latency", "Health and ejections", "Queue and limits",
-        "Reloads, plugins, process"]
+        "Forwarding by the kernel", "Reloads, plugins, process"]
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 LABEL_VALUES = re.compile(r"label_values\((?P<series>.+), *(?P<label>\w+)\)")
 BUILT_IN = {"__rate_interval": "10s", "__interval": "5s", "__range": "60s"}

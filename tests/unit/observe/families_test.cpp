@@ -4,6 +4,7 @@
 #include "observe/families.h"
 
 #include "metrics/publisher.h"
+#include "observe/forwarding.h"
 #include "unit/metrics/support.h"
 
 #include <map>
@@ -39,12 +40,24 @@ void use(Backend& backend) {
   }
 }
 
+const ForwardingStatus kForwarding{.table = "lemonade",
+                                   .queue = 19'533,
+                                   .tag = 19'533,
+                                   .up_to_date = true,
+                                   .asks = true,
+                                   .event_losses = 7,
+                                   .packets = ForwardingStatus::Queue{.waiting = 8, .full = 9, .unreceived = 10},
+                                   .conntrack = ForwardingStatus::Conntrack{.entries = 11, .most = 12}};
+
 /// Everything the host ever publishes, in one snapshot.
 std::shared_ptr<const metrics::Snapshot> fullSnapshot(const std::vector<std::shared_ptr<Backend>>& backends) {
   ListenerCounters listener;
   listener.accepted.add(22);
   listener.connect_failed.add(4);
   listener.full_ns.add(2'500'000'000);
+  listener.unasked.add(3);
+  listener.dropped_full.add(5);
+  listener.dropped_queued.add(6);
   PoolCounters pool;
   pool.retries.add(3);
   pool.clients.add(21);
@@ -69,8 +82,9 @@ std::shared_ptr<const metrics::Snapshot> fullSnapshot(const std::vector<std::sha
                               .worker_lags_ns = {0, 250'000'000}});
        },
        [&](auto& builder) {
-         const ListenerFacts listeners[] = {{"default", listener, 100, 200}, {"web", listener, 50, 50}};
+         const ListenerFacts listeners[] = {{"default", listener, 100, 200, true}, {"web", listener, 50, 50}};
          addListeners(builder, listeners);
+         addForwarding(builder, kForwarding, listeners);
          const PoolFacts pools[] = {{"default", pool, true, 7, 0, 0, 0, "round_robin", 120'000'000},
                                     {"web", pool, false}};
          addPools(builder, pools);
@@ -156,6 +170,35 @@ TEST_CASE("Families of backends add up the workers", "[app]") {
   CHECK(lines["process_max_fds"] == "1024");
   CHECK(lines["lemonade_worker_lag_seconds{worker=\"1\"}"] == "0.25");
   CHECK(lines["lemonade_build_info{version=\"0.1.0\",abi=\"1.0\"}"] == "1");
+}
+
+TEST_CASE("Families of forwarding are those of listeners that the kernel forwards for", "[app]") {
+  RecordingHost host;
+  auto lines = linesOf(rendered(loadSink("prometheus", host), *fullSnapshot({})));
+  CHECK(lines["lemonade_kernel_table_up_to_date"] == "1");
+  CHECK(lines["lemonade_kernel_asks"] == "1");
+  CHECK(lines["lemonade_kernel_event_losses_total"] == "7");
+  CHECK(lines["lemonade_kernel_unasked_total{listener=\"default\"}"] == "3");
+  CHECK_FALSE(lines.contains("lemonade_kernel_unasked_total{listener=\"web\"}"));
+  const std::string dropped = "lemonade_kernel_first_packets_dropped_total{listener=\"default\",reason=";
+  CHECK(lines[dropped + "\"listener_full\"}"] == "5");
+  CHECK(lines[dropped + "\"queue_full\"}"] == "6");
+  CHECK(lines["lemonade_kernel_queue_packets"] == "8");
+  CHECK(lines["lemonade_kernel_queue_dropped_total{reason=\"full\"}"] == "9");
+  CHECK(lines["lemonade_kernel_queue_dropped_total{reason=\"unreceived\"}"] == "10");
+  CHECK(lines["lemonade_kernel_conntrack_entries"] == "11");
+  CHECK(lines["lemonade_kernel_conntrack_limit"] == "12");
+}
+
+TEST_CASE("What the kernel does not show of its load has no series", "[app]") {
+  metrics::SnapshotBuilder builder;
+  addForwarding(builder, {.table = "lemonade"}, {});
+  const auto snapshot = builder.build(0, 0);
+  std::string names;
+  for (std::uint32_t i = 0; i < snapshot->raw().family_count; ++i)
+    names += text(lemonade_snapshot_family(&snapshot->raw(), i)->name) + "\n";
+  CHECK_THAT(names, Catch::Contains("lemonade_kernel_asks\n"));
+  CHECK_THAT(names, !Catch::Contains("queue") && !Catch::Contains("conntrack"));
 }
 
 TEST_CASE("A backend that does not resolve is not up and one without samples has no histogram", "[app]") {
