@@ -6,6 +6,7 @@
 #include "app/own_listeners.h"
 #include "app/plugin_creation.h"
 #include "app/plugin_paths.h"
+#include "kernel/build.h"
 #include "plugin/containment.h"
 #include "rehearsal/preflight.h"
 
@@ -147,6 +148,14 @@ void readTokens(Preparation& preparation, config::Findings& findings) {
   for (const auto& problem : preparation.tokens->problems) findings.warning(access.token_file_source, problem);
 }
 
+/// A program that was built without it cannot have the kernel forward, whatever the machine can.
+void checkForwarding(const Preparation& preparation, config::Findings& findings) {
+  const auto built = kernel::checkBuild();
+  for (const auto& listener : preparation.config.listeners)
+    if (!built && listener.forward == config::Forward::kKernel)
+      findings.error(listener.source, "forward = \"kernel\": " + built.error().message);
+}
+
 }  // namespace
 
 void contain(const config::Config& config) {
@@ -200,6 +209,7 @@ Preparation prepare(const config::Input& input, const FileContent& file, Prepara
       findings.warning({"plugins.cache_directory", 0, 0}, remark);
   });
   warnOfLoops(preparation, findings);
+  checkForwarding(preparation, findings);
   readTokens(preparation, findings);
   preparation.findings = std::move(findings).take();
   return preparation;
