@@ -86,7 +86,11 @@ void LoadBalancer::beginDrain() {
   happened({.kind = EventKind::kDraining,
             .text = "no client is accepted any more, " + std::to_string(proxy_->sessions()) + " sessions are left"});
   if (!gave_way_) (void)parent_.supervisor.hold({});  // else clients would wait there for nobody
-  kernel_->beginDrain();
+  // Who kills a supervisor has not asked for a stop: connections go on, and the next start finds the table.
+  if (orphaned_)
+    kernel_->giveWay();
+  else
+    kernel_->beginDrain();
   const std::uint64_t now = nowNs();
   const Duration left(static_cast<Duration::rep>(stop_deadline_ns_ > now ? stop_deadline_ns_ - now : 0));
   const Duration patience = std::min(config_.runtime.drain_timeout, left);

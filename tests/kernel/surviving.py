@@ -140,6 +140,24 @@ def killed(lemonade, folder):
     assert balancer.metric("lemonade_backend_bytes_total", direction="in") > 8 * 1000
 
 
+def killed_supervisor(lemonade, folder):
+    Network(2)
+    backends = [Backend(0), Backend(1)]
+    balancer = Balancer(lemonade, folder, configuration(backends).replace('supervisor = "off"', 'supervisor = "on"'))
+    traffic = Traffic()
+    traffic.more()
+    child = balancer.pid()
+    balancer.signal(signal.SIGKILL)
+    balancer.process.wait(10)
+    eventually(lambda: not lab.pathlib.Path(f"/proc/{child}").exists())
+    traffic.more()
+    balancer.start()
+    eventually(lambda: balancer.metric("lemonade_backend_active_sessions") >= 8)
+    traffic.more()
+    traffic.stop()
+    assert not traffic.failed, traffic.failed[:5]
+
+
 def stopped_by_a_signal(lemonade, folder):
     Network(2)
     backends = [Backend(0), Backend(1)]
@@ -232,7 +250,7 @@ def memory(balancer):
 
 TESTS = {test.__name__: test for test in (
     drain_of_a_backend, backend_down, removed_listener, stop, table_is_kept,
-    table_that_is_not_wanted_any_more, killed, stopped_by_a_signal, upgrade,
+    table_that_is_not_wanted_any_more, killed, killed_supervisor, stopped_by_a_signal, upgrade,
     without_the_right, flood)}
 
 if __name__ == "__main__":
