@@ -20,7 +20,8 @@ host() {
 
 on() { ip netns exec "$@"; }
 
-# network: the bridges, the machines of the backends and of the balancers, and what runs on them.
+# network: the bridges, the machines of the backends and of the balancers, and what runs on them. With $forwards = 1 the
+# kernels of the balancers' machines forward.
 network() {
   local number bridge
   mount -t tmpfs tmpfs /run
@@ -35,6 +36,7 @@ network() {
   done
   for number in 1 2; do
     host "lb$number" "front=10.0.0.1$number/24" "back=10.0.1.$number/24"
+    on "lb$number" sysctl -q "net.ipv4.ip_forward=${forwards:-0}"
   done
 }
 
@@ -47,34 +49,34 @@ balancer() {
 # answers LB PATH: the admin listener says yes.
 answers() { on "$1" curl --silent --fail --output /dev/null --max-time 1 "http://127.0.0.1:9090/$2"; }
 
-# configure STRATEGY_LINES
+# configure LINES: with these of the strategy and of whatever else; the backends have the $weights.
 configure() {
   local number
   {
     printf '%s\n[health]\ninterval = "500ms"\ntimeout = "500ms"\n' "$1"
     for number in 0 1 2; do
-      printf '[[backends]]\nid = %s\naddress = "10.0.1.1%s:8080"\n' $number $number
+      printf '[[backends]]\nid = %s\naddress = "10.0.1.1%s:8080"\nweight = %s\n' $number $number "${weights[number]:-1}"
     done
   } >"$WORK/lb.toml"
 }
 
-# keep LB: keepalived with the file that is shipped; its process id is in $started.
+# keep LB: keepalived with the file that is shipped, or $keepalived_conf; its process id is in $started.
 keep() {
   start "$WORK/keepalived-$1.log" ip netns exec "$1" keepalived --dont-fork --vrrp --log-console --log-detail \
-    --use-file="$SOURCE/config/keepalived/keepalived.conf" --pid="/run/$1.pid" --vrrp_pid="/run/$1-vrrp.pid"
+    --use-file="${keepalived_conf:-$SOURCE/config/keepalived/keepalived.conf}" --pid="/run/$1.pid" --vrrp_pid="/run/$1-vrrp.pid"
 }
 
 holds() { [[ $(ip -n "$1" addr show dev eth0) == *" 10.0.0.100/"* ]]; }
 oneHolds() { if holds lb1; then ! holds lb2; else holds lb2; fi; }
 
-# activePassive: two machines with keepalived and the balancer; $active holds the address, $passive does not.
-# $active_balancer and $active_keeper are process ids.
+# activePassive [LINES]: two machines with keepalived and the balancer; $active holds the address, $passive does not.
+# $active_balancer, $passive_balancer and $active_keeper are process ids. The lines are of the configuration.
 activePassive() {
   local balancers=() keepers=() number
   need keepalived
   network
   host client front=10.0.0.1/24
-  configure 'runtime.grace_millis = 3000'
+  configure "${1:-runtime.grace_millis = 3000}"
   for number in 1 2; do
     balancer "lb$number"
     balancers[number]=$started
@@ -85,6 +87,7 @@ activePassive() {
   if holds lb1; then number=1; else number=2; fi
   active=lb$number passive=lb$((3 - number))
   active_balancer=${balancers[number]} active_keeper=${keepers[number]}
+  passive_balancer=${balancers[3 - number]}
 }
 
 # clientsMeet SECONDS COMMAND...: clients come for so long, and after a second or two the command is run: at any moment
