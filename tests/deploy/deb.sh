@@ -50,6 +50,9 @@ holdWhatIsMeant() {
               /usr/share/zsh/vendor-completions/_lemonade /usr/share/fish/vendor_completions.d/lemonade.fish \
               /usr/include/lemonade/plugin.h /usr/share/lemonade/plugin-template/first.cpp \
               /usr/share/lemonade/sysctl.d/60-lemonade.conf /usr/share/lemonade/limits.d/lemonade.conf \
+              /usr/share/lemonade/sysctl.d/61-lemonade-forwarding.conf \
+              /usr/share/lemonade/modules-load.d/lemonade-forwarding.conf \
+              /usr/share/lemonade/systemd/kernel-forwarding.conf \
               /usr/share/lemonade/prometheus/prometheus.yml /usr/share/lemonade/prometheus/lemonade.rules.yml \
               /usr/share/lemonade/grafana/lemonade.json; do
     shows "$list" "$path"

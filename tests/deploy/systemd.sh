@@ -98,7 +98,7 @@ END
   atEnd kill -KILL "$unshare"
   eventually 10 pgrep -P "$unshare" >/dev/null
   init=$(pgrep -P "$unshare")
-  eventually 20 isUp
+  eventually 60 isUp
   inMachine systemctl start worker@8081 worker@8082
 }
 
@@ -168,6 +168,7 @@ verifies() {
   local root=$WORK/root said
   rm -rf "$root"
   DESTDIR=$root "$CMAKE" --install "$BUILD" --prefix /usr >"$WORK/install.log"
+  install -D -m 644 -t "$root/etc/systemd/system/$unit.d" "$root/usr/share/lemonade/systemd/kernel-forwarding.conf"
   # Beside the units of systemd that they name, and the programs that they run.
   mkdir -p "$root/bin"
   cp /bin/kill "$root/bin/"
