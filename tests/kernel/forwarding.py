@@ -188,6 +188,21 @@ def wildcard(lemonade, folder):
     assert connect("10.77.2.1", namespace="b0").hello() == "b0"
 
 
+def translated_before(lemonade, folder):
+    Network(1)
+    Balancer(lemonade, folder, configuration([Backend(0)], address=f"0.0.0.0:{lab.PORT}"))
+    lab.run("nft", "add table ip kube; add chain ip kube services { type nat hook prerouting priority dstnat; }; "
+            f"add rule ip kube services ip daddr 10.77.9.9 tcp dport 80 dnat to {lab.LISTENER}:{lab.PORT}", namespace="lb")
+    lab.run("ip", "-n", "client", "route", "add", "10.77.9.9", "via", lab.LISTENER)
+    try:
+        connect("10.77.9.9", port=80)
+    except ConnectionRefusedError:
+        pass
+    else:
+        raise AssertionError("the kernel translates a connection twice: the manual says it does not")
+    assert connect().hello() == "b0"
+
+
 def beside_a_relay(lemonade, folder):
     Network(2)
     kernel, relay = Backend(0), Backend(1)
@@ -295,7 +310,7 @@ def access_log(lemonade, folder):
 TESTS = {test.__name__: test for test in (
     bytes_and_ends, shares, limits, listener_limit, feedback,
     refused_is_tried_elsewhere, unanswered_is_tried_elsewhere, source_and_families,
-    local_clients, wildcard, beside_a_relay, port_is_kept, swap_of_the_strategy, access_log)}
+    local_clients, wildcard, translated_before, beside_a_relay, port_is_kept, swap_of_the_strategy, access_log)}
 
 if __name__ == "__main__":
     lab.main(TESTS)

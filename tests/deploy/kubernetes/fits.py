@@ -81,11 +81,25 @@ def findings(objects, dockerfile, config):
             if len(found) != 1 or spec["endpoints"][0]["port"] not in named:
                 yield "the ServiceMonitor finds no port"
     yield from (f"{selector} selects no pod" for selector in selectors if not labels_match(selector, labels))
-    entry = objects["Service", "lemonade-lb"]["spec"]
-    if (entry["type"], entry["ports"][0]["port"]) != ("LoadBalancer", 80):
-        yield "clients do not come by port 80 of a LoadBalancer"
+    yield from entry_findings(objects["Service", "lemonade-lb"]["spec"], deployment["spec"])
     if config["runtime"]["config_watch_interval_millis"] > 5000:
         yield "a change of the ConfigMap is noticed late"
+
+
+def entry_findings(entry, deployment):
+    pod = deployment["template"]["spec"]
+    if not pod.get("hostNetwork"):
+        if (entry["type"], entry["ports"][0]["port"]) != ("LoadBalancer", 80):
+            yield "clients do not come by port 80 of a LoadBalancer"
+        return
+    # Clients that kube-proxy translates on the pod's own node are translated by nobody else.
+    if (entry["type"], entry.get("clusterIP"), "externalTrafficPolicy" in entry) != ("ClusterIP", "None", False):
+        yield "clients come by kube-proxy to a pod whose node forwards for it"
+    ports = [port["containerPort"] for port in pod["containers"][0]["ports"] if port["name"] == "http"]
+    if [port["port"] for port in entry["ports"]] != ports:
+        yield "clients of the Service come to another port than the balancer's"
+    if deployment["strategy"]["rollingUpdate"] != {"maxUnavailable": 1, "maxSurge": 0}:
+        yield "a new pod waits for a node that has no other"
 
 
 def overlay_findings(objects, config):
