@@ -38,7 +38,8 @@ def reloads(lemonade, folder):
 
 def upgrades(lemonade, folder):
     Network(2)
-    relay, kernel = [text.replace('supervisor = "off"', 'supervisor = "on"') for text in both([Backend(0), Backend(1)])]
+    relay, kernel = [text.replace('supervisor = "off"', 'supervisor = "on"').replace(
+        "drain_timeout_millis = 2000", "drain_timeout_millis = 60000") for text in both([Backend(0), Backend(1)])]
     balancer = Balancer(lemonade, folder, relay)
     traffic = Traffic(coming=4)
     traffic.more(50)

@@ -32,5 +32,9 @@ class Proc {
   std::string read(const std::string& file) const {
     std::ifstream in(path + file);
     return {std::istreambuf_iterator<char>(in), {}};
+  }
 
-  }  // namespace lemonade::test
+  std::string path;
+};
+
+}  // namespace lemonade::test
