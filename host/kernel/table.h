@@ -33,8 +33,8 @@ class Table {
   /// Does nothing to the kernel. A name has letters, digits and '_', begins with a letter, and is no word of nft's own.
   explicit Table(std::string name);
 
-  /// Whether the kernel has all that a table takes, and this process the right; changes nothing. The error says what is
-  /// missing and the mend.
+  /// Whether the kernel has all that a table takes, and this process the right; changes nothing. Where there is a table
+  /// of this name nothing is tried. The error says what is missing and the mend.
   Status check() const;
 
   /// Makes the table as planned. The first time, and after an error, all of it, in place of one of that name that was

@@ -3,7 +3,9 @@
 
 #include "kernel/conntrack.h"
 #include "kernel/packet.h"
+#include "kernel/table.h"
 #include "lab.h"
+#include "plans.h"
 #include "support/deadline.h"
 
 #include <linux/capability.h>
@@ -20,6 +22,7 @@ using lemonade::kernel::Conntrack;
 using lemonade::kernel::PacketQueue;
 using lemonade::kernel::parseSyn;
 using lemonade::kernel::QueuedPacket;
+using lemonade::kernel::Table;
 using lemonade::kernel::Tuple;
 using namespace lemonade::test;
 
@@ -208,6 +211,21 @@ TEST_CASE("What PacketQueue has no room for goes on undecided", "[kernel]") {
     CHECK(seen.tuple == tupleOf(waiting));
     queue.accept(seen.id);
     CHECK(connected(waiting.get()) == 0);
+  });
+}
+
+TEST_CASE("Table::check drops nothing that waits in a PacketQueue, where there is a table", "[kernel]") {
+  inTestNetwork([] {
+    REQUIRE(Table("lemonade").apply(smallPlan()));
+    auto queue = openQueue();
+    queueSyns(9000, queue.number());
+    const Fd listening = listenOn(kAddress);
+    const Fd client = beginConnect(kAddress);
+    const auto seen = readOne(queue);
+    REQUIRE(Table("lemonade").check());
+    queue.accept(seen.id);
+    CHECK(connected(client.get()) == 0);
+    CHECK(retransmits(client.get()) == 0);
   });
 }
 
