@@ -81,7 +81,11 @@ void FlowSet::handlePacket(const kernel::QueuedPacket& packet) noexcept {
 
 // The client sends its first packet again, or has come to an end and comes again from the same port.
 void FlowSet::handleRepeated(Flow& flow, const FlowPlan::Entrance& entrance, std::uint32_t packet) noexcept {
-  if (flow.state == Flow::State::kHeld) return gate_->drop(packet);
+  if (flow.state == Flow::State::kHeld) {
+    gate_->drop(flow.packet);  // which may be gone: whoever takes away a hook of nftables empties all queues
+    flow.packet = packet;
+    return;
+  }
   if (flow.state == Flow::State::kRetrying)
     return flow.attempt > retriesOf(flow) ? refuse(flow, packet, CloseReason::kConnectFailed)
                                           : void(place(flow, packet));

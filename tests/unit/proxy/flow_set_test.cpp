@@ -97,6 +97,19 @@ TEST_CASE_METHOD(OneGate, "FlowSet holds clients for whom there is no place, and
   CHECK(counters().queue_timeouts.value() == 1);
 }
 
+TEST_CASE_METHOD(OneGate, "FlowSet serves a client that waits by the packet that it has sent last", "[proxy]") {
+  forward({kA}, 1);
+  pool.settings().queue_timeout_ns = 5'000'000'000;
+  syn(1000);
+  syn(1001);
+  flows.handlePacket({77, 0, synOf(tuple(1001))});
+  CHECK(gate.dropped == Sent{1001});  // if it is still there
+  connected(1000);
+  tell(FlowEvent::What::kUpdate, entry(1000, TcpState::kTimeWait));
+  passes(0ms);
+  CHECK(gate.sent.contains(77));
+}
+
 TEST_CASE_METHOD(OneGate, "FlowSet drops first packets beyond the limit of the listener", "[proxy]") {
   forward({kA});
   listener->admission().setLimit(1);
