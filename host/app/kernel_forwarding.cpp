@@ -103,7 +103,7 @@ void KernelForwarding::use(const config::Config& config) {
   config_.keep = config.kernel.keep;
   if (table_ == nullptr) config_.table = config.kernel.table;
   if (!wants(config)) opened_.reset();  // of a configuration that did not come to be in force
-  if (on_) refresh();
+  if (on_ && !yields_) refresh();
 }
 
 // First the worker learns where packets come in, then it looks at what flows already, and only then is it asked.
@@ -157,12 +157,16 @@ std::shared_ptr<proxy::FlowPlan> KernelForwarding::flowPlan() {
   return plans_.flows(static_cast<std::uint16_t>(config_.tag), proxy_.listeners(), pools);
 }
 
+void KernelForwarding::predecessorLeft() {
+  if (on_) proxy_.settleFlows();
+}
+
 void KernelForwarding::viewPublished() {
   if (!on_ || std::exchange(refreshing_, true)) return;
   loop_.post([self = self_] {
     if (*self == nullptr) return;
     (*self)->refreshing_ = false;
-    if ((*self)->on_) (*self)->refresh();
+    if ((*self)->on_ && !(*self)->yields_) (*self)->refresh();
   });
 }
 
@@ -185,7 +189,7 @@ void KernelForwarding::refresh() {
 }
 
 void KernelForwarding::beat() {
-  if (failed_ || plans_.leaving()) refresh();
+  if (!yields_ && (failed_ || plans_.leaving())) refresh();
   if (!failed_) proxy_.closeForwarded();
   if (!proxy_.flowsAnswer(kWorkerPatience)) return;
   const bool heard = table_->refresh().ok();
@@ -197,8 +201,16 @@ void KernelForwarding::beat() {
 
 // ---- the end -------------------------------------------------------------------------------------------------------
 
+void KernelForwarding::yield() {
+  if (!on_) return;
+  yields_ = true;
+  proxy_.yieldFlows(true);
+}
+
 void KernelForwarding::reassert() {
   if (!on_) return;
+  yields_ = false;
+  proxy_.yieldFlows(false);
   table_ = std::make_unique<kernel::Table>(config_.table);
   refresh();
   beat();
@@ -209,13 +221,17 @@ void KernelForwarding::giveWay() {
   loop_.cancel(std::exchange(beat_, 0));
   on_ = false;
   report_.end();
-  proxy_.letGoOfFlows();
+  proxy_.giveWayWithFlows();
 }
 
 void KernelForwarding::beginDrain() {
   if (!on_) return;
-  if (config_.keep) return giveWay();
   loop_.cancel(std::exchange(beat_, 0));
+  if (config_.keep) {
+    on_ = false;
+    report_.end();
+    return proxy_.letGoOfFlows();
+  }
   kernel::TablePlan plan = KernelPlans::table(*flowPlan(), {}, queue_);
   if (auto applied = table_->apply(plan); !applied)
     log::error("kernel", "cannot close the listeners that the kernel forwards", {{"error", applied.error().message}});

@@ -43,14 +43,20 @@ class KernelForwarding {
   Status stage(const config::Config& config);
   /// Listeners and pools are as this configuration has them.
   void use(const config::Config& config);
-  /// Clients are served from now on. counted: the process before lived, and its totals are ours.
+  /// The kernel will forward as soon as clients are served.
+  bool isStaged() const noexcept { return opened_.has_value(); }
+  /// Clients are served from now on. counted: the process before lives, and its totals are ours; it counts what it was
+  /// asked about until predecessorLeft().
   void serve(bool counted);
+  void predecessorLeft();
   /// The backends that may be picked have changed.
   void viewPublished();
 
+  /// The kernel is about to ask another process, whose table it is from now on.
+  void yield();
   /// Another process was to take over and did not: the kernel asks us again.
   void reassert();
-  /// Another process has taken over, and the table is its own.
+  /// Another process has taken over.
   void giveWay();
   /// No client is served from now on, and the proxy drains the flows; or, where the table is to stay, it goes on
   /// without us, and the flows with it.
@@ -82,6 +88,7 @@ class KernelForwarding {
   bool on_ = false;      // the kernel forwards
   bool looked_ = false;  // for a table that was left, which takes one look in the life of a process
   bool failed_ = false;  // the table is not as it should be
+  bool yields_ = false;  // the table is another's to change
   bool refreshing_ = false;
   ControlLoop::TimerId beat_ = 0;
   ForwardingReport report_;

@@ -192,6 +192,7 @@ void LoadBalancer::serve() {
     backends += pool->pool().backends()->size();
     eligible += pool->pool().eligibleCount();
   }
+  awaitYield();
   kernel_->serve(upgraded_);
   proxy_->start();
   parent_.supervisor.ready();

@@ -206,6 +206,8 @@ class LoadBalancer : private PoolHost {
   void takePlace();
   void useKnownNames(const Handover& handover);
   void hearPredecessor();
+  /// Has the process before count no connection from now on that it was not asked about, and waits for its word.
+  void awaitYield();
   void inheritLosses(const Handover& handover);
   void inheritQuarantine(const Handover& handover);
   void inheritEvents(Handover& handover);
@@ -344,6 +346,7 @@ class LoadBalancer : private PoolHost {
   Lag control_lag_;
   std::atomic<Stage> stage_{Stage::kRunning};
   bool upgraded_ = false;                 // control thread: it took the place of another process that lived
+  bool has_yielded_ = false;              // control thread: that process has answered awaitYield()
   bool gave_way_ = false;                 // control thread: another process listens on the same sockets
   bool left_ = false;                     // control thread: the drain is over, no session is left
   bool orphaned_ = false;                 // control thread: the supervisor has died

@@ -3,6 +3,7 @@
 // How a running balancer takes the place of the process before it, and hands over to the one that follows. What cannot
 // be had or read is missing then, and nothing else: an upgrade never fails for it.
 #include "app/endpoints.h"
+#include "app/kernel_forwarding.h"
 #include "app/load_balancer.h"
 #include "app/managed_pool.h"
 #include "app/parent.h"
@@ -10,6 +11,7 @@
 #include "app/preparation.h"
 #include "balance/pool.h"
 #include "base/log.h"
+#include "base/nanoseconds.h"
 #include "metrics/publisher.h"
 #include "observe/events.h"
 #include "observe/reloads.h"
@@ -18,6 +20,8 @@
 #include "upgrade/handing_over.h"
 #include "upgrade/heritage.h"
 #include "upgrade/totals.h"
+
+#include <poll.h>
 
 #include <utility>
 
@@ -28,6 +32,7 @@ namespace {
 using namespace std::chrono_literals;
 constexpr Duration kAnswerWithin = 2s;
 constexpr Duration kTellEvery = 1s;
+constexpr Duration kYieldWithin = 500ms;
 
 void set(Counter& total, const Counter& inherited, std::uint64_t own) { total.set(inherited.value() + own); }
 
@@ -85,9 +90,12 @@ void LoadBalancer::hearPredecessor() {
         loop_.unwatch(predecessor_.get());
         predecessor_.reset();
         heritage_->end();
+        kernel_->predecessorLeft();
         if (left_) endDrain();
         return;
       case supervisor::Received::kMessage:
+        if (message.what == kYielded) has_yielded_ = true;
+        if (message.what == kGaveWay) kernel_->predecessorLeft();
         if (const auto handover = handoverIn(message)) {
           inheritLosses(*handover.value());
           View::Backends backends;
@@ -96,8 +104,20 @@ void LoadBalancer::hearPredecessor() {
             backends.insert(backends.end(), of_pool->begin(), of_pool->end());
           }
           heritage_->update(*handover.value(), backends);
+          if (!handover.value()->accepting) kernel_->predecessorLeft();
         }
     }
+}
+
+// Where it does not answer, some connections are counted twice.
+void LoadBalancer::awaitYield() {
+  if (!predecessor_ || !kernel_->isStaged() || !supervisor::send(predecessor_.get(), kYield)) return;
+  const std::uint64_t until = nowNs() + ns(kYieldWithin);
+  for (std::uint64_t now; predecessor_ && !has_yielded_ && (now = nowNs()) < until;) {
+    pollfd entry{predecessor_.get(), POLLIN, 0};
+    (void)::poll(&entry, 1, static_cast<int>((until - now) / 1'000'000 + 1));
+    hearPredecessor();
+  }
 }
 
 void LoadBalancer::inheritLosses(const Handover& handover) {
@@ -141,6 +161,10 @@ void LoadBalancer::hearSuccessor() {
       case supervisor::Received::kEnd:
         return forgetSuccessor();
       case supervisor::Received::kMessage:
+        if (message.what == kYield) {
+          kernel_->yield();
+          (void)supervisor::send(successor_.get(), kYielded);
+        }
         if (message.what != kAsk || telling_ != 0) continue;
         tellSuccessor();
         telling_ = loop_.every(kTellEvery, [this] { tellSuccessor(); });

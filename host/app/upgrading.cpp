@@ -10,6 +10,7 @@
 #include "observe/events.h"
 #include "observe/reloads.h"
 #include "proxy/proxy.h"
+#include "upgrade/handing_over.h"
 
 #include <algorithm>
 #include <charconv>
@@ -85,6 +86,7 @@ void LoadBalancer::noteDeaths(const std::string& about) {
 void LoadBalancer::giveWay() {
   gave_way_ = true;
   kernel_->giveWay();
+  if (successor_) (void)supervisor::send(successor_.get(), kGaveWay);
   happened({.kind = EventKind::kHandedOver, .text = "another process has taken over and accepts the clients"});
   service_manager_.yieldToSuccessor();
   leaveNames();

@@ -95,7 +95,7 @@ Result<PacketQueue> PacketQueue::open(std::uint16_t first, std::uint32_t limit) 
     if (error != 0) return netfilterError("bind queue " + std::to_string(number), error, kQueuePart);
     PacketQueue queue(std::move(socket), bound);
     // A rule may name the number already: what came while the kernel answered has been received beside the answer.
-    queue.acceptAll();
+    queue.decideOnAll(NF_ACCEPT);
     return queue;
   }
   return Error{"cannot bind a queue of packets: every number from " + std::to_string(first) +
@@ -115,7 +115,7 @@ PacketQueue& PacketQueue::operator=(PacketQueue&& other) noexcept {
 
 void PacketQueue::close() noexcept {
   if (socket_.fd() < 0) return;
-  acceptAll();
+  decideOnAll(NF_ACCEPT);
   socket_.close();
 }
 
@@ -151,10 +151,13 @@ void PacketQueue::accept(std::uint32_t id, std::uint32_t mark) noexcept {
 
 void PacketQueue::drop(std::uint32_t id) noexcept { decide(NFQNL_MSG_VERDICT, id, NF_DROP, nullptr); }
 
-void PacketQueue::acceptAll() noexcept {
+// The kernel has the hook decide again that has queued the packet.
+void PacketQueue::askAnew() noexcept { decideOnAll(NF_REPEAT); }
+
+void PacketQueue::decideOnAll(int verdict) noexcept {
   // A batch takes every packet up to an id, and ids go round: so far ahead are all that can be there.
   constexpr std::uint32_t kAhead = 1u << 30;
-  decide(NFQNL_MSG_VERDICT_BATCH, newest_ + kAhead, NF_ACCEPT, nullptr);
+  decide(NFQNL_MSG_VERDICT_BATCH, newest_ + kAhead, verdict, nullptr);
 }
 
 }  // namespace lemonade::kernel

@@ -29,8 +29,6 @@ class PacketQueue {
   /// Binds the first number at or after `first` that no queue of this network namespace has. At most `limit` packets
   /// wait in it.
   static Result<PacketQueue> open(std::uint16_t first, std::uint32_t limit);
-  /// Lets go on what waits, and unbinds the number. Of what comes until then from a rule that still names the number, a
-  /// packet may be dropped.
   ~PacketQueue() { close(); }
   PacketQueue(PacketQueue&& other) noexcept = default;
   PacketQueue& operator=(PacketQueue&& other) noexcept;
@@ -55,6 +53,12 @@ class PacketQueue {
   /// Lets a packet go on with another mark.
   void accept(std::uint32_t id, std::uint32_t mark) noexcept;
   void drop(std::uint32_t id) noexcept;
+  /// Has what waits go through the rules once more, which name another queue by now: nothing is lost, and somebody else
+  /// is asked.
+  void askAnew() noexcept;
+  /// Lets go on what waits, and unbinds the number. Of what comes until then from a rule that still names the number, a
+  /// packet may be dropped.
+  void close() noexcept;
 
  private:
   static constexpr unsigned kBatch = 64;
@@ -81,8 +85,7 @@ class PacketQueue {
   bool parse(const nlmsghdr& message, QueuedPacket& packet) noexcept;
   void decide(std::uint16_t type, std::uint32_t id, int verdict, const std::uint32_t* mark) noexcept;
   void sendDecisions() noexcept;
-  void acceptAll() noexcept;
-  void close() noexcept;
+  void decideOnAll(int verdict) noexcept;
 
   NetfilterSocket socket_;
   std::uint16_t number_;

@@ -35,6 +35,7 @@ struct Flow : Served {
   bool keeps_source = false;  ///< the backend sees the client's address
   bool queued = false;        ///< from its first packet on it had to wait for a place
   bool found = false;         ///< by the last look at all entries of conntrack
+  bool lent = false;          ///< the process before counts what it moves, and its end
   std::uint8_t attempt = 0;   ///< backends that its first packet was sent to
 
   std::uint64_t cookie = 0;

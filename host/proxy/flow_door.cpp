@@ -22,10 +22,27 @@ void FlowDoor::open(std::unique_ptr<KernelGate>& gate) {
 
 void FlowDoor::close() noexcept {
   if (gate_ == nullptr) return;
-  loop_.removeGuest(gate_->queue().fd());
+  if (!std::exchange(gives_way_, false)) loop_.removeGuest(gate_->queue().fd());
   loop_.removeGuest(gate_->events().fd());
   flows_.letGo();
   gate_.reset();
+}
+
+void FlowDoor::giveWay() noexcept {
+  if (gate_ == nullptr || std::exchange(gives_way_, true)) return;
+  loop_.removeGuest(gate_->queue().fd());
+  gate_->stopAnswering();
+  flows_.giveWay();
+  closeIfOver();
+}
+
+void FlowDoor::handleDue(std::uint64_t now) noexcept {
+  flows_.handleDue(now);
+  closeIfOver();
+}
+
+void FlowDoor::closeIfOver() noexcept {
+  if (gives_way_ && flows_.size() == 0) close();
 }
 
 void FlowDoor::Questions::handleReady(std::uint32_t) noexcept {
@@ -35,8 +52,8 @@ void FlowDoor::Questions::handleReady(std::uint32_t) noexcept {
 void FlowDoor::News::handleReady(std::uint32_t) noexcept {
   const bool lost =
       door.gate_->events().read([this](const kernel::FlowEvent& event) { door.flows_.handleEvent(event); });
-  door.flows_.settle();
-  if (!lost) return;
+  door.flows_.closeEnding();
+  if (!lost) return door.closeIfOver();
   // What is still there to read is older than what is looked at next, and until then the kernel tells of no further
   // loss.
   for (bool more = true; more;) {
@@ -44,6 +61,7 @@ void FlowDoor::News::handleReady(std::uint32_t) noexcept {
     (void)door.gate_->events().read([&more](const kernel::FlowEvent&) { more = true; });
   }
   door.flows_.handleLoss();
+  door.closeIfOver();
 }
 
 }  // namespace lemonade::proxy

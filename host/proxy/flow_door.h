@@ -29,6 +29,11 @@ class FlowDoor {
   void open(std::unique_ptr<KernelGate>& gate);
   /// Answers no more, and lets go of every flow.
   void close() noexcept;
+  /// The same, for another process that is asked from now on. Flows that no backend has answered yet are let go of once
+  /// one has, or has not.
+  void giveWay() noexcept;
+  /// Handles what is due.
+  void handleDue(std::uint64_t now) noexcept;
 
   FlowSet& flows() noexcept { return flows_; }
 
@@ -44,8 +49,11 @@ class FlowDoor {
     FlowDoor& door;
   };
 
+  void closeIfOver() noexcept;
+
   EventLoop& loop_;
   std::unique_ptr<KernelGate> gate_;
+  bool gives_way_ = false;
   FlowSet flows_;  // which lets go of them before the gate goes
   Questions questions_{*this};
   News news_{*this};

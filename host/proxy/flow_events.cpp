@@ -12,17 +12,23 @@ namespace lemonade::proxy {
 
 using kernel::TcpState;
 
+namespace {
+
+constexpr std::uint64_t kResentAfter = 500'000'000;  // clients wait a second before they send the first packet again
+
+}  // namespace
+
 void FlowSet::handleEvent(const kernel::FlowEvent& event) noexcept {
   using What = kernel::FlowEvent::What;
   now_ = clock_.nowNs();
   Flow* flow = find(event.entry.original);
   if (flow != nullptr && flow->state == Flow::State::kEnding) {
-    settle();
+    closeEnding();
     flow = nullptr;
   }
   if (flow == nullptr) {
     // One that nobody was asked about, if it is still there: events may be older than what was read since.
-    if (event.what == What::kDestroy || !event.entry.assured) return;
+    if (event.what == What::kDestroy || !event.entry.assured || yields_) return;
     if (const auto entry = gate_->find(event.entry.original); entry && entry->id == event.entry.id)
       takeIn(*entry, Origin::kTable);
     return;
@@ -37,15 +43,24 @@ void FlowSet::handleEvent(const kernel::FlowEvent& event) noexcept {
 }
 
 /// The entry is that of a flow which waits for it. False, and the flow is over, where the table has sent its packet
-/// elsewhere: it went by weights while we were about to answer.
+/// elsewhere: it went by weights while we were about to answer. Or it was lost, and another process was asked about the
+/// next one.
 bool FlowSet::bind(Flow& flow, const kernel::FlowEntry& entry) noexcept {
   if (flow.entry != 0) return true;
-  if (kernel::slotOf(entry.mark) != plan_->slotOf(*flow.target)) {
+  if (kernel::slotOf(entry.mark) != plan_->slotOf(*flow.target) || (yields_ && isOfLaterPacket(flow))) {
     close(flow, CloseReason::kAbandoned);
     return false;
   }
   flow.entry = entry.id;
   return true;
+}
+
+/// The entry of the flow began so long after its packet was sent that the client must have sent another one.
+bool FlowSet::isOfLaterPacket(const Flow& flow) noexcept {
+  const std::uint64_t ago = now_ - flow.sent_at;
+  if (ago < kResentAfter) return false;
+  const auto entry = gate_->find(*flow.tuple);
+  return entry && entry->start_unix_ns > unixNs() - ago + kResentAfter;
 }
 
 /// Makes a flow of an entry that we know nothing of; null where it is none of ours, over, or only half open: whoever
@@ -55,35 +70,33 @@ Flow* FlowSet::takeIn(const kernel::FlowEntry& entry, Origin origin) noexcept {
   const auto* entrance = plan_->find(entry.original);
   const auto place = plan_->places.find(kernel::slotOf(entry.mark));
   if (entrance == nullptr || place == plan_->places.end()) return nullptr;
+  const bool counted = isCountedBefore(entry);
   entrance->listener->admission().enterAnyway();
-  Flow* const flow = make(entry.original, *entrance, *place->second.pool, origin == Origin::kCounted);
+  Flow* const flow = make(entry.original, *entrance, *place->second.pool, counted);
   if (flow == nullptr) return nullptr;
-  if (origin == Origin::kTable) meter_.cameUnasked(*flow);
+  if (!counted && origin == Origin::kTable) meter_.cameUnasked(*flow);
   flow->target = place->second.backend.get();
   feedback::occupy(*flow->target);
   flow->entry = entry.id;
   flow->attempt = 1;
   flow->sent_at = now_;
-  resume(*flow, entry, origin);
+  resume(*flow, entry, counted);
   return flow;
 }
 
 /// The flow was connected before we heard of it.
-void FlowSet::resume(Flow& flow, const kernel::FlowEntry& entry, Origin origin) noexcept {
+void FlowSet::resume(Flow& flow, const kernel::FlowEntry& entry, bool counted) noexcept {
   const std::uint64_t lived = entry.start_unix_ns != 0 ? unixNs() - entry.start_unix_ns : 0;
   flow.came_at = flow.connected_at = std::max<std::uint64_t>(now_ - std::min(now_, lived), 1);
   flow.state = Flow::State::kConnected;
-  if (origin == Origin::kCounted) {
-    flow.bytes_in = entry.bytes_in;
-    flow.bytes_out = entry.bytes_out;
-  } else {
-    flow.target->counters(worker_).sessions.add();
-  }
+  flow.lent = counted && isUnsettled();
+  if (!counted) flow.target->counters(worker_).sessions.add();
 }
 
 void FlowSet::follow(Flow& flow, const kernel::FlowEntry& entry) noexcept {
   if (entry.state == TcpState::kClose) return handleReset(flow, entry);
   if (flow.state == Flow::State::kConnecting && entry.seen_reply) connect(flow);
+  if (gave_way_ && flow.state == Flow::State::kConnected) return letGoOf(flow);
   const bool half_open = entry.state == TcpState::kSynSent || entry.state == TcpState::kSynReceived ||
                          entry.state == TcpState::kSynSent2 || entry.state == TcpState::kNone;
   if (!half_open && flow.state == Flow::State::kConnected) leaveList(flow);
@@ -117,11 +130,6 @@ void FlowSet::handleGone(Flow& flow, const kernel::FlowEntry& entry) noexcept {
   if (idle) gate_->reset(entry);
 }
 
-void FlowSet::adopt(bool counted) noexcept {
-  now_ = clock_.nowNs();
-  (void)look(counted ? Origin::kCounted : Origin::kUnknown);
-}
-
 void FlowSet::handleLoss() noexcept {
   meter_.lostEvents();
   (void)look(Origin::kTable);
@@ -135,13 +143,13 @@ bool FlowSet::look(Origin origin) noexcept {
   for (auto& [tuple, flow] : flows_) flow.found = flow.entry == 0;
   const bool seen = gate_->each([&](const kernel::FlowEntry& entry) {
     Flow* flow = find(entry.original);
-    if (flow == nullptr) flow = takeIn(entry, origin);
+    if (flow == nullptr && !yields_) flow = takeIn(entry, origin);
     if (flow == nullptr || flow->isWithoutEntry() || !bind(*flow, entry) || flow->entry != entry.id) return;
     flow->found = true;
     meter_.moved(*flow, entry);
     follow(*flow, entry);
   });
-  settle();
+  closeEnding();
   if (!seen) return false;
   for (auto next = flows_.begin(); next != flows_.end();) {
     Flow& flow = (next++)->second;

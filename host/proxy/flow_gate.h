@@ -53,6 +53,11 @@ class KernelGate final : public FlowGate {
   explicit KernelGate(Parts parts) : parts_(std::move(parts)) {}
 
   kernel::PacketQueue& queue() noexcept { return parts_.queue; }
+  /// Answers no more: another process is asked, also about what waits.
+  void stopAnswering() noexcept {
+    parts_.queue.askAnew();
+    parts_.queue.close();
+  }
   kernel::FlowEvents& events() noexcept { return parts_.events; }
 
   void send(std::uint32_t packet, std::uint32_t mark) noexcept override { parts_.queue.accept(packet, mark); }

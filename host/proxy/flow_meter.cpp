@@ -94,9 +94,11 @@ void FlowMeter::abandoned(Flow& flow, std::uint64_t now) noexcept {
 
 void FlowMeter::moved(Flow& flow, const kernel::FlowEntry& entry) noexcept {
   if (!entry.counted || flow.target == nullptr) return;
-  auto& counters = flow.target->counters(worker_);
-  if (entry.bytes_in > flow.bytes_in) counters.bytes_in.add(entry.bytes_in - flow.bytes_in);
-  if (entry.bytes_out > flow.bytes_out) counters.bytes_out.add(entry.bytes_out - flow.bytes_out);
+  if (!flow.lent) {
+    auto& counters = flow.target->counters(worker_);
+    if (entry.bytes_in > flow.bytes_in) counters.bytes_in.add(entry.bytes_in - flow.bytes_in);
+    if (entry.bytes_out > flow.bytes_out) counters.bytes_out.add(entry.bytes_out - flow.bytes_out);
+  }
   flow.bytes_in = std::max(flow.bytes_in, entry.bytes_in);
   flow.bytes_out = std::max(flow.bytes_out, entry.bytes_out);
 }
@@ -134,6 +136,7 @@ void FlowMeter::countReason(const Flow& flow) noexcept {
 }
 
 void FlowMeter::closed(Flow& flow, std::uint64_t now) noexcept {
+  if (flow.lent) return;
   countReason(flow);
   if (flow.queued && flow.connected_at == 0) ofPool(flow).queue_time.record(now - flow.came_at);
   if (flow.connected_at != 0) {

@@ -33,9 +33,9 @@ class FlowMeter {
   void connectFailed(Flow& flow, bool refused, std::uint64_t now) noexcept;
   /// The pick came to nothing, and not by the backend's fault.
   void abandoned(Flow& flow, std::uint64_t now) noexcept;
-  /// Counts what conntrack has counted beyond what is counted already.
+  /// Counts what conntrack has counted beyond what is counted already; of a flow that is lent it is only remembered.
   void moved(Flow& flow, const kernel::FlowEntry& entry) noexcept;
-  /// The flow is over, for flow.reason.
+  /// The flow is over, for flow.reason. Of one that is lent nothing is counted.
   void closed(Flow& flow, std::uint64_t now) noexcept;
   /// The last that is done for a flow: from here on its pool and its listener may come to an end.
   void left(Flow& flow) noexcept;

@@ -230,7 +230,7 @@ void FlowSet::finish(Flow& flow, CloseReason reason) noexcept {
   enter(flow, Flow::State::kEnding);
 }
 
-void FlowSet::settle() noexcept {
+void FlowSet::closeEnding() noexcept {
   while (!ending_.empty()) {
     std::array<kernel::Tuple, kMostAsked> tuples;
     std::size_t count = 0;
@@ -293,20 +293,10 @@ void FlowSet::enter(Flow& flow, Flow::State state) noexcept {
 
 void FlowSet::closeAll(CloseReason reason) noexcept {
   now_ = clock_.nowNs();
-  while (!flows_.empty()) cut(flows_.begin()->second, reason);
-}
-
-void FlowSet::letGo() noexcept {
-  for (auto& [tuple, flow] : flows_) {
-    if (flow.state == Flow::State::kHeld && gate_ != nullptr) gate_->send(flow.packet, 0);
-    Drains::forget(flow);
-    leaveList(flow);
-    forgetPlace(flow);
-    meter_.left(flow);
+  while (!flows_.empty()) {
+    Flow& flow = flows_.begin()->second;
+    gave_way_ ? letGoOf(flow) : cut(flow, reason);
   }
-  flows_.clear();
-  due_ = 0;
-  gate_ = nullptr;
 }
 
 }  // namespace lemonade::proxy

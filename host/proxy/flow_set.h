@@ -42,22 +42,37 @@ class FlowSet {
   FlowSet& operator=(const FlowSet&) = delete;
 
   /// From now on this is the way to the kernel, until letGo().
-  void open(FlowGate& gate) noexcept { gate_ = &gate; }
+  void open(FlowGate& gate) noexcept {
+    gate_ = &gate;
+    yields_ = gave_way_ = false;
+  }
   /// From now on this is where packets come in and go to. Backends of the plan before that have flows are in it, too.
   void use(std::shared_ptr<const FlowPlan> plan) noexcept { plan_ = std::move(plan); }
-  /// Takes in the flows of a process before. counted: that one has counted them, and its totals are ours.
-  void adopt(bool counted) noexcept;
-  /// Forgets every flow, which the kernel goes on to forward: another process will hear of it.
+  /// Forgets every flow, which the kernel goes on to forward.
   void letGo() noexcept;
-  /// Ends every flow for this reason.
+  /// Ends every flow for this reason; after giveWay() it forgets them.
   void closeAll(CloseReason reason) noexcept;
+
+  // ---- one process follows another, in this order; see flow_succession.cpp ----
+
+  /// The one before, once another is about to be asked: flows that nobody has asked us about are for that one to count.
+  /// With false none is, after all.
+  void yield(bool yields) noexcept;
+  /// The one after: takes in the flows that there are. counted: the process before lives and counts them until
+  /// settle().
+  void adopt(bool counted) noexcept;
+  /// The one before, which is asked no more: forgets every flow, but those that no backend has answered yet. These it
+  /// counts when one does, or does not.
+  void giveWay() noexcept;
+  /// The one after, now that the one before has given way: counts all flows from here on.
+  void settle() noexcept;
 
   /// The kernel asks where a packet shall go.
   void handlePacket(const kernel::QueuedPacket& packet) noexcept;
   void handleEvent(const kernel::FlowEvent& event) noexcept;
-  /// The events that were there have been handled: ends the flows that are over by them. Conntrack is asked what they
+  /// The events that were there have been handled: closes the flows that are over by them. Conntrack is asked what they
   /// have moved, about all of them at once.
-  void settle() noexcept;
+  void closeEnding() noexcept;
   /// Events were lost: looks at all entries instead.
   void handleLoss() noexcept;
 
@@ -66,8 +81,10 @@ class FlowSet {
   /// By when handleDue is to be called, monotonic nanoseconds; 0 where nothing is under way.
   std::uint64_t nextDue() const noexcept;
 
-  /// Has flows end in time, with reason kDrain.
-  Drains& drains() noexcept { return drains_; }
+  /// Has flows end in time, with reason kDrain; none after giveWay().
+  void drain(const DrainScope& scope, DrainTime time, Drain::Because because = Drain::Because::kLeft) {
+    if (!gave_way_) drains_.add(scope, time, because);
+  }
   std::size_t size() const noexcept { return flows_.size(); }
 
  private:
@@ -75,6 +92,7 @@ class FlowSet {
   using List = boost::intrusive::list<
       Flow, boost::intrusive::member_hook<Flow, boost::intrusive::list_member_hook<>, &Flow::state_hook>>;
 
+  static constexpr std::uint64_t kNotSettled = UINT64_MAX;
   /// How often it is looked whether those that are held have a place: one that a relay gives back is found so late.
   static constexpr std::uint64_t kHeldLook = 20'000'000;
   /// So many are held at most: as many more may wait in the queue to be asked about.
@@ -86,9 +104,8 @@ class FlowSet {
 
   /// Where a flow comes from that is taken in.
   enum class Origin {
-    kTable,    ///< the table's weights: nobody was asked
-    kUnknown,  ///< a process that died, which was asked or not
-    kCounted,  ///< a process that has counted it, whose totals are ours
+    kTable,    ///< the table's weights: nobody was asked, but the process before
+    kUnknown,  ///< another process was asked, or nobody
   };
 
   Flow* find(const kernel::Tuple& tuple) noexcept;
@@ -111,13 +128,19 @@ class FlowSet {
   // What conntrack says; see flow_events.cpp
   Flow* takeIn(const kernel::FlowEntry& entry, Origin origin) noexcept;
   bool bind(Flow& flow, const kernel::FlowEntry& entry) noexcept;
-  void resume(Flow& flow, const kernel::FlowEntry& entry, Origin origin) noexcept;
+  bool isOfLaterPacket(const Flow& flow) noexcept;
+  void resume(Flow& flow, const kernel::FlowEntry& entry, bool counted) noexcept;
   void follow(Flow& flow, const kernel::FlowEntry& entry) noexcept;
   void connect(Flow& flow) noexcept;
   void handleReset(Flow& flow, const kernel::FlowEntry& entry) noexcept;
   void handleEarlyReset(Flow& flow, bool by_backend) noexcept;
   void handleGone(Flow& flow, const kernel::FlowEntry& entry) noexcept;
   bool look(Origin origin) noexcept;
+
+  // Succession
+  bool isCountedBefore(const kernel::FlowEntry& entry) const noexcept;
+  bool isUnsettled() const noexcept { return before_until_ == kNotSettled; }
+  void letGoOf(Flow& flow) noexcept;
 
   // When things are due; see flow_times.cpp
   void noteHalfOpen(std::uint64_t at) noexcept;
@@ -150,6 +173,9 @@ class FlowSet {
   std::uint64_t due_ = 0;           // nothing but a drain is due before that; 0: nothing is
   std::uint64_t half_open_at_ = 0;  // when the half open ones are looked at; 0: there are none
   std::uint64_t count_at_ = 0;      // bytes that flows have moved so far
+  bool yields_ = false;             // flows that nobody has asked us about are another process's
+  bool gave_way_ = false;
+  std::uint64_t before_until_ = 0;  // unix nanoseconds: flows that began until then are the process before's to count
 
   Flows flows_;
   List held_;       // by the time at which they came

@@ -49,7 +49,7 @@ class Done {
 
 void addDrain(Worker& worker, const DrainScope& scope, DrainTime time, Drain::Because because = Drain::Because::kLeft) {
   worker.sessionSet().drains().add(scope, time, because);
-  worker.flowDoor().flows().drains().add(scope, time, because);
+  worker.flowDoor().flows().drain(scope, time, because);
 }
 
 Error cannotMake(std::uint32_t workers, const std::string& why) {

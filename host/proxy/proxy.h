@@ -115,10 +115,18 @@ class Proxy {
   /// by it, those among them whose handshake is not complete yet or who wait for room, and then their sockets refuse.
   /// To be called about once a second.
   void closeForwarded();
-  /// Takes in what the kernel forwards already. counted: the totals of who counted that it came are ours.
-  void adoptFlows(bool counted);
-  /// Answers the kernel no more, and forgets every flow: it goes on to forward them, and another process will count.
+  /// Answers the kernel no more, and forgets every flow: it goes on to forward them.
   void letGoOfFlows();
+  /// Another process is about to be asked in our place, or with false is not, after all; see FlowSet. Returns once the
+  /// flows know.
+  void yieldFlows(bool yields);
+  /// Takes in what the kernel forwards already. counted: the process before counts it until settleFlows().
+  void adoptFlows(bool counted);
+  /// Answers the kernel no more, another process does, and all is counted that we have to count but for flows that no
+  /// backend has answered yet.
+  void giveWayWithFlows();
+  /// The process before has given way.
+  void settleFlows();
   /// True where the worker that answers the kernel has moved in this time, in nanoseconds. To be asked about once a
   /// second.
   bool flowsAnswer(std::uint64_t patience_ns);

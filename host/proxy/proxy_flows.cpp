@@ -76,12 +76,24 @@ void Proxy::useFlows(std::shared_ptr<const FlowPlan> plan) {
   workers_[kFlowsAt]->post([plan = std::move(plan)](Worker& self) { self.flowDoor().flows().use(plan); });
 }
 
+void Proxy::letGoOfFlows() {
+  runOn(kFlowsAt, kFlowsAt + 1, [](Worker& worker) { worker.flowDoor().close(); });
+}
+
+void Proxy::yieldFlows(bool yields) {
+  runOn(kFlowsAt, kFlowsAt + 1, [yields](Worker& worker) { worker.flowDoor().flows().yield(yields); });
+}
+
 void Proxy::adoptFlows(bool counted) {
   workers_[kFlowsAt]->post([counted](Worker& self) { self.flowDoor().flows().adopt(counted); });
 }
 
-void Proxy::letGoOfFlows() {
-  runOn(kFlowsAt, kFlowsAt + 1, [](Worker& worker) { worker.flowDoor().close(); });
+void Proxy::giveWayWithFlows() {
+  runOn(kFlowsAt, kFlowsAt + 1, [](Worker& worker) { worker.flowDoor().giveWay(); });
+}
+
+void Proxy::settleFlows() {
+  workers_[kFlowsAt]->post([](Worker& self) { self.flowDoor().flows().settle(); });
 }
 
 bool Proxy::flowsAnswer(std::uint64_t patience_ns) {

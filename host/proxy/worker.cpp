@@ -247,7 +247,7 @@ void Worker::Impl::handleTimer() {
   if (retry_at_ != 0 && retry_at_ <= now) runTasks();
   sessions_.handleDue(now);
   acceptor_.handleDue(now);
-  flow_door_.flows().handleDue(now);
+  flow_door_.handleDue(now);
 }
 
 // A timer that is armed too early costs one look when it fires; so it is only ever set for an earlier time.

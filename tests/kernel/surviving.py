@@ -191,10 +191,30 @@ def upgrade(lemonade, folder):
     traffic.stop()
     assert not traffic.failed, traffic.failed[:5]
     eventually(lambda: balancer.metric("lemonade_backend_active_sessions") == 0)
-    total = balancer.metric("lemonade_backend_sessions_total")
-    # Those that came while nobody was asked are taken in as conntrack tells of them.
-    assert total >= 0.98 * (traffic.came + 8), (total, traffic.came)
+    # Each is counted by the process that was asked about it, and by no other.
+    came = traffic.came + 8
+    counted = {name: balancer.metric(name) for name in (
+        "lemonade_proxy_accepted_total", "lemonade_backend_sessions_total", "lemonade_backend_connect_seconds_count",
+        "lemonade_backend_session_duration_seconds_count", "lemonade_backend_bytes_total")}
+    moved = moved_at(backends)
+    print(came, moved, counted)
+    assert counted["lemonade_proxy_accepted_total"] == came, (counted, came)
+    assert counted["lemonade_backend_sessions_total"] == came, (counted, came)
+    assert counted["lemonade_backend_connect_seconds_count"] == came, (counted, came)
+    # But for what falls between the last look of the one process and the first of the next.
+    assert 0.95 * came <= counted["lemonade_backend_session_duration_seconds_count"] <= came, (counted, came)
+    assert 0.8 * moved <= counted["lemonade_backend_bytes_total"] <= moved, (counted, moved)
     balancer.stop()
+
+
+def moved_at(backends):
+    """Bytes of IP packets that backends have received and sent, as their machines count."""
+    total = 0
+    for backend in backends:
+        link = lab.json.loads(lab.run("ip", "-s", "-j", "link", "show", "dev", "eth0", namespace=backend.name))[0]
+        for way in ("rx", "tx"):
+            total += link["stats64"][way]["bytes"] - 14 * link["stats64"][way]["packets"]
+    return total
 
 
 def without_the_right(lemonade, folder):

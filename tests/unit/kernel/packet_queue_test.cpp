@@ -214,6 +214,33 @@ TEST_CASE("What PacketQueue has no room for goes on undecided", "[kernel]") {
   });
 }
 
+TEST_CASE("PacketQueue::askAnew has the queue asked that the rules name by now", "[kernel]") {
+  inTestNetwork([] {
+    auto before = openQueue();
+    queueSyns(9000, before.number());
+    const Fd listening = listenOn(kAddress);
+    const Fd read = beginConnect(kAddress);
+    const auto seen = readOne(before);
+    const Fd unread = beginConnect(kAddress);
+    REQUIRE(readable(before.fd()));
+    auto after = openQueue();
+    // One of both has the rule.
+    shell("nft flush chain inet queueing ask; nft flush chain ip mangle OUTPUT 2>/dev/null || true");
+    queueSyns(9000, after.number());
+    before.askAnew();
+    before.close();
+    REQUIRE(readable(after.fd()));
+    const auto waiting = readAll(after);
+    REQUIRE(waiting.size() == 2);
+    CHECK(waiting[0].tuple == seen.tuple);
+    for (const auto& packet : waiting) after.accept(packet.id);
+    for (const auto* client : {&read, &unread}) {
+      CHECK(connected(client->get()) == 0);
+      CHECK(retransmits(client->get()) == 0);
+    }
+  });
+}
+
 TEST_CASE("Table::check drops nothing that waits in a PacketQueue, where there is a table", "[kernel]") {
   inTestNetwork([] {
     REQUIRE(Table("lemonade").apply(smallPlan()));

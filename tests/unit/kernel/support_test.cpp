@@ -8,22 +8,17 @@
 #include "proc.h"
 
 #include <linux/capability.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <catch2/catch.hpp>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
+#include <string>
+#include <vector>
 
 using namespace lemonade;
 using namespace lemonade::kernel;
 using namespace lemonade::test;
 
-namespace {}
-std::string path;
-}
-;
+namespace {
 
 std::string textOf(const Lacks& lacks, bool fatal) {
   std::string text;

@@ -236,7 +236,7 @@ TEST_CASE_METHOD(OneGate, "FlowSet asks once what all flows have moved that are 
     entry(port, TcpState::kTimeWait).bytes_in = port;
     flows.handleEvent({FlowEvent::What::kUpdate, entry(port, TcpState::kTimeWait)});
   }
-  SECTION("and no more comes") { flows.settle(); }
+  SECTION("and no more comes") { flows.closeEnding(); }
   SECTION("and one of them is heard of again") {
     flows.handleEvent({FlowEvent::What::kDestroy, entry(1001, TcpState::kTimeWait)});
   }

@@ -165,7 +165,7 @@ TEST_CASE_METHOD(OneGate, "FlowSet resets both sides of a flow that a drain ends
   forward({kA});
   syn(1000);
   connected(1000);
-  flows.drains().add({}, {now(), now()});
+  flows.drain({}, {now(), now()});
   passes(0ms);
   CHECK(gate.forgotten == Sent{1000});
   CHECK(gate.resets == Sent{1000});
@@ -175,7 +175,7 @@ TEST_CASE_METHOD(OneGate, "FlowSet resets both sides of a flow that a drain ends
 
 TEST_CASE_METHOD(OneGate, "FlowSet without flows is done with a drain that is over", "[proxy]") {
   FlowSet without_gate(0, mailbox, clock);
-  without_gate.drains().add({}, {now(), now()});
+  without_gate.drain({}, {now(), now()});
   REQUIRE(without_gate.nextDue() != 0);
   without_gate.handleDue(now());
   CHECK(without_gate.nextDue() == 0);

@@ -121,7 +121,7 @@ struct OneGate : OneWorker {
   }
   void tell(FlowEvent::What what, const FlowEntry& entry) {
     flows.handleEvent({what, entry});
-    flows.settle();
+    flows.closeEnding();
   }
   void connected(std::uint16_t port) {
     tell(FlowEvent::What::kNew, entry(port, TcpState::kSynSent));
