@@ -96,7 +96,8 @@ def series_of_forwarding(lemonade, folder):
     assert 'lemonade_kernel_unasked_total{listener="relayed"}' not in metrics, metrics
     for name in ("event_losses_total", "queue_packets", "conntrack_entries", "conntrack_limit"):
         assert f"\nlemonade_kernel_{name} " in metrics, (name, metrics)
-    connect().hello()
+    first = connect()
+    first.hello()
     try:
         connect(timeout=0.5)
         raise AssertionError("a second client was let in")

@@ -74,7 +74,7 @@ TEST_CASE("Status shows the process and its parts", "[app]") {
                       .rates = {.clients = 4, .errors = 1, .error_share = 0.25},
                       .forward = "kernel",
                       .source = "keep"},
-                     {.name = "relayed"}};
+                     {.name = "relayed", .pool = "blue", .addresses = {}}};
   input.pools = {{.name = "blue",
                   .ready = true,
                   .strategy = "round_robin",
