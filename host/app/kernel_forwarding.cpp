@@ -11,6 +11,7 @@
 #include "proxy/proxy.h"
 
 #include <algorithm>
+#include <thread>
 #include <utility>
 
 namespace lemonade::app {
@@ -21,6 +22,7 @@ using namespace std::chrono_literals;
 
 constexpr Duration kBeat = 1s;                            // of the three after which the kernel asks nobody any more
 constexpr std::uint64_t kWorkerPatience = 2'000'000'000;  // the worker that answers the kernel hangs then
+constexpr Duration kLastAnswers = 100ms;                  // of those ended last, whom the table resets
 constexpr std::uint16_t kFirstQueue = 19'533;             // where the search for a free one begins
 constexpr std::uint32_t kQueueLimit = 1'024;              // packets; what is too much goes by the table's weights
 
@@ -232,6 +234,7 @@ void KernelForwarding::beginDrain() {
     report_.end();
     return proxy_.letGoOfFlows();
   }
+  had_sessions_ = proxy_.sessions() != 0;
   kernel::TablePlan plan = KernelPlans::table(*flowPlan(), {}, queue_);
   if (auto applied = table_->apply(plan); !applied)
     log::error("kernel", "cannot close the listeners that the kernel forwards", {{"error", applied.error().message}});
@@ -241,6 +244,7 @@ void KernelForwarding::end() {
   if (!std::exchange(on_, false)) return;
   report_.end();
   loop_.cancel(std::exchange(beat_, 0));
+  if (had_sessions_) std::this_thread::sleep_for(kLastAnswers);
   if (auto removed = table_->remove(); !removed)
     log::error("kernel", "cannot remove the table by which the kernel forwarded",
                {{"table", "inet " + config_.table}, {"error", removed.error().message}});

@@ -85,10 +85,11 @@ class KernelForwarding {
   std::optional<proxy::KernelGate::Parts> opened_;  // until serve()
   KernelPlans plans_;
   std::uint16_t queue_ = 0;
-  bool on_ = false;      // the kernel forwards
-  bool looked_ = false;  // for a table that was left, which takes one look in the life of a process
-  bool failed_ = false;  // the table is not as it should be
-  bool yields_ = false;  // the table is another's to change
+  bool on_ = false;            // the kernel forwards
+  bool looked_ = false;        // for a table that was left, which takes one look in the life of a process
+  bool failed_ = false;        // the table is not as it should be
+  bool yields_ = false;        // the table is another's to change
+  bool had_sessions_ = false;  // when the drain of a stop began
   bool refreshing_ = false;
   ControlLoop::TimerId beat_ = 0;
   ForwardingReport report_;

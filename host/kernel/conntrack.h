@@ -30,8 +30,12 @@ class Conntrack {
   /// said, the start tell it from the earlier one.
   bool remove(const FlowEntry& flow);
 
+  /// Makes the kernel forget a connection in so many seconds, unless something moves before: then it is as if this had
+  /// not been called. False where it is gone.
+  bool hasten(const FlowEntry& flow, std::uint32_t seconds);
+
   /// Visits the connections with (mark & mask) == (`mark` & `mask`), with their counters. One that comes or goes
-  /// meanwhile may be visited or not, and one may be visited twice. The visit may call find() and remove().
+  /// meanwhile may be visited or not, and one may be visited twice. The visit may call the others.
   Status each(std::uint32_t mark, std::uint32_t mask, const std::function<void(const FlowEntry&)>& visit);
 
  private:

@@ -60,6 +60,8 @@ std::optional<FlowEntry> readFlowEntry(const nlmsghdr& message) {
   const auto status = nfct_get_attr_u32(entry, ATTR_STATUS);
   flow.assured = (status & IPS_ASSURED) != 0;
   flow.seen_reply = (status & IPS_SEEN_REPLY) != 0;
+  flow.backend_finished = (nfct_get_attr_u8(entry, ATTR_TCP_FLAGS_REPL) & IP_CT_TCP_FLAG_CLOSE_INIT) != 0;
+  flow.seconds_left = nfct_get_attr_u32(entry, ATTR_TIMEOUT);
   flow.counted = nfct_attr_is_set(entry, ATTR_ORIG_COUNTER_PACKETS) > 0;
   flow.packets_in = nfct_get_attr_u64(entry, ATTR_ORIG_COUNTER_PACKETS);
   flow.packets_out = nfct_get_attr_u64(entry, ATTR_REPL_COUNTER_PACKETS);

@@ -33,9 +33,11 @@ struct FlowEntry {
   std::uint32_t id = 0;    ///< of the entry; one with the same original tuple may get it later
   std::uint32_t mark = 0;  ///< of the connection
   TcpState state = TcpState::kNone;
-  bool assured = false;     ///< packets have gone both ways and the handshake is over
-  bool seen_reply = false;  ///< the backend has answered
-  bool counted = false;     ///< the counters are said: nf_conntrack_acct was on when the connection began
+  bool assured = false;            ///< packets have gone both ways and the handshake is over
+  bool seen_reply = false;         ///< the backend has answered
+  bool backend_finished = false;   ///< with its FIN, and the client had not before
+  bool counted = false;            ///< the counters are said: nf_conntrack_acct was on when the connection began
+  std::uint32_t seconds_left = 0;  ///< until it is forgotten, unless something moves before
   std::uint64_t packets_in = 0;
   std::uint64_t packets_out = 0;
   std::uint64_t bytes_in = 0;  ///< with the headers of IP and TCP

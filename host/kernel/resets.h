@@ -3,9 +3,10 @@
 // How a connection of two other hosts is made to end. A reset has to carry the right sequence number, which the
 // balancer does not know. So it provokes the host: an ACK with a wrong number, in the name of the other end, is
 // answered with an ACK that has the true ones (RFC 9293, 3.10.7.4; RFC 5961). Once connection tracking has forgotten
-// the connection, that answer ends at this machine, which has no such connection and resets it with those numbers. The
-// ACK carries one byte, as a keep-alive may: Linux answers those without at most twice a second
-// (tcp_invalid_ratelimit). The host throws the byte away, because it is outside the window.
+// the connection, that answer is reset with those numbers: by a rule that knows it by our ACK (see rules.h), or, where
+// it ends at this machine, by the kernel, which has no such connection. The ACK carries one byte, as a keep-alive may:
+// Linux answers those without at most twice a second (tcp_invalid_ratelimit). The host throws the byte away, because it
+// is outside the window.
 #pragma once
 
 #include "base/fd.h"

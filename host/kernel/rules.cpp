@@ -17,8 +17,8 @@ namespace {
 
 /// Only the packet that opens a connection: what conntrack takes for new in the middle of one is none of ours.
 constexpr const char* kIsSyn = "tcp flags & (fin|syn|rst|ack) == syn";
-/// The kernel counts ticks of a policy in 32 bits, 1000 a second at most.
-constexpr std::uint64_t kLongestTimeout = 4'000'000;
+/// The kernel counts ticks of a policy, 1000 a second at most, and takes what is more than 2^31 for over.
+constexpr std::uint64_t kLongestTimeout = 24 * 86'400;
 constexpr std::size_t kLongestName = 100;
 
 std::string hex(std::uint32_t mark) {
@@ -60,9 +60,9 @@ std::string comment(const TablePlan::Backend& backend) {
 
 std::string chainOf(const TablePlan::Listener& listener) { return kListenerChain + std::to_string(listener.number); }
 
-/// In seconds; 0: the kernel's.
+/// The kernel always has some timeout; its own for half closed connections is a minute.
 std::uint64_t idleSeconds(const TablePlan::Listener& listener) {
-  if (listener.idle_timeout <= Duration::zero()) return 0;
+  if (listener.idle_timeout <= Duration::zero()) return kLongestTimeout;
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(listener.idle_timeout).count();
   return std::min(static_cast<std::uint64_t>(seconds), kLongestTimeout);
 }
@@ -110,8 +110,7 @@ std::vector<std::string> listenerRules(const TablePlan::Listener& listener, cons
   }
   rules.push_back(ours + "!= " + tag + " return");
   rules.push_back("ct mark set meta mark");
-  if (const auto seconds = idleSeconds(listener); seconds != 0)
-    rules.push_back("ct timeout set \"" + idleName(seconds) + "\"");
+  rules.push_back("ct timeout set \"" + idleName(idleSeconds(listener)) + "\"");
   for (const int family : families)
     rules.push_back(nfproto(family) + " meta l4proto tcp dnat " + (family == AF_INET ? "ip" : "ip6") +
                     " to meta mark & 0xffff1fff map @" + ofFamily("backends", family));
@@ -132,6 +131,12 @@ void addStaticRules(const TablePlan& plan, Contents& contents) {
   const std::string has_refused = "tcp flags & rst == rst ct direction reply ct status dying ct mark & " +
                                   hex(kTagMask | kRetryBit) + " == " + hex(tagBits(plan.tag) | kRetryBit) + " drop";
   rules["ask"] = rules["ask_local"] = {is_alive, has_refused, has_reset};
+  // Cheap for who is in a connection. A SYN may begin another one from the same port.
+  rules["ask"].push_back("ct state new,invalid tcp flags & (syn|rst) == 0x0 goto ended");
+  rules["ended"] = {
+      "ip saddr . tcp sport . ip daddr . tcp dport @ended4 reject with tcp reset",
+      "ip6 saddr . tcp sport . ip6 daddr . tcp dport @ended6 reject with tcp reset",
+  };
   rules["asking"] = {
       "ct mark & 0xffff0000 == " + hex(tagBits(plan.tag)) + " return",  // a SYN that comes again
       "ip daddr . tcp dport @asked4" + to_queue,
@@ -149,15 +154,18 @@ void addStaticRules(const TablePlan& plan, Contents& contents) {
   };
   // What stays on this machine has one of its addresses already; loopback has none that could stand for another.
   rules["leave"] = {"ct mark & 0xffff8000 == " + hex(tagBits(plan.tag)) + " oifname != \"lo\" masquerade"};
+  const std::string is_provoking = "meta mark " + hex(resetMark(plan.tag));
   rules["own_packets"] = {
       "meta mark " + hex(heartbeatMark(plan.tag)) + " update @alive { meta nfproto } drop",
-      "meta mark " + hex(resetMark(plan.tag)) + " notrack",
+      is_provoking + " notrack",  // first: where a set is full the rule ends there
+      is_provoking + " update @ended4 { ip daddr . tcp dport . ip saddr . tcp sport }",
+      is_provoking + " update @ended6 { ip6 daddr . tcp dport . ip6 saddr . tcp sport }",
   };
 }
 
 void addListener(const TablePlan::Listener& listener, const TablePlan& plan, Contents& contents) {
   contents.rules[chainOf(listener)] = listenerRules(listener, plan);
-  if (const auto seconds = idleSeconds(listener); seconds != 0) contents.idle_timeouts.insert(seconds);
+  contents.idle_timeouts.insert(idleSeconds(listener));
   for (const auto& address : listener.addresses) {
     const bool wildcard = isWildcard(address);
     const std::string key = wildcard ? std::to_string(address.port()) : concatenated(address);

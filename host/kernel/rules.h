@@ -13,6 +13,10 @@
 //   leave     the connection gets the balancer's own address, unless its mark says to keep the client's
 //
 // Clients on the balancer's own machine meet ask_local, refuse_local and choose_local instead.
+//
+// Where a connection is ended, the packets by which its ends are provoked (see resets.h) leave in the sets `ended4` and
+// `ended6` what the answers look like. Within ten seconds such an answer is reset at `ended`, wherever it was going: a
+// client whose address was kept may be gone, and a firewall may drop what belongs to no connection.
 #pragma once
 
 #include "balance/address.h"
@@ -48,7 +52,7 @@ struct TablePlan {
     std::uint32_t number = 0;          ///< one listener each
     std::vector<Address> addresses{};  ///< IPv4 or IPv6 with a port; 0.0.0.0 and :: stand for each of the machine's
     bool keep_source = false;          ///< backends see the client's address
-    Duration idle_timeout{};           ///< 0: the kernel's; rounded up to seconds
+    Duration idle_timeout{};           ///< 0: none; rounded up to seconds, and 24 days at most
     std::vector<Choice> eligible{};    ///< where nobody was asked; a backend serves the addresses of its family
 
     bool operator==(const Listener&) const = default;

@@ -29,14 +29,21 @@ constexpr Declared kSets[] = {
     {"map", kEntrancePorts4, "{ type inet_service : verdict; }"},
     {"map", kEntrancePorts6, "{ type inet_service : verdict; }"},
 };
-/// The set that heartbeats keep filled; it is never emptied by us.
-// With room for elements that have expired and not been collected yet.
-constexpr Declared kAlive = {"set", "alive", "{ type nf_proto; size 16; flags dynamic,timeout; timeout 3s; }"};
+/// The sets that packets of ours fill, and time empties: heartbeats the first, provoking packets the others. With room
+/// for elements that have expired and not been collected yet.
+constexpr Declared kFilled[] = {
+    {"set", "alive", "{ type nf_proto; size 16; flags dynamic,timeout; timeout 3s; }"},
+    {"set", "ended4",
+     "{ type ipv4_addr . inet_service . ipv4_addr . inet_service; size 65536; flags dynamic,timeout; timeout 10s; }"},
+    {"set", "ended6",
+     "{ type ipv6_addr . inet_service . ipv6_addr . inet_service; size 65536; flags dynamic,timeout; timeout 10s; }"},
+};
 
 /// The chains that there always are.
 constexpr Declared kChains[] = {
     {"chain", kQueueChain, ""},
     {"chain", "asking", ""},
+    {"chain", "ended", ""},
     {"chain", "choosing", ""},
     {"chain", "own_packets", "{ type filter hook output priority raw; policy accept; }"},
     {"chain", "ask", "{ type filter hook prerouting priority mangle; policy accept; }"},
@@ -86,14 +93,14 @@ class Script {
   std::string text_;
 };
 
-bool isStatic(const std::string& chain) {
-  return std::any_of(std::begin(kChains), std::end(kChains), [&](const Declared& one) { return chain == one.name; });
+template <std::size_t kCount>
+bool isAmong(const Declared (&declared)[kCount], const std::string& name) {
+  return std::any_of(std::begin(declared), std::end(declared), [&](const Declared& one) { return name == one.name; });
 }
 
-bool isKnownSet(const std::string& set) {
-  return set == kAlive.name ||
-         std::any_of(std::begin(kSets), std::end(kSets), [&](const Declared& one) { return set == one.name; });
-}
+bool isStatic(const std::string& chain) { return isAmong(kChains, chain); }
+
+bool isKnownSet(const std::string& set) { return isAmong(kFilled, set) || isAmong(kSets, set); }
 
 /// Nothing is left in what there is, but for the rule that queues where there is none to take its place.
 void clear(const Contents& contents, const Outline& existing, Script& script) {
@@ -137,7 +144,7 @@ const Elements& elementsOf(const Contents& contents, const std::string& set) {
 std::string wholeScript(const std::string& table, const Contents& contents, const Outline& existing) {
   Script script(table);
   for (const auto& set : kSets) script.declare(set.what, set.name, set.rest);
-  script.declare(kAlive.what, kAlive.name, kAlive.rest);
+  for (const auto& set : kFilled) script.declare(set.what, set.name, set.rest);
   for (const auto& chain : kChains) script.declare(chain.what, chain.name, chain.rest);
   clear(contents, existing, script);
   for (const auto seconds : contents.idle_timeouts) script.addTimeout(seconds);

@@ -36,6 +36,7 @@ struct Flow : Served {
   bool queued = false;        ///< from its first packet on it had to wait for a place
   bool found = false;         ///< by the last look at all entries of conntrack
   bool lent = false;          ///< the process before counts what it moves, and its end
+  bool hastened = false;      ///< its backend is done, and its entry was given half_close_timeout
   std::uint8_t attempt = 0;   ///< backends that its first packet was sent to
 
   std::uint64_t cookie = 0;
@@ -60,5 +61,8 @@ struct Flow : Served {
 
 /// What is remembered of a connection while it lives: the limit that docs/kernel-forwarding.md promises.
 static_assert(sizeof(Flow) <= 200);
+
+using FlowList = boost::intrusive::list<
+    Flow, boost::intrusive::member_hook<Flow, boost::intrusive::list_member_hook<>, &Flow::state_hook>>;
 
 }  // namespace lemonade::proxy

@@ -126,7 +126,8 @@ void FlowSet::handleGone(Flow& flow, const kernel::FlowEntry& entry) noexcept {
                                            : failConnect(flow, false);
   const bool idle =
       entry.state != TcpState::kLastAck && entry.state != TcpState::kTimeWait && entry.state != TcpState::kClose;
-  close(flow, idle ? CloseReason::kIdleTimeout : CloseReason::kDone);
+  const auto timeout = flow.hastened ? CloseReason::kHalfCloseTimeout : CloseReason::kIdleTimeout;
+  close(flow, idle ? timeout : CloseReason::kDone);
   if (idle) gate_->reset(entry);
 }
 
@@ -147,6 +148,7 @@ bool FlowSet::look(Origin origin) noexcept {
     if (flow == nullptr || flow->isWithoutEntry() || !bind(*flow, entry) || flow->entry != entry.id) return;
     flow->found = true;
     meter_.moved(*flow, entry);
+    hasten(*flow, entry);
     follow(*flow, entry);
   });
   closeEnding();
@@ -157,6 +159,18 @@ bool FlowSet::look(Origin origin) noexcept {
     if (known && !flow.found) close(flow, flow.connected_at != 0 ? CloseReason::kDone : CloseReason::kAbandoned);
   }
   return true;
+}
+
+// Conntrack has one timeout for connections that are half closed, whichever side it was, and that is the idle timeout:
+// a client that is done may wait for its answer. Where the backend is done the entry gets the shorter one. What moves
+// later undoes that, until the next look.
+void FlowSet::hasten(Flow& flow, const kernel::FlowEntry& entry) noexcept {
+  if (!entry.backend_finished || (entry.state != TcpState::kFinWait && entry.state != TcpState::kCloseWait)) return;
+  const std::uint64_t timeout = flow.listener->settings().half_close_timeout_ns.load(std::memory_order_relaxed);
+  const std::uint64_t seconds = (timeout + 999'999'999) / 1'000'000'000;
+  if (seconds == 0 || entry.seconds_left <= seconds) return;
+  flow.hastened = true;
+  gate_->hasten(entry, static_cast<std::uint32_t>(seconds));
 }
 
 }  // namespace lemonade::proxy

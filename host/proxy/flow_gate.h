@@ -32,6 +32,8 @@ class FlowGate {
                     const std::function<void(const kernel::FlowEntry&)>& visit) noexcept = 0;
   /// Forgets the entry: what the client sends next begins anew. False where it is gone already.
   virtual bool forget(const kernel::FlowEntry& entry) noexcept = 0;
+  /// Has the entry time out in so many seconds, unless something moves before.
+  virtual void hasten(const kernel::FlowEntry& entry, std::uint32_t seconds) noexcept = 0;
   /// Has both sides of a flow whose entry is gone find out that their connection has ended, by a reset.
   virtual void reset(const kernel::FlowEntry& entry) noexcept = 0;
   /// Visits all entries of our own; false where not all could be had.
@@ -70,6 +72,9 @@ class KernelGate final : public FlowGate {
     parts_.conntrack.find(originals, visit);
   }
   bool forget(const kernel::FlowEntry& entry) noexcept override { return parts_.conntrack.remove(entry); }
+  void hasten(const kernel::FlowEntry& entry, std::uint32_t seconds) noexcept override {
+    (void)parts_.conntrack.hasten(entry, seconds);
+  }
   void reset(const kernel::FlowEntry& entry) noexcept override;
   bool each(const std::function<void(const kernel::FlowEntry&)>& visit) noexcept override {
     return parts_.conntrack.each(parts_.mark, parts_.mask, visit).ok();

@@ -64,6 +64,8 @@ Flow* FlowSet::make(const kernel::Tuple& tuple, const FlowPlan::Entrance& entran
   flow->pool = &pool;
   flow->keeps_source = entrance.keeps_source;
   flow->came_at = now_;
+  if (count_at_ == 0) count_at_ = now_ + countEvery();
+  noteDue(count_at_);
   meter_.came(*flow, counted);
   return flow;
 }
@@ -110,9 +112,8 @@ bool FlowSet::admit(Listener& listener) noexcept {
   Admission& admission = listener.admission();
   if (admission.enter()) return true;
   int looked = 0;
-  for (auto& flow : half_open_) {
+  for (auto& flow : listener.at(worker_).half_open) {
     if (now_ - flow.sent_at < kHalfOpenPatience || ++looked > kMostLooked) break;
-    if (flow.listener != &listener) continue;
     const auto entry = gate_->find(*flow.tuple);
     if (entry && entry->assured) continue;  // it is complete, and the event is on its way
     if (entry) (void)gate_->forget(*entry);
@@ -214,11 +215,17 @@ void FlowSet::serveHeld() noexcept {
 
 // ---- ending --------------------------------------------------------------------------------------------------------
 
+/// Of a flow whose entry is not known yet, the one that has its tuple.
+std::optional<kernel::FlowEntry> FlowSet::entryOf(const Flow& flow) noexcept {
+  auto entry = gate_->find(*flow.tuple);
+  if (entry && flow.entry != 0 && entry->id != flow.entry) entry.reset();
+  return entry;
+}
+
 /// Ends a flow whose client and backend go on: both are sent resets, once all who count have heard of it.
 void FlowSet::cut(Flow& flow, CloseReason reason) noexcept {
   if (flow.state == Flow::State::kHeld) return refuse(flow, flow.packet, reason);
-  auto entry = gate_->find(*flow.tuple);
-  if (entry && flow.entry != 0 && entry->id != flow.entry) entry.reset();
+  const auto entry = entryOf(flow);
   if (entry) meter_.moved(flow, *entry);
   close(flow, reason);
   if (entry && gate_->forget(*entry)) gate_->reset(*entry);
@@ -266,12 +273,14 @@ void FlowSet::forgetPlace(Flow& flow) noexcept {
 void FlowSet::leaveList(Flow& flow) noexcept {
   if (flow.state == Flow::State::kHeld) meter_.at(*flow.pool)->at.counters.queued.subtract();
   if (!flow.state_hook.is_linked()) return;
-  List& list = listOf(flow.state);
+  FlowList& list = listOf(flow);
   list.erase(list.iterator_to(flow));
+  ListenerAtWorker& at = flow.listener->at(worker_);
+  if (&list == &at.half_open && list.empty()) half_open_.erase(half_open_.iterator_to(at));
 }
 
-FlowSet::List& FlowSet::listOf(Flow::State state) noexcept {
-  switch (state) {
+FlowList& FlowSet::listOf(Flow& flow) noexcept {
+  switch (flow.state) {
     case Flow::State::kHeld:
       return held_;
     case Flow::State::kRetrying:
@@ -279,7 +288,7 @@ FlowSet::List& FlowSet::listOf(Flow::State state) noexcept {
     case Flow::State::kEnding:
       return ending_;
     default:
-      return half_open_;
+      return flow.listener->at(worker_).half_open;
   }
 }
 
@@ -287,7 +296,10 @@ FlowSet::List& FlowSet::listOf(Flow::State state) noexcept {
 void FlowSet::enter(Flow& flow, Flow::State state) noexcept {
   leaveList(flow);
   flow.state = state;
-  listOf(state).push_back(flow);
+  FlowList& list = listOf(flow);
+  ListenerAtWorker& at = flow.listener->at(worker_);
+  if (&list == &at.half_open && list.empty()) half_open_.push_back(at);
+  list.push_back(flow);
   if (state == Flow::State::kHeld) meter_.at(*flow.pool)->at.counters.queued.add();
 }
 

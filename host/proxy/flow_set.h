@@ -28,6 +28,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <unordered_map>
 
 namespace lemonade::proxy {
@@ -89,15 +90,17 @@ class FlowSet {
 
  private:
   using Flows = std::unordered_map<kernel::Tuple, Flow, kernel::TupleHash>;
-  using List = boost::intrusive::list<
-      Flow, boost::intrusive::member_hook<Flow, boost::intrusive::list_member_hook<>, &Flow::state_hook>>;
+  using Listeners =
+      boost::intrusive::list<ListenerAtWorker,
+                             boost::intrusive::member_hook<ListenerAtWorker, boost::intrusive::list_member_hook<>,
+                                                           &ListenerAtWorker::flows_hook>>;
 
   static constexpr std::uint64_t kNotSettled = UINT64_MAX;
   /// How often it is looked whether those that are held have a place: one that a relay gives back is found so late.
   static constexpr std::uint64_t kHeldLook = 20'000'000;
   /// So many are held at most: as many more may wait in the queue to be asked about.
   static constexpr std::size_t kMostHeld = 512;
-  /// So many half open flows are looked at for one that gives way.
+  /// So many half open flows of a listener are looked at for one that gives way.
   static constexpr int kMostLooked = 64;
   /// So many ended flows are asked about at once.
   static constexpr std::size_t kMostAsked = 32;
@@ -136,6 +139,7 @@ class FlowSet {
   void handleEarlyReset(Flow& flow, bool by_backend) noexcept;
   void handleGone(Flow& flow, const kernel::FlowEntry& entry) noexcept;
   bool look(Origin origin) noexcept;
+  void hasten(Flow& flow, const kernel::FlowEntry& entry) noexcept;
 
   // Succession
   bool isCountedBefore(const kernel::FlowEntry& entry) const noexcept;
@@ -145,23 +149,26 @@ class FlowSet {
   // When things are due; see flow_times.cpp
   void noteHalfOpen(std::uint64_t at) noexcept;
   void handleHalfOpen(std::uint64_t now) noexcept;
+  void handleUnanswered(FlowList& flows, std::uint64_t now) noexcept;
   void handleTimeout(Flow& flow) noexcept;
   void failConnect(Flow& flow, bool refused) noexcept;
   void handleHeld(std::uint64_t now) noexcept;
   void handleDrains(std::uint64_t now) noexcept;
   void count(std::uint64_t now) noexcept;
+  std::uint64_t countEvery() const noexcept;
   void noteDue(std::uint64_t at) noexcept {
     if (due_ == 0 || at < due_) due_ = at;
   }
 
   // Ending
+  std::optional<kernel::FlowEntry> entryOf(const Flow& flow) noexcept;
   void cut(Flow& flow, CloseReason reason) noexcept;
   void finish(Flow& flow, CloseReason reason) noexcept;
   void close(Flow& flow, CloseReason reason) noexcept;
   void forgetPlace(Flow& flow) noexcept;
   void enter(Flow& flow, Flow::State state) noexcept;
   void leaveList(Flow& flow) noexcept;
-  List& listOf(Flow::State state) noexcept;
+  FlowList& listOf(Flow& flow) noexcept;
 
   const std::uint32_t worker_;
   const Clock& clock_;
@@ -172,16 +179,16 @@ class FlowSet {
   std::uint64_t now_ = 0;           // of what is being handled
   std::uint64_t due_ = 0;           // nothing but a drain is due before that; 0: nothing is
   std::uint64_t half_open_at_ = 0;  // when the half open ones are looked at; 0: there are none
-  std::uint64_t count_at_ = 0;      // bytes that flows have moved so far
+  std::uint64_t count_at_ = 0;      // what flows have moved so far, and whose backend is done; 0: there are none
   bool yields_ = false;             // flows that nobody has asked us about are another process's
   bool gave_way_ = false;
   std::uint64_t before_until_ = 0;  // unix nanoseconds: flows that began until then are the process before's to count
 
   Flows flows_;
-  List held_;       // by the time at which they came
-  List half_open_;  // by the time at which their packet was sent
-  List retrying_;   // the same
-  List ending_;
+  FlowList held_;      // by the time at which they came
+  FlowList retrying_;  // by the time at which their packet was sent
+  FlowList ending_;
+  Listeners half_open_;  // those that have half open flows
   Drains drains_;
 };
 

@@ -59,7 +59,7 @@ void FlowSet::letGo() noexcept {
     if (flow.state == Flow::State::kHeld && gate_ != nullptr) gate_->send(flow.packet, 0);
     letGoOf(flow);
   }
-  due_ = 0;
+  due_ = count_at_ = 0;
   gate_ = nullptr;
 }
 

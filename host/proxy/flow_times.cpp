@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // When something is due for a flow, and what becomes of it then.
+#include "base/clock.h"
 #include "kernel/marks.h"
 #include "proxy/flow_set.h"
 
@@ -12,7 +13,8 @@ namespace {
 
 constexpr std::uint64_t kRetryPatience = 10'000'000'000;  // clients come again after 1, 3 and 7 seconds
 constexpr std::uint64_t kLook = 50'000'000;               // at flows that connect, at most so often
-constexpr std::uint64_t kCountEvery = 15'000'000'000;     // what live flows have moved
+constexpr std::uint64_t kCountEvery = 15'000'000'000;     // what live flows have moved, and whose backend is done
+constexpr std::uint64_t kCountSoonest = 1'000'000'000;    // where half_close_timeout is shorter than that
 constexpr std::uint64_t kCountShare = 1'000;              // of the time is spent on that at most, one part in so many
 
 std::uint64_t connectTimeout(const Flow& flow) noexcept {
@@ -41,29 +43,33 @@ void FlowSet::noteHalfOpen(std::uint64_t at) noexcept {
 // are.
 void FlowSet::handleHalfOpen(std::uint64_t now) noexcept {
   half_open_at_ = 0;
-  for (List* list : {&half_open_, &retrying_})
-    for (auto next = list->begin(); next != list->end();) {
-      Flow& flow = *next++;
-      if (flow.state == Flow::State::kConnected) continue;
-      const std::uint64_t due =
-          flow.sent_at + (flow.state == Flow::State::kRetrying ? kRetryPatience : connectTimeout(flow));
-      if (due > now)
-        noteHalfOpen(std::max(due, now + kLook));
-      else if (flow.state == Flow::State::kRetrying)
-        close(flow, CloseReason::kConnectFailed);
-      else
-        handleTimeout(flow);
-    }
+  for (auto next = half_open_.begin(); next != half_open_.end();) handleUnanswered((next++)->half_open, now);
+  handleUnanswered(retrying_, now);
+}
+
+void FlowSet::handleUnanswered(FlowList& flows, std::uint64_t now) noexcept {
+  for (auto next = flows.begin(); next != flows.end();) {
+    Flow& flow = *next++;
+    if (flow.state == Flow::State::kConnected) continue;
+    const std::uint64_t due =
+        flow.sent_at + (flow.state == Flow::State::kRetrying ? kRetryPatience : connectTimeout(flow));
+    if (due > now)
+      noteHalfOpen(std::max(due, now + kLook));
+    else if (flow.state == Flow::State::kRetrying)
+      close(flow, CloseReason::kConnectFailed);
+    else
+      handleTimeout(flow);
+  }
 }
 
 // Where conntrack has never had an entry, the packet came no further than this machine: no port was free to masquerade
 // from, or a rule has dropped it. That is no backend's fault. Nor is it where the entry is none of ours: a reload has
 // turned the listener into a relay's, to which the packet went.
 void FlowSet::handleTimeout(Flow& flow) noexcept {
-  const auto entry = gate_->find(*flow.tuple);
+  const auto entry = entryOf(flow);
   if (flow.entry == 0 && !(entry && kernel::isBackendMark(entry->mark, plan_->tag)))
     return close(flow, CloseReason::kAbandoned);
-  if (entry && (flow.entry == 0 || entry->id == flow.entry)) (void)gate_->forget(*entry);
+  if (entry) (void)gate_->forget(*entry);
   failConnect(flow, false);
 }
 
@@ -100,17 +106,27 @@ void FlowSet::handleDrains(std::uint64_t now) noexcept {
   while (Served* session = drains_.next(now)) cut(static_cast<Flow&>(*session), CloseReason::kDrain);
 }
 
+std::uint64_t FlowSet::countEvery() const noexcept {
+  std::uint64_t every = kCountEvery;
+  for (const auto& entrance : plan_->entrances)
+    if (const std::uint64_t timeout =
+            entrance.listener->settings().half_close_timeout_ns.load(std::memory_order_relaxed);
+        timeout != 0)
+      every = std::min(every, std::max(timeout, kCountSoonest));
+  return every;
+}
+
 // Conntrack tells what a flow has moved when it is over; of those that live long it is asked now and then.
 void FlowSet::count(std::uint64_t now) noexcept {
   if (flows_.empty()) {
     count_at_ = 0;
     return;
   }
-  if (count_at_ == 0) count_at_ = now + kCountEvery;
   if (count_at_ <= now) {
+    const std::uint64_t before = threadCpuNs();
     (void)look(Origin::kTable);
-    const std::uint64_t took = clock_.nowNs() - now;
-    count_at_ = now + std::max(kCountEvery, took * kCountShare);
+    const std::uint64_t took = threadCpuNs() - before;
+    count_at_ = now + std::max(countEvery(), took * kCountShare);
   }
   noteDue(count_at_);
 }

@@ -12,6 +12,7 @@
 #include "balance/pool.h"
 #include "config/config.h"
 #include "proxy/admission.h"
+#include "proxy/flow.h"
 #include "proxy/listener_settings.h"
 #include "proxy/listening_socket.h"
 #include "proxy/session.h"
@@ -52,6 +53,8 @@ struct ListenerAtWorker {
   SessionList ending;                                ///< those that relay, and of which one side has ended or failed
   std::uint64_t next_look = 1;                       ///< for peers that are silent, monotonic nanoseconds
   boost::intrusive::list_member_hook<> active_hook;  ///< linked while it has sessions
+  FlowList half_open;                                ///< flows, by the time at which their first packet was sent
+  boost::intrusive::list_member_hook<> flows_hook;   ///< linked while it has half open flows
 };
 
 class Listener {

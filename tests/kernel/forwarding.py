@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """What clients and backends meet where the kernel forwards: bytes, ends, shares, limits, feedback."""
+import errno
+import re
 import socket
 import time
+import types
 
 import lab
 from lab import Backend, Balancer, Network, configuration, connect, eventually, spread
@@ -28,6 +31,33 @@ def bytes_and_ends(lemonade, folder):
     last.shutdown(socket.SHUT_RD)
     last.close()
     assert by_backend.how_it_ended() == "Connection reset by peer"
+
+
+def half_closed(lemonade, folder):
+    Network(1)
+    address = f"10.77.2.2:{lab.BACKEND_PORT}"
+    server = lab.within("b0", lambda: socket.create_server(("10.77.2.2", lab.BACKEND_PORT)))
+    server.settimeout(10)
+    balancer = Balancer(lemonade, folder, configuration([types.SimpleNamespace(name="b0", address=address)],
+                                                        'idle_timeout = "0s"\nhalf_close_timeout = "1s"'))
+    waiting = connect()
+    asked = server.accept()[0]
+    waiting.shutdown(socket.SHUT_WR)  # and an answer comes, some time
+    staying = connect()
+    done = server.accept()[0]
+    done.shutdown(socket.SHUT_WR)
+    assert staying.recv(1) == b""
+    eventually(lambda: failure(done) == errno.ECONNRESET, 30)
+    eventually(lambda: failure(staying) == errno.EPIPE)  # which is a reset of who was told of an end
+    eventually(lambda: balancer.metric("lemonade_proxy_sessions") == 1)
+    assert int(re.search(r" (\d+) CLOSE_WAIT", lab.conntrack("-L")).group(1)) > 20 * 86400
+    assert asked.recv(1) == b""
+    asked.sendall(b"late")
+    assert waiting.recv(4) == b"late"
+
+
+def failure(sock):
+    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
 
 def shares(lemonade, folder):
@@ -308,7 +338,7 @@ def access_log(lemonade, folder):
 
 
 TESTS = {test.__name__: test for test in (
-    bytes_and_ends, shares, limits, listener_limit, feedback,
+    bytes_and_ends, half_closed, shares, limits, listener_limit, feedback,
     refused_is_tried_elsewhere, unanswered_is_tried_elsewhere, source_and_families,
     local_clients, wildcard, translated_before, beside_a_relay, port_is_kept, swap_of_the_strategy, access_log)}
 

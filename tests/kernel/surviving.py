@@ -30,6 +30,21 @@ def drain_of_a_backend(lemonade, folder):
     assert balancer.metric("lemonade_backend_active_sessions") == 2
 
 
+def client_that_is_gone(lemonade, folder):
+    Network(2)
+    backends = [Backend(0), Backend(1)]
+    listener = 'source = "keep"\nidle_timeout = "1h"'
+    balancer = Balancer(lemonade, folder, configuration(backends, listener))
+    clients = [connect() for _ in range(2)]
+    for client in clients:
+        client.hello()
+    lab.run("ip", "-n", "client", "link", "set", "eth0", "down")  # what is sent to it is answered by nobody
+    balancer.reload(configuration(backends[:1], listener))
+    eventually(lambda: backends[1].endings == [RESET])
+    balancer.stop()
+    eventually(lambda: backends[0].endings == [RESET])
+
+
 def backend_down(lemonade, folder):
     Network(2)
     backends = [Backend(0), Backend(1)]
@@ -269,7 +284,7 @@ def memory(balancer):
 
 
 TESTS = {test.__name__: test for test in (
-    drain_of_a_backend, backend_down, removed_listener, stop, table_is_kept,
+    drain_of_a_backend, client_that_is_gone, backend_down, removed_listener, stop, table_is_kept,
     table_that_is_not_wanted_any_more, killed, killed_supervisor, stopped_by_a_signal, upgrade,
     without_the_right, flood)}
 

@@ -1,35 +1,18 @@
 // SPDX-License-Identifier: MIT
 #include "doctor/forwarding.h"
 
-#include <unistd.h>
+#include "support/proc_folder.h"
 
 #include <catch2/catch.hpp>
-#include <filesystem>
-#include <fstream>
 
 using namespace lemonade;
 using namespace lemonade::doctor;
 
 namespace {
 
-/// A folder like /proc of a process with no rights, so that no part of the real kernel is asked.
-class Proc {
- public:
-  Proc() {
-    char name[] = "/tmp/lemonade-proc-XXXXXX";
-    REQUIRE(::mkdtemp(name) != nullptr);
-    path = name;
-    write("/self/status", "CapEff:\t0000000000000000\n");
-  }
-  ~Proc() { std::filesystem::remove_all(path); }
-  Proc(const Proc&) = delete;
-  Proc& operator=(const Proc&) = delete;
-
-  void write(const std::string& file, const std::string& text) {
-    std::filesystem::create_directories(std::filesystem::path(path + file).parent_path());
-    std::ofstream(path + file) << text;
-  }
-  std::string path;
+/// Of a process with no rights, so that no part of the real kernel is asked.
+struct ProcWithoutRights : test::ProcFolder {
+  ProcWithoutRights() { write("/self/status", "CapEff:\t0000000000000000\n"); }
 };
 
 config::Config forwarding() {
@@ -53,12 +36,12 @@ std::string textOf(const Findings& findings, Level level) {
 }  // namespace
 
 TEST_CASE("Nothing is said of forwarding where no listener is forwarded by the kernel", "[doctor]") {
-  const Proc proc;
+  const ProcWithoutRights proc;
   CHECK(examineForwarding({}, {}, proc.path).empty());
 }
 
 TEST_CASE("What the machine lacks for forwarding is told with the listener's key", "[doctor]") {
-  Proc proc;
+  ProcWithoutRights proc;
   proc.write("/sys/net/ipv4/ip_forward", "0\n");
   proc.write("/sys/net/ipv6/conf/all/forwarding", "0\n");
   proc.write("/sys/net/netfilter/nf_conntrack_acct", "0\n");
@@ -70,7 +53,7 @@ TEST_CASE("What the machine lacks for forwarding is told with the listener's key
 }
 
 TEST_CASE("Only backends of pools that the kernel forwards to are looked at", "[doctor]") {
-  const Proc proc;
+  const ProcWithoutRights proc;
   auto config = forwarding();
   config.pools.push_back({});
   config.pools[1].name = "other";

@@ -5,39 +5,19 @@
 
 #include "doctor/ports.h"
 #include "doctor/proc_net.h"
-
-#include <unistd.h>
+#include "support/proc_folder.h"
 
 #include <algorithm>
 #include <catch2/catch.hpp>
-#include <filesystem>
 #include <fstream>
 #include <regex>
 #include <sstream>
 
 using namespace lemonade;
 using namespace lemonade::doctor;
+using lemonade::test::ProcFolder;
 
 namespace {
-
-class Proc {
- public:
-  Proc() {
-    char name[] = "/tmp/lemonade-proc-XXXXXX";
-    REQUIRE(::mkdtemp(name) != nullptr);
-    path = name;
-  }
-  ~Proc() { std::filesystem::remove_all(path); }
-  Proc(const Proc&) = delete;
-  Proc& operator=(const Proc&) = delete;
-
-  Proc& write(const std::string& file, const std::string& text) {
-    std::filesystem::create_directories(std::filesystem::path(path + file).parent_path());
-    std::ofstream(path + file) << text;
-    return *this;
-  }
-  std::string path;
-};
 
 std::string textOf(const Findings& findings, Level level) {
   std::string text;
@@ -76,7 +56,7 @@ TEST_CASE("The doctor recommends what the shipped file sets and all of that", "[
 }
 
 TEST_CASE("A setting that is not as recommended is a warning with its command", "[doctor]") {
-  Proc proc;
+  ProcFolder proc;
   proc.write("/sys/net/core/somaxconn", "4096\n")
       .write("/sys/net/ipv4/tcp_fin_timeout", "20\n")
       .write("/sys/net/ipv4/tcp_tw_reuse", "2\n");
@@ -90,7 +70,7 @@ TEST_CASE("A setting that is not as recommended is a warning with its command", 
 }
 
 TEST_CASE("A backlog that the kernel cuts is named", "[doctor]") {
-  Proc proc;
+  ProcFolder proc;
   proc.write("/sys/net/core/somaxconn", "128\n");
   config::Config config;
   CHECK_THAT(textOf(examineKernel(config, proc.path), Level::kWarning),
@@ -100,7 +80,7 @@ TEST_CASE("A backlog that the kernel cuts is named", "[doctor]") {
 }
 
 TEST_CASE("Reserved ports are none to connect from", "[doctor]") {
-  Proc proc;
+  ProcFolder proc;
   CHECK(!portRange(proc.path));
   proc.write("/sys/net/ipv4/ip_local_port_range", "10000\t10999\n");
   CHECK(portRange(proc.path)->count == 1'000);
@@ -111,7 +91,7 @@ TEST_CASE("Reserved ports are none to connect from", "[doctor]") {
 }
 
 TEST_CASE("Ports are shared by all addresses of a pool and bounded by max_connections of a backend", "[doctor]") {
-  Proc proc;
+  ProcFolder proc;
   proc.write("/sys/net/ipv4/ip_local_port_range", "10000 10999\n");
   config::Config config;
   config.listeners[0].max_connections = 1'900;
@@ -131,7 +111,7 @@ TEST_CASE("Ports are shared by all addresses of a pool and bounded by max_connec
 }
 
 TEST_CASE("Sockets are read as the kernel lists them in both families", "[doctor]") {
-  Proc proc;
+  ProcFolder proc;
   const std::string head =
       "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
   proc.write("/net/tcp",
@@ -156,7 +136,7 @@ TEST_CASE("Sockets are read as the kernel lists them in both families", "[doctor
 }
 
 TEST_CASE("The holder of a socket is the process that has it open", "[doctor]") {
-  Proc proc;
+  ProcFolder proc;
   proc.write("/42/comm", "nginx\n").write("/7/comm", "nginx\n").write("/self/comm", "me\n");
   for (const char* process : {"/42", "/7", "/self"}) {
     std::filesystem::create_directories(proc.path + process + "/fd");

@@ -105,6 +105,46 @@ TEST_CASE("Conntrack::remove forgets a connection once", "[kernel]") {
   });
 }
 
+TEST_CASE("Conntrack::hasten gives a connection a time that what moves undoes", "[kernel]") {
+  inTestNetwork([] {
+    trackFlows();
+    auto conntrack = openConntrack();
+    Flow flow("127.0.0.1:9000");
+    const auto found = conntrack.find(flow.tuple());
+    REQUIRE(found);
+    CHECK(found->seconds_left > 1'000);
+    CHECK(conntrack.hasten(*found, 60));
+    CHECK(conntrack.find(flow.tuple())->seconds_left <= 60);
+    flow.client.send("x");
+    CHECK(flow.server.receive(1) == "x");
+    CHECK(conntrack.find(flow.tuple())->seconds_left > 1'000);
+    CHECK(conntrack.hasten(*found, 1));
+    CHECK(eventually([&] { return !conntrack.find(flow.tuple()); }));
+    CHECK_FALSE(conntrack.hasten(*found, 60));
+    CHECK_FALSE(conntrack.find(flow.tuple()));
+  });
+}
+
+TEST_CASE("Conntrack::find tells that the server has finished first, and not where the client has", "[kernel]") {
+  inTestNetwork([] {
+    trackFlows();
+    auto conntrack = openConntrack();
+    Flow by_server("127.0.0.1:9000");
+    CHECK_FALSE(conntrack.find(by_server.tuple())->backend_finished);
+    by_server.server.finishSending();
+    CHECK(by_server.client.receiveAll().empty());
+    CHECK(conntrack.find(by_server.tuple())->backend_finished);
+    CHECK(eventually([&] { return conntrack.find(by_server.tuple())->state == TcpState::kCloseWait; }));
+    CHECK(conntrack.find(by_server.tuple())->backend_finished);
+    Flow by_client("127.0.0.2:9000");
+    by_client.client.finishSending();
+    CHECK(by_client.server.receiveAll().empty());
+    CHECK_FALSE(conntrack.find(by_client.tuple())->backend_finished);
+    CHECK(eventually([&] { return conntrack.find(by_client.tuple())->state == TcpState::kCloseWait; }));
+    CHECK_FALSE(conntrack.find(by_client.tuple())->backend_finished);
+  });
+}
+
 TEST_CASE("Conntrack::remove leaves another connection with the same tuple alone", "[kernel]") {
   inTestNetwork([] {
     trackFlows();

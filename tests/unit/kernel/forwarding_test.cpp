@@ -4,6 +4,7 @@
 #include "kernel/conntrack.h"
 #include "kernel/marks.h"
 #include "kernel/packet_queue.h"
+#include "kernel/resets.h"
 #include "kernel/table.h"
 #include "lab.h"
 #include "plans.h"
@@ -11,6 +12,7 @@
 
 #include <poll.h>
 
+#include <algorithm>
 #include <array>
 #include <catch2/catch.hpp>
 #include <fstream>
@@ -38,9 +40,7 @@ void good(const Status& status) {
 class Way {
  public:
   Way() {
-    link(client, "to_client", "1");
-    link(backends, "to_backend", "2");
-    shell("echo 1 | tee /proc/sys/net/ipv4/ip_forward >/proc/sys/net/ipv6/conf/all/forwarding");
+    forwardBetween(client, backends);
     plan.tag = kTag;
     plan.queue = 7;
     plan.listeners = {{1, {at(kEntrance4), at(kEntrance6)}, false, {}, {}}};
@@ -62,9 +62,9 @@ class Way {
     Socket backend;
     std::uint32_t slot = 0;
   };
-  Connection connect(const std::string& to = kEntrance4) {
+  Connection connect(const std::string& to = kEntrance4, const std::string& from = "") {
     Connection connection;
-    client.in([&] { connection.client = Socket::connect(to); });
+    client.in([&] { connection.client = Socket::connect(to, from); });
     return accept(std::move(connection));
   }
   Connection accept(Connection connection) {
@@ -93,27 +93,24 @@ class Way {
   Table table{"lemonade"};
 
  private:
-  static void link(const Network& other, const std::string& name, const std::string& network) {
-    shell("ip link add name " + name + " type veth peer name uplink netns " + other.path());
-    const auto addresses = [&](const std::string& device, const std::string& host) {
-      shell("echo 0 >/proc/sys/net/ipv6/conf/" + device + "/accept_dad");  // its own address is good at once
-      shell("ip address add 10.77." + network + "." + host + "/24 dev " + device);
-      shell("ip address add fd77:" + network + "::" + host + "/64 dev " + device + " nodad");
-      shell("ip link set " + device + " up");
-    };
-    addresses(name, "1");
-    other.in([&] {
-      addresses("uplink", "2");
-      shell("ip route add default via 10.77." + network + ".1");
-      shell("ip -6 route add default via fd77:" + network + "::1");
-    });
-  }
-
   std::vector<Fd> listening_;
 };
 
 /// "10.77.1.2" of "10.77.1.2:4711".
 std::string hostOf(const std::string& address) { return address.substr(0, address.rfind(':')); }
+
+/// Ends a connection to that entrance.
+void end(const Way::Connection& connection, const char* entrance) {
+  auto conntrack = Conntrack::open();
+  auto resets = Resets::open(resetMark(kTag));
+  REQUIRE(conntrack.ok());
+  REQUIRE(resets.ok());
+  const auto entry = conntrack.value().find(Tuple::between(at(connection.client.localAddress()), at(entrance)));
+  REQUIRE(entry);
+  REQUIRE(conntrack.value().remove(*entry));
+  resets.value().provoke(entry->original.reversed());
+  resets.value().provoke(entry->reply.reversed());
+}
 
 /// Waits for one packet in the queue and answers it with that mark; false where none comes within the time.
 bool answer(PacketQueue& queue, std::uint32_t mark, Millis within = 10s) {
@@ -310,6 +307,79 @@ TEST_CASE("A packet in the middle of a connection that was forgotten is reset, n
   });
 }
 
+TEST_CASE("A connection that is ended is reset at its backend though the client, whose address it kept, is gone",
+          "[kernel]") {
+  for (const char* entrance : {kEntrance4, kEntrance6})
+    inTestNetwork([entrance] {
+      Way way;
+      way.plan.listeners[0].keep_source = true;
+      way.apply();
+      auto connection = way.connect(entrance);
+      way.client.in([] { shell("ip link set uplink down"); });
+      end(connection, entrance);
+      CHECK(connection.backend.next() == End::kReset);
+    });
+}
+
+TEST_CASE("A connection that is ended is reset at both ends past a firewall that drops what is in no connection",
+          "[kernel]") {
+  for (const bool keep_source : {false, true})
+    for (const char* entrance : {kEntrance4, kEntrance6})
+      inTestNetwork([&] {
+        Way way;
+        way.plan.listeners[0].keep_source = keep_source;
+        way.apply();
+        nft(R"(table inet strict {
+                 chain input {
+                   type filter hook input priority filter; policy drop;
+                   meta l4proto ipv6-icmp accept
+                   ct state established accept
+                 }
+                 chain forward {
+                   type filter hook forward priority filter; policy drop;
+                   meta l4proto ipv6-icmp accept
+                   ct status dnat accept
+                 }
+               })");
+        auto connection = way.connect(entrance);
+        end(connection, entrance);
+        CHECK(connection.client.next() == End::kReset);
+        CHECK(connection.backend.next() == End::kReset);
+      });
+}
+
+TEST_CASE("A connection of a client on the balancer's own machine is reset at both ends, too", "[kernel]") {
+  for (const char* entrance : {kEntrance4, kEntrance6})
+    inTestNetwork([entrance] {
+      Way way;
+      way.apply();
+      auto connection = way.accept({Socket::connect(entrance), {}, 0});
+      end(connection, entrance);
+      CHECK(connection.client.next() == End::kReset);
+      CHECK(connection.backend.next() == End::kReset);
+    });
+}
+
+TEST_CASE("A client that comes again from the port of a connection that was just ended is served", "[kernel]") {
+  for (const bool keep_source : {false, true})
+    inTestNetwork([keep_source] {
+      Way way;
+      way.plan.listeners[0].keep_source = keep_source;
+      way.plan.listeners[0].eligible = {{1, 1}};
+      way.apply();
+      auto first = way.connect(kEntrance4, "10.77.1.2:4711");
+      end(first, kEntrance4);
+      CHECK(first.client.next() == End::kReset);
+      CHECK(first.backend.next() == End::kReset);
+      first.client.close();
+      auto again = way.connect(kEntrance4, "10.77.1.2:4711");
+      again.client.send("question\n");
+      CHECK(again.backend.receiveLine() == "question");
+      again.backend.send("answer\n");
+      CHECK(again.client.receiveLine() == "answer");
+    });
+}
+
 TEST_CASE("Clients on the balancer's own machine are asked about, forwarded and refused as others", "[kernel]") {
   inTestNetwork([] {
     AskedWay way;
@@ -361,7 +431,9 @@ TEST_CASE("An idle connection, half closed or not, is forgotten after the listen
       for (std::string line; std::getline(table, line);) {
         if (line.find("dport=9000") == std::string::npos || line.find(state) == std::string::npos) continue;
         std::istringstream words(line);
-        words >> word >> word >> word >> word >> seconds;
+        int these = -1;
+        words >> word >> word >> word >> word >> these;
+        seconds = std::max(seconds, these);
       }
       return seconds;
     };
@@ -372,6 +444,12 @@ TEST_CASE("An idle connection, half closed or not, is forgotten after the listen
     CHECK(eventually([&] { return left("CLOSE_WAIT") > 0; }));
     CHECK(left("CLOSE_WAIT") <= 3'600);
     CHECK(left("CLOSE_WAIT") > 3'500);
+    way.plan.listeners[0].idle_timeout = 0s;
+    way.apply();
+    auto endless = way.connect();
+    CHECK(eventually([&] { return left("ESTABLISHED") > 20 * 86'400; }));
+    endless.backend.finishSending();
+    CHECK(eventually([&] { return left("CLOSE_WAIT") > 20 * 86'400; }));
     way.plan.listeners[0].idle_timeout = 1s;
     way.apply();
     auto brief = way.connect();

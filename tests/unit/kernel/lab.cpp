@@ -58,9 +58,10 @@ table inet lab {
 }
 
 /// A link from the network of the calling thread to another one, with the addresses of both ends.
-void link(const Network& other, const std::string& name, const std::string& network) {
+void joinTo(const Network& other, const std::string& name, const std::string& network) {
   shell("ip link add name " + name + " type veth peer name uplink netns " + other.path());
   const auto addresses = [&](const std::string& device, const std::string& host) {
+    shell("echo 0 >/proc/sys/net/ipv6/conf/" + device + "/accept_dad");  // its own address is good at once
     shell("ip address add 10.77." + network + "." + host + "/24 dev " + device);
     shell("ip address add fd77:" + network + "::" + host + "/64 dev " + device + " nodad");
     shell("ip link set " + device + " up");
@@ -132,11 +133,15 @@ void Network::in(const std::function<void()>& body) const {
 
 std::string Network::path() const { return "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(fd_.get()); }
 
+void forwardBetween(const Network& client, const Network& backends) {
+  joinTo(client, "to_client", "1");
+  joinTo(backends, "to_backend", "2");
+  shell("echo 1 | tee /proc/sys/net/ipv4/ip_forward >/proc/sys/net/ipv6/conf/all/forwarding");
+}
+
 ForwardingLab::ForwardingLab(Family family, Source source)
     : address_(family == Family::kIpv6 ? "[fd77:1::1]:9000" : "10.77.1.1:9000") {
-  link(client_, "to_client", "1");
-  link(backend_, "to_backend", "2");
-  shell("echo 1 | tee /proc/sys/net/ipv4/ip_forward >/proc/sys/net/ipv6/conf/all/forwarding");
+  forwardBetween(client_, backend_);
   client_.in([] {
     awaitHost("10.77.1.1");
     awaitHost("[fd77:1::1]");
@@ -152,10 +157,6 @@ ForwardingLab::Connection ForwardingLab::connect() {
   client_.in([&] { connection.client = Socket::connect(address_); });
   connection.backend = acceptOn(listening_.get());
   return connection;
-}
-
-void ForwardingLab::cutClient() {
-  client_.in([] { shell("ip link set uplink down"); });
 }
 
 Fd beginConnect(const std::string& address) {

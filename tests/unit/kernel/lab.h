@@ -40,6 +40,11 @@ class Network {
   Fd fd_;
 };
 
+/// Links the network of the calling thread to both, and has it forward between them. It is 10.77.1.1 and fd77:1::1 to
+/// the client, which is 10.77.1.2 and fd77:1::2, and the same with 10.77.2 and fd77:2 to the backends. The device of
+/// either is called "uplink".
+void forwardBetween(const Network& client, const Network& backends);
+
 /// A client, the network of the calling thread as a balancer, and a backend, one behind the other. Connections to port
 /// 9000 of the balancer go to port 8000 of the backend and are marked; packets marked with kResetMark that the balancer
 /// sends are not tracked.
@@ -60,9 +65,6 @@ class ForwardingLab {
     Socket backend;
   };
   Connection connect();
-
-  /// The client is heard of no more.
-  void cutClient();
 
  private:
   Network client_;

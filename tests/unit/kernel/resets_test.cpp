@@ -140,26 +140,6 @@ TEST_CASE("A forgotten connection that kept its source is reset at the backend b
   }
 }
 
-// The backend's answer is on its way to the client then, and no packet ends at this machine.
-TEST_CASE("Without its client, a forgotten connection that kept its source takes a rule to be reset", "[kernel]") {
-  inTestNetwork([] {
-    ForwardingLab lab(Family::kIpv4, Source::kKeep);
-    nft(R"(table inet strays {
-             chain strays {
-               type filter hook forward priority filter;
-               ct state new ip saddr 10.77.2.2 tcp sport 8000 tcp flags & (syn|rst) == 0x0 reject with tcp reset
-             }
-           })");
-    auto tools = Tools::open();
-    auto connection = lab.connect();
-    const auto flow = entryOf(tools.conntrack, connection);
-    lab.cutClient();
-    CHECK(tools.conntrack.remove(flow));
-    tools.resets.provoke(flow.reply.reversed());
-    CHECK(connection.backend.next() == End::kReset);
-  });
-}
-
 TEST_CASE("A connection that was not forgotten survives being provoked", "[kernel]") {
   inTestNetwork([] {
     ForwardingLab lab;

@@ -5,14 +5,11 @@
 
 #include "lab.h"
 #include "plans.h"
-#include "proc.h"
+#include "support/proc_folder.h"
 
 #include <linux/capability.h>
 
-#include <algorithm>
 #include <catch2/catch.hpp>
-#include <string>
-#include <vector>
 
 using namespace lemonade;
 using namespace lemonade::kernel;
@@ -37,7 +34,7 @@ Wants wants(const std::vector<std::string>& backends = {}) {
 }  // namespace
 
 TEST_CASE("A machine that does not forward is named by family, with the command", "[kernel]") {
-  Proc proc;
+  ProcFolder proc;
   proc.write("/sys/net/ipv4/ip_forward", "0\n").write("/sys/net/ipv6/conf/all/forwarding", "0\n");
   auto wanted = wants();
   CHECK_THAT(textOf(examineSettings(wanted, proc.path), true),
@@ -50,7 +47,7 @@ TEST_CASE("A machine that does not forward is named by family, with the command"
 }
 
 TEST_CASE("Without events nothing works, without counters only numbers are missing", "[kernel]") {
-  Proc proc;
+  ProcFolder proc;
   const std::string folder = "/sys/net/netfilter/nf_conntrack_";
   proc.write(folder + "events", "0\n").write(folder + "acct", "0\n").write(folder + "timestamp", "0\n");
   const auto lacks = examineSettings(wants(), proc.path);
@@ -62,7 +59,7 @@ TEST_CASE("Without events nothing works, without counters only numbers are missi
 }
 
 TEST_CASE("Conntrack must have room for the connections, and should have it for those that ended", "[kernel]") {
-  Proc proc;
+  ProcFolder proc;
   const std::string file = "/sys/net/netfilter/nf_conntrack_max";
   auto wanted = wants();
   wanted.connections = 100'000;
@@ -77,7 +74,7 @@ TEST_CASE("Conntrack must have room for the connections, and should have it for 
 }
 
 TEST_CASE("Masquerading has so many ports for each address of a backend", "[kernel]") {
-  const Proc proc;
+  const ProcFolder proc;
   auto wanted = wants({"10.0.0.1:80", "10.0.0.2:80"});
   wanted.connections = 200'000;
   CHECK(examineSettings(wanted, proc.path).empty());
@@ -89,7 +86,7 @@ TEST_CASE("Masquerading has so many ports for each address of a backend", "[kern
 }
 
 TEST_CASE("Backends on loopback are told where packets from elsewhere cannot get to them", "[kernel]") {
-  Proc proc;
+  ProcFolder proc;
   proc.write("/sys/net/ipv4/conf/all/route_localnet", "0\n").write("/sys/net/ipv4/conf/lo/route_localnet", "1\n");
   const auto fatal = [&](const std::string& backend) {
     return textOf(examineSettings(wants({backend}), proc.path), true);
@@ -103,7 +100,7 @@ TEST_CASE("Backends on loopback are told where packets from elsewhere cannot get
 }
 
 TEST_CASE("Rights are read as the kernel shows them", "[kernel]") {
-  Proc proc;
+  ProcFolder proc;
   CHECK(examineRights(proc.path).empty());  // it does not say
   proc.write("/self/status", "Name:\tx\nCapInh:\t0000000000000000\nCapEff:\t0000000000003000\n");
   CHECK(examineRights(proc.path).empty());
@@ -115,7 +112,7 @@ TEST_CASE("Rights are read as the kernel shows them", "[kernel]") {
 }
 
 TEST_CASE("turnOnAccounting turns on what is off and says what it may not", "[kernel]") {
-  Proc proc;
+  ProcFolder proc;
   const std::string folder = "/sys/net/netfilter/nf_conntrack_";
   CHECK(turnOnAccounting(proc.path).turned_on.empty());
   proc.write(folder + "acct", "0\n").write(folder + "timestamp", "1\n");

@@ -163,10 +163,13 @@ TEST_CASE("Table::apply adds and takes away idle timeouts with the listeners tha
   inTestNetwork([] {
     Table table("lemonade");
     auto plan = smallPlan();
-    for (const auto timeout : {Duration(90s), Duration(60s), Duration()}) {
+    for (const auto timeout : {Duration(90s), Duration(60s)}) {
       plan.listeners[0].idle_timeout = timeout;
       good(table.apply(plan));
     }
+    CHECK_THAT(listed("list table inet lemonade"), Catch::Contains("idle_60s") && !Catch::Contains("idle_90s"));
+    plan.listeners.clear();
+    good(table.apply(plan));
     CHECK_THAT(listed("list table inet lemonade"), !Catch::Contains("ct timeout"));
   });
 }

@@ -212,6 +212,19 @@ TEST_CASE_METHOD(OneGate, "FlowSet adopts what the process before has forwarded,
   CHECK(active() == 0);
 }
 
+TEST_CASE_METHOD(OneGate, "FlowSet counts what adopted flows move while they live, though no other client comes",
+                 "[proxy]") {
+  forward({kA});
+  auto& known = entry(1000, TcpState::kEstablished);
+  known.seen_reply = known.assured = known.counted = true;
+  known.bytes_in = 100;
+  flows.adopt(false);
+  entry(1000, TcpState::kEstablished).bytes_in = 150;
+  CHECK(flows.nextDue() == now() + 15'000'000'000);
+  passes(15s);
+  CHECK(counted().bytes_in.value() == 150);
+}
+
 TEST_CASE_METHOD(OneGate, "FlowSet finds out after a loss which flows are over", "[proxy]") {
   forward({kA});
   for (const std::uint16_t port : {1000, 1001}) {
@@ -254,6 +267,48 @@ TEST_CASE_METHOD(OneGate, "FlowSet resets both sides of a flow that was idle for
   tell(FlowEvent::What::kDestroy, gone);
   CHECK(gate.resets == Sent{1000});
   CHECK(counted().idle_timeouts.value() == 1);
+}
+
+TEST_CASE_METHOD(OneGate,
+                 "FlowSet gives a flow whose backend is done half_close_timeout, and one whose client is done none",
+                 "[proxy]") {
+  forward({kA});
+  listener->settings().half_close_timeout_ns = 2'500'000'000;
+  for (const std::uint16_t port : {1000, 1001, 1002}) {
+    syn(port);
+    connected(port);
+    entry(port, TcpState::kCloseWait).seconds_left = 3'600;
+  }
+  entry(1000, TcpState::kCloseWait).backend_finished = true;
+  entry(1002, TcpState::kLastAck).backend_finished = true;
+  passes(2499ms);
+  CHECK(gate.hastened.empty());
+  passes(1ms);
+  CHECK(gate.hastened == std::map<std::uint32_t, std::uint32_t>{{1000, 3}});
+  gate.hastened.clear();
+  entry(1000, TcpState::kCloseWait).seconds_left = 1;
+  passes(3s);
+  CHECK(gate.hastened.empty());
+  const auto gone = entry(1000, TcpState::kCloseWait);
+  gate.entries.erase(gate.entries.begin());
+  tell(FlowEvent::What::kDestroy, gone);
+  CHECK(gate.resets == Sent{1000});
+  CHECK(counted().idle_timeouts.value() == 0);
+  CHECK(flows.size() == 2);
+}
+
+TEST_CASE_METHOD(OneGate, "FlowSet leaves a flow whose backend is done alone where there is no half_close_timeout",
+                 "[proxy]") {
+  forward({kA});
+  listener->settings().half_close_timeout_ns = 0;
+  second->settings().half_close_timeout_ns = 0;
+  syn(1000);
+  connected(1000);
+  auto& known = entry(1000, TcpState::kCloseWait);
+  known.backend_finished = true;
+  known.seconds_left = 3'600;
+  passes(15s);
+  CHECK(gate.hastened.empty());
 }
 
 TEST_CASE_METHOD(OneGate, "FlowSet takes a client that comes again from the same port for another one", "[proxy]") {

@@ -138,6 +138,19 @@ TEST_CASE_METHOD(OneGate, "FlowSet has the oldest half open flow give way where 
   CHECK(flows.size() == 2);
 }
 
+TEST_CASE_METHOD(OneGate, "FlowSet finds the half open flow of a listener however many another one has", "[proxy]") {
+  forward({kA});
+  second->admission().setLimit(1);
+  for (std::uint16_t port = 2000; port < 2080; ++port) syn(port);
+  syn(1000, "192.0.2.80:82");
+  clock.advance(1s);
+  syn(1001, "192.0.2.80:82");
+  CHECK(gate.dropped.empty());
+  CHECK(gate.sent.contains(1001));
+  CHECK(second->admission().taken() == 1);
+  CHECK(listener->admission().taken() == 80);
+}
+
 TEST_CASE_METHOD(OneGate, "FlowSet gives no client a backend of the other address family", "[proxy]") {
   forward({"[2001:db8::1]:1", kB});
   syn(1000);

@@ -65,13 +65,14 @@ struct ScriptedGate final : FlowGate {
     forgotten.push_back(entry.id);
     return std::erase_if(entries, [&](const auto& one) { return one.id == entry.id; }) != 0;
   }
+  void hasten(const FlowEntry& entry, std::uint32_t seconds) noexcept override { hastened[entry.id] = seconds; }
   void reset(const FlowEntry& entry) noexcept override { resets.push_back(entry.id); }
   bool each(const std::function<void(const FlowEntry&)>& visit) noexcept override {
     for (const auto& entry : entries) visit(entry);
     return true;
   }
 
-  std::map<std::uint32_t, std::uint32_t> sent;
+  std::map<std::uint32_t, std::uint32_t> sent, hastened;
   Sent dropped, forgotten, resets;
   std::vector<FlowEntry> entries;
   int questions = 0;
@@ -87,6 +88,7 @@ struct OneGate : OneWorker {
     plan = std::make_shared<FlowPlan>();
     plan->tag = kTag;
     plan->entrances.push_back({*Address::parse("192.0.2.80:80"), listener, false});
+    plan->entrances.push_back({*Address::parse("192.0.2.80:82"), second, false});
     std::uint32_t slot = 0;
     for (const auto& one : *pool.backends()) {
       plan->places[++slot] = {one, std::shared_ptr<Pool>(std::shared_ptr<void>(), &pool)};
@@ -94,13 +96,12 @@ struct OneGate : OneWorker {
     }
     flows.use(plan);
   }
-  static kernel::Tuple tuple(std::uint16_t port) {
-    return kernel::Tuple::between(*Address::parse("198.51.100.7:" + std::to_string(port)),
-                                  *Address::parse("192.0.2.80:80"));
+  static kernel::Tuple tuple(std::uint16_t port, const char* to = "192.0.2.80:80") {
+    return kernel::Tuple::between(*Address::parse("198.51.100.7:" + std::to_string(port)), *Address::parse(to));
   }
   /// The first packet of a client from this port, whose id is the port.
-  void syn(std::uint16_t port) {
-    const auto bytes = synOf(tuple(port));
+  void syn(std::uint16_t port, const char* to = "192.0.2.80:80") {
+    const auto bytes = synOf(tuple(port, to));
     flows.handlePacket({port, 0, bytes});
   }
   /// What conntrack has of the client from this port.
@@ -140,6 +141,7 @@ struct OneGate : OneWorker {
 
   ScriptedGate gate;
   std::shared_ptr<FlowPlan> plan;
+  std::shared_ptr<Listener> second = makeListener(100, "second");  ///< at port 82
   FlowSet flows{0, mailbox, clock};
 };
 

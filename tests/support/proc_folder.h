@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// A folder that stands for /proc, with what a test writes there.
+// A folder that stands in for /proc, with the files that a test writes.
 #pragma once
 
-#include <unistd.h>
-
 #include <catch2/catch.hpp>
+
+#include <stdlib.h>
+
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -13,18 +14,19 @@
 
 namespace lemonade::test {
 
-class Proc {
+class ProcFolder {
  public:
-  Proc() {
+  ProcFolder() {
     char name[] = "/tmp/lemonade-proc-XXXXXX";
     REQUIRE(::mkdtemp(name) != nullptr);
     path = name;
   }
-  ~Proc() { std::filesystem::remove_all(path); }
-  Proc(const Proc&) = delete;
-  Proc& operator=(const Proc&) = delete;
+  ~ProcFolder() { std::filesystem::remove_all(path); }
+  ProcFolder(const ProcFolder&) = delete;
+  ProcFolder& operator=(const ProcFolder&) = delete;
 
-  Proc& write(const std::string& file, const std::string& text) {
+  /// file begins with a slash, and what follows "/proc".
+  ProcFolder& write(const std::string& file, const std::string& text) {
     std::filesystem::create_directories(std::filesystem::path(path + file).parent_path());
     std::ofstream(path + file) << text;
     return *this;
