@@ -126,18 +126,6 @@ Source whereSaid(const Draft& draft, const Listener& listener, const char* key) 
   return listener.name == kDefaultName ? draft.whereSaid(std::string("proxy.") + key) : listener.source;
 }
 
-/// Where the NAT of the kernel leads nowhere.
-void checkForwardedBackend(const Listener& listener, const Backend& backend, Findings& findings) {
-  const std::string is = "backend \"" + backend.id + "\" is ";
-  const std::string by = ", to which the listener " + listener.name + " with forward = \"kernel\" cannot forward";
-  if (backend.host.starts_with(kUnixPrefix))
-    findings.error(backend.address_source,
-                   is + "a Unix socket" + by + "; give it an address and a port, or use forward = \"relay\"");
-  else if (backend.host.find('%') != std::string::npos)
-    findings.error(backend.address_source,
-                   is + "at a link-local address" + by + "; give it one that is routed, or use forward = \"relay\"");
-}
-
 /// What the kernel forwards we never see, so nothing can be read from it or sent before it.
 void checkForwarding(const Draft& draft, const Listener& listener, const Pool* pool, Findings& findings) {
   if (listener.forward != Forward::kKernel) return;
@@ -145,14 +133,10 @@ void checkForwarding(const Draft& draft, const Listener& listener, const Pool* p
   const auto refuse = [&](const std::string& why, const std::string& mend) {
     findings.error(where, "listener " + listener.name + " has forward = \"kernel\", and " + why + "; " + mend);
   };
-  for (const auto& listen : listener.addresses) {
+  for (const auto& listen : listener.addresses)
     if (listen.address.starts_with(kUnixPrefix))
       refuse(listen.address + " is a Unix socket, which the kernel cannot forward",
              "give it a listener of its own with forward = \"relay\"");
-    else if (listen.address.find('%') != std::string::npos)
-      refuse(listen.address + " is a link-local address, whose clients no machine forwards",
-             "give it a listener of its own with forward = \"relay\"");
-  }
   if (listener.accept_proxy != AcceptProxy::kOff)
     refuse("accept_proxy would have to read what clients send", "use forward = \"relay\", or accept_proxy = \"off\"");
   if (pool == nullptr) return;
@@ -162,7 +146,12 @@ void checkForwarding(const Draft& draft, const Listener& listener, const Pool* p
   if (!pool->source_address.empty())
     refuse("its pool " + pool->name + " has a source_address, which is chosen by a socket that there is not",
            "use forward = \"relay\", or have the route to the backends say it");
-  for (const auto& backend : pool->backends) checkForwardedBackend(listener, backend, findings);
+  for (const auto& backend : pool->backends)
+    if (backend.host.starts_with(kUnixPrefix))
+      findings.error(backend.address_source, "backend \"" + backend.id + "\" is a Unix socket, to which the listener " +
+                                                 listener.name +
+                                                 " with forward = \"kernel\" cannot forward; give it "
+                                                 "an address and a port, or use forward = \"relay\"");
   if (pool->rebalance != Rebalance::kOff || pool->max_session_age != Duration::zero())
     findings.warning(where, "pool " + pool->name + " closes quiet sessions, but not those of listener " +
                                 listener.name + ", which the kernel forwards: nobody sees whether they are quiet");

@@ -44,13 +44,6 @@ TEST_CASE("What would have to see the bytes is refused where the kernel forwards
              Contains("test.toml:4:11") && Contains("is a Unix socket, to which the listener default"));
 }
 
-TEST_CASE("Link-local addresses are refused where the kernel forwards", "[config]") {
-  CHECK_THAT(findingsOf(parsed(kForward + "listen_address = \"[fe80::1%lo]:80\"\n" + kBackend)),
-             Contains("test.toml:2:1") && Contains("whose clients no machine forwards"));
-  CHECK_THAT(findingsOf(parsed(kForward + "[[backends]]\naddress = \"[fe80::1%lo]:80\"\n")),
-             Contains("test.toml:4:11") && Contains("is at a link-local address, to which the listener default"));
-}
-
 TEST_CASE("Quiet sessions that the kernel forwards are not closed, which is a warning", "[config]") {
   CHECK_THAT(findingsOf(parsed(kForward + "rebalance = \"quiet\"\n" + kBackend)),
              Contains("warning") && Contains("nobody sees whether they are quiet"));
