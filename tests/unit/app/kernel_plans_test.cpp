@@ -84,7 +84,7 @@ TEST_CASE_METHOD(OnePool, "KernelPlans names backends by the same slots to the w
   CHECK(backendsOf(table()) == Names{std::string("1 ") + kA, std::string("2 ") + kB});
   CHECK(made->slotOf(*pool.backends()->at(1)) == 2);
   CHECK(made->places.at(2).backend == pool.backends()->at(1));
-  CHECK(table().listeners[0].eligible == std::vector<kernel::TablePlan::Choice>{{1, 1}, {2, 1}});
+  CHECK(table().listeners[0].eligible == std::vector<kernel::TablePlan::Choice>{{1, 1000}, {2, 1000}});
   CHECK(table().backends[0].name == std::string("default/") + kA);
 }
 
@@ -105,7 +105,7 @@ TEST_CASE_METHOD(OnePool, "KernelPlans keeps a backend that leaves while it has 
   backends({kB});
   CHECK(backendsOf(table()) == Names{std::string("1 ") + kA, std::string("2 ") + kB});
   CHECK(plans.leaving());
-  CHECK(table().listeners[0].eligible == std::vector<kernel::TablePlan::Choice>{{2, 1}});
+  CHECK(table().listeners[0].eligible == std::vector<kernel::TablePlan::Choice>{{2, 1000}});
   pool.release(*going);
   CHECK(backendsOf(table()) == Names{std::string("2 ") + kB});
   (void)settled();
