@@ -131,13 +131,19 @@ void FlowSet::handleGone(Flow& flow, const kernel::FlowEntry& entry) noexcept {
   if (idle) gate_->reset(entry);
 }
 
+// Flows whose end was told by an event that was lost.
 void FlowSet::handleLoss() noexcept {
   meter_.lostEvents();
-  (void)look(Origin::kTable);
+  if (!look(Origin::kTable)) return;
+  for (auto next = flows_.begin(); next != flows_.end();) {
+    Flow& flow = (next++)->second;
+    const bool known = flow.state == Flow::State::kConnecting || flow.state == Flow::State::kConnected;
+    if (known && !flow.found) close(flow, flow.connected_at != 0 ? CloseReason::kDone : CloseReason::kAbandoned);
+  }
 }
 
-/// Has flows follow what conntrack knows of all of them; those that it does not know are over. False where conntrack
-/// could not be asked.
+/// Has flows follow what conntrack knows of all of them. Of those that it does not know any more an event tells, which
+/// may still be unread. False where conntrack could not be asked.
 bool FlowSet::look(Origin origin) noexcept {
   if (gate_ == nullptr) return false;
   now_ = clock_.nowNs();
@@ -152,13 +158,7 @@ bool FlowSet::look(Origin origin) noexcept {
     follow(*flow, entry);
   });
   closeEnding();
-  if (!seen) return false;
-  for (auto next = flows_.begin(); next != flows_.end();) {
-    Flow& flow = (next++)->second;
-    const bool known = flow.state == Flow::State::kConnecting || flow.state == Flow::State::kConnected;
-    if (known && !flow.found) close(flow, flow.connected_at != 0 ? CloseReason::kDone : CloseReason::kAbandoned);
-  }
-  return true;
+  return seen;
 }
 
 // Conntrack has one timeout for connections that are half closed, whichever side it was, and that is the idle timeout:
