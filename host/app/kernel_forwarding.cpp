@@ -39,8 +39,13 @@ bool KernelForwarding::wants(const config::Config& config) const {
   return std::any_of(config.listeners.begin(), config.listeners.end(), inKernel);
 }
 
+bool KernelForwarding::wantsExchanges(const config::Config& config) const {
+  return config.kernel.exchanges == config::Exchanges::kOn && wants(config);
+}
+
 Status KernelForwarding::stage(const config::Config& config) {
-  if (on_ || opened_ || !wants(config)) return success();
+  if (on_ || opened_) return stageExchanges(config);
+  if (!wants(config)) return success();
   config_ = config.kernel;
   auto table = std::make_unique<kernel::Table>(config_.table);
   if (auto able = table->check(); !able) return able;
@@ -52,6 +57,7 @@ Status KernelForwarding::stage(const config::Config& config) {
   const int first = left.value() && left.value()->queue ? *left.value()->queue + 1 : kFirstQueue;
   auto opened = openGate(static_cast<std::uint16_t>(config_.tag), static_cast<std::uint16_t>(first));
   if (!opened) return std::move(opened).error();
+  if (auto timed = stageExchanges(config); !timed) return timed;
   queue_ = opened.value().queue.number();
   opened_.emplace(std::move(opened).value());
   table_ = std::move(table);
@@ -75,6 +81,31 @@ Status KernelForwarding::examine(const config::Config& config) {
     log::warning("kernel", lack.what, {{"mend", lack.mend}});
   }
   return success();
+}
+
+Status KernelForwarding::stageExchanges(const config::Config& config) {
+  opened_times_.reset();  // of a configuration that did not come to be in force
+  if (timed_ || !wantsExchanges(config)) return success();
+  std::string lacking;
+  std::string mend;
+  for (const auto& lack : kernel::examineExchanges("/proc")) {
+    lacking += (lacking.empty() ? "" : ", ") + lack.what;
+    if (mend.empty()) mend = lack.mend;
+  }
+  if (!lacking.empty()) return Error{"kernel.exchanges = \"on\": " + lacking + "; " + mend};
+  auto times = kernel::ExchangeTimes::open(static_cast<std::uint16_t>(config_.tag));
+  if (!times) return Error{"kernel.exchanges = \"on\": " + times.error().message + "; or write exchanges = \"off\""};
+  opened_times_ = std::move(times).value();
+  return success();
+}
+
+/// Has the worker time exchanges from now on, or no more.
+void KernelForwarding::useExchanges(bool wanted) {
+  if (wanted && opened_times_ != nullptr)
+    proxy_.timeFlows(std::move(opened_times_));
+  else if (!wanted && timed_)
+    proxy_.timeFlows(nullptr);
+  timed_ = wanted;
 }
 
 /// Backends keep the numbers that connections of the process before have them by.
@@ -105,7 +136,10 @@ void KernelForwarding::use(const config::Config& config) {
   config_.keep = config.kernel.keep;
   if (table_ == nullptr) config_.table = config.kernel.table;
   if (!wants(config)) opened_.reset();  // of a configuration that did not come to be in force
-  if (on_ && !yields_) refresh();
+  if (!wantsExchanges(config)) opened_times_.reset();
+  if (!on_) return;
+  useExchanges(wantsExchanges(config));
+  if (!yields_) refresh();
 }
 
 // First the worker learns where packets come in, then it looks at what flows already, and only then is it asked.
@@ -120,6 +154,7 @@ void KernelForwarding::serve(bool counted) {
   proxy_.openFlows(std::make_unique<proxy::KernelGate>(*std::exchange(opened_, std::nullopt)));
   auto plan = flowPlan();
   proxy_.useFlows(plan);
+  useExchanges(opened_times_ != nullptr);
   proxy_.adoptFlows(counted);
   refresh();
   beat();
@@ -221,7 +256,7 @@ void KernelForwarding::reassert() {
 void KernelForwarding::giveWay() {
   if (!on_) return;
   loop_.cancel(std::exchange(beat_, 0));
-  on_ = false;
+  on_ = timed_ = false;
   report_.end();
   proxy_.giveWayWithFlows();
 }

@@ -15,6 +15,7 @@
 #include "base/control_loop.h"
 #include "base/result.h"
 #include "config/config.h"
+#include "kernel/exchange_times.h"
 #include "kernel/table.h"
 #include "proxy/flow_gate.h"
 
@@ -69,7 +70,10 @@ class KernelForwarding {
 
  private:
   bool wants(const config::Config& config) const;
+  bool wantsExchanges(const config::Config& config) const;
   Status examine(const config::Config& config);
+  Status stageExchanges(const config::Config& config);
+  void useExchanges(bool wanted);
   void inherit(const kernel::Table::Left& left);
   static Result<proxy::KernelGate::Parts> openGate(std::uint16_t tag, std::uint16_t first_queue);
   void disarmLeft();
@@ -82,10 +86,12 @@ class KernelForwarding {
   const PoolSet& pools_;
   config::Kernel config_;
   std::unique_ptr<kernel::Table> table_;
-  std::optional<proxy::KernelGate::Parts> opened_;  // until serve()
+  std::optional<proxy::KernelGate::Parts> opened_;       // until serve()
+  std::unique_ptr<kernel::ExchangeTimes> opened_times_;  // until a worker has them
   KernelPlans plans_;
   std::uint16_t queue_ = 0;
   bool on_ = false;            // the kernel forwards
+  bool timed_ = false;         // a worker has times of exchanges
   bool looked_ = false;        // for a table that was left, which takes one look in the life of a process
   bool failed_ = false;        // the table is not as it should be
   bool yields_ = false;        // the table is another's to change

@@ -7,6 +7,7 @@
 #include "app/plugin_creation.h"
 #include "app/plugin_paths.h"
 #include "kernel/build.h"
+#include "kernel/exchange_times.h"
 #include "plugin/containment.h"
 #include "rehearsal/preflight.h"
 
@@ -154,6 +155,12 @@ void checkForwarding(const Preparation& preparation, config::Findings& findings)
   for (const auto& listener : preparation.config.listeners)
     if (!built && listener.forward == config::Forward::kKernel)
       findings.error(listener.source, "forward = \"kernel\": " + built.error().message);
+  const auto& listeners = preparation.config.listeners;
+  const auto first = std::find_if(listeners.begin(), listeners.end(),
+                                  [](const auto& listener) { return listener.forward == config::Forward::kKernel; });
+  const auto timed = kernel::ExchangeTimes::checkBuild();
+  if (built && !timed && first != listeners.end() && preparation.config.kernel.exchanges == config::Exchanges::kOn)
+    findings.error(first->source, "kernel.exchanges = \"on\": " + timed.error().message);
 }
 
 }  // namespace

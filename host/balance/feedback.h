@@ -178,16 +178,35 @@ inline void succeeded(Backend& backend) noexcept {
   detail::outcome(stats, false);
 }
 
-/// An exchange began: the backend owes an answer.
-inline void exchangeStarted(Backend& backend, std::uint64_t now_ns) noexcept {
-  auto& stats = backend.stats();
-  detail::cell(stats.waiting_since_sum_us).fetch_add(now_ns / 1000, std::memory_order_relaxed);
-  if (detail::cell(stats.waiting).fetch_add(1, std::memory_order_relaxed) == 0)
-    detail::store(backend.speed().head_since_ns, now_ns);
+/// Answers that a backend owes to some of its sessions.
+struct Owed {
+  std::uint32_t count = 0;
+  std::uint64_t since_sum_us = 0;  ///< the sum of the times, monotonic microseconds, since which it does
+};
+
+/// The backend owes what `now` says, where it owed what `before` says; if it owed nobody anything, then since since_ns.
+inline void owes(Backend& backend, const Owed& now, const Owed& before, std::uint64_t since_ns) noexcept {
+  auto count = detail::cell(backend.stats().waiting);
+  auto since_sum = detail::cell(backend.stats().waiting_since_sum_us);
+  // In an order in which those that wait seem to have waited too short meanwhile, never too long.
+  if (now.count <= before.count) count.fetch_sub(before.count - now.count, std::memory_order_relaxed);
+  since_sum.fetch_add(now.since_sum_us - before.since_sum_us, std::memory_order_relaxed);
+  if (now.count > before.count && count.fetch_add(now.count - before.count, std::memory_order_relaxed) == 0)
+    detail::store(backend.speed().head_since_ns, since_ns);
+}
+
+/// So many exchanges more began, the first of them at since_ns, and none was answered since.
+inline void askedInVain(Backend& backend, std::uint32_t more, std::uint64_t since_ns) noexcept {
   auto& unanswered = backend.unanswered();
   const std::uint32_t before = detail::load(unanswered.count);
-  if (before == 0) detail::store(unanswered.since_ns, now_ns);
-  detail::store(unanswered.count, before + 1);
+  if (before == 0) detail::store(unanswered.since_ns, since_ns);
+  detail::store(unanswered.count, before + more);
+}
+
+/// An exchange began: the backend owes an answer.
+inline void exchangeStarted(Backend& backend, std::uint64_t now_ns) noexcept {
+  owes(backend, {1, now_ns / 1000}, {}, now_ns);
+  askedInVain(backend, 1, now_ns);
 }
 
 /// The client of an exchange under way since started_ns says more: its clock starts again.
@@ -200,9 +219,7 @@ inline void exchangeRestarted(Backend& backend, std::uint64_t started_ns, std::u
 
 /// The exchange that began at started_ns ends without an answer: its session is over.
 inline void exchangeDropped(Backend& backend, std::uint64_t started_ns) noexcept {
-  auto& stats = backend.stats();
-  detail::cell(stats.waiting).fetch_sub(1, std::memory_order_relaxed);
-  detail::cell(stats.waiting_since_sum_us).fetch_sub(started_ns / 1000, std::memory_order_relaxed);
+  owes(backend, {}, {1, started_ns / 1000}, 0);
 }
 
 /// What is unanswered so far is no evidence any more: an answer came, or the backend gets another chance.
@@ -216,9 +233,9 @@ inline Backend::Unanswered unanswered(Backend& backend) noexcept {
 /// When it last answered an exchange, monotonic nanoseconds; 0: never. Any thread.
 inline std::uint64_t answeredAtNs(Backend& backend) noexcept { return detail::load(backend.sampleTimes().exchange_ns); }
 
-/// The exchange that began at started_ns got the first byte of its answer.
-inline void exchangeAnswered(Backend& backend, std::uint64_t started_ns, std::uint64_t now_ns) noexcept {
-  exchangeDropped(backend, started_ns);
+/// What the answer at now_ns to the exchange that began at started_ns teaches, whether or not that was among those
+/// owed.
+inline void answered(Backend& backend, std::uint64_t started_ns, std::uint64_t now_ns) noexcept {
   forgetUnanswered(backend);
   auto& stats = backend.stats();
   detail::sampled(stats, stats.exchange_ewma_ns, backend.sampleTimes().exchange_ns, now_ns - started_ns, now_ns);
@@ -226,6 +243,12 @@ inline void exchangeAnswered(Backend& backend, std::uint64_t started_ns, std::ui
   const std::uint64_t began = std::max(started_ns, detail::load(speed.answered_at_ns));
   detail::store(speed.head_since_ns, now_ns);
   detail::learn(speed, now_ns > began ? now_ns - began : 0, now_ns);
+}
+
+/// The exchange that began at started_ns got the first byte of its answer.
+inline void exchangeAnswered(Backend& backend, std::uint64_t started_ns, std::uint64_t now_ns) noexcept {
+  exchangeDropped(backend, started_ns);
+  answered(backend, started_ns, now_ns);
 }
 
 /// What was learnt of its speed, but for what it is working on. Any thread; the numbers need not belong together.

@@ -289,11 +289,19 @@ struct Misbehaviour {
   Duration probation = 30s;  ///< after a swap of a strategy; 0: none
 };
 
-/// What holds for all listeners whose connections the kernel forwards. Chosen when the first of them is made.
+/// Whether it is timed how long backends take to answer where the kernel forwards.
+enum class Exchanges : std::uint8_t { kOff, kOn };
+
+template <>
+inline constexpr std::array kWords<Exchanges> = {"off", "on"};
+
+/// What holds for all listeners whose connections the kernel forwards. Table and tag are chosen when the first of them
+/// is made.
 struct Kernel {
   std::string table = "lemonade";  ///< the nftables table of this balancer, of family inet
   bool keep = false;               ///< at a stop it stays, and goes on to forward
-  std::uint32_t tag = 0x4c4d;      ///< the upper half of the marks of packets and connections
+  Exchanges exchanges = Exchanges::kOff;
+  std::uint32_t tag = 0x4c4d;  ///< the upper half of the marks of packets and connections
 };
 
 struct Config {

@@ -366,6 +366,10 @@ std::vector<Key<Kernel>> kernelKeys() {
         "the upper 16 bits of the marks of packets and of connections by which the table knows its own; the default is "
         "0x4c4d. What else marks packets on this machine must use other ones")
           .from("start"),
+      K("exchanges", choice(&Kernel::exchanges),
+        R"("on": a program in the kernel times answers, so that strategies learn from them)",
+        "whether a program in the kernel [times how long backends take to answer](kernel-forwarding.md#exchanges), so "
+        "that strategies and metrics know it as they do of relays. It needs Linux 6.4, CAP_BPF and CAP_PERFMON"),
   };
 }
 

@@ -24,6 +24,7 @@ void addFamilies(const config::Listener& listener, kernel::Wants& wants) {
 
 kernel::Wants wantsOf(const config::Config& config, const Patients& patients) {
   kernel::Wants wants;
+  wants.exchanges = config.kernel.exchanges == config::Exchanges::kOn;
   std::set<std::string> pools;
   for (const auto& listener : config.listeners) {
     if (!isForwarded(listener)) continue;
@@ -48,7 +49,8 @@ Findings examineForwarding(const config::Config& config, const Patients& patient
   const auto first = std::find_if(config.listeners.begin(), config.listeners.end(), isForwarded);
   if (first == config.listeners.end()) return {};
   Findings findings;
-  for (auto& lack : kernel::examineSupport(config.kernel.table, wantsOf(config, patients), proc))
+  const auto tag = static_cast<std::uint16_t>(config.kernel.tag);
+  for (auto& lack : kernel::examineSupport(config.kernel.table, tag, wantsOf(config, patients), proc))
     findings.push_back({lack.fatal ? Level::kProblem : Level::kWarning, kForwardingTopic, std::move(lack.what),
                         keyOf(*first), std::move(lack.mend)});
   if (findings.empty()) findings.push_back({Level::kOk, kForwardingTopic, "the kernel can forward", keyOf(*first)});

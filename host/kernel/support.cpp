@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "kernel/support.h"
 
+#include "kernel/exchange_times.h"
 #include "kernel/listing.h"
 #include "kernel/nft.h"
 #include "kernel/table.h"
@@ -13,6 +14,7 @@
 #include <fstream>
 #include <optional>
 #include <sstream>
+#include <utility>
 
 namespace lemonade::kernel {
 
@@ -22,6 +24,13 @@ constexpr const char* kConntrack = "net.netfilter.nf_conntrack_";
 constexpr const char* kAccounting[] = {"acct", "timestamp"};
 /// Ports that masquerading chooses from for one address of a backend: 1024 to 65535.
 constexpr std::uint64_t kPorts = 64'512;
+/// Since when programs may sit at hooks of netfilter.
+constexpr std::pair kNetfilterPrograms{6U, 4U};
+constexpr const char* kKernelTypes = "/sys/kernel/btf/vmlinux";
+constexpr const char* kExchangeRights =
+    "AmbientCapabilities=CAP_BPF CAP_PERFMON and SystemCallFilter=bpf in the unit, as kernel-exchanges.conf has them; "
+    "or "
+    "write exchanges = \"off\"";
 
 std::string pathOf(const std::string& proc, std::string name) {
   std::replace(name.begin(), name.end(), '.', '/');
@@ -48,6 +57,16 @@ std::optional<std::uint64_t> capabilities(const std::string& proc) {
     std::uint64_t value = 0;
     if (words >> name && name == "CapEff:" && words >> std::hex >> value) return value;
   }
+  return std::nullopt;
+}
+
+/// Of the kernel; nothing where proc does not say.
+std::optional<std::pair<unsigned, unsigned>> releaseOf(const std::string& proc) {
+  std::ifstream file(pathOf(proc, "kernel.osrelease"));
+  unsigned major = 0;
+  unsigned minor = 0;
+  char dot = 0;
+  if (file >> major >> dot >> minor && dot == '.') return std::pair(major, minor);
   return std::nullopt;
 }
 
@@ -134,6 +153,13 @@ void examineLoopback(const Wants& wants, const std::string& proc, Lacks& lacks) 
                    "for the interface IF of the clients, which opens the services on 127.0.0.1 to its neighbours"});
 }
 
+/// Whether the kernel takes the program, which then ends again.
+Lacks tryExchanges(std::uint16_t tag) {
+  const auto opened = ExchangeTimes::open(tag);
+  if (opened) return {};
+  return {{true, "exchanges cannot be timed: " + opened.error().message, "write exchanges = \"off\""}};
+}
+
 }  // namespace
 
 Lacks examineRights(const std::string& proc) {
@@ -149,6 +175,30 @@ Lacks examineRights(const std::string& proc) {
     lacks.push_back({true, "this process lacks CAP_NET_RAW, without which drains cannot end connections",
                      "AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW in the unit, or setcap "
                      "cap_net_admin,cap_net_raw=+ep on the binary"});
+  return lacks;
+}
+
+Lacks examineExchanges(const std::string& proc) {
+  if (const auto built = ExchangeTimes::checkBuild(); !built) {
+    const std::string& message = built.error().message;
+    const auto at = message.find("; ");
+    return {{true, message.substr(0, at), message.substr(at + 2)}};
+  }
+  Lacks lacks;
+  const auto has = capabilities(proc);
+  for (const auto& [capability, name] : {std::pair(CAP_BPF, "CAP_BPF"), std::pair(CAP_PERFMON, "CAP_PERFMON")})
+    if (has && ((*has >> capability | *has >> CAP_SYS_ADMIN) & 1) == 0)
+      lacks.push_back({true, std::string("this process lacks ") + name + ", which timing exchanges in the kernel takes",
+                       kExchangeRights});
+  if (const auto release = releaseOf(proc); release && *release < kNetfilterPrograms)
+    lacks.push_back({true,
+                     "exchanges cannot be timed by Linux " + std::to_string(release->first) + "." +
+                         std::to_string(release->second) + ": it takes 6.4 or later",
+                     "boot a later kernel, or write exchanges = \"off\""});
+  std::error_code error;
+  if (!std::filesystem::exists(kKernelTypes, error))
+    lacks.push_back({true, std::string("the kernel does not tell its types: there is no ") + kKernelTypes,
+                     "boot a kernel with CONFIG_DEBUG_INFO_BTF, or write exchanges = \"off\""});
   return lacks;
 }
 
@@ -190,12 +240,17 @@ Lacks examineForwardChains(std::string_view chains) {
   return lacks;
 }
 
-Lacks examineSupport(const std::string& table, const Wants& wants, const std::string& proc) {
+Lacks examineSupport(const std::string& table, std::uint16_t tag, const Wants& wants, const std::string& proc) {
   Lacks lacks = examineRights(proc);
   const auto add = [&](Lacks more) { lacks.insert(lacks.end(), more.begin(), more.end()); };
   if (lacks.empty()) {
     add(examineParts(table));
     if (const auto chains = listNft("list chains")) add(examineForwardChains(chains.value()));
+    if (wants.exchanges) {
+      Lacks more = examineExchanges(proc);
+      if (more.empty()) more = tryExchanges(tag);
+      add(std::move(more));
+    }
   }
   add(examineSettings(wants, proc));
   return lacks;

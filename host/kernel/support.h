@@ -30,6 +30,7 @@ struct Wants {
   bool masquerade = false;          ///< a listener gives connections the balancer's own address
   std::uint64_t connections = 0;    ///< of all listeners at once, as max_connections says
   std::vector<Address> backends{};  ///< those that are known now
+  bool exchanges = false;           ///< are timed
 };
 
 /// Rights of this process: CAP_NET_ADMIN for everything, CAP_NET_RAW to end connections. proc is the folder, "/proc".
@@ -41,12 +42,16 @@ Lacks examineSettings(const Wants& wants, const std::string& proc);
 /// Whether the kernel would take a table like that of this name, see Table::check(). Nothing where a right is missing.
 Lacks examineParts(const std::string& table);
 
+/// What timing exchanges takes besides: a build that can, CAP_BPF and CAP_PERFMON, and Linux 6.4 with its types.
+Lacks examineExchanges(const std::string& proc);
+
 /// Chains of others that drop what is forwarded unless one of their rules accepts it. chains is what `nft -j list
 /// chains` shows.
 Lacks examineForwardChains(std::string_view chains);
 
 /// All of that, of this machine.
-Lacks examineSupport(const std::string& table, const Wants& wants, const std::string& proc = "/proc");
+Lacks examineSupport(const std::string& table, std::uint16_t tag, const Wants& wants,
+                     const std::string& proc = "/proc");
 
 /// What turnOnAccounting() came to, by the names of settings.
 struct Accounting {

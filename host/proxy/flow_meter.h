@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What happens to flows, told once here to everyone who counts, as Meter tells it of sessions that a relay moves. Of
-// exchanges and first bytes the kernel tells nothing, so nothing of them is counted. Worker thread only.
+// exchanges FlowExchanges tells, where they are timed; of first bytes nobody does. Worker thread only.
 #pragma once
 
 #include "balance/session_records.h"

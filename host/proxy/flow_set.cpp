@@ -228,7 +228,9 @@ void FlowSet::cut(Flow& flow, CloseReason reason) noexcept {
   const auto entry = entryOf(flow);
   if (entry) meter_.moved(flow, *entry);
   close(flow, reason);
-  if (entry && gate_->forget(*entry)) gate_->reset(*entry);
+  if (!entry || !gate_->forget(*entry)) return;
+  if (times_ != nullptr) times_->forget(entry->original, kernel::slotOf(entry->mark));  // its client may have said more
+  gate_->reset(*entry);
 }
 
 /// Client and backend have ended it.
@@ -259,6 +261,7 @@ void FlowSet::close(Flow& flow, CloseReason reason) noexcept {
   if (untold) meter_.abandoned(flow, now_);
   meter_.closed(flow, now_);
   leaveList(flow);
+  if (times_ != nullptr && flow.connected_at != 0) times_->forget(*flow.tuple, plan_->slotOf(*flow.target));
   const bool was_placed = flow.target != nullptr;
   forgetPlace(flow);
   meter_.left(flow);

@@ -14,6 +14,7 @@
 #pragma once
 
 #include "base/clock.h"
+#include "kernel/exchange_times.h"
 #include "kernel/flow_events.h"
 #include "kernel/packet_queue.h"
 #include "proxy/drains.h"
@@ -49,6 +50,9 @@ class FlowSet {
   }
   /// From now on this is where packets come in and go to. Backends of the plan before that have flows are in it, too.
   void use(std::shared_ptr<const FlowPlan> plan) noexcept { plan_ = std::move(plan); }
+  const FlowPlan& plan() const noexcept { return *plan_; }
+  /// From now on exchanges are timed there, and a flow that is over waits there no more; null: nowhere.
+  void timeBy(kernel::ExchangeTimes* times) noexcept { times_ = times; }
   /// Forgets every flow, which the kernel goes on to forward.
   void letGo() noexcept;
   /// Ends every flow for this reason; after giveWay() it forgets them.
@@ -175,6 +179,7 @@ class FlowSet {
   Picker picker_;
   FlowMeter meter_;
   FlowGate* gate_ = nullptr;
+  kernel::ExchangeTimes* times_ = nullptr;
   std::shared_ptr<const FlowPlan> plan_ = std::make_shared<const FlowPlan>();
   std::uint64_t now_ = 0;           // of what is being handled
   std::uint64_t due_ = 0;           // nothing but a drain is due before that; 0: nothing is

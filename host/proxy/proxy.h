@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/inherited_descriptors.h"
 #include "base/result.h"
+#include "kernel/exchange_times.h"
 #include "proxy/drains.h"
 #include "proxy/flow_gate.h"
 #include "proxy/flow_plan.h"
@@ -127,6 +128,8 @@ class Proxy {
   void giveWayWithFlows();
   /// The process before has given way.
   void settleFlows();
+  /// Exchanges of flows are timed by these from now on; null: no more.
+  void timeFlows(std::unique_ptr<kernel::ExchangeTimes> times);
   /// True where the worker that answers the kernel has moved in this time, in nanoseconds. To be asked about once a
   /// second.
   bool flowsAnswer(std::uint64_t patience_ns);

@@ -96,6 +96,11 @@ void Proxy::settleFlows() {
   workers_[kFlowsAt]->post([](Worker& self) { self.flowDoor().flows().settle(); });
 }
 
+void Proxy::timeFlows(std::unique_ptr<kernel::ExchangeTimes> times) {
+  auto handed = std::make_shared<std::unique_ptr<kernel::ExchangeTimes>>(std::move(times));
+  workers_[kFlowsAt]->post([handed](Worker& self) { self.flowDoor().time(*handed); });
+}
+
 bool Proxy::flowsAnswer(std::uint64_t patience_ns) {
   workers_[kFlowsAt]->post([moved = flows_moved_](Worker&) { moved->store(nowNs()); });
   return nowNs() - flows_moved_->load() < patience_ns;

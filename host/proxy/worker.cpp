@@ -253,7 +253,7 @@ void Worker::Impl::handleTimer() {
 // A timer that is armed too early costs one look when it fires; so it is only ever set for an earlier time.
 void Worker::Impl::arm() {
   std::uint64_t due = sessions_.nextDue();
-  for (const std::uint64_t other : {acceptor_.nextDue(), flow_door_.flows().nextDue(), retry_at_})
+  for (const std::uint64_t other : {acceptor_.nextDue(), flow_door_.nextDue(), retry_at_})
     if (other != 0 && (due == 0 || other < due)) due = other;
   if (due == 0 || (armed_for_ != 0 && armed_for_ <= due)) return;
   armed_for_ = due;

@@ -75,7 +75,7 @@ inner_livesAndLeaves() {
   rootWithPackages
   # Its libraries belong to the machine, not to it.
   aptIn install adduser curl libpocofoundation80 libpoconet80 libpocojson80 libtomlplusplus3 liburing2 libc-ares2 \
-    libcurl4 libmnl0 libnetfilter-queue1 libnetfilter-conntrack3 libnftnl11 libnftables1
+    libcurl4 libmnl0 libnetfilter-queue1 libnetfilter-conntrack3 libnftnl11 libnftables1 libbpf1
   listRoot >"$before"
   inRoot getent passwd >"$WORK/users"
   aptIn install "/packages/$lb"

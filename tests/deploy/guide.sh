@@ -49,7 +49,7 @@ inner_runsWordForWord() {
   freshRoot
   aptIn install adduser curl netcat-openbsd procps iproute2 cron \
     libpocofoundation80 libpoconet80 libpocojson80 libtomlplusplus3 liburing2 libc-ares2 libcurl4 libsystemd0 \
-    libmnl0 libnetfilter-queue1 libnetfilter-conntrack3 libnftnl11 libnftables1
+    libmnl0 libnetfilter-queue1 libnetfilter-conntrack3 libnftnl11 libnftables1 libbpf1
   "$CMAKE" --install "$BUILD" --prefix "$root/opt/lemonade" >"$WORK/install.log"
   inRoot adduser --system --group --no-create-home --home /nonexistent --quiet lemonade
   # There is no sudo in the root, and none is needed.

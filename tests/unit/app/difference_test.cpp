@@ -89,6 +89,7 @@ const std::vector<Case> kCases = {
     {"plugins.probation", "\"0s\"", {"plugins.probation 30s -> 0s"}},
     {"kernel.table", "\"other\"", {"kernel.table lemonade -> other, from the next start on"}},
     {"kernel.keep", "true", {"kernel.keep false -> true"}},
+    {"kernel.exchanges", "\"on\"", {"kernel.exchanges off -> on"}},
     {"proxy.forward", "\"kernel\"", {"proxy.forward relay -> kernel"}},
     {"proxy.source", "\"keep\"", {"proxy.source masquerade -> keep"}},
     {"log.level", "\"warn,health=debug\"", {"log.level info -> warn,health=debug"}},

@@ -3,6 +3,7 @@
 // Settings are read from a folder of the test's own; rights and parts are those of a real kernel.
 #include "kernel/support.h"
 
+#include "kernel/exchange_times.h"
 #include "lab.h"
 #include "plans.h"
 #include "support/proc_folder.h"
@@ -111,6 +112,26 @@ TEST_CASE("Rights are read as the kernel shows them", "[kernel]") {
   CHECK(examineRights(proc.path).size() == 2);
 }
 
+TEST_CASE("What timing exchanges lacks is told by name, with its mend", "[kernel]") {
+  if (!ExchangeTimes::checkBuild()) return;  // which is all that is told then: tests/kernel
+  ProcFolder proc;
+  proc.write("/self/status", "CapEff:\t000000c000003000\n").write("/sys/kernel/osrelease", "6.4.0-1-amd64\n");
+  CHECK_THAT(textOf(examineExchanges(proc.path), true), !Catch::Contains("CAP_") && !Catch::Contains("Linux 6.4"));
+  proc.write("/sys/kernel/osrelease", "6.1.0-18-amd64\n");
+  CHECK_THAT(textOf(examineExchanges(proc.path), true), Catch::Contains("by Linux 6.1: it takes 6.4 or later"));
+  proc.write("/sys/kernel/osrelease", "10.0\n");
+  CHECK_THAT(textOf(examineExchanges(proc.path), true), !Catch::Contains("Linux 10"));
+  proc.write("/self/status", "CapEff:\t0000008000003000\n");
+  CHECK_THAT(textOf(examineExchanges(proc.path), true), Catch::Contains("lacks CAP_PERFMON") &&
+                                                            !Catch::Contains("lacks CAP_BPF") &&
+                                                            Catch::Contains("SystemCallFilter=bpf"));
+  proc.write("/self/status", "CapEff:\t0000000000003000\n");
+  CHECK_THAT(textOf(examineExchanges(proc.path), true),
+             Catch::Contains("lacks CAP_BPF") && Catch::Contains("lacks CAP_PERFMON"));
+  proc.write("/self/status", "CapEff:\t0000000000200000\n");  // CAP_SYS_ADMIN, which has both in it
+  CHECK_THAT(textOf(examineExchanges(proc.path), true), !Catch::Contains("lacks"));
+}
+
 TEST_CASE("turnOnAccounting turns on what is off and says what it may not", "[kernel]") {
   ProcFolder proc;
   const std::string folder = "/sys/net/netfilter/nf_conntrack_";
@@ -142,7 +163,7 @@ TEST_CASE("examineSupport asks the machine it is on", "[kernel]") {
   inTestNetwork([] {
     nft("table ip other { chain forward { type filter hook forward priority 0; policy drop; }; }");
     shell("echo 0 >/proc/sys/net/ipv4/ip_forward");
-    const auto lacks = examineSupport("lemonade", wants());
+    const auto lacks = examineSupport("lemonade", 0x4c4d, wants());
     CHECK_THAT(textOf(lacks, true), Catch::Contains("net.ipv4.ip_forward is 0"));
     CHECK_THAT(textOf(lacks, false), Catch::Contains("the chain ip other forward drops"));
   });

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT
+#include "proxy/flow_exchanges.h"
+
+#include "unit/proxy/one_gate.h"
+
+#include <catch2/catch.hpp>
+
+#include <map>
+#include <vector>
+
+using namespace lemonade;
+using namespace lemonade::proxy;
+
+namespace {
+
+using Exchange = kernel::ExchangeTimes::Exchange;
+
+constexpr std::uint64_t kMs = 1'000'000;
+
+/// What the test says.
+struct ScriptedTimes final : kernel::ExchangeTimes {
+  int fd() const noexcept override { return -1; }
+  void read(const Visit& visit) noexcept override {
+    for (const auto& one : std::exchange(answered, {})) visit(one);
+  }
+  Owed owed(std::uint32_t slot, std::uint64_t) const noexcept override {
+    const auto found = owing.find(slot);
+    return found != owing.end() ? found->second : Owed{};
+  }
+  void forget(const kernel::Tuple& original, std::uint32_t slot) noexcept override {
+    forgotten.push_back({original, slot});
+  }
+  std::uint64_t missed() const noexcept override { return 0; }
+
+  std::vector<Exchange> answered;
+  std::map<std::uint32_t, Owed> owing;
+  std::vector<std::pair<kernel::Tuple, std::uint32_t>> forgotten;
+};
+
+struct Timed : OneGate {
+  Timed() { forward({kA, kB}); }
+
+  bool look() { return exchanges.look(times, *plan, now()); }
+  /// The first request of that backend so far, and nobody has answered it.
+  void asks(std::uint32_t slot, std::uint64_t ago_ns) {
+    auto& of = times.owing[slot];
+    of = {of.asked + 1, of.waiting + 1, of.age_sum_ns + ago_ns};
+  }
+  Backend& of(std::uint32_t slot) { return *plan->places.at(slot).backend; }
+  lemonade_backend_stats_t& stats(std::uint32_t slot = 1) { return of(slot).stats(); }
+
+  ScriptedTimes times;
+  FlowExchanges exchanges{0};
+};
+
+}  // namespace
+
+TEST_CASE("Answers that the kernel has timed are counted and learnt from", "[proxy]") {
+  Timed timed;
+  timed.clock.advance(1s);
+  timed.times.answered = {{1, timed.now() - 40 * kMs, timed.now() - 10 * kMs},
+                          {1, timed.now() - 35 * kMs, timed.now() - 5 * kMs},
+                          {77, 0, 1}};  // of a slot that nobody has
+  timed.look();
+  auto& counted = timed.of(1).counters(0);
+  CHECK(counted.exchanges.value() == 2);
+  CHECK(counted.exchange_time.sumNs() == 60 * kMs);
+  CHECK(timed.stats().exchange_ewma_ns == Approx(30e6));
+  CHECK(timed.of(1).speed().answered_at_ns == timed.now() - 5 * kMs);
+  CHECK(timed.stats().waiting == 0);
+  CHECK(timed.of(2).counters(0).exchanges.value() == 0);
+  CHECK(timed.stats(2).exchange_ewma_ns == 0);
+}
+
+TEST_CASE("What waits in the kernel counts as waiting from the next look on", "[proxy]") {
+  Timed timed;
+  timed.clock.advance(1s);
+  CHECK_FALSE(timed.look());
+  timed.asks(1, 30 * kMs);
+  timed.asks(1, 10 * kMs);
+  CHECK(timed.look());
+  CHECK(timed.stats().waiting == 2);
+  CHECK(lemonade_mean_wait_ns(&timed.stats(), timed.now()) == 20 * kMs);
+  CHECK(timed.of(1).speed().head_since_ns == timed.now() - 20 * kMs);
+  CHECK(timed.look());  // nobody has asked since, and they wait on
+  CHECK(timed.stats().waiting == 2);
+  timed.times.owing[1] = {2, 0, 0};
+  timed.times.answered = {{1, timed.now() - 30 * kMs, timed.now()}, {1, timed.now() - 10 * kMs, timed.now()}};
+  CHECK(timed.look());
+  CHECK(timed.stats().waiting == 0);
+  CHECK(timed.stats().waiting_since_sum_us == 0);
+  CHECK_FALSE(timed.look());
+}
+
+TEST_CASE("A backend that answers nobody owes what it was asked since, until it answers", "[proxy]") {
+  Timed timed;
+  timed.clock.advance(1s);
+  timed.look();
+  timed.asks(1, 15 * kMs);
+  timed.look();
+  CHECK(feedback::unanswered(timed.of(1)).count == 1);
+  CHECK(feedback::unanswered(timed.of(1)).since_ns == timed.now() - 15 * kMs);
+  timed.asks(1, 0);
+  timed.look();
+  CHECK(feedback::unanswered(timed.of(1)).count == 2);
+  timed.times.answered = {{1, timed.now() - 15 * kMs, timed.now()}};
+  timed.times.owing[1].waiting = 1;
+  timed.look();
+  CHECK(feedback::unanswered(timed.of(1)).count == 0);
+}
+
+TEST_CASE("What the kernel owed before it was looked at first is not asked anew", "[proxy]") {
+  Timed timed;
+  timed.times.owing[1] = {1000, 0, 0};
+  CHECK_FALSE(timed.look());
+  CHECK(feedback::unanswered(timed.of(1)).count == 0);
+}
+
+TEST_CASE("Who waits is taken back when times end, and when a backend or its number goes", "[proxy]") {
+  Timed timed;
+  timed.clock.advance(1s);
+  const auto before = timed.plan->places;
+  const auto nobodyWaits = [&](std::uint32_t slot) {
+    const auto& stats = before.at(slot).backend->stats();
+    return stats.waiting == 0 && stats.waiting_since_sum_us == 0;
+  };
+  timed.asks(1, kMs);
+  timed.asks(2, kMs);
+  timed.look();
+  REQUIRE_FALSE(nobodyWaits(1));
+  SECTION("times end") {
+    timed.exchanges.takeBack();
+    CHECK((nobodyWaits(1) && nobodyWaits(2)));
+  }
+  SECTION("a backend goes") {
+    timed.plan->places.erase(1);
+    timed.look();
+    CHECK((nobodyWaits(1) && !nobodyWaits(2)));
+    timed.exchanges.takeBack();
+  }
+  SECTION("another backend has its number") {
+    std::swap(timed.plan->places[1], timed.plan->places[2]);
+    timed.times.owing[1] = {7, 0, 0};
+    timed.times.owing[2] = {1, 1, kMs};
+    timed.look();
+    CHECK(before.at(1).backend->stats().waiting == 1);
+    CHECK(nobodyWaits(2));
+    timed.exchanges.takeBack();
+    CHECK(nobodyWaits(1));
+  }
+}
+
+TEST_CASE("Relays and the kernel tell of what a backend owes side by side", "[proxy]") {
+  Timed timed;
+  timed.clock.advance(1s);
+  feedback::exchangeStarted(timed.of(1), timed.now() - 50 * kMs);
+  timed.asks(1, 10 * kMs);
+  timed.look();
+  CHECK(timed.stats().waiting == 2);
+  CHECK(lemonade_mean_wait_ns(&timed.stats(), timed.now()) == 30 * kMs);
+  feedback::exchangeAnswered(timed.of(1), timed.now() - 50 * kMs, timed.now());
+  CHECK(timed.stats().waiting == 1);
+  timed.exchanges.takeBack();
+  CHECK(timed.stats().waiting_since_sum_us == 0);
+}
+
+TEST_CASE("A flow that is over waits for no answer, however it ended", "[proxy]") {
+  Timed timed;
+  timed.flows.timeBy(&timed.times);
+  const auto forgets = [&](std::uint16_t port, std::size_t times) {
+    const auto all = std::exchange(timed.times.forgotten, {});
+    return all.size() == times && all.front() == std::pair(OneGate::tuple(port), 1U);
+  };
+  timed.syn(1);
+  timed.tell(FlowEvent::What::kNew, timed.entry(1, TcpState::kSynSent));
+  timed.tell(FlowEvent::What::kDestroy, timed.entry(1, TcpState::kSynSent));
+  CHECK(timed.times.forgotten.empty());  // it was never connected
+  timed.gate.entries.clear();
+  timed.syn(2);
+  timed.connected(2);
+  timed.tell(FlowEvent::What::kDestroy, timed.entry(2, TcpState::kEstablished));
+  CHECK(forgets(2, 1));
+  timed.syn(3);
+  timed.connected(3);
+  timed.flows.closeAll(CloseReason::kDrain);
+  CHECK(forgets(3, 2));  // the second time once nothing of it gets through any more
+  timed.flows.timeBy(nullptr);
+}
