@@ -34,7 +34,8 @@ struct Flow : Served {
   bool retries = false;       ///< a refusal by its backend is kept from the client, who comes again
   bool keeps_source = false;  ///< the backend sees the client's address
   bool queued = false;        ///< from its first packet on it had to wait for a place
-  bool found = false;         ///< by the last look at all entries of conntrack
+  bool found = true;          ///< by the last look at all entries of conntrack
+  bool missed = false;        ///< by the look before that
   bool lent = false;          ///< the process before counts what it moves, and its end
   bool hastened = false;      ///< its backend is done, and its entry was given half_close_timeout
   std::uint8_t attempt = 0;   ///< backends that its first packet was sent to

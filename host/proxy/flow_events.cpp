@@ -131,23 +131,30 @@ void FlowSet::handleGone(Flow& flow, const kernel::FlowEntry& entry) noexcept {
   if (idle) gate_->reset(entry);
 }
 
-// Flows whose end was told by an event that was lost.
 void FlowSet::handleLoss() noexcept {
   meter_.lostEvents();
-  if (!look(Origin::kTable)) return;
+  if (look(Origin::kTable)) closeMissing(true);
+}
+
+/// Of flows that the look has not found, which are over: at once where events were lost. Else the event is on its way,
+/// often because of this very look, for the kernel gives up an entry whose time is over when somebody comes by.
+void FlowSet::closeMissing(bool lost) noexcept {
   for (auto next = flows_.begin(); next != flows_.end();) {
     Flow& flow = (next++)->second;
     const bool known = flow.state == Flow::State::kConnecting || flow.state == Flow::State::kConnected;
-    if (known && !flow.found) close(flow, flow.connected_at != 0 ? CloseReason::kDone : CloseReason::kAbandoned);
+    if (known && !flow.found && (lost || flow.missed))
+      close(flow, flow.connected_at != 0 ? CloseReason::kDone : CloseReason::kAbandoned);
   }
 }
 
-/// Has flows follow what conntrack knows of all of them. Of those that it does not know any more an event tells, which
-/// may still be unread. False where conntrack could not be asked.
+/// Has flows follow what conntrack knows of all of them. False where conntrack could not be asked.
 bool FlowSet::look(Origin origin) noexcept {
   if (gate_ == nullptr) return false;
   now_ = clock_.nowNs();
-  for (auto& [tuple, flow] : flows_) flow.found = flow.entry == 0;
+  for (auto& [tuple, flow] : flows_) {
+    flow.missed = !flow.found;
+    flow.found = flow.entry == 0;
+  }
   const bool seen = gate_->each([&](const kernel::FlowEntry& entry) {
     Flow* flow = find(entry.original);
     if (flow == nullptr && !yields_) flow = takeIn(entry, origin);

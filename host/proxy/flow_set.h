@@ -143,6 +143,7 @@ class FlowSet {
   void handleEarlyReset(Flow& flow, bool by_backend) noexcept;
   void handleGone(Flow& flow, const kernel::FlowEntry& entry) noexcept;
   bool look(Origin origin) noexcept;
+  void closeMissing(bool lost) noexcept;
   void hasten(Flow& flow, const kernel::FlowEntry& entry) noexcept;
 
   // Succession

@@ -124,7 +124,7 @@ void FlowSet::count(std::uint64_t now) noexcept {
   }
   if (count_at_ <= now) {
     const std::uint64_t before = threadCpuNs();
-    (void)look(Origin::kTable);
+    if (look(Origin::kTable)) closeMissing(false);
     const std::uint64_t took = threadCpuNs() - before;
     count_at_ = now + std::max(countEvery(), took * kCountShare);
   }

@@ -311,6 +311,33 @@ TEST_CASE_METHOD(OneGate, "FlowSet leaves a flow whose backend is done alone whe
   CHECK(gate.hastened.empty());
 }
 
+TEST_CASE_METHOD(OneGate, "FlowSet resets both sides of a flow of whose end it hears because it has looked",
+                 "[proxy]") {
+  forward({kA});
+  syn(1000);
+  connected(1000);
+  passes(15s);
+  const auto gone = entry(1000, TcpState::kEstablished);
+  gate.entries.clear();
+  passes(15s);
+  tell(FlowEvent::What::kDestroy, gone);
+  CHECK(gate.resets == Sent{1000});
+  CHECK(counted().idle_timeouts.value() == 1);
+  CHECK(flows.size() == 0);
+}
+
+TEST_CASE_METHOD(OneGate, "FlowSet lets go of a flow that two looks have not found", "[proxy]") {
+  forward({kA});
+  syn(1000);
+  connected(1000);
+  passes(15s);
+  gate.entries.clear();
+  passes(15s);
+  CHECK(flows.size() == 1);
+  passes(15s);
+  CHECK(flows.size() == 0);
+}
+
 TEST_CASE_METHOD(OneGate, "FlowSet takes a client that comes again from the same port for another one", "[proxy]") {
   forward({kA});
   syn(1000);
