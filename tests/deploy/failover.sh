@@ -43,7 +43,7 @@ network() {
 # balancer LB: starts it; its process id is in $started.
 balancer() {
   start "$WORK/$1.log" ip netns exec "$1" "$lemonade" lb --config "$WORK/lb.toml"
-  eventually 10 answers "$1" readyz
+  eventually 30 answers "$1" readyz
 }
 
 # answers LB PATH: the admin listener says yes.
@@ -66,6 +66,9 @@ keep() {
     --use-file="${keepalived_conf:-$SOURCE/config/keepalived/keepalived.conf}" --pid="/run/$1.pid" --vrrp_pid="/run/$1-vrrp.pid"
 }
 
+# hasChecked LB: its keepalived has had a good answer to each of the two checks.
+hasChecked() { [ "$(grep -oE 'VRRP_Script\((alive|ready)\) succeeded' "$WORK/keepalived-$1.log" | sort -u | wc -l)" -eq 2 ]; }
+
 holds() { [[ $(ip -n "$1" addr show dev eth0) == *" 10.0.0.100/"* ]]; }
 oneHolds() { if holds lb1; then ! holds lb2; else holds lb2; fi; }
 
@@ -83,7 +86,8 @@ activePassive() {
     keep "lb$number"
     keepers[number]=$started
   done
-  eventually 10 oneHolds
+  for number in 1 2; do eventually 30 hasChecked "lb$number"; done
+  eventually 30 oneHolds
   if holds lb1; then number=1; else number=2; fi
   active=lb$number passive=lb$((3 - number))
   active_balancer=${balancers[number]} active_keeper=${keepers[number]}
