@@ -74,8 +74,8 @@ class Turned {
   }
   std::string version() { return strategy(balancer)->getValue<std::string>("version"); }
   std::string state() { return strategy(balancer)->getValue<std::string>("state"); }
-  /// The version before runs again. A hang has to last for its limit first, and on a busy machine the rest takes as long
-  /// as it takes.
+  /// The version before runs again. A hang has to last for its limit first, and on a busy machine the rest takes as
+  /// long as it takes.
   bool isBack() {
     return eventually([this] { return version() == "1.0.0" && state() == "stands_in"; });
   }
