@@ -28,7 +28,9 @@ Result<std::optional<std::uint16_t>> queueOf(const std::string&, const std::stri
 
 Result<Conntrack> Conntrack::open() { return checkBuild().error(); }
 std::optional<FlowEntry> Conntrack::find(const Tuple&) { return std::nullopt; }
+void Conntrack::find(std::span<const Tuple>, const std::function<void(const FlowEntry&)>&) {}
 bool Conntrack::remove(const FlowEntry&) { return false; }
+bool Conntrack::hasten(const FlowEntry&, std::uint32_t) { return false; }
 Status Conntrack::each(std::uint32_t, std::uint32_t, const std::function<void(const FlowEntry&)>&) {
   return checkBuild();
 }
@@ -46,5 +48,7 @@ bool PacketQueue::parse(const nlmsghdr&, QueuedPacket&) noexcept { return false;
 void PacketQueue::accept(std::uint32_t) noexcept {}
 void PacketQueue::accept(std::uint32_t, std::uint32_t) noexcept {}
 void PacketQueue::drop(std::uint32_t) noexcept {}
+void PacketQueue::askAnew() noexcept {}
+void PacketQueue::sendDecisions() noexcept {}
 
 }  // namespace lemonade::kernel
