@@ -38,12 +38,6 @@ struct lemonade_program_constants {
   __u64 key;            /* of lemonade_flow_hash */
 };
 
-/* How it fares. */
-struct lemonade_program_state {
-  __u64 woken;  /* when the balancer was woken last */
-  __u64 missed; /* exchanges for which the ring had no room */
-};
-
 /* What one backend owes; a cache line. */
 struct lemonade_owed {
   __u64 asked_waiting; /* upper half: requests so far, modulo 2^32; lower half: those that wait for their answer */

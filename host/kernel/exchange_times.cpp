@@ -153,7 +153,6 @@ class LoadedExchangeTimes final : public ExchangeTimes {
   void read(const Visit& visit) noexcept override;
   Owed owed(std::uint32_t slot, std::uint64_t now_ns) const noexcept override;
   void forget(const Tuple& original, std::uint32_t slot) noexcept override;
-  std::uint64_t missed() const noexcept override;
 
  private:
   static int handOn(void* self, void* one, std::size_t size) noexcept;
@@ -251,14 +250,6 @@ void LoadedExchangeTimes::forget(const Tuple& original, std::uint32_t slot) noex
   auto& of = owed_[slot & (LEMONADE_SLOTS - 1)];
   std::atomic_ref(of.asked_waiting).fetch_sub(1, std::memory_order_relaxed);
   std::atomic_ref(of.since_sum).fetch_sub(waits & LEMONADE_TIME_MASK, std::memory_order_relaxed);
-}
-
-std::uint64_t LoadedExchangeTimes::missed() const noexcept {
-  const int zero = 0;
-  lemonade_program_state state{};
-  const bpf_map* const map = sectionMap(object_.get(), ".bss");
-  if (map == nullptr || bpf_map__lookup_elem(map, &zero, sizeof(zero), &state, sizeof(state), 0) != 0) return 0;
-  return state.missed;
 }
 
 }  // namespace

@@ -52,9 +52,6 @@ class ExchangeTimes {
 
   /// A flow is over, with or without a packet that says so: it waits no more. original: client to listener.
   virtual void forget(const Tuple& original, std::uint32_t slot) noexcept = 0;
-
-  /// Exchanges that were lost because nobody read.
-  virtual std::uint64_t missed() const noexcept = 0;
 };
 
 }  // namespace lemonade::kernel

@@ -30,7 +30,6 @@ struct ScriptedTimes final : kernel::ExchangeTimes {
   void forget(const kernel::Tuple& original, std::uint32_t slot) noexcept override {
     forgotten.push_back({original, slot});
   }
-  std::uint64_t missed() const noexcept override { return 0; }
 
   std::vector<Exchange> answered;
   std::map<std::uint32_t, Owed> owing;
