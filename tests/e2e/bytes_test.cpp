@@ -218,7 +218,7 @@ TEST_CASE("What the server sent before it closed arrives although the client rea
   CHECK(client.receiveAll() == last_words);
 }
 
-TEST_CASE("The last bytes for a client that reads late arrive although everybody else is silent", "[bytes]") {
+TEST_CASE("The last bytes for a client that reads late arrive although everybody else is silent", "[bytes][relayed]") {
   Server server([](Socket& client) {
     const std::string asked = client.receiveLine();
     if (asked.empty()) return;
