@@ -102,7 +102,7 @@ TEST_CASE("All backends are tried at once before one of them is tried again", "[
   CHECK(failures(balancer, "two") == 2);
 }
 
-TEST_CASE("Clients that overrun the queue of the only backend are all served in the end", "[connecting]") {
+TEST_CASE("Clients that overrun the queue of the only backend are all served in the end", "[connecting][relayed]") {
   constexpr int kClients = 150;
   Overrun backend;
   Balancer balancer(Config().set("proxy.connect_timeout", "1s").backend("a", backend.address()));
