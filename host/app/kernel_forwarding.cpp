@@ -270,9 +270,12 @@ void KernelForwarding::beginDrain() {
     return proxy_.letGoOfFlows();
   }
   had_sessions_ = proxy_.sessions() != 0;
-  kernel::TablePlan plan = KernelPlans::table(*flowPlan(), {}, queue_);
-  if (auto applied = table_->apply(plan); !applied)
-    log::error("kernel", "cannot close the listeners that the kernel forwards", {{"error", applied.error().message}});
+  auto flows = flowPlan();
+  if (auto applied = table_->apply(KernelPlans::table(*flows, {}, queue_)); !applied)
+    return log::error("kernel", "cannot close the listeners that the kernel forwards",
+                      {{"error", applied.error().message}});
+  flows->closed = true;
+  proxy_.useFlows(std::move(flows));
 }
 
 void KernelForwarding::end() {

@@ -27,12 +27,15 @@ struct FlowPlan {
   };
 
   std::uint16_t tag = 0;  ///< the upper half of our marks
+  bool closed = false;    ///< the table leads nobody in any more: the balancer stops
   std::vector<Entrance> entrances;
   std::unordered_map<std::uint32_t, Place> places;  ///< by slot, also of backends that leave and have flows
   std::unordered_map<const Backend*, std::uint32_t> slots;
 
   /// Where a first packet comes in; null where that is no listener of these.
   const Entrance* find(const kernel::Tuple& tuple) const noexcept;
+  /// The table leads a client with this first packet to a backend.
+  bool leads(const kernel::Tuple& tuple) const noexcept { return !closed && find(tuple) != nullptr; }
   /// The slot of a backend; 0 where the table does not have it.
   std::uint32_t slotOf(const Backend& backend) const noexcept;
 };

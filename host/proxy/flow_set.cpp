@@ -75,7 +75,7 @@ Flow* FlowSet::make(const kernel::Tuple& tuple, const FlowPlan::Entrance& entran
 void FlowSet::handlePacket(const kernel::QueuedPacket& packet) noexcept {
   now_ = clock_.nowNs();
   const auto tuple = kernel::parseSyn(packet.bytes);
-  const auto* entrance = tuple ? plan_->find(*tuple) : nullptr;
+  const auto* entrance = tuple && !plan_->closed ? plan_->find(*tuple) : nullptr;
   if (entrance == nullptr) return gate_->send(packet.id, packet.mark);  // not for us: as if nobody had been asked
   if (Flow* const known = find(*tuple); known != nullptr) return handleRepeated(*known, *entrance, packet.id);
   begin(*tuple, *entrance, packet.id);
@@ -211,6 +211,36 @@ void FlowSet::serveHeld() noexcept {
     Flow& flow = *next++;
     if (flow.pool != full && !place(flow, flow.packet)) full = flow.pool;
   }
+}
+
+// ---- entrances that are there no more ------------------------------------------------------------------------------
+
+void FlowSet::use(std::shared_ptr<const FlowPlan> plan) noexcept {
+  plan_ = std::move(plan);
+  if (gate_ == nullptr) return;
+  now_ = clock_.nowNs();
+  const auto look = [this](FlowList& flows) {
+    for (auto next = flows.begin(); next != flows.end();)
+      if (Flow& flow = *next++; isShutOut(flow)) letBy(flow);
+  };
+  look(held_);
+  look(retrying_);
+  for (auto next = half_open_.begin(); next != half_open_.end();) look((next++)->half_open);
+}
+
+/// No backend will answer this flow: the table led its packet nowhere, or would if it came again. Of a packet that has
+/// been let go conntrack knows by now which way it went.
+bool FlowSet::isShutOut(Flow& flow) noexcept {
+  if (flow.entry != 0 || flow.state == Flow::State::kConnected || plan_->leads(*flow.tuple)) return false;
+  if (flow.state != Flow::State::kConnecting) return true;
+  const auto entry = entryOf(flow);
+  return !entry || !kernel::isBackendMark(entry->mark, plan_->tag);
+}
+
+/// The client comes to who listens there now, or is refused where nobody does.
+void FlowSet::letBy(Flow& flow) noexcept {
+  if (flow.state == Flow::State::kHeld) gate_->send(flow.packet, 0);
+  close(flow, plan_->closed ? CloseReason::kDrain : CloseReason::kAbandoned);
 }
 
 // ---- ending --------------------------------------------------------------------------------------------------------

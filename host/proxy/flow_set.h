@@ -48,8 +48,9 @@ class FlowSet {
     gate_ = &gate;
     yields_ = gave_way_ = false;
   }
-  /// From now on this is where packets come in and go to. Backends of the plan before that have flows are in it, too.
-  void use(std::shared_ptr<const FlowPlan> plan) noexcept { plan_ = std::move(plan); }
+  /// From now on, and in the table already, this is where packets come in and go to. Backends of the plan before that
+  /// have flows are in it, too. Clients who wait for a backend where they came in no more are let go of.
+  void use(std::shared_ptr<const FlowPlan> plan) noexcept;
   const FlowPlan& plan() const noexcept { return *plan_; }
   /// From now on exchanges are timed there, and a flow that is over waits there no more; null: nowhere.
   void timeBy(kernel::ExchangeTimes* times) noexcept { times_ = times; }
@@ -131,6 +132,8 @@ class FlowSet {
   void hold(Flow& flow, std::uint32_t packet) noexcept;
   void refuse(Flow& flow, std::uint32_t packet, CloseReason reason) noexcept;
   void serveHeld() noexcept;
+  bool isShutOut(Flow& flow) noexcept;
+  void letBy(Flow& flow) noexcept;
 
   // What conntrack says; see flow_events.cpp
   Flow* takeIn(const kernel::FlowEntry& entry, Origin origin) noexcept;

@@ -194,6 +194,48 @@ TEST_CASE_METHOD(OneGate, "FlowSet without flows is done with a drain that is ov
   CHECK(without_gate.nextDue() == 0);
 }
 
+TEST_CASE_METHOD(OneGate, "FlowSet lets go of those who wait for a backend where clients come in no more", "[proxy]") {
+  forward({kA}, 2);
+  pool.settings().queue_timeout_ns = 5'000'000'000;
+  const bool stops = GENERATE(false, true);
+  for (const std::uint16_t port : {1000, 1001, 1002}) syn(port);
+  REQUIRE(flows.size() == 3);
+  tell(FlowEvent::What::kNew, entry(1000, TcpState::kSynSent));
+  entry(1001, TcpState::kEstablished).mark = 0;  // the table was changed first: it went to who listens there
+  plan = std::make_shared<FlowPlan>(*plan);
+  stops ? void(plan->closed = true) : plan->entrances.clear();
+  flows.use(plan);
+  CHECK(flows.size() == 1);
+  CHECK(active() == 1);
+  CHECK(gate.sent.at(1002) == 0);
+  CHECK(listenerCounters().drain_closed.value() == (stops ? 2 : 0));
+  CHECK(gate.resets.empty());
+  syn(1003);
+  CHECK(gate.sent.at(1003) == 0);
+
+  // Its client need not come again.
+  auto& known = entry(1000, TcpState::kClose);
+  known.mark |= kernel::kResetBit;
+  tell(FlowEvent::What::kUpdate, known);
+  CHECK(flows.size() == 0);
+  CHECK(counters().connect_failed.value() == 1);
+}
+
+TEST_CASE_METHOD(OneGate,
+                 "FlowSet keeps a client whose packet has gone to its backend by a table that has changed since",
+                 "[proxy]") {
+  forward({kA, kB});
+  syn(1000);
+  (void)entry(1000, TcpState::kSynSent);  // the event is on its way
+  syn(1001);
+  plan = std::make_shared<FlowPlan>(*plan);
+  plan->closed = true;
+  flows.use(plan);
+  CHECK(flows.size() == 1);
+  connected(1000);
+  CHECK(pool.sessions() == 1);
+}
+
 TEST_CASE_METHOD(OneGate, "FlowSet lets go of its flows without ending them", "[proxy]") {
   forward({kA}, 1);
   pool.settings().queue_timeout_ns = 5'000'000'000;
