@@ -64,6 +64,12 @@ countsBytes() {
     grep -q '^lemonade_backend_bytes_total{.*pool="web".* [1-9]'
 }
 
+# timesExchanges: with the backend of the listener.
+timesExchanges() {
+  inMachine curl -sf -m 5 http://127.0.0.1:9090/metrics |
+    grep -q '^lemonade_backend_exchange_seconds_count{.*pool="web".* [1-9]'
+}
+
 # What the installation says is for such a machine, before it boots.
 hasDropIn() { install -D -m 644 -t "$WORK/etc/systemd/system/lemonade-lb.service.d" "$drop_in"; }
 hasBoth() { hasDropIn; install -D -m 644 -t "$WORK/etc/sysctl.d" "$settings"; }
@@ -138,22 +144,23 @@ withoutSettings() {
 
 # As after a boot, with a table that is kept: a restart refuses nobody, and what it finds is what was sent.
 restartsUnderKept() {
-  local before met
   bootBetween "[kernel]"$'\n'"keep = true"$'\n'"$(listener kernel)" hasBoth
   inMachine systemctl start lemonade-lb || fail "it does not start"
   if journalShows " is 0: "; then fail "a setting is missing after a boot"; fi
   stays client
-  fromClient python3 -B "$SOURCE/tests/deploy/connects.py" 10.77.1.1 8000 6 20 >"$WORK/met" &
-  met=$!
-  for _ in 1 2; do
-    sleep 1.5
-    before=$(property MainPID)
-    inMachine systemctl restart lemonade-lb || fail "it does not restart"
-    [ "$(property MainPID)" != "$before" ] || fail "it is the same process"
-  done
-  wait "$met"
-  cat "$WORK/met"
-  shows "$WORK/met" " failed=0 "
+  restartsUnder fromClient python3 -B "$SOURCE/tests/deploy/connects.py" 10.77.1.1 8000 6 20
   if grep -q -v stays "$WORK/client"; then fail "a connection that was open ended: $(cat "$WORK/client")"; fi
   eventually 30 countsBytes
+}
+
+exchangesTakeTheirOwn() {
+  bootBetween "[kernel]"$'\n'"exchanges = \"on\""$'\n'"$(listener kernel)" hasBoth
+  if inMachine systemctl start lemonade-lb; then fail "it starts without a right to time exchanges"; fi
+  [[ "$(journal)" =~ "ERROR".*CAP_BPF ]] || fail "the journal does not say what is missing"
+
+  guide "Times of exchanges by the kernel"
+  servedBy far-8000 || fail "the client has no answer"
+  eventually 10 timesExchanges
+  inMachine systemctl stop lemonade-lb
+  is Result success || fail "the stop ended with $(property Result)"
 }

@@ -304,10 +304,10 @@ clients() {
   nsenter --target "$init" --net -- python3 -B "$SOURCE/tests/deploy/connects.py" 127.0.0.1 "$1" "$2" 20
 }
 
-# restartsUnderLoad PORT: twice, while clients come.
-restartsUnderLoad() {
+# restartsUnder COMMAND...: twice, while clients come by that command and none fails.
+restartsUnder() {
   local before met
-  clients "$1" 6 >"$WORK/met" &
+  "$@" >"$WORK/met" &
   met=$!
   for _ in 1 2; do
     sleep 1.5
@@ -318,6 +318,11 @@ restartsUnderLoad() {
   wait "$met"
   cat "$WORK/met"
   shows "$WORK/met" " failed=0 "
+}
+
+# restartsUnderLoad PORT
+restartsUnderLoad() {
+  restartsUnder clients "$1" 6
   [[ "$(journal)" != *"stopping at once"* ]] || fail "it was told twice to stop"
 }
 
