@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Forwarding by the kernel beside relays: client, proxy and web server in network namespaces that veth pairs join, and
 what the whole machine works for a request and for a connection, since the kernel's part is in nobody's account. All
-proxies are up at once and are measured by turns. Then, of forwarding alone, what many flows at once take."""
+proxies are up at once and are measured by turns; "timed" is the one of "kernel" while it times exchanges. Then, of
+forwarding alone, what many flows at once take."""
 import contextlib
 import json
 import pathlib
@@ -12,6 +13,7 @@ import time
 
 import namespaces
 from kernel import crowd
+from kernel.exchanges import Exchanges
 from processes import Failed, Processes, anonymous_bytes, cpu_seconds, machine_seconds
 from speed import proxies
 
@@ -46,13 +48,14 @@ def main(options, build, out):
     namespaces.Network(1)
     crowded = many_flows(build, options.flows) if options.flows else {}
     taken = {}
-    with stand(build) as running:
-        everyone = ["direct", *running]
+    with stand(build) as (running, exchanges):
+        everyone = ["direct", *running, *(["timed"] if exchanges.can_be_timed() else [])]
         for number in range(rounds):
             for what, (connections, close) in LOADS.items():
                 first = number % len(everyone)
                 for who in everyone[first:] + everyone[:first]:
-                    values = measure(who, seconds, connections, close)
+                    with exchanges.timed() if who == "timed" else contextlib.nullcontext():
+                        values = measure(who, seconds, connections, close)
                     taken.setdefault(what, {}).setdefault(who, []).append(values)
                     shown = ", ".join(f"{key} {value:,.1f}" for key, value in values.items())
                     print(f"{time.strftime('%H:%M:%S')} {what:24} {who:10} {shown}", flush=True)
@@ -72,7 +75,7 @@ def inside(namespace, command):
 
 @contextlib.contextmanager
 def stand(build):
-    """The proxies, each with one worker, and the web server; gives the process of each proxy by name."""
+    """The proxies, each with one worker, and the web server; gives the process of each proxy by name, and Exchanges."""
     with tempfile.TemporaryDirectory(prefix="lemonade-bench-") as name, Processes(name) as processes:
         folder = pathlib.Path(name)
         folder.chmod(0o755)  # nginx workers are somebody else
@@ -84,12 +87,12 @@ def stand(build):
             running[who] = processes.start(who, inside("lb", command(who, build, own, port)), real_time=False)
         for who in running:
             _await(who, running[who], processes)
-        yield running
+        yield running, Exchanges(running["kernel"], folder / "kernel/lemonade.toml", lambda: processes.log("kernel"))
 
 
 def command(who, build, folder, port):
     if who in ("kernel", "relay"):
-        return lemonade(build, folder, port, who)
+        return lemonade(build, folder, port, who, '[kernel]\nexchanges = "off"\n')
     prepare = {"HAProxy": proxies.haproxy, "nginx": proxies.nginx}[who]
     return prepare(folder, port, [BACKEND_PORTS[who]], 1, namespaces.LISTENER, BACKEND)
 
@@ -104,7 +107,7 @@ def lemonade(build, folder, port, forward, more=""):
 
 
 def address(who):
-    return (BACKEND, BACKEND_PORTS[who]) if who == "direct" else (namespaces.LISTENER, PORTS[who])
+    return (BACKEND, BACKEND_PORTS[who]) if who == "direct" else (namespaces.LISTENER, PORTS.get(who, PORTS["kernel"]))
 
 
 def _await(who, process, processes):
