@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """What becomes of flows, and of new clients, while backends leave and while the balancer stops, dies, hangs or is
 replaced."""
+import os
 import signal
 import time
 
@@ -261,7 +262,8 @@ def flood(lemonade, folder):
     sent = int(syn.stdout.read())
     assert sent > 20_000, sent
     assert slowest < 0.1, slowest
-    assert memory(balancer) - before < 8 << 20, (before, memory(balancer))
+    if not os.environ.get("LEMONADE_TEST_SANITIZER"):  # which keeps what is freed
+        assert memory(balancer) - before < 8 << 20, (before, memory(balancer))
     client = eventually(lets_in, 30)
     client.echo()
 
