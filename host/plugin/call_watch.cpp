@@ -109,7 +109,7 @@ void CallWatch::tellBroken() {
 
 void CallWatch::lookAt(GuardSlot& slot, Seen& seen, std::uint64_t step_ns, std::vector<SlowCall>& slow) {
   const std::uint64_t call = slot.call.load(std::memory_order_relaxed);
-  const Guard* const guard = slot.guard.load(std::memory_order_relaxed);
+  const Guard* const guard = slot.guard.load(std::memory_order_acquire);
   // What is over by the next look is not what a process is killed for.
   const bool lasts = call == seen.call && slot.isInCall() && guard != nullptr;
   if (slot.traced) slot.traced->enter(lasts ? guard->insideOf(GuardSlot::functionOf(call)) : 0);

@@ -126,7 +126,7 @@ class Guard {
       slot.stack.store(stack, std::memory_order_relaxed);
       if (stack == nullptr) [[likely]]
         return;
-      slot.guard.store(guard, std::memory_order_relaxed);
+      slot.guard.store(guard, std::memory_order_release);
       slot.call.store(GuardSlot::callAfter(slot.call.load(std::memory_order_relaxed), function),
                       std::memory_order_relaxed);
     }
@@ -137,7 +137,7 @@ class Guard {
   };
 
   void enter(GuardSlot& slot, Function function) const noexcept {
-    slot.guard.store(this, std::memory_order_relaxed);
+    slot.guard.store(this, std::memory_order_release);  // the watch looks into it
     slot.call.store(GuardSlot::callAfter(slot.call.load(std::memory_order_relaxed), function),
                     std::memory_order_relaxed);
   }
