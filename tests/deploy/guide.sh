@@ -16,7 +16,7 @@ declare -A tried=(
   ["Security"]=here ["Limits"]=here ["Tuning"]=here ["Troubleshooting"]=here
   ["systemd"]=systemd ["Running it with systemd"]=systemd ["Sockets that stay"]=systemd
   ["Changing the unit"]=systemd ["Binary updates"]=systemd
-  ["Forwarding by the kernel"]=kernel_systemd
+  ["Forwarding by the kernel"]=kernel_systemd ["Times of exchanges by the kernel"]=kernel_systemd
   ["Active-passive"]=failover ["Active-active"]=failover
   ["Docker"]=image ["Docker Compose"]=image ["Kubernetes"]=kubernetes
 )
