@@ -52,7 +52,7 @@ holdWhatIsMeant() {
               /usr/share/lemonade/sysctl.d/60-lemonade.conf /usr/share/lemonade/limits.d/lemonade.conf \
               /usr/share/lemonade/sysctl.d/61-lemonade-forwarding.conf \
               /usr/share/lemonade/modules-load.d/lemonade-forwarding.conf \
-              /usr/share/lemonade/systemd/kernel-forwarding.conf \
+              /usr/share/lemonade/systemd/kernel-forwarding.conf /usr/share/lemonade/systemd/kernel-exchanges.conf \
               /usr/share/lemonade/prometheus/prometheus.yml /usr/share/lemonade/prometheus/lemonade.rules.yml \
               /usr/share/lemonade/grafana/lemonade.json; do
     shows "$list" "$path"
