@@ -2,8 +2,11 @@
 # SPDX-License-Identifier: MIT
 """What becomes of flows, and of new clients, while backends leave and while the balancer stops, dies, hangs or is
 replaced."""
+import errno
 import os
+import select
 import signal
+import socket
 import time
 
 import lab
@@ -100,6 +103,25 @@ def stop(lemonade, folder):
 
 def tables():
     return [line for line in lab.run("nft", "list", "tables", namespace="lb").splitlines() if line]
+
+
+def stop_while_clients_wait(lemonade, folder):
+    Network(1)
+    backends = [Backend(0)]
+    text = configuration(backends, 'queue_timeout = "60s"').replace('id = "b0"', 'id = "b0"\nmax_connections = 1')
+    balancer = Balancer(lemonade, folder, text.replace("drain_timeout_millis = 2000", "drain_timeout_millis = 60000"))
+    served = connect()
+    served.hello()
+    waiting = lab.within("client", lambda: lab.Client(socket.AF_INET, socket.SOCK_STREAM))
+    waiting.setblocking(False)
+    waiting.connect_ex((lab.LISTENER, lab.PORT))
+    eventually(lambda: balancer.metric("lemonade_proxy_queued_sessions") == 1)
+    balancer.signal(signal.SIGTERM)
+    assert select.select([], [waiting], [], 5)[1], "who waits is left waiting"
+    assert waiting.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED
+    served.echo()
+    served.close()
+    assert balancer.process.wait(4) == 0
 
 
 def table_is_kept(lemonade, folder):
@@ -286,7 +308,7 @@ def memory(balancer):
 
 
 TESTS = {test.__name__: test for test in (
-    drain_of_a_backend, client_that_is_gone, backend_down, removed_listener, stop, table_is_kept,
+    drain_of_a_backend, client_that_is_gone, backend_down, removed_listener, stop, stop_while_clients_wait, table_is_kept,
     table_that_is_not_wanted_any_more, killed, killed_supervisor, stopped_by_a_signal, upgrade,
     without_the_right, flood)}
 
