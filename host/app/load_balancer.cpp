@@ -197,6 +197,9 @@ void LoadBalancer::serve() {
   proxy_->start();
   parent_.supervisor.ready();
   serving_ = true;
+  // Before the line of the log: who waits for that and asks for what happens from then on does not hear of the start.
+  happened({.kind = EventKind::kReady,
+            .text = "ready, " + std::to_string(eligible) + " of " + std::to_string(backends) + " backends eligible"});
   log::info("app", "ready",
             {{"backends", backends},
              {"eligible", eligible},
@@ -204,8 +207,6 @@ void LoadBalancer::serve() {
              {"workers", proxy_->serving()},
              {"pools", config_.pools.size()},
              {"pid", ::getpid()}});
-  happened({.kind = EventKind::kReady,
-            .text = "ready, " + std::to_string(eligible) + " of " + std::to_string(backends) + " backends eligible"});
   control_pulse_.begin();
   service_manager_.ready({[this] { return summary(); }, [this](auto now_ns) { return stillThreads(now_ns); }});
 }

@@ -66,7 +66,7 @@ TEST_CASE_METHOD(Frozen, "The balancer runs a strategy built with ABI 1.0", "[ab
   CHECK(counted("exchanges_total") == 20);
   CHECK(eventually([&] { return counted("beats_total") > 2; }));
   CHECK(counted("posts_total") == 1);
-  CHECK(balancer.process().countLog("a strategy of ABI 1.0 is here") == 1);
+  CHECK(balancer.process().countLog("a strategy of ABI 1.0 is here", 1) == 1);
   CHECK(noSurprises());
 }
 

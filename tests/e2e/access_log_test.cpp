@@ -224,7 +224,7 @@ TEST_CASE("A disk that is full is logged once and costs lines only", "[access_lo
     REQUIRE(eventually(
         [&] { return balancer.metric("lemonade_plugin_access_log_lines_lost_total") == static_cast<double>(i + 1); }));
   }
-  CHECK(balancer.process().countLog("cannot write to /dev/full: No space left on device") == 1);
+  CHECK(balancer.process().countLog("cannot write to /dev/full: No space left on device", 1) == 1);
   CHECK(balancer.metric("lemonade_sink_errors_total", {"sink=\"access_log\""}) == 5);
 }
 

@@ -120,7 +120,7 @@ TEST_CASE("A request by an unknown name or of a foreign page is refused and has 
   CHECK(get.find("hosts in [admin]") != std::string::npos);
   CHECK(balancer.status()->isNull("last_reload"));
   balancer.process().waitForLog("admin: a request was refused");
-  CHECK(balancer.process().countLog("admin: a request was refused") == 1);  // a minute has one line
+  CHECK(balancer.process().countLog("admin: a request was refused", 1) == 1);  // a minute has one line
   CHECK(post(host + "Origin: http://" + balancer.adminAddress() + "\r\n") == "HTTP/1.1 200 OK");
   CHECK(post("Host: localhost\r\n") == "HTTP/1.1 200 OK");
 }

@@ -165,7 +165,7 @@ TEST_CASE("The access log has one line for each session with all there is to kno
     CHECK(std::stod(field(line, time)) >= 0);
   }
   CHECK(std::stod(field(line, "slowest_exchange_ms")) <= std::stod(field(line, "duration_ms")));
-  CHECK(used.balancer.process().countLog("access: session closed") == 2);
+  CHECK(used.balancer.process().countLog("access: session closed", 2) == 2);
 }
 
 TEST_CASE("Resets are told apart in the access log by who sent them", "[admin]") {

@@ -158,7 +158,7 @@ TEST_CASE("A name that does not resolve starts down and comes up when it does", 
   const std::string address = "late.lemonade.test:" + std::to_string(portOf(server.address()));
   Balancer balancer(Config().realChecks().backend("late", address), {},
                     {"unshare", "-m", "sh", "-c", "mount --bind \"$0\" /etc/hosts && exec \"$@\"", file});
-  CHECK(balancer.process().countLog("WARN") >= 1);
+  CHECK(balancer.process().countLog("WARN", 1) >= 1);
   CHECK(balancer.backend("late")->getValue<std::string>("state") == "unresolved");
   CHECK(balancer.ask().empty());
   CHECK(balancer.admin("/readyz").status == 503);

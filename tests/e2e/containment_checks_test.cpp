@@ -109,7 +109,7 @@ TEST_CASE("A checker that crashes or hangs late costs no client, and connecting 
 TEST_CASE("Where calls are not broken off, a checker that hangs is left behind with its thread", "[containment]") {
   Checked checked("spin", "200ms", "off");
   checked.turn();
-  CHECK(checked.balancer.process().countLog("a health checker hangs, it is left behind with its thread") == 1);
+  CHECK(checked.balancer.process().countLog("a health checker hangs, it is left behind with its thread", 1) == 1);
   CHECK(eventually([&] { return checked.state() == "broken"; }));
   CHECK(checked.nobodyNoticed());
   checked.b.stop();

@@ -92,7 +92,7 @@ TEST_CASE("A sink that hangs late is an overrun, said once, and a reload and a s
   CHECK(eventually([&] { return watched.balancer.metric("lemonade_metrics_dropped_total", {watched.label()}) > 0; }));
   SECTION("where it is replaced") { watched.replace(); }
   SECTION("where it is not") {}
-  CHECK(watched.balancer.process().countLog("sink overruns its deadline") == 1);
+  CHECK(watched.balancer.process().countLog("sink overruns its deadline", 1) == 1);
   CHECK(watched.endsInTime());
 }
 

@@ -29,7 +29,7 @@ void expectNamed(Turned& turned, const Deed& deed) {
   CHECK(field(line, "function") == function);
   CHECK(contains(line, deed.signal));
   CHECK(contains(line, "turncoat.so+0x"));
-  CHECK(process.countLog("a call of a plugin was broken off") == 1);
+  CHECK(process.countLog("a call of a plugin was broken off", 1) == 1);
   CHECK(turned.balancer.metric("lemonade_plugin_faults_total",
                                {"function=\"" + function + "\"", "kind=\"" + deed.kind + "\""}) >= 1);
   CHECK(turned.balancer.metric("lemonade_plugin_quarantined", {"com.example.turncoat", "2.0.0"}) == 1);

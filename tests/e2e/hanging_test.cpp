@@ -108,7 +108,7 @@ TEST_CASE("A plugin that hangs when it is destroyed or when the process exits do
   const Stopwatch watch;
   CHECK(balancer.stop() == 0);
   CHECK(bounded(watch.elapsed()));
-  CHECK(balancer.process().countLog(kHangs) == 1);
+  CHECK(balancer.process().countLog(kHangs, 1) == 1);
 }
 
 TEST_CASE("What a stop cut short was waiting for is in the log", "[control]") {
@@ -163,7 +163,7 @@ TEST_CASE("A plugin that hangs while it is loaded or created does not hold up th
   // Who asked whether it is valid must not take this for a yes.
   CHECK(process.wait(10s) == (validate ? 2 : 0));
   CHECK(atOnce(watch.elapsed()));
-  CHECK(process.countLog("stopped before it was ready") == 1);
+  CHECK(process.countLog("stopped before it was ready", 1) == 1);
   CHECK(fs::is_empty(copies.path()));
   for (const auto child : preflights) CHECK(eventually([&] { return hasEnded(child); }));
 }

@@ -53,7 +53,7 @@ TEST_CASE("A backend that is degraded is said to be so once and shown until it i
   CHECK(balancer.ask() == "weary");
   const unsigned settled = server.accepted();
   REQUIRE(eventually([&] { return server.accepted() >= settled + 4; }));
-  CHECK(balancer.process().countLog("health: backend is degraded:") == 1);
+  CHECK(balancer.process().countLog("health: backend is degraded:", 1) == 1);
   weary = false;
   CHECK(field(balancer.process().waitForLog("health: backend is degraded no more"), "backend") == "a");
   CHECK(degraded() == 0);
@@ -79,8 +79,8 @@ TEST_CASE("A backend goes down after fall failures and up after rise passes and 
   // Several more checks change nothing and say nothing.
   const unsigned settled = server.accepted();
   REQUIRE(eventually([&] { return server.accepted() >= settled + 5; }));
-  CHECK(balancer.process().countLog("health: backend is down") == 1);
-  CHECK(balancer.process().countLog("health: backend is up") == 1);
+  CHECK(balancer.process().countLog("health: backend is down", 1) == 1);
+  CHECK(balancer.process().countLog("health: backend is up", 1) == 1);
   CHECK(balancer.process().waitForLog("health: backend is up").find("INFO") != std::string::npos);
   CHECK(balancer.ask() == "a");
 }
@@ -159,7 +159,7 @@ TEST_CASE("The log says when no backend is left and when one is back", "[health]
   a.restart();
   const auto line = balancer.process().waitForLog("a backend is back");
   CHECK(field(line, "after").back() == 's');
-  CHECK(balancer.process().countLog("no backend is left") == 1);
+  CHECK(balancer.process().countLog("no backend is left", 1) == 1);
 }
 
 TEST_CASE("Nothing is checked where the checker is none and everything says so", "[health]") {
@@ -276,7 +276,7 @@ TEST_CASE("A checker that throws takes no backend down nor up and is named in th
   CHECK(stateOf(balancer, "a") == "up");
   CHECK(stateOf(balancer, "dead") == "down");
   CHECK(balancer.ask() == "a");
-  CHECK(balancer.process().countLog("health: the health checker failed") == 1);
+  CHECK(balancer.process().countLog("health: the health checker failed", 1) == 1);
 }
 
 }  // namespace lemonade::test

@@ -276,7 +276,7 @@ TEST_CASE("The log says once when max_connections is reached and once when that 
   CHECK(field(over, "waited") == "3");
   CHECK(field(over, "for").back() == 's');
   CHECK(balancer.metric("lemonade_proxy_waited_total") == 3);
-  CHECK(balancer.process().countLog("max_connections is reached") == 1);
+  CHECK(balancer.process().countLog("max_connections is reached", 1) == 1);
 }
 
 TEST_CASE("An idle session is closed after the idle timeout and never where it is zero", "[limits]") {

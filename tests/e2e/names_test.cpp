@@ -111,7 +111,7 @@ TEST_CASE("Addresses of a name become backends and come and go with it", "[names
     const auto asked = dns.asked(kName, Dns::kA);
     dns.addresses(kName, {"127.0.0.2", "127.0.0.3"});
     REQUIRE(eventually([&] { return dns.asked(kName, Dns::kA) >= asked + 3; }));
-    CHECK(balancer.process().countLog("resolve: a name has new addresses") == 1);
+    CHECK(balancer.process().countLog("resolve: a name has new addresses", 1) == 1);
   });
 }
 
@@ -132,7 +132,7 @@ TEST_CASE("A name that fails keeps its last good addresses and is complained abo
     const auto asked = dns.asked(kName, Dns::kA);
     REQUIRE(eventually([&] { return dns.asked(kName, Dns::kA) >= asked + 3; }));
     CHECK(whoAnswers(balancer) == "13");
-    CHECK(balancer.process().countLog("resolve: a name does not resolve") == 1);
+    CHECK(balancer.process().countLog("resolve: a name does not resolve", 1) == 1);
     dns.addresses(kName, {"127.0.0.1", "127.0.0.3"});
     balancer.process().waitForLog("resolve: a name resolves again");
     dns.addresses(kName, {"127.0.0.2"});
@@ -259,7 +259,7 @@ TEST_CASE("Addresses of a family without a route are left out, said once, and co
                Catch::Contains("not used are 1 IPv6 address, to which this machine has no route"));
     const auto asked = dns.asked(kName, Dns::kAaaa);
     REQUIRE(eventually([&] { return dns.asked(kName, Dns::kAaaa) >= asked + 3; }));
-    CHECK(balancer.process().countLog("no route") == 1);
+    CHECK(balancer.process().countLog("no route", 1) == 1);
 
     if (run({"ip", "addr", "add", "2001:db8::2/128", "dev", "lo", "nodad"}).code != 0) return skip("it takes IPv6");
     CHECK(eventually([&] { return rows(balancer).size() == 2; }));

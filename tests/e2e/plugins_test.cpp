@@ -114,7 +114,7 @@ TEST_CASE("Answers of a strategy that cannot be used are counted and round robin
   CHECK(std::count(order.begin(), order.end(), 'a') == 3);
   CHECK(std::count(order.begin(), order.end(), 'b') == 3);
   CHECK(balancer.metric("lemonade_proxy_invalid_picks_total") == 6);
-  CHECK(balancer.process().countLog("cannot be used") >= 1);
+  CHECK(balancer.process().countLog("cannot be used", 1) >= 1);
   CHECK(balancer.process().countLog("cannot be used") < 6);
 }
 

@@ -177,7 +177,7 @@ TEST_CASE("A reload changes the level and the format of the log", "[reload]") {
   CHECK(requestReload(balancer).status == 422);
   // Of all that the last steps had to say only the errors are there.
   CHECK(contains(process.waitForLog("config: ", 10s, seen), "ERROR"));
-  CHECK(process.countLog("session closed") == 2);
+  CHECK(process.countLog("session closed", 2) == 2);
 }
 
 TEST_CASE("A reload changes the plugin directories and what they hold is watched from then on", "[reload]") {

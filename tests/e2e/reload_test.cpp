@@ -76,7 +76,7 @@ TEST_CASE("A file written in place or renamed into place takes effect", "[reload
   const auto line = balancer.process().waitForLog("config: reloaded");
   CHECK(field(line, "reason") == "changed files");
   CHECK(field(line, "generation") == "2");
-  CHECK(balancer.process().countLog("config: backend a: weight 1 -> 0") == 1);
+  CHECK(balancer.process().countLog("config: backend a: weight 1 -> 0", 1) == 1);
   CHECK(balancer.ask() == "b");
 }
 

@@ -136,7 +136,7 @@ TEST_CASE("background_timeout bounds the wait for a sink that hangs and the log 
   CHECK(balancer.stop(10s) == 0);
   CHECK(watch.elapsed() >= 390ms);
   CHECK(watch.elapsed() < 3s * timeFactor());
-  CHECK(balancer.process().countLog("com.example.slow") >= 1);
+  CHECK(balancer.process().countLog("com.example.slow", 1) >= 1);
 }
 
 TEST_CASE("A new balancer takes the port over as soon as the old one stopped", "[stopping]") {

@@ -79,7 +79,7 @@ TEST_CASE("Health and times and counters of a backend survive reloads and swaps"
   CHECK(known(balancer, "a") == of_a);
   CHECK(known(balancer, "dead") == of_dead);
   CHECK(sum() == seconds);
-  CHECK(balancer.process().countLog("backend is down") == 1);
+  CHECK(balancer.process().countLog("backend is down", 1) == 1);
 }
 
 TEST_CASE("A strategy that replaces another starts warm from the live numbers of the backends", "[reload][swap]") {

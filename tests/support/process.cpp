@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
@@ -161,11 +162,17 @@ std::size_t Process::logSize() {
   return lines_.size();
 }
 
-std::size_t Process::countLog(const std::string& text) {
-  const std::lock_guard lock(mutex_);
-  std::size_t count = 0;
-  for (const auto& line : lines_) count += line.find(text) != std::string::npos;
-  return count;
+std::size_t Process::countLog(const std::string& text, std::size_t at_least) {
+  const auto until = std::chrono::steady_clock::now() + Millis(Deadline(10s).remainingMillis());
+  std::unique_lock lock(mutex_);
+  const auto count = [&] {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(lines_, [&](const auto& line) { return line.find(text) != std::string::npos; }));
+  };
+  if (!changed_.wait_until(lock, until, [&] { return count() >= at_least; }))
+    throw TimeoutError("\"" + text + "\" did not come " + std::to_string(at_least) + " times; all it wrote:\n" +
+                       err_text_);
+  return count();
 }
 
 std::string Process::err() {

@@ -50,8 +50,9 @@ class Process {
   std::string waitForLog(const std::string& text, Millis within = 10s, std::size_t from = 0);
   /// Lines written to standard error so far; the index of the next one.
   std::size_t logSize();
-  /// How many lines on standard error contain text.
-  std::size_t countLog(const std::string& text);
+  /// How many lines on standard error contain text, once at_least do: a log is written a little after what it tells
+  /// of. Throws TimeoutError.
+  std::size_t countLog(const std::string& text, std::size_t at_least = 0);
   /// What it wrote so far.
   std::string err();
   std::string out();
