@@ -22,6 +22,7 @@ using namespace std::chrono_literals;
 
 constexpr Duration kBeat = 1s;                            // of the three after which the kernel asks nobody any more
 constexpr std::uint64_t kWorkerPatience = 2'000'000'000;  // the worker that answers the kernel hangs then
+constexpr std::uint64_t kLastToCome = 4'000'000'000;      // those whom the table let in while it was changed
 constexpr Duration kLastAnswers = 100ms;                  // of those ended last, whom the table resets
 constexpr std::uint16_t kFirstQueue = 19'533;             // where the search for a free one begins
 constexpr std::uint32_t kQueueLimit = 1'024;              // packets; what is too much goes by the table's weights
@@ -221,6 +222,10 @@ void KernelForwarding::refresh() {
   report_.noteTable(!failed_);
   if (failed_) return;
   plans_.settle(*flows);
+  if (!flows->entrances.empty())
+    over_ns_ = 0;
+  else if (over_ns_ == 0)
+    over_ns_ = nowNs();
   proxy_.useFlows(std::move(flows));
   proxy_.closeForwarded();
 }
@@ -229,11 +234,25 @@ void KernelForwarding::beat() {
   if (!yields_ && (failed_ || plans_.leaving())) refresh();
   if (!failed_) proxy_.closeForwarded();
   if (!proxy_.flowsAnswer(kWorkerPatience)) return;
+  if (isOver()) return retire();
   const bool heard = table_->refresh().ok();
   report_.noteHeard(heard ? nowNs() : 0);
   if (heard) return;
   failed_ = true;
   report_.noteTable(false);
+}
+
+/// The listeners have become relays by a reload, and the connections of before are over. What the worker has counted is
+/// younger than the change: it has moved since.
+bool KernelForwarding::isOver() const {
+  return !yields_ && !failed_ && over_ns_ != 0 && nowNs() - over_ns_ >= kLastToCome && proxy_.flows() == 0;
+}
+
+void KernelForwarding::retire() {
+  proxy_.letGoOfFlows();
+  end();
+  table_.reset();
+  log::info("kernel", "the kernel forwards no more", {{"table", "inet " + config_.table}});
 }
 
 // ---- the end -------------------------------------------------------------------------------------------------------

@@ -79,6 +79,8 @@ class KernelForwarding {
   void disarmLeft();
   void refresh();
   void beat();
+  bool isOver() const;
+  void retire();
   std::shared_ptr<proxy::FlowPlan> flowPlan();
 
   ControlLoop& loop_;
@@ -96,6 +98,7 @@ class KernelForwarding {
   bool failed_ = false;        // the table is not as it should be
   bool yields_ = false;        // the table is another's to change
   bool had_sessions_ = false;  // when the drain of a stop began
+  std::uint64_t over_ns_ = 0;  // since when no listener leads to the kernel, monotonic; 0: one does
   bool refreshing_ = false;
   ControlLoop::TimerId beat_ = 0;
   ForwardingReport report_;

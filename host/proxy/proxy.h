@@ -133,6 +133,8 @@ class Proxy {
   /// True where the worker that answers the kernel has moved in this time, in nanoseconds. To be asked about once a
   /// second.
   bool flowsAnswer(std::uint64_t patience_ns);
+  /// How many flows there were when it has last moved.
+  std::size_t flows() const noexcept { return flow_pulse_->flows; }
 
   /// Has every worker look at each of its timeouts soon: settings of a pool or a listener have changed.
   void lookAtTimeouts();
@@ -175,6 +177,11 @@ class Proxy {
   /// From where a worker accepts, and for which listener.
   using Source = std::pair<std::shared_ptr<Listener>, Socket>;
 
+  /// What the worker that has all flows says each time it moves.
+  struct FlowPulse {
+    std::atomic<std::uint64_t> moved_ns{0};
+    std::atomic<std::size_t> flows{0};
+  };
   /// A socket of a listener that the kernel forwards for and a relay still accepts from.
   struct Closing {
     Socket socket;
@@ -212,7 +219,7 @@ class Proxy {
   bool hold_present_ = false;  // none but those that there are
   bool started_ = false;
   bool records_wanted_ = false;
-  const std::shared_ptr<std::atomic<std::uint64_t>> flows_moved_ = std::make_shared<std::atomic<std::uint64_t>>(0);
+  const std::shared_ptr<FlowPulse> flow_pulse_ = std::make_shared<FlowPulse>();
 };
 
 /// How many clients each of several listeners may have where there may be `most` in all: the limits themselves where

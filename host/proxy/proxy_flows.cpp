@@ -64,7 +64,7 @@ void Proxy::reassert() {
 }
 
 void Proxy::openFlows(std::unique_ptr<KernelGate> gate) {
-  flows_moved_->store(nowNs());
+  flow_pulse_->moved_ns = nowNs();
   // A task may have to be run twice for want of memory.
   auto handed = std::make_shared<std::unique_ptr<KernelGate>>(std::move(gate));
   workers_[kFlowsAt]->post([handed](Worker& self) {
@@ -102,8 +102,11 @@ void Proxy::timeFlows(std::unique_ptr<kernel::ExchangeTimes> times) {
 }
 
 bool Proxy::flowsAnswer(std::uint64_t patience_ns) {
-  workers_[kFlowsAt]->post([moved = flows_moved_](Worker&) { moved->store(nowNs()); });
-  return nowNs() - flows_moved_->load() < patience_ns;
+  workers_[kFlowsAt]->post([pulse = flow_pulse_](Worker& self) {
+    pulse->flows = self.flowDoor().flows().size();
+    pulse->moved_ns = nowNs();
+  });
+  return nowNs() - flow_pulse_->moved_ns < patience_ns;
 }
 
 }  // namespace lemonade::proxy

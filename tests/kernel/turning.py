@@ -4,7 +4,7 @@
 import contextlib
 
 import lab
-from lab import Backend, Balancer, Network, configuration, connect, eventually
+from lab import Backend, Balancer, Network, configuration, connect, eventually, spread
 from traffic import Traffic
 
 
@@ -17,6 +17,10 @@ def both(backends, listener=""):
 def refuses():
     """the socket of the listener does not listen any more"""
     return lab.run("ss", "-Hltn", f"sport = :{lab.PORT}", namespace="lb") == ""
+
+
+def has_table():
+    return "table inet lemonade" in lab.run("nft", "list", "tables", namespace="lb")
 
 
 def reloads(lemonade, folder):
@@ -34,6 +38,28 @@ def reloads(lemonade, folder):
         traffic.more(50)
     traffic.stop()
     assert not traffic.failed, traffic.failed[:5]
+
+
+def leaves_nothing(lemonade, folder):
+    Network(2)
+    relay, kernel = both([Backend(0), Backend(1)])
+    balancer = Balancer(lemonade, folder, kernel)
+    for _ in range(2):
+        client = connect()
+        client.hello()
+        balancer.reload(relay)
+        spread(10)
+        assert balancer.status()["kernel"], "it has a connection, and the status does not say how it is"
+        client.echo()
+        client.close()
+        eventually(lambda: not has_table(), 30)
+        assert balancer.status()["kernel"] is None, balancer.status()["kernel"]
+        balancer.reload(kernel)
+        eventually(refuses)
+        spread(10)
+        assert has_table() and balancer.status()["kernel"]["asks"], balancer.status()
+    assert balancer.metric("lemonade_proxy_accepted_total") == 42, balancer.get("/metrics")
+    assert balancer.metric("lemonade_kernel_unasked_total") == 0, balancer.get("/metrics")
 
 
 def upgrades(lemonade, folder):
@@ -94,7 +120,7 @@ def handshake_under_way(lemonade, folder):
     client.echo()
 
 
-TESTS = {test.__name__: test for test in (reloads, upgrades, waiting_for_room, handshake_under_way)}
+TESTS = {test.__name__: test for test in (reloads, leaves_nothing, upgrades, waiting_for_room, handshake_under_way)}
 
 if __name__ == "__main__":
     lab.main(TESTS)
