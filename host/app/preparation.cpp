@@ -189,12 +189,13 @@ Preparation prepare(const config::Input& input, const FileContent& file, Prepara
     return preparation;
   }
   auto loaded = config::load(input, file.problem.empty() ? Result<std::string>(file.text) : Error{file.problem});
+  const bool readable = loaded.ok();
   preparation.config = std::move(loaded.config);
   if (running == nullptr) contain(preparation.config);
   preparation.seen.plugins = lookAtPlugins(pluginSearchPath(preparation.config));
   findings.add(std::move(loaded.findings));
   if (running != nullptr && !file.again) findings.warning({*input.file, 0, 0}, kReadOnce);
-  checkDescriptors(context, preparation, findings);
+  if (readable) checkDescriptors(context, preparation, findings);  // else its limits may not be those of the file
   // Plugins and names are looked at even where something else is wrong: the operator wants to hear of it all.
   context.loop.run([&] {
     if (context.loader == nullptr)

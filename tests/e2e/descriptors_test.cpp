@@ -67,6 +67,15 @@ void everythingElseWorks(Balancer& balancer, const Misfit& misfit, const Config&
   CHECK(balancer.process().countLog("without a preflight") == 0);
 }
 
+/// What is said of a configuration where so many descriptors may be open.
+Outcome validatedWith(int descriptors, const Config& config) {
+  const TemporaryFolder folder;
+  const auto file = folder.write("lemonade.toml", config.text());
+  auto words = held(descriptors);
+  for (const auto& word : lemonade({"lb", "--validate", "--config", file})) words.push_back(word);
+  return run(words);
+}
+
 }  // namespace
 
 TEST_CASE("Sessions are held to what the descriptor limit leaves them and everything else goes on",
@@ -103,16 +112,21 @@ TEST_CASE("Sessions are held to what the descriptor limit leaves them and everyt
 }
 
 TEST_CASE("Validating says what the descriptor limit allows", "[control]") {
-  const TemporaryFolder folder;
-  const auto file = folder.write("lemonade.toml", Config().backend("a", "127.0.0.1:1").text());
-  auto words = held(200);
-  for (const auto& word : lemonade({"lb", "--validate", "--config", file})) words.push_back(word);
-  const auto outcome = run(words);
+  const auto outcome = validatedWith(200, Config().backend("a", "127.0.0.1:1"));
   INFO(outcome.err);
   CHECK(outcome.code == 0);
   CHECK(contains(outcome.err, "proxy.max_connections: warning: 10000 clients at once need a limit of"));
   CHECK(contains(outcome.err, "which is 200 here"));
   CHECK(contains(outcome.err, "LimitNOFILE"));
+}
+
+TEST_CASE("Validating judges no descriptor limit by a configuration that is wrong elsewhere", "[control]") {
+  const auto outcome = validatedWith(
+      200, Config().set("proxy.max_connections", 10).set("proxy.retries", -1).backend("a", "127.0.0.1:1"));
+  INFO(outcome.err);
+  CHECK(outcome.code == 1);
+  CHECK(contains(outcome.err, "proxy.retries"));
+  CHECK_FALSE(contains(outcome.err, "clients at once"));
 }
 
 TEST_CASE("A descriptor limit below what the process needs for itself serves a client and is said", "[control]") {
