@@ -29,6 +29,7 @@ void addLoadBalancer(CLI::App& app, LoadBalancerArguments& arguments) {
   command->add_flag("--json", arguments.json, "With --validate: print what is found as JSON")->needs("--validate");
   // For the admin listener, which validates what a request brings.
   command->add_option("--called-as", arguments.called_as)->needs("--validate")->group("");
+  command->add_option("--asked-by", arguments.asked_by)->needs("--validate")->group("");
   command->add_option("--plugin-dir", arguments.plugin_dirs, "Directory of plugins, searched first; may be repeated")
       ->type_name("DIR");
   command->footer(

@@ -17,6 +17,7 @@ struct LoadBalancerArguments {
   bool validate = false;
   bool json = false;                     ///< what validating finds as JSON
   std::optional<std::string> called_as;  ///< what the configuration file is called, where it is really another
+  std::optional<int> asked_by;           ///< the process that waits for what validating finds
   std::vector<std::string> plugin_dirs;
   std::vector<std::string> command;  ///< all words of the command line, to execute it again
 };

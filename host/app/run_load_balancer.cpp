@@ -15,6 +15,7 @@
 #include "process/memory.h"
 #include "process/service_manager.h"
 #include "process/watchdog.h"
+#include "rehearsal/child.h"
 
 #include <Poco/Exception.h>
 #include <signal.h>
@@ -183,7 +184,7 @@ int runGuarded(const LoadBalancerArguments& arguments, Watchdog& watchdog, Paren
 
 int runLoadBalancer(const LoadBalancerArguments& arguments) try {
   const std::uint64_t started_ns = nowNs();
-  if (arguments.called_as) (void)::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a balancer waits for what is found
+  if (arguments.asked_by) trial::endWith(*arguments.asked_by, kRuntimeError);
   (void)::prctl(PR_SET_NAME, "lemonade");  // executed by descriptor or as /proc/self/exe, it would be something else
   Parent parent{InheritedDescriptors::fromEnvironment(), {}};
   if (const auto code = runSupervisor(arguments, parent.inherited)) return *code;

@@ -5,11 +5,11 @@
 #include "app/run.h"
 #include "base/log.h"
 #include "base/read_write.h"
+#include "rehearsal/child.h"
 #include "rehearsal/preflight.h"
 
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -54,8 +54,7 @@ void prepareToDie(pid_t parent) {
   sigemptyset(&none);
   ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
   for (const int number : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) ::signal(number, SIG_DFL);
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != parent) ::_exit(kRefused);  // it has died before
+  trial::endWith(parent, kRefused);
 }
 
 }  // namespace

@@ -5,7 +5,9 @@
 #include "rehearsal/child.h"
 
 #include <sys/wait.h>
+#include <unistd.h>
 
+#include <string>
 #include <utility>
 
 namespace lemonade::app {
@@ -57,8 +59,9 @@ admin::Response validateApart(const std::string& text, const ValidationPlace& pl
                               const std::function<bool()>& given_up) {
   if (text.empty())
     return admin::errorResponse(400, "the body is the configuration to validate, in TOML; this one is empty");
-  std::vector<std::string> arguments{"load-balancer", "--validate",  "--json",    "--config",
-                                     kStandardInput,  "--called-as", place.called};
+  std::vector<std::string> arguments{"load-balancer", "--validate",   "--json",
+                                     "--config",      kStandardInput, "--called-as",
+                                     place.called,    "--asked-by",   std::to_string(::getpid())};
   for (const auto& directory : place.plugin_dirs) {
     arguments.emplace_back("--plugin-dir");
     arguments.push_back(directory);

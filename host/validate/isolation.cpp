@@ -88,9 +88,10 @@ void forgetParent() {
   (void)::close_range(from, ~0U, 0);
 }
 
-void becomeChild() {
+void becomeChild(pid_t parent) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) ::_exit(1);  // it has died before
   const rlimit none{0, 0};
   ::setrlimit(RLIMIT_CORE, &none);
   const Fd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
@@ -101,8 +102,8 @@ void becomeChild() {
   std::set_terminate(onTerminate);
 }
 
-[[noreturn]] void runChild(const std::function<Outcome()>& work) {
-  becomeChild();
+[[noreturn]] void runChild(pid_t parent, const std::function<Outcome()>& work) {
+  becomeChild(parent);
   try {
     const auto outcome = work();
     endWith(outcome.status, outcome.found.c_str(), outcome.mend.c_str());
@@ -227,8 +228,9 @@ Ending runIsolated(const std::function<Outcome()>& work, Duration limit) {
   output = memory.get();
   told = telling.get();
   std::fflush(nullptr);
+  const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
-  if (pid == 0) runChild(work);
+  if (pid == 0) runChild(parent, work);
   Ending ending;
   if (pid < 0) {
     ending.outcome =
