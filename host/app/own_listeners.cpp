@@ -16,13 +16,9 @@ Address hostOf(Address address) {
   return address;
 }
 
-bool isWildcard(const Address& address) {
-  return hostOf(address) == *Address::parse("0.0.0.0", 0) || hostOf(address) == *Address::parse("::", 0);
-}
-
 /// The kernel takes a connection to "any address" to the loopback.
 Address meant(const Address& target) {
-  if (!isWildcard(target)) return target;
+  if (!target.isWildcard()) return target;
   return *Address::parse(target.family() == AF_INET ? "127.0.0.1" : "::1", target.port());
 }
 
@@ -35,7 +31,7 @@ bool isLoopback(const Address& host) {
 }  // namespace
 
 OwnListeners::OwnListeners(std::vector<Address> listeners) : listeners_(std::move(listeners)) {
-  if (!std::any_of(listeners_.begin(), listeners_.end(), isWildcard)) return;
+  if (std::ranges::none_of(listeners_, &Address::isWildcard)) return;
   ifaddrs* first = nullptr;
   if (::getifaddrs(&first) != 0) return;
   const std::unique_ptr<ifaddrs, decltype(&::freeifaddrs)> all(first, ::freeifaddrs);
@@ -57,7 +53,7 @@ bool OwnListeners::reachedBy(const Address& target) const {
   const Address address = meant(target);
   return std::any_of(listeners_.begin(), listeners_.end(), [&](const Address& listener) {
     if (listener.family() != address.family() || listener.port() != address.port()) return false;
-    return listener == address || (isWildcard(listener) && isOwn(hostOf(address)));
+    return listener == address || (listener.isWildcard() && isOwn(hostOf(address)));
   });
 }
 

@@ -152,6 +152,11 @@ std::string Address::text() const {
   return "[" + std::string(host) + (zone != 0 ? "%" + std::to_string(zone) : "") + "]:" + std::to_string(port());
 }
 
+bool Address::isWildcard() const noexcept {
+  if (family() == AF_INET) return storage_.v4.sin_addr.s_addr == htonl(INADDR_ANY);
+  return family() == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&storage_.v6.sin6_addr);
+}
+
 bool operator==(const Address& a, const Address& b) noexcept { return (a <=> b) == 0; }
 
 std::strong_ordering operator<=>(const Address& a, const Address& b) noexcept {

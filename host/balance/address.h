@@ -38,6 +38,8 @@ class Address {
   socklen_t size() const noexcept;
   int family() const noexcept { return storage_.any.sa_family; }
   bool isUnix() const noexcept { return family() == AF_UNIX; }
+  /// 0.0.0.0 or ::, of whatever port: who listens there listens at each address of the machine of that family.
+  bool isWildcard() const noexcept;
   /// The path of a Unix socket in the file system; empty for anything else, abstract and unnamed sockets included.
   std::string_view path() const noexcept;
   /// 0 where the family has no ports.

@@ -50,16 +50,11 @@ int tryToBind(const Address& address) {
   return ::bind(fd.get(), address.get(), address.size()) == 0 ? 0 : errno;
 }
 
-bool isWildcard(const Address& address) {
-  const auto any = Address::parse(address.family() == AF_INET ? "0.0.0.0" : "::", address.port());
-  return any && address == *any;
-}
-
 /// Who listens where that address would be taken by it.
 std::optional<Holder> whoHas(const Address& address, const std::vector<TcpSocket>& sockets, const std::string& proc) {
   for (const auto& socket : sockets) {
     const bool same_port = socket.listening && socket.local.port() == address.port();
-    if (!same_port || !(socket.local == address || isWildcard(socket.local) || isWildcard(address))) continue;
+    if (!same_port || !(socket.local == address || socket.local.isWildcard() || address.isWildcard())) continue;
     if (auto holder = holderOf(socket.inode, proc)) return holder;
   }
   return std::nullopt;

@@ -38,11 +38,6 @@ std::string hostText(const Address& address) {
   return text;
 }
 
-bool isWildcard(const Address& address) {
-  const std::string host = hostText(address);
-  return host == "0.0.0.0" || host == "::";
-}
-
 std::string concatenated(const Address& address) { return hostText(address) + " . " + std::to_string(address.port()); }
 
 /// A set of this name for the family: "asked" is "asked4" or "asked6".
@@ -167,7 +162,7 @@ void addListener(const TablePlan::Listener& listener, const TablePlan& plan, Con
   contents.rules[chainOf(listener)] = listenerRules(listener, plan);
   contents.idle_timeouts.insert(idleSeconds(listener));
   for (const auto& address : listener.addresses) {
-    const bool wildcard = isWildcard(address);
+    const bool wildcard = address.isWildcard();
     const std::string key = wildcard ? std::to_string(address.port()) : concatenated(address);
     contents.elements[ofFamily(wildcard ? "asked_ports" : "asked", address.family())][key] = "";
     contents.elements[ofFamily(wildcard ? "entrance_ports" : "entrances", address.family())][key] =

@@ -91,6 +91,12 @@ TEST_CASE("Address::parse and text agree on Unix sockets", "[balance][address]")
   CHECK(address->path() == (text[5] == '/' ? text.substr(5) : ""));
 }
 
+TEST_CASE("Address::isWildcard is true of 0.0.0.0 and ::", "[balance][address]") {
+  for (const auto* text : {"0.0.0.0:0", "0.0.0.0:80", "[::]:80"}) CHECK(Address::parse(text)->isWildcard());
+  for (const auto* text : {"0.0.0.1:80", "127.0.0.1:0", "[::1]:80", "[::ffff:0.0.0.0]:80", "unix:/a"})
+    CHECK_FALSE(Address::parse(text)->isWildcard());
+}
+
 TEST_CASE("Address::parse refuses what the kernel would cut short or take for another socket", "[balance][address]") {
   using namespace std::string_literals;
   const auto longest = std::string(Address::kLongestUnixName, 'x');
