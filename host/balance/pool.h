@@ -174,6 +174,10 @@ class Pool {
   Picked pick(lemonade_connection_t& connection, const Tried& tried,
               const LocalAddressSource* local = nullptr) noexcept;
 
+  /// The host's own choice, for who can use but few of the backends, and has found none of them in as many picks as
+  /// Tried has room for: takes a place at one for which may() is true. Allocates nothing.
+  Picked pickWhere(const std::function<bool(const Backend&)>& may) noexcept;
+
   /// Asks the shadow, if there is one, what it would answer a pick that follows; tried and local are that one's.
   ShadowAnswer askShadow(const lemonade_connection_t& connection, const Tried& tried,
                          const LocalAddressSource* local = nullptr) noexcept {
