@@ -38,6 +38,7 @@ struct Flow : Served {
   bool found : 1 = true;          ///< by the last look at all entries of conntrack
   bool missed : 1 = false;        ///< by the look before that
   bool lent : 1 = false;          ///< the process before counts what it moves, and its end
+  bool awaits_table : 1 = false;  ///< a backend was put aside that the table does not have yet
   bool hastened : 1 = false;      ///< its backend is done, and its entry was given half_close_timeout
 
   std::uint64_t cookie = 0;

@@ -8,7 +8,6 @@
 #include <array>
 #include <new>
 #include <span>
-#include <tuple>
 #include <utility>
 
 namespace lemonade::proxy {
@@ -26,10 +25,6 @@ class FlowDestination final : public LocalAddressSource {
  private:
   const kernel::Tuple& tuple_;
 };
-
-bool isOfOtherFamily(const Picked& picked, const kernel::Tuple& tuple) noexcept {
-  return picked.what == Picked::What::kBackend && picked.backend->address().family() != tuple.family;
-}
 
 }  // namespace
 
@@ -128,46 +123,60 @@ bool FlowSet::admit(Listener& listener) noexcept {
 
 /// Finds the flow a backend and lets its packet go there. False where it has to wait on.
 bool FlowSet::place(Flow& flow, std::uint32_t packet) noexcept {
-  const Address client = flow.tuple->source();
-  const FlowDestination destination(*flow.tuple);
   Tried tried;
   if (flow.failed != nullptr) tried.add(*flow.failed);
-  const Picker::Asker asker{client, flow.tuple->destination_port, flow.listener->name(), destination, flow.attempt,
-                            tried};
-  PoolSessions& at_pool = *meter_.at(*flow.pool);
-  auto [picked, shadow] = picker_.pick(at_pool, asker, now_);
-  // The kernel translates no address into one of the other family.
-  for (std::size_t n = 0; n < Tried::kMost && isOfOtherFamily(picked, *flow.tuple); ++n) {
-    tried.add(*picked.backend);
-    flow.pool->release(*picked.backend);
-    std::tie(picked, shadow) = std::pair(picker_.pick(at_pool, asker, now_).picked, ShadowTie{});
-  }
-  if (isOfOtherFamily(picked, *flow.tuple)) {
-    flow.pool->release(*picked.backend);
-    picked = Picked();
-  }
+  Picked picked = pick(flow, tried);
   if (picked.what == Picked::What::kNone && std::exchange(flow.failed, nullptr) != nullptr) {
     tried.clear();  // nobody else is left: the one that did not answer gets another chance
-    std::tie(picked, shadow) = std::pair(picker_.pick(at_pool, asker, now_).picked, ShadowTie{});
+    picked = pick(flow, tried);
   }
   if (picked.what == Picked::What::kBackend) {
-    flow.target = picked.backend;
-    flow.cookie = picked.cookie;
-    flow.generation = picked.generation;
-    flow.shadow = shadow;
-    if (const std::uint32_t slot = plan_->slotOf(*flow.target); slot != 0) {
-      send(flow, packet, slot);
-      return true;
-    }
-    meter_.abandoned(flow, now_);  // the table will have it in a moment
-    forgetPlace(flow);
-  } else if (!mayQueue(*flow.pool, picked)) {
+    send(flow, packet, plan_->slotOf(*flow.target));
+    return true;
+  }
+  const bool rejected = picked.what == Picked::What::kRejected;
+  if (rejected || (!flow.awaits_table && !mayQueue(*flow.pool, picked))) {
     const auto without = flow.attempt != 0 ? CloseReason::kConnectFailed : CloseReason::kNoBackend;
-    refuse(flow, packet, picked.what == Picked::What::kRejected ? CloseReason::kRejected : without);
+    refuse(flow, packet, rejected ? CloseReason::kRejected : without);
     return true;
   }
   hold(flow, packet);
   return false;
+}
+
+/// Has the pool pick until it is a backend that the table can lead the flow to, which is its target then.
+Picked FlowSet::pick(Flow& flow, Tried& tried) noexcept {
+  const Address client = flow.tuple->source();
+  const FlowDestination destination(*flow.tuple);
+  const Picker::Asker asker{client, flow.tuple->destination_port, flow.listener->name(), destination, flow.attempt,
+                            tried};
+  flow.awaits_table = false;
+  for (std::size_t n = 0; n <= Tried::kMost; ++n) {
+    const auto [picked, shadow] = picker_.pick(*meter_.at(*flow.pool), asker, now_);
+    if (picked.what != Picked::What::kBackend) return picked;
+    flow.target = picked.backend;
+    flow.cookie = picked.cookie;
+    flow.generation = picked.generation;
+    flow.shadow = shadow;
+    if (isReachable(flow, *flow.target)) return picked;
+    flow.awaits_table = flow.awaits_table || flow.target->address().family() == flow.tuple->family;
+    tried.add(*flow.target);
+    meter_.abandoned(flow, now_);
+    forgetPlace(flow);
+  }
+  const Picked picked = flow.pool->pickWhere([&](const Backend& one) { return isReachable(flow, one); });
+  if (picked.what == Picked::What::kBackend) {
+    flow.target = picked.backend;
+    flow.cookie = flow.generation = 0;
+    flow.shadow = {};
+  }
+  return picked;
+}
+
+/// The kernel translates no address into one of the other family, and a backend that is new comes to be in the table a
+/// moment after it may be picked.
+bool FlowSet::isReachable(const Flow& flow, const Backend& backend) const noexcept {
+  return backend.address().family() == flow.tuple->family && plan_->slotOf(backend) != 0;
 }
 
 void FlowSet::send(Flow& flow, std::uint32_t packet, std::uint32_t slot) noexcept {

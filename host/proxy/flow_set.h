@@ -103,6 +103,8 @@ class FlowSet {
   static constexpr std::uint64_t kNotSettled = UINT64_MAX;
   /// How often it is looked whether those that are held have a place: one that a relay gives back is found so late.
   static constexpr std::uint64_t kHeldLook = 20'000'000;
+  /// A backend that the table does not have yet is waited for as long, whatever queue_timeout says.
+  static constexpr std::uint64_t kTablePatience = 1'000'000'000;
   /// So many are held at most: as many more may wait in the queue to be asked about.
   static constexpr std::size_t kMostHeld = 512;
   /// So many half open flows of a listener are looked at for one that gives way.
@@ -124,6 +126,8 @@ class FlowSet {
   void handleRepeated(Flow& flow, const FlowPlan::Entrance& entrance, std::uint32_t packet) noexcept;
   void begin(const kernel::Tuple& tuple, const FlowPlan::Entrance& entrance, std::uint32_t packet) noexcept;
   bool place(Flow& flow, std::uint32_t packet) noexcept;
+  Picked pick(Flow& flow, Tried& tried) noexcept;
+  bool isReachable(const Flow& flow, const Backend& backend) const noexcept;
   static std::uint32_t retriesOf(const Flow& flow) noexcept {
     return flow.pool->settings().retries.load(std::memory_order_relaxed);
   }
@@ -184,7 +188,8 @@ class FlowSet {
   FlowMeter meter_;
   FlowGate* gate_ = nullptr;
   kernel::ExchangeTimes* times_ = nullptr;
-  std::shared_ptr<const FlowPlan> plan_ = std::make_shared<const FlowPlan>();
+  const std::shared_ptr<const FlowPlan> nowhere_ = std::make_shared<const FlowPlan>();
+  std::shared_ptr<const FlowPlan> plan_ = nowhere_;
   std::uint64_t now_ = 0;           // of what is being handled
   std::uint64_t due_ = 0;           // nothing but a drain is due before that; 0: nothing is
   std::uint64_t half_open_at_ = 0;  // when the half open ones are looked at; 0: there are none

@@ -61,6 +61,7 @@ void FlowSet::letGo() noexcept {
   }
   due_ = count_at_ = 0;
   gate_ = nullptr;
+  plan_ = nowhere_;  // which kept backends and pools
 }
 
 }  // namespace lemonade::proxy

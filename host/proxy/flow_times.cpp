@@ -69,6 +69,10 @@ void FlowSet::handleTimeout(Flow& flow) noexcept {
   const auto entry = entryOf(flow);
   if (flow.entry == 0 && !(entry && kernel::isBackendMark(entry->mark, plan_->tag)))
     return close(flow, CloseReason::kAbandoned);
+  if (entry && entry->seen_reply) {  // in time, and the event is on its way
+    if (bind(flow, *entry)) follow(flow, *entry);
+    return;
+  }
   if (entry) (void)gate_->forget(*entry);
   failConnect(flow, false);
 }
@@ -95,7 +99,8 @@ void FlowSet::handleHeld(std::uint64_t now) noexcept {
   for (auto next = held_.begin(); next != held_.end();) {
     Flow& flow = *next++;
     const std::uint64_t timeout = flow.pool->settings().queue_timeout_ns.load(std::memory_order_relaxed);
-    if (now - flow.came_at >= timeout) refuse(flow, flow.packet, CloseReason::kQueueTimeout);
+    if (now - flow.came_at >= std::max(timeout, flow.awaits_table ? kTablePatience : 0))
+      refuse(flow, flow.packet, CloseReason::kQueueTimeout);
   }
   if (!held_.empty()) noteDue(now + kHeldLook);
 }

@@ -162,6 +162,65 @@ TEST_CASE_METHOD(OneGate, "FlowSet gives no client a backend of the other addres
   CHECK(active() == 0);
 }
 
+TEST_CASE_METHOD(OneGate, "FlowSet finds a backend of the client's family however many of the other one are before it",
+                 "[proxy]") {
+  std::vector<std::string> addresses;
+  for (int i = 1; i <= 40; ++i) addresses.push_back("[2001:db8::" + std::to_string(i) + "]:1");
+  addresses.emplace_back(kB);
+  forward(addresses);
+  syn(1000);
+  CHECK(kernel::slotOf(gate.sent.at(1000)) == 41);
+  CHECK(pool.backends()->back()->active() == 1);
+  for (std::size_t i = 0; i < 40; ++i) CHECK(pool.backends()->at(i)->active() == 0);
+}
+
+TEST_CASE_METHOD(OneGate, "FlowSet tries the only backend of the client's family again, and none of the other",
+                 "[proxy]") {
+  forward({"[2001:db8::1]:1", kB});
+  syn(1000);
+  tell(FlowEvent::What::kNew, entry(1000, TcpState::kSynSent));
+  auto& refused = entry(1000, TcpState::kClose);
+  refused.mark |= kernel::kResetBit;
+  tell(FlowEvent::What::kUpdate, refused);
+  gate.entries.clear();
+  gate.sent.clear();
+  syn(1000);
+  CHECK(kernel::slotOf(gate.sent.at(1000)) == 2);
+}
+
+TEST_CASE_METHOD(OneGate, "FlowSet leaves aside a backend that the table does not have yet", "[proxy]") {
+  forward({kA, kB});
+  plan = std::make_shared<FlowPlan>(*plan);
+  plan->slots.erase(backend.get());
+  flows.use(plan);
+  syn(1000);
+  CHECK(kernel::slotOf(gate.sent.at(1000)) == 2);
+  CHECK(active() == 0);
+}
+
+TEST_CASE_METHOD(OneGate, "FlowSet waits a moment for the table to have the only backend, whatever the queue_timeout",
+                 "[proxy]") {
+  forward({kA});
+  pool.settings().queue_timeout_ns = 0;
+  const auto complete = plan;
+  plan = std::make_shared<FlowPlan>(*plan);
+  plan->slots.clear();
+  flows.use(plan);
+  syn(1000);
+  passes(20ms);
+  CHECK(gate.sent.empty());
+  CHECK(active() == 0);
+  SECTION("and sends the client there") {
+    flows.use(complete);
+    passes(20ms);
+    CHECK(kernel::slotOf(gate.sent.at(1000)) == 1);
+  }
+  SECTION("and refuses the client where it does not come to have it") {
+    passes(1s);
+    CHECK(gate.sent.at(1000) == kernel::refusalMark(kTag));
+  }
+}
+
 TEST_CASE_METHOD(OneGate, "FlowSet holds only so many clients that others can still be asked about", "[proxy]") {
   forward({kA}, 1);
   listener->admission().setLimit(10'000);
@@ -247,6 +306,7 @@ TEST_CASE_METHOD(OneGate, "FlowSet lets go of its flows without ending them", "[
   CHECK(gate.sent.at(1001) == 0);  // by the weights of the table
   CHECK(active() == 0);
   CHECK(pool.sessions() == 0);
+  CHECK(plan.use_count() == 1);  // so that backends and pools of the plan can go
 }
 
 }  // namespace lemonade::proxy
