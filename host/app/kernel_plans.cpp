@@ -38,6 +38,7 @@ void KernelPlans::inherit(const std::vector<kernel::TablePlan::Backend>& backend
   for (const auto& backend : backends) {
     if (backend.slot < kernel::kFirstSlot || backend.slot > kernel::kLastSlot || taken_.test(backend.slot)) continue;
     if (slots_.emplace(backend.identity, backend.slot).second) taken_.set(backend.slot);
+    next_slot_ = std::max(next_slot_, backend.slot % kernel::kLastSlot + 1);
   }
 }
 
@@ -56,7 +57,7 @@ std::shared_ptr<proxy::FlowPlan> KernelPlans::flows(std::uint16_t tag, const Lis
   return plan;
 }
 
-// Of pools to which no such listener leads any more, and of backends that leave, those that have flows are in it, too.
+// Of pools to which no such listener leads any more, and of backends that leave, those that have sessions are in it, too.
 void KernelPlans::addPool(const std::shared_ptr<Pool>& pool, bool used, proxy::FlowPlan& plan) {
   const auto add = [&](const std::shared_ptr<Backend>& backend, bool leaves) {
     if (!backend->resolved() || backend->address().isUnix()) return;

@@ -29,7 +29,7 @@ class KernelPlans {
   void inherit(const std::vector<kernel::TablePlan::Backend>& backends);
 
   /// For the worker: those of the listeners that the kernel forwards for, the backends of the pools to which these
-  /// lead, and those of any pool that leave and have flows. Backends that are new get slots.
+  /// lead, and those of any pool that leave and have sessions. Backends that are new get slots.
   std::shared_ptr<proxy::FlowPlan> flows(std::uint16_t tag, const Listeners& listeners, const Pools& pools);
   /// For the table, which asks at this queue. flows is what flows() has made of the same.
   static kernel::TablePlan table(const proxy::FlowPlan& flows, const Listeners& listeners, std::uint16_t queue);

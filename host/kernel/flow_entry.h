@@ -44,6 +44,9 @@ struct FlowEntry {
   std::uint64_t bytes_out = 0;
   std::uint64_t start_unix_ns = 0;  ///< 0: not said, nf_conntrack_timestamp was off
   std::uint64_t stop_unix_ns = 0;   ///< 0: not said, or it has not ended
+
+  /// The handshake is over, and the end has not come.
+  bool isOpen() const noexcept { return assured && state != TcpState::kTimeWait && state != TcpState::kClose; }
 };
 
 /// What a message of connection tracking says; nothing where it is not about TCP over IPv4 or IPv6, or cannot be read.

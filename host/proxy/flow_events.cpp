@@ -66,10 +66,12 @@ bool FlowSet::isOfLaterPacket(const Flow& flow) noexcept {
 /// Makes a flow of an entry that we know nothing of; null where it is none of ours, over, or only half open: whoever
 /// floods the table past us gets no flows.
 Flow* FlowSet::takeIn(const kernel::FlowEntry& entry, Origin origin) noexcept {
-  if (!entry.assured || entry.state == TcpState::kTimeWait || entry.state == TcpState::kClose) return nullptr;
+  if (!entry.isOpen()) return nullptr;
   const auto* entrance = plan_->find(entry.original);
   const auto place = plan_->places.find(kernel::slotOf(entry.mark));
   if (entrance == nullptr || place == plan_->places.end()) return nullptr;
+  // One of a process before whose backend is not among ours has a number that may be another one's by now.
+  if (entry.reply.source() != place->second.backend->address()) return nullptr;
   const bool counted = isCountedBefore(entry);
   entrance->listener->admission().enterAnyway();
   Flow* const flow = make(entry.original, *entrance, *place->second.pool, counted);

@@ -29,7 +29,7 @@ struct FlowPlan {
   std::uint16_t tag = 0;  ///< the upper half of our marks
   bool closed = false;    ///< the table leads nobody in any more: the balancer stops
   std::vector<Entrance> entrances;
-  std::unordered_map<std::uint32_t, Place> places;  ///< by slot, also of backends that leave and have flows
+  std::unordered_map<std::uint32_t, Place> places;  ///< by slot, also of backends that leave and have sessions
   std::unordered_map<const Backend*, std::uint32_t> slots;
 
   /// Where a first packet comes in; null where that is no listener of these.

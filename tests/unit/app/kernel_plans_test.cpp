@@ -132,6 +132,15 @@ TEST_CASE_METHOD(OnePool, "KernelPlans keeps the slots of a table that was left"
   CHECK(backendsOf(table()) == Names{std::string("1 ") + kB, std::string("2 ") + kA});
 }
 
+TEST_CASE_METHOD(OnePool, "KernelPlans gives no new backend the slot of one that a table before had", "[app]") {
+  listen(config::Forward::kKernel);
+  backends({kA});
+  plans.inherit({{1, backend->address(), "web/a", backend->identity()}, {2, *Address::parse(kB), "web/gone", 77}});
+  (void)settled();
+  backends({kA, kB});
+  CHECK(backendsOf(table()) == Names{std::string("1 ") + kA, std::string("3 ") + kB});
+}
+
 TEST_CASE_METHOD(OnePool, "KernelPlans gives each backend a slot as long as there are some", "[app]") {
   listen(config::Forward::kKernel);
   Names addresses;

@@ -128,6 +128,16 @@ TEST_CASE_METHOD(OneGate, "FlowSet takes in a flow that nobody was asked about, 
   CHECK(flows.size() == 0);
 }
 
+TEST_CASE_METHOD(OneGate, "FlowSet takes in no flow to a backend whose number has become another one's", "[proxy]") {
+  forward({kA, kB});
+  auto& known = entry(1000, TcpState::kEstablished);
+  known.seen_reply = known.assured = true;
+  known.reply = kernel::Tuple::between(*Address::parse("203.0.113.9:80"), *Address::parse("192.0.2.80:1000"));
+  tell(FlowEvent::What::kUpdate, known);
+  CHECK(flows.size() == 0);
+  CHECK(active() == 0);
+}
+
 TEST_CASE_METHOD(OneGate, "FlowSet takes in nothing of which only an old event tells", "[proxy]") {
   forward({kA});
   auto& known = entry(1000, TcpState::kEstablished);
@@ -172,6 +182,19 @@ TEST_CASE_METHOD(OneGate, "FlowSet blames no backend for a packet that came no f
   CHECK(flows.size() == 0);
   CHECK(counted().connect_timeouts.value() == 0);
   CHECK(counters().abandoned.value() == 1);
+}
+
+TEST_CASE_METHOD(OneGate, "FlowSet keeps a connection that was answered in time, though it hears so late", "[proxy]") {
+  forward({kA});
+  pool.settings().connect_timeout_ns = 1'000'000'000;
+  syn(1000);
+  auto& known = entry(1000, TcpState::kEstablished);
+  known.seen_reply = known.assured = true;
+  passes(2s);  // it did not move for so long
+  CHECK(gate.forgotten.empty());
+  CHECK(counted().connect_timeouts.value() == 0);
+  CHECK(counted().sessions.value() == 1);
+  CHECK(active() == 1);
 }
 
 TEST_CASE_METHOD(OneGate, "FlowSet leaves alone a connection that a relay got meanwhile", "[proxy]") {

@@ -113,9 +113,11 @@ struct OneGate : OneWorker {
       }
     FlowEntry made;
     made.original = tuple(port);
-    made.reply = kernel::Tuple::between(*Address::parse(kA), *Address::parse("192.0.2.80:" + std::to_string(port)));
     made.id = id != 0 ? id : port;
     made.mark = gate.sent.contains(port) ? gate.sent[port] : kernel::backendMark(kTag, 1, false);
+    const auto place = plan->places.find(kernel::slotOf(made.mark));
+    const Address from = place != plan->places.end() ? place->second.backend->address() : *Address::parse(kA);
+    made.reply = kernel::Tuple::between(from, *Address::parse("192.0.2.80:" + std::to_string(port)));
     made.state = state;
     gate.entries.push_back(made);
     return gate.entries.back();
