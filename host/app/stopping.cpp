@@ -41,6 +41,7 @@ void LoadBalancer::onSignal(int signal) {
   }
   if (!stopping()) return beginStop(gave_way_ ? "none, another process has taken over" : name);
   log::warning("app", "stopping at once", {{"signal", name}, {"sessions", proxy_->sessions()}});
+  if (stage_.load() == Stage::kGrace) beginDrain();  // what it lets go of is not to be ended
   endDrain();
 }
 
