@@ -5,6 +5,7 @@
 #include "app/pool_set.h"
 #include "balance/pool.h"
 #include "base/log.h"
+#include "kernel/conntrack.h"
 #include "kernel/marks.h"
 #include "kernel/support.h"
 #include "proxy/flow_plan.h"
@@ -26,6 +27,12 @@ constexpr std::uint64_t kLastToCome = 4'000'000'000;      // those whom the tabl
 constexpr Duration kLastAnswers = 100ms;                  // of those ended last, whom the table resets
 constexpr std::uint16_t kFirstQueue = 19'533;             // where the search for a free one begins
 constexpr std::uint32_t kQueueLimit = 1'024;              // packets; what is too much goes by the table's weights
+
+/// One takes clients of the other.
+bool overlap(const Address& one, const Address& other) {
+  if (one.family() != other.family() || one.port() != other.port()) return false;
+  return one == other || one.isWildcard() || other.isWildcard();
+}
 
 bool inKernel(const config::Listener& listener) { return listener.forward == config::Forward::kKernel; }
 
@@ -150,7 +157,8 @@ void KernelForwarding::serve(bool counted) {
     if (!std::exchange(looked_, true)) disarmLeft();
     return;
   }
-  on_ = true;
+  // The process before may have got backends since stage().
+  if (const auto left = table_->left(); left && left.value()) plans_.inherit(left.value()->backends);
   report_.begin(config_.table, queue_, static_cast<std::uint16_t>(config_.tag));
   proxy_.openFlows(std::make_unique<proxy::KernelGate>(*std::exchange(opened_, std::nullopt)));
   auto plan = flowPlan();
@@ -160,6 +168,7 @@ void KernelForwarding::serve(bool counted) {
   refresh();
   beat();
   beat_ = loop_.every(kBeat, [this] { beat(); });
+  on_ = true;
   log::info("kernel", "the kernel forwards", {{"table", "inet " + config_.table}, {"queue", queue_}});
 }
 
@@ -169,18 +178,19 @@ void KernelForwarding::disarmLeft() {
   kernel::Table table(config_.table);
   auto left = table.left();
   if (!left || !left.value()) return;
-  const auto is_ours = [this](const Address& entrance) {
-    const auto sockets = proxy_.sockets();
-    return std::any_of(sockets.begin(), sockets.end(),
-                       [&](const auto& socket) { return socket->address() == entrance; });
-  };
+  const std::string name = "inet " + config_.table;
   const auto& entrances = left.value()->entrances;
-  if (std::none_of(entrances.begin(), entrances.end(), is_ours)) return;
+  if (entrances.empty())
+    log::warning("kernel", "a table of before is there for its connections, and leads nobody in",
+                 {{"table", name}, {"mend", "nft delete table " + name + ", once they are over"}});
+  const auto is_ours = [sockets = proxy_.sockets()](const Address& entrance) {
+    return std::ranges::any_of(sockets, [&](const auto& socket) { return overlap(socket->address(), entrance); });
+  };
+  if (std::ranges::none_of(entrances, is_ours)) return;
   kernel::TablePlan plan;
   plan.tag = left.value()->tag;
   plan.queue = left.value()->queue.value_or(0);
   plan.backends = left.value()->backends;
-  const std::string name = "inet " + config_.table;
   if (auto applied = table.apply(plan); !applied)
     log::error("kernel", "a table of before takes the clients of our listeners, and cannot be changed",
                {{"table", name}, {"error", applied.error().message}, {"mend", "nft delete table " + name}});
@@ -200,12 +210,13 @@ void KernelForwarding::predecessorLeft() {
 }
 
 void KernelForwarding::viewPublished() {
-  if (!on_ || std::exchange(refreshing_, true)) return;
+  if (!on_ || refreshing_) return;
   loop_.post([self = self_] {
     if (*self == nullptr) return;
     (*self)->refreshing_ = false;
     if ((*self)->on_ && !(*self)->yields_) (*self)->refresh();
   });
+  refreshing_ = true;
 }
 
 // A backend must be in the table before a worker may name it, and one that leaves stays there while it has flows.
@@ -242,10 +253,22 @@ void KernelForwarding::beat() {
   report_.noteTable(false);
 }
 
-/// The listeners have become relays by a reload, and the connections of before are over. What the worker has counted is
-/// younger than the change: it has moved since.
-bool KernelForwarding::isOver() const {
-  return !yields_ && !failed_ && over_ns_ != 0 && nowNs() - over_ns_ >= kLastToCome && proxy_.flows() == 0;
+/// The listeners have become relays by a reload, and the connections of before are over, the last of them long enough
+/// for its ends to have heard so. What the worker has counted is younger than the change: it has moved since.
+bool KernelForwarding::isOver() {
+  const bool quiet = !yields_ && !failed_ && over_ns_ != 0 && nowNs() - over_ns_ >= kLastToCome && proxy_.flows() == 0;
+  quiet_beats_ = quiet ? quiet_beats_ + 1 : 0;
+  return quiet_beats_ > 1 && !forwardsStill();
+}
+
+/// Connections are left that are no flows: of a process before, to a listener or a backend that is none of ours.
+bool KernelForwarding::forwardsStill() const {
+  auto conntrack = kernel::Conntrack::open();
+  if (!conntrack) return true;
+  bool found = false;
+  const auto seen = conntrack.value().each(kernel::tagBits(static_cast<std::uint16_t>(config_.tag)), kernel::kTagMask,
+                                           [&](const kernel::FlowEntry& entry) { found = found || entry.isOpen(); });
+  return found || !seen;
 }
 
 void KernelForwarding::retire() {

@@ -79,7 +79,8 @@ class KernelForwarding {
   void disarmLeft();
   void refresh();
   void beat();
-  bool isOver() const;
+  bool isOver();
+  bool forwardsStill() const;
   void retire();
   std::shared_ptr<proxy::FlowPlan> flowPlan();
 
@@ -99,6 +100,7 @@ class KernelForwarding {
   bool yields_ = false;        // the table is another's to change
   bool had_sessions_ = false;  // when the drain of a stop began
   std::uint64_t over_ns_ = 0;  // since when no listener leads to the kernel, monotonic; 0: one does
+  int quiet_beats_ = 0;        // at which there was no flow either, in a row
   bool refreshing_ = false;
   ControlLoop::TimerId beat_ = 0;
   ForwardingReport report_;

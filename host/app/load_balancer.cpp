@@ -193,7 +193,7 @@ void LoadBalancer::serve() {
     eligible += pool->pool().eligibleCount();
   }
   awaitYield();
-  kernel_->serve(upgraded_);
+  kernel_->serve(upgraded_ && predecessor_);
   proxy_->start();
   parent_.supervisor.ready();
   serving_ = true;

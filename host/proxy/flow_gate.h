@@ -76,9 +76,7 @@ class KernelGate final : public FlowGate {
     (void)parts_.conntrack.hasten(entry, seconds);
   }
   void reset(const kernel::FlowEntry& entry) noexcept override;
-  bool each(const std::function<void(const kernel::FlowEntry&)>& visit) noexcept override {
-    return parts_.conntrack.each(parts_.mark, parts_.mask, visit).ok();
-  }
+  bool each(const std::function<void(const kernel::FlowEntry&)>& visit) noexcept override;
 
  private:
   Parts parts_;

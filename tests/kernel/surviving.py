@@ -141,19 +141,39 @@ def table_is_kept(lemonade, folder):
     eventually(lambda: balancer.metric("lemonade_backend_active_sessions") == 0)
 
 
+def table_is_kept_at_once(lemonade, folder):
+    Network(2)
+    kept = configuration([Backend(0), Backend(1)], top="[kernel]\nkeep = true\n").replace(
+        "[runtime]\n", "[runtime]\ngrace_millis = 20000\n")
+    balancer = Balancer(lemonade, folder, kept)
+    client = connect()
+    client.hello()
+    balancer.signal(signal.SIGTERM)
+    eventually(lambda: "clients are accepted for a while" in balancer.said())
+    balancer.stop()
+    client.echo()
+    assert set(spread(20)) == {"b0", "b1"}
+
+
 def table_that_is_not_wanted_any_more(lemonade, folder):
     Network(2)
     backends = [Backend(0), Backend(1)]
-    balancer = Balancer(lemonade, folder, configuration(backends[:1]))
-    live = connect()
-    assert live.hello() == "b0"
-    balancer.signal(signal.SIGKILL)
-    balancer.process.wait(10)
-    balancer.write(configuration(backends[1:]).replace('forward = "kernel"', 'forward = "relay"'))
-    balancer.start()
-    assert connect().hello() == "b1"  # by the relay that is configured now
-    live.echo()
-    assert "does no more" in balancer.said()
+    everywhere = f"0.0.0.0:{lab.PORT}"
+    there = f"{lab.LISTENER}:{lab.PORT}"
+    for before, after in ((there, there), (everywhere, there), (there, everywhere)):
+        balancer = Balancer(lemonade, folder, configuration(backends[:1], address=before))
+        live = connect()
+        assert live.hello() == "b0"
+        balancer.signal(signal.SIGKILL)
+        balancer.process.wait(10)
+        balancer.write(configuration(backends[1:], address=after).replace('forward = "kernel"', 'forward = "relay"'))
+        for said in ("does no more", "leads nobody in"):
+            balancer.start()
+            assert connect().hello() == "b1"  # by the relay that is configured now
+            live.echo()
+            assert said in balancer.said()
+            balancer.stop()
+        live.close()
 
 
 def killed(lemonade, folder):
@@ -309,7 +329,7 @@ def memory(balancer):
 
 TESTS = {test.__name__: test for test in (
     drain_of_a_backend, client_that_is_gone, backend_down, removed_listener, stop, stop_while_clients_wait, table_is_kept,
-    table_that_is_not_wanted_any_more, killed, killed_supervisor, stopped_by_a_signal, upgrade,
+    table_is_kept_at_once, table_that_is_not_wanted_any_more, killed, killed_supervisor, stopped_by_a_signal, upgrade,
     without_the_right, flood)}
 
 if __name__ == "__main__":
