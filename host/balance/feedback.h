@@ -209,12 +209,17 @@ inline void exchangeStarted(Backend& backend, std::uint64_t now_ns) noexcept {
   askedInVain(backend, 1, now_ns);
 }
 
+/// A client that the backend owes an answer has said more at that time: nobody waits in vain since before.
+inline void askedAnew(Backend& backend, std::uint64_t at_ns) noexcept {
+  if (detail::load(backend.stats().waiting) == 1) detail::store(backend.speed().head_since_ns, at_ns);
+  detail::store(backend.unanswered().since_ns, at_ns);
+}
+
 /// The client of an exchange under way since started_ns says more: its clock starts again.
 inline void exchangeRestarted(Backend& backend, std::uint64_t started_ns, std::uint64_t now_ns) noexcept {
   detail::cell(backend.stats().waiting_since_sum_us)
       .fetch_add(now_ns / 1000 - started_ns / 1000, std::memory_order_relaxed);
-  if (detail::load(backend.stats().waiting) == 1) detail::store(backend.speed().head_since_ns, now_ns);
-  detail::store(backend.unanswered().since_ns, now_ns);
+  askedAnew(backend, now_ns);
 }
 
 /// The exchange that began at started_ns ends without an answer: its session is over.

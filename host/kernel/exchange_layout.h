@@ -34,6 +34,8 @@ struct lemonade_program_constants {
   __u32 mark_offset;    /* mark */
   __u32 tuple_offset;   /* tuplehash[0].tuple, which begins as struct lemonade_tuple does */
   __u32 retrans_offset; /* proto.tcp.retrans */
+  __u32 acked_offset;   /* proto.tcp.seen[1].td_maxack */
+  __u32 flags_offset;   /* proto.tcp.seen[1].flags */
   __u64 wake_after;     /* time between two that the balancer is woken */
   __u64 key;            /* of lemonade_flow_hash */
 };
@@ -50,6 +52,7 @@ struct lemonade_exchange {
   __u32 slot;
   __u32 took;
   __u64 answered;
+  __u64 flow; /* lemonade_flow_hash of its addresses */
 };
 
 /* source: the client's address as it is in memory, of IPv4 the first word and zeros. ports: source << 16 | destination

@@ -100,12 +100,20 @@ Result<lemonade_program_constants> programConstants(std::uint16_t tag) {
       {"tuplehash.tuple.src.u", &port},
       {"tuplehash.tuple.dst.u", &to_port},
       {"proto.tcp.retrans", &constants.retrans_offset},
+      {"proto.tcp.seen.td_maxack", &constants.acked_offset},
+      {"proto.tcp.seen.flags", &constants.flags_offset},
   };
   for (const auto& [path, offset] : wanted) {
     const auto found = offsetInKernel(types, "nf_conn", path);
     if (!found) return Error{std::string("the kernel's connections have no ") + path};
     *offset = *found;
   }
+  // What the backend has said is the second of its array.
+  const int side = btf__find_by_name_kind(&types, "ip_ct_tcp_state", BTF_KIND_STRUCT);
+  const btf_type* const of_side = side > 0 ? btf__type_by_id(&types, static_cast<std::uint32_t>(side)) : nullptr;
+  if (of_side == nullptr) return Error{"the kernel's connections have no ip_ct_tcp_state"};
+  constants.acked_offset += of_side->size;
+  constants.flags_offset += of_side->size;
   if (port != constants.tuple_offset + offsetof(lemonade_tuple, source_port) ||
       to_port != constants.tuple_offset + offsetof(lemonade_tuple, destination_port))
     return Error{"the kernel's connections have their addresses in another order than is known"};
@@ -233,7 +241,8 @@ ExchangeTimes::Owed LoadedExchangeTimes::owed(std::uint32_t slot, std::uint64_t 
   const std::uint64_t now = now_ns >> LEMONADE_TICK_BITS & LEMONADE_TIME_MASK;
   Owed owed{static_cast<std::uint32_t>(counts >> 32), static_cast<std::uint32_t>(counts), 0};
   const std::uint64_t ages = now * owed.waiting - since_sum;
-  // Below 0 where it was caught between two updates, and for a moment every 13 days, when the time begins anew.
+  // Below 0 where it was caught between two updates, and every 13 days, when the time begins anew, until those have been
+  // answered who waited then.
   if (ages >> 63 == 0) owed.age_sum_ns = ages << LEMONADE_TICK_BITS;
   return owed;
 }

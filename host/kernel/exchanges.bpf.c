@@ -2,8 +2,8 @@
 //
 // Runs in the kernel, at the netfilter hook "forward" of the balancer's network namespace, for each packet that this
 // machine forwards: how long backends take to answer. An exchange is from the last data of the client to the first data
-// of the backend after it, as for a relay; packets without data, and data sent again, are none of it. It changes no
-// packet and no verdict.
+// of the backend after it, as for a relay; packets without data are none of it, nor is data that the backend has
+// acknowledged before: it is sent again, or asks whether somebody is still there. It changes no packet and no verdict.
 //
 // Whose a packet is, conntrack has found out before: the mark of its entry has our tag and the backend's slot. The
 // entry may be of a module, of whose types the verifier knows nothing, so it is read by offsets that the loader looks
@@ -13,6 +13,7 @@
 #include <linux/bpf.h>
 
 #include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
 #define FROM_KERNEL __attribute__((preserve_access_index))
@@ -22,6 +23,7 @@ struct sk_buff {
   unsigned long _nfct;
   __u16 transport_header;
   __u16 network_header;
+  __u16 protocol;
   unsigned char* head;
 } FROM_KERNEL;
 
@@ -29,9 +31,15 @@ struct bpf_nf_ctx {
   struct sk_buff* skb;
 } FROM_KERNEL;
 
+struct ipv6hdr {
+  __u8 nexthdr;
+} FROM_KERNEL;
+
 /// Its first 14 bytes.
 struct tcphdr {
-  __u32 before[3];
+  __u32 ports;
+  __u32 sequence;
+  __u32 acknowledged;
   __u8 words;  // of 32 bits, the header's, in the upper half
   __u8 flags;
 };
@@ -42,6 +50,8 @@ enum { kAccept = 1 };
 enum { kOfClient = 0, kOfBackend = 3 };  // of enum ip_conntrack_info: established, and that in the reply direction
 enum { kInfoBits = 7 };
 enum { kFin = 1, kRst = 4 };
+enum { kIpv6 = 0x86dd, kTcp = 6 };
+enum { kAckedIsSet = 0x20 };  // IP_CT_TCP_FLAG_MAXACK_SET
 
 const volatile struct lemonade_program_constants constants;
 __u64 woken;  // when the balancer was woken last
@@ -84,12 +94,32 @@ static __always_inline void endWait(__u64 word) {
   __sync_fetch_and_add(&of->since_sum, -(word & LEMONADE_TIME_MASK));
 }
 
-static __always_inline void tell(__u64 word, __u64 now) {
+/// The client says more before it was answered: it waits from now on, and is no further one that does.
+static __always_inline void beginAnew(__u64 word, __u64 now) {
+  const __u32 slot = lemonade_slot_of(word);
+  struct lemonade_owed* const of = bpf_map_lookup_elem(&owed, &slot);
+  if (of != NULL) __sync_fetch_and_add(&of->since_sum, (now & LEMONADE_TIME_MASK) - (word & LEMONADE_TIME_MASK));
+}
+
+/// The backend has had all of the client's data before.
+static __always_inline int isKnown(const void* entry, const struct tcphdr* tcp, __u32 data) {
+  __u8 again = 0, flags = 0;
+  bpf_probe_read_kernel(&again, sizeof(again), entry + constants.retrans_offset);
+  if (again != 0) return 1;
+  bpf_probe_read_kernel(&flags, sizeof(flags), entry + constants.flags_offset);
+  if (!(flags & kAckedIsSet)) return 0;
+  __u32 acked = 0;
+  bpf_probe_read_kernel(&acked, sizeof(acked), entry + constants.acked_offset);
+  return (__s32)(bpf_ntohl(tcp->sequence) + data - acked) <= 0;
+}
+
+static __always_inline void tell(__u64 word, __u64 hash, __u64 now) {
   struct lemonade_exchange* const one = bpf_ringbuf_reserve(&answers, sizeof(*one), 0);
   if (one == NULL) return;  // nobody reads, and there is no room
   one->slot = lemonade_slot_of(word);
   one->took = (__u32)((now - word) & LEMONADE_TIME_MASK);
   one->answered = now;
+  one->flow = hash;
   // The first after a while wakes the balancer, which then looks again by itself.
   const int wakes = now - woken >= constants.wake_after;
   if (wakes) woken = now;
@@ -106,11 +136,16 @@ int timeExchange(struct bpf_nf_ctx* ctx) {
 
   // Of one of our own NAT has made the header linear; of another it does not matter what is read. Most packets without
   // data end here.
+  if (skb->protocol == bpf_htons(kIpv6)) {
+    const struct ipv6hdr* const ip =
+        bpf_rdonly_cast(skb->head + skb->network_header, bpf_core_type_id_kernel(struct ipv6hdr));
+    if (ip->nexthdr != kTcp) return kAccept;  // behind other headers its place is not known
+  }
   const struct tcphdr* const tcp =
       bpf_rdonly_cast(skb->head + skb->transport_header, bpf_core_type_id_kernel(struct tcphdr));
   const __u8 flags = tcp->flags;
   const __u32 headers = skb->transport_header - skb->network_header + (tcp->words >> 4) * 4;
-  const int data = skb->len > headers;
+  const __u32 data = skb->len > headers ? skb->len - headers : 0;
   const int over = (flags & kRst) || (info == kOfBackend && (flags & kFin));
   if (!data && !over) return kAccept;
 
@@ -127,21 +162,24 @@ int timeExchange(struct bpf_nf_ctx* ctx) {
   __u64* const word = bpf_map_lookup_elem(&words, &place);
   if (word == NULL) return kAccept;
 
+  const __u64 waits = *(volatile __u64*)word;
+  const int is_ours = waits != 0 && waits >> LEMONADE_TIME_BITS == id >> LEMONADE_TIME_BITS;
   if (info == kOfClient && data && !over) {
-    __u8 again = 0;
-    bpf_probe_read_kernel(&again, sizeof(again), entry + constants.retrans_offset);
-    if (again != 0) return kAccept;
+    if (isKnown(entry, tcp, data)) return kAccept;
     const __u64 now = ticks();
-    const __u64 before = __sync_lock_test_and_set(word, id | (now & LEMONADE_TIME_MASK));
-    if (before != 0) endWait(before);  // the same flow says more, or another one loses its place
-    beginWait(mark & (LEMONADE_SLOTS - 1), now);
+    const __u64 asks = id | (now & LEMONADE_TIME_MASK);
+    if (is_ours && __sync_val_compare_and_swap(word, waits, asks) == waits) {
+      beginAnew(waits, now);
+      return kAccept;
+    }
+    beginWait(mark & (LEMONADE_SLOTS - 1), now);  // before others can end it
+    const __u64 before = __sync_lock_test_and_set(word, asks);
+    if (before != 0) endWait(before);  // another flow loses its place
     return kAccept;
   }
-  const __u64 waits = *(volatile __u64*)word;
-  if (waits == 0 || waits >> LEMONADE_TIME_BITS != id >> LEMONADE_TIME_BITS) return kAccept;
-  if (__sync_val_compare_and_swap(word, waits, 0) != waits) return kAccept;
+  if (!is_ours || __sync_val_compare_and_swap(word, waits, 0) != waits) return kAccept;
   endWait(waits);
-  if (info == kOfBackend && data) tell(waits, ticks());
+  if (info == kOfBackend && data) tell(waits, hash, ticks());
   return kAccept;
 }
 

@@ -47,6 +47,10 @@ bool FlowExchanges::tellOwed(Told& told, const kernel::ExchangeTimes::Owed& owed
   feedback::owes(*told.backend, now_owed, told.owed, since);
   const std::uint32_t asked = owed.asked - told.asked;
   if (!told.answered && asked != 0) feedback::askedInVain(*told.backend, asked, since);
+  // The same number waits, all of whom had asked before, and they wait since later: somebody has said more.
+  const bool more = asked == 0 && owed.waiting != 0 && owed.waiting == told.owed.count &&
+                    now_owed.since_sum_us > told.owed.since_sum_us + owed.waiting;
+  if (!told.answered && more) feedback::askedAnew(*told.backend, owed.waiting == 1 ? since : now);
   const bool stirs = asked != 0 || told.answered || owed.waiting != 0;
   told.asked = owed.asked;
   told.owed = now_owed;

@@ -108,6 +108,25 @@ TEST_CASE("A backend that answers nobody owes what it was asked since, until it 
   CHECK(feedback::unanswered(timed.of(1)).count == 0);
 }
 
+TEST_CASE("A client that says more before it is answered asks no further time, and waits since then", "[proxy]") {
+  Timed timed;
+  timed.clock.advance(1s);
+  timed.look();
+  timed.asks(1, 0);
+  timed.look();
+  timed.clock.advance(5s);
+  timed.times.owing[1].age_sum_ns = 3 * kMs;  // an upload goes on
+  timed.look();
+  CHECK(feedback::unanswered(timed.of(1)).count == 1);
+  CHECK(feedback::unanswered(timed.of(1)).since_ns == timed.now() - 3 * kMs);
+  CHECK(timed.of(1).speed().head_since_ns == timed.now() - 3 * kMs);
+  CHECK(lemonade_mean_wait_ns(&timed.stats(), timed.now()) == 3 * kMs);
+  timed.clock.advance(20ms);
+  timed.times.owing[1].age_sum_ns = 23 * kMs;
+  timed.look();
+  CHECK(feedback::unanswered(timed.of(1)).since_ns == timed.now() - 23 * kMs);
+}
+
 TEST_CASE("What the kernel owed before it was looked at first is not asked anew", "[proxy]") {
   Timed timed;
   timed.times.owing[1] = {1000, 0, 0};
