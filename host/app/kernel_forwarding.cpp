@@ -52,8 +52,11 @@ bool KernelForwarding::wantsExchanges(const config::Config& config) const {
 }
 
 Status KernelForwarding::stage(const config::Config& config) {
-  if (on_ || opened_) return stageExchanges(config);
   if (!wants(config)) return success();
+  if (on_ || opened_) {
+    if (auto fit = examine(config); !fit) return fit;
+    return stageExchanges(config);
+  }
   config_ = config.kernel;
   auto table = std::make_unique<kernel::Table>(config_.table);
   if (auto able = table->check(); !able) return able;
@@ -86,7 +89,7 @@ Status KernelForwarding::examine(const config::Config& config) {
     log::info("kernel", "turned on, so that connections are counted", {{"setting", setting}});
   for (const auto& lack : kernel::examineSettings(wants, "/proc")) {
     if (lack.fatal) return Error{"the kernel cannot forward: " + lack.what + "; " + lack.mend};
-    log::warning("kernel", lack.what, {{"mend", lack.mend}});
+    if (warned_.insert(lack.what).second) log::warning("kernel", lack.what, {{"mend", lack.mend}});
   }
   return success();
 }

@@ -22,6 +22,8 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
+#include <string>
 
 namespace lemonade::proxy {
 class Proxy;
@@ -91,6 +93,7 @@ class KernelForwarding {
   std::unique_ptr<kernel::Table> table_;
   std::optional<proxy::KernelGate::Parts> opened_;       // until serve()
   std::unique_ptr<kernel::ExchangeTimes> opened_times_;  // until a worker has them
+  std::set<std::string> warned_;                         // of what the machine lacks
   KernelPlans plans_;
   std::uint16_t queue_ = 0;
   bool on_ = false;            // the kernel forwards

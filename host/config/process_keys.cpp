@@ -345,7 +345,7 @@ void readTable(const Item& item, Kernel& kernel) {
   const auto allowed = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (c >= '0' && c <= '9');
   };
-  const bool starts_well = !text.empty() && !(text.front() >= '0' && text.front() <= '9');
+  const bool starts_well = !text.empty() && text.front() != '_' && !(text.front() >= '0' && text.front() <= '9');
   if (!starts_well || text.size() > kLongestTable || !std::all_of(text.begin(), text.end(), allowed))
     return item.refuse("give a name of letters, digits and '_' that begins with a letter, such as \"lemonade\"");
   kernel.table = text;

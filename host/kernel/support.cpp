@@ -21,7 +21,9 @@ namespace lemonade::kernel {
 namespace {
 
 constexpr const char* kConntrack = "net.netfilter.nf_conntrack_";
-constexpr const char* kAccounting[] = {"acct", "timestamp"};
+constexpr const char* kAccounting[] = {"acct", "timestamp", "events"};
+/// Of nf_conntrack_events, the kernel's default since 5.19: only what begins while somebody listens has events.
+constexpr std::uint64_t kEventsOnDemand = 2;
 /// Ports that masquerading chooses from for one address of a backend: 1024 to 65535.
 constexpr std::uint64_t kPorts = 64'512;
 /// Since when programs may sit at hooks of netfilter.
@@ -43,6 +45,10 @@ std::optional<std::uint64_t> number(const std::string& proc, const std::string& 
 }
 
 bool isOff(const std::string& proc, const std::string& name) { return number(proc, name) == 0; }
+
+bool isOnDemand(const std::string& proc, const std::string& name) {
+  return name.ends_with("_events") && number(proc, name) == kEventsOnDemand;
+}
 
 std::string setTo(const std::string& name, std::uint64_t value) {
   return "sysctl -w " + name + "=" + std::to_string(value) + ", for good in /etc/sysctl.d/61-lemonade-forwarding.conf";
@@ -79,14 +85,18 @@ void examineForwarding(const Wants& wants, const std::string& proc, Lacks& lacks
   examine(wants.ipv6, "IPv6", "net.ipv6.conf.all.forwarding");
 }
 
+constexpr const char* kTurnedOn = "; a start turns it on where it may write to /proc/sys";
+
 void examineConntrack(const std::string& proc, Lacks& lacks) {
   const auto off = [&](const std::string& name, const char* hurts) {
     if (isOff(proc, kConntrack + name))
-      lacks.push_back({false, kConntrack + name + " is 0: " + hurts,
-                       setTo(kConntrack + name, 1) + "; a start turns it on where it may write to /proc/sys"});
+      lacks.push_back({false, kConntrack + name + " is 0: " + hurts, setTo(kConntrack + name, 1) + kTurnedOn});
   };
   if (const std::string events = std::string(kConntrack) + "events"; isOff(proc, events))
     lacks.push_back({true, events + " is 0: nobody says when a connection ends", setTo(events, 1)});
+  else if (isOnDemand(proc, events))
+    lacks.push_back({false, events + " is 2: ends of connections that begin while no balancer runs are noticed late",
+                     setTo(events, 1) + kTurnedOn});
   off("acct", "bytes and packets of connections are not counted");
   off("timestamp", "how long connects and connections take is not known exactly");
 }
@@ -260,7 +270,7 @@ Accounting turnOnAccounting(const std::string& proc) {
   Accounting accounting;
   for (const char* name : kAccounting) {
     const std::string setting = std::string(kConntrack) + name;
-    if (!isOff(proc, setting)) continue;
+    if (!isOff(proc, setting) && !isOnDemand(proc, setting)) continue;
     std::ofstream file(pathOf(proc, setting));
     const bool written = file.is_open() && (file << "1\n").flush();
     (written ? accounting.turned_on : accounting.refused).push_back(setting);

@@ -59,8 +59,9 @@ struct Accounting {
   std::vector<std::string> refused{};  ///< off, and this process may not turn it on
 };
 
-/// Turns on net.netfilter.nf_conntrack_acct and nf_conntrack_timestamp where they are off: connections that begin from
-/// now on are counted and timed. They stay on when the process ends.
+/// Turns on net.netfilter.nf_conntrack_acct, nf_conntrack_timestamp and nf_conntrack_events where they are off, or on
+/// demand: connections that begin from now on are counted and timed, and their ends are told also to who comes later.
+/// They stay on when the process ends.
 Accounting turnOnAccounting(const std::string& proc = "/proc");
 
 }  // namespace lemonade::kernel

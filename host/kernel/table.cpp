@@ -63,8 +63,13 @@ Status Table::check() const {
   if (auto named = checkName(name_); !named) return named;
   // What is tried gets hooks that are taken away again, and with a hook the kernel drops what waits in any queue:
   // clients of whoever has made the table.
-  if (const auto there = list(name_); there && there.value()) return success();
-  return checkKernelParts(probeName());
+  const auto there = list(name_);
+  if (there && there.value()) return success();
+  if (auto able = checkKernelParts(probeName()); !able) return able;
+  if (!there) return there.error();
+  if (!tryNft("add table inet " + name_ + "\n"))
+    return Error{"\"" + name_ + "\" is a word of nft's own and names no table: give kernel.table another one"};
+  return success();
 }
 
 Status Table::apply(const TablePlan& plan) {

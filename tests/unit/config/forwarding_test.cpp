@@ -50,7 +50,7 @@ TEST_CASE("Quiet sessions that the kernel forwards are not closed, which is a wa
 }
 
 TEST_CASE("The table of the kernel has a name that nftables takes", "[config]") {
-  for (const char* name : {"", "1st", "a b", "a;flush", "a-b"})
+  for (const char* name : {"", "1st", "a b", "a;flush", "a-b", "_a"})
     CHECK_THAT(findingsOf(parsed(kForward + kBackend + "[kernel]\ntable = \"" + name + "\"\n")),
                Contains("kernel.table") && Contains("letters, digits and '_'"));
 }

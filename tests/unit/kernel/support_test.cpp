@@ -57,6 +57,7 @@ TEST_CASE("Without events nothing works, without counters only numbers are missi
              Catch::Contains("nf_conntrack_acct=1") && Catch::Contains("nf_conntrack_timestamp=1"));
   proc.write(folder + "events", "2\n");
   CHECK(textOf(examineSettings(wants(), proc.path), true).empty());
+  CHECK_THAT(textOf(examineSettings(wants(), proc.path), false), Catch::Contains("nf_conntrack_events=1"));
 }
 
 TEST_CASE("Conntrack must have room for the connections, and should have it for those that ended", "[kernel]") {
@@ -139,6 +140,9 @@ TEST_CASE("turnOnAccounting turns on what is off and says what it may not", "[ke
   proc.write(folder + "acct", "0\n").write(folder + "timestamp", "1\n");
   CHECK(turnOnAccounting(proc.path).turned_on == std::vector<std::string>{"net.netfilter.nf_conntrack_acct"});
   CHECK(proc.read(folder + "acct") == "1\n");
+  proc.write(folder + "events", "2\n");
+  CHECK(turnOnAccounting(proc.path).turned_on == std::vector<std::string>{"net.netfilter.nf_conntrack_events"});
+  CHECK(proc.read(folder + "events") == "1\n");
   CHECK(turnOnAccounting(proc.path).turned_on.empty());
 }
 

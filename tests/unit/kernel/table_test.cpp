@@ -341,6 +341,18 @@ TEST_CASE("A name that nft would take for something else is refused", "[kernel]"
   }
 }
 
+TEST_CASE("Table::check refuses a word of nft's own and another's table", "[kernel]") {
+  inTestNetwork([] {
+    for (const char* word : {"queue", "map", "counter"}) {
+      CAPTURE(word);
+      CHECK_THAT(complaintOf(Table(word).check()), Catch::Contains("is a word of nft's own"));
+    }
+    (void)listed("add table inet theirs");
+    (void)listed("add chain inet theirs of_theirs");
+    CHECK_THAT(complaintOf(Table("theirs").check()), Catch::Contains("inet theirs is another's"));
+  });
+}
+
 TEST_CASE("A table bears thousands of backends", "[kernel]") {
   inTestNetwork([] {
     Table table("lemonade");
