@@ -47,7 +47,8 @@ class Pool::Excluded {
   std::uint32_t tried_ = 0;
 };
 
-Picked Pool::pick(lemonade_connection_t& connection, const Tried& tried, const LocalAddressSource* local) noexcept {
+Picked Pool::pick(lemonade_connection_t& connection, const Tried& tried, const LocalAddressSource* local,
+                  bool is_told) noexcept {
   const View* view = current_.load(std::memory_order_acquire);
   if (view == nullptr || view->eligibleCount() == 0) return {};
   Excluded excluded(*view, tried);
@@ -56,7 +57,7 @@ Picked Pool::pick(lemonade_connection_t& connection, const Tried& tried, const L
   if ((view->strategy().needs() & LEMONADE_NEED_LOCAL_ADDRESS) != 0 && local != nullptr) [[unlikely]]
     connection.local_family = writeAddress(local->localAddress(), connection.local_address);
   for (const auto& tier : view->tiers())
-    if (pickFrom(*view, tier, connection, excluded, picked)) return picked;
+    if (pickFrom(*view, tier, connection, excluded, is_told, picked)) return picked;
   return picked;
 }
 
@@ -77,7 +78,7 @@ std::uint32_t Pool::ask(const Strategy& strategy, const View::Tier& tier, lemona
 
 // False where the tier has nobody for the connection.
 bool Pool::pickFrom(const View& view, const View::Tier& tier, lemonade_connection_t& connection, Excluded& excluded,
-                    Picked& picked) noexcept {
+                    bool is_told, Picked& picked) noexcept {
   const Strategy& strategy = view.strategy();
   // More than a few rounds happen only when backends fill up at this very moment.
   for (std::uint32_t round = 0; round < Tried::kMost; ++round) {
@@ -107,7 +108,7 @@ bool Pool::pickFrom(const View& view, const View::Tier& tier, lemonade_connectio
       index = pickInstead(tier, connection);
       if (index == LEMONADE_PICK_NONE) break;
     }
-    if (view.backend(index).trial() != nullptr && connection.attempt == 0) [[unlikely]] {
+    if (view.backend(index).trial() != nullptr && connection.attempt == 0 && is_told) [[unlikely]] {
       index = tossCoin(view, tier, connection, excluded, index, picked);
       if (picked.trial != nullptr) by = By::kCoin;
     }

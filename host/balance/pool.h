@@ -169,10 +169,11 @@ class Pool {
   std::uint64_t serial() const noexcept { return published_.load(std::memory_order_acquire); }
 
   /// Picks a backend for a connection and takes a place there. connection.tried and tried_count are filled in here from
-  /// tried, and where the strategy needs them local_address and local_family from local, if there is one. Allocates
+  /// tried, and where the strategy needs them local_address and local_family from local, if there is one. is_told: what
+  /// becomes of the connection will be told to the trial that it takes part in; else it takes part in none. Allocates
   /// nothing.
-  Picked pick(lemonade_connection_t& connection, const Tried& tried,
-              const LocalAddressSource* local = nullptr) noexcept;
+  Picked pick(lemonade_connection_t& connection, const Tried& tried, const LocalAddressSource* local = nullptr,
+              bool is_told = true) noexcept;
 
   /// The host's own choice, for who can use but few of the backends, and has found none of them in as many picks as
   /// Tried has room for: takes a place at one for which may() is true. Allocates nothing.
@@ -221,7 +222,7 @@ class Pool {
  private:
   class Excluded;
   bool pickFrom(const View& view, const View::Tier& tier, lemonade_connection_t& connection, Excluded& excluded,
-                Picked& picked) noexcept;
+                bool is_told, Picked& picked) noexcept;
   std::uint32_t tossCoin(const View& view, const View::Tier& tier, lemonade_connection_t& connection, Excluded excluded,
                          std::uint32_t meant, Picked& picked) noexcept;
   static std::uint32_t ask(const Strategy& strategy, const View::Tier& tier, lemonade_connection_t& connection,

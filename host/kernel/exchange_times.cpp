@@ -160,6 +160,9 @@ class LoadedExchangeTimes final : public ExchangeTimes {
   int fd() const noexcept override { return ring_buffer__epoll_fd(ring_.get()); }
   void read(const Visit& visit) noexcept override;
   Owed owed(std::uint32_t slot, std::uint64_t now_ns) const noexcept override;
+  std::uint64_t idOf(const Tuple& original) const noexcept override;
+  std::optional<std::uint64_t> waitsSince(std::uint64_t flow, std::uint32_t slot,
+                                          std::uint64_t now_ns) const noexcept override;
   void forget(const Tuple& original, std::uint32_t slot) noexcept override;
 
  private:
@@ -224,7 +227,7 @@ int LoadedExchangeTimes::handOn(void* self, void* one, std::size_t) noexcept {
   const auto& raw = *static_cast<const lemonade_exchange*>(one);
   const std::uint64_t answered = raw.answered << LEMONADE_TICK_BITS;
   (*static_cast<LoadedExchangeTimes*>(self)->visit_)(
-      {raw.slot, answered - (std::uint64_t{raw.took} << LEMONADE_TICK_BITS), answered});
+      {raw.slot, answered - (std::uint64_t{raw.took} << LEMONADE_TICK_BITS), answered, raw.flow});
   return 0;
 }
 
@@ -241,17 +244,30 @@ ExchangeTimes::Owed LoadedExchangeTimes::owed(std::uint32_t slot, std::uint64_t 
   const std::uint64_t now = now_ns >> LEMONADE_TICK_BITS & LEMONADE_TIME_MASK;
   Owed owed{static_cast<std::uint32_t>(counts >> 32), static_cast<std::uint32_t>(counts), 0};
   const std::uint64_t ages = now * owed.waiting - since_sum;
-  // Below 0 where it was caught between two updates, and every 13 days, when the time begins anew, until those have been
-  // answered who waited then.
+  // Below 0 where it was caught between two updates, and every 13 days, when the time begins anew, until those have
+  // been answered who waited then.
   if (ages >> 63 == 0) owed.age_sum_ns = ages << LEMONADE_TICK_BITS;
   return owed;
 }
 
-void LoadedExchangeTimes::forget(const Tuple& original, std::uint32_t slot) noexcept {
+std::uint64_t LoadedExchangeTimes::idOf(const Tuple& original) const noexcept {
   std::uint32_t source[4];
   std::memcpy(source, original.source_host.data(), sizeof(source));
   const std::uint32_t ports = std::uint32_t{htons(original.source_port)} << 16 | htons(original.destination_port);
-  const std::uint64_t hash = lemonade_flow_hash(source, ports, key_);
+  return lemonade_flow_hash(source, ports, key_);
+}
+
+std::optional<std::uint64_t> LoadedExchangeTimes::waitsSince(std::uint64_t flow, std::uint32_t slot,
+                                                             std::uint64_t now_ns) const noexcept {
+  const std::uint64_t word = std::atomic_ref(words_[lemonade_flow_place(flow)]).load(std::memory_order_relaxed);
+  if (word == 0 || word >> LEMONADE_TIME_BITS != lemonade_flow_id(flow, slot) >> LEMONADE_TIME_BITS)
+    return std::nullopt;
+  const std::uint64_t now = now_ns >> LEMONADE_TICK_BITS;
+  return (now - ((now - word) & LEMONADE_TIME_MASK)) << LEMONADE_TICK_BITS;
+}
+
+void LoadedExchangeTimes::forget(const Tuple& original, std::uint32_t slot) noexcept {
+  const std::uint64_t hash = idOf(original);
   std::atomic_ref word(words_[lemonade_flow_place(hash)]);
   std::uint64_t waits = word.load(std::memory_order_relaxed);
   if (waits == 0 || waits >> LEMONADE_TIME_BITS != lemonade_flow_id(hash, slot) >> LEMONADE_TIME_BITS) return;

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 
 namespace lemonade::kernel {
 
@@ -37,6 +38,7 @@ class ExchangeTimes {
     std::uint32_t slot = 0;
     std::uint64_t started_ns = 0;
     std::uint64_t answered_ns = 0;
+    std::uint64_t flow = 0;  ///< whose it is, see idOf()
   };
   using Visit = std::function<void(const Exchange&)>;
   /// Visits each that was answered since the last call, in their order.
@@ -50,7 +52,15 @@ class ExchangeTimes {
   };
   virtual Owed owed(std::uint32_t slot, std::uint64_t now_ns) const noexcept = 0;
 
-  /// A flow is over, with or without a packet that says so: it waits no more. original: client to listener.
+  /// By what a flow is named here. Another one may have the same name, as rarely as two of 2^64 numbers drawn by chance
+  /// are the same. original: client to listener.
+  virtual std::uint64_t idOf(const Tuple& original) const noexcept = 0;
+  /// Since when a flow with that name waits for the backend of a slot, monotonic nanoseconds; nothing where it does
+  /// not, or has lost its place to another one.
+  virtual std::optional<std::uint64_t> waitsSince(std::uint64_t flow, std::uint32_t slot,
+                                                  std::uint64_t now_ns) const noexcept = 0;
+
+  /// A flow is over, with or without a packet that says so: it waits no more.
   virtual void forget(const Tuple& original, std::uint32_t slot) noexcept = 0;
 };
 

@@ -64,7 +64,7 @@ void FlowDoor::timeNoMore() noexcept {
 // While something stirs it is looked every now and then, and not for each answer.
 void FlowDoor::lookAtExchanges() noexcept {
   const std::uint64_t now = clock_.nowNs();
-  const bool stirs = exchanges_.look(*times_, flows_.plan(), now);
+  const bool stirs = exchanges_.look(*times_, flows_.plan(), flows_.trials(), now);
   if (!stirs && awaitAnswers()) {
     look_at_ = now + kIdleLook;
     return;

@@ -6,8 +6,13 @@
 
 namespace lemonade::proxy {
 
-bool FlowExchanges::look(kernel::ExchangeTimes& times, const FlowPlan& plan, std::uint64_t now) noexcept try {
-  times.read([&](const kernel::ExchangeTimes::Exchange& exchange) { tellAnswer(plan, exchange); });
+bool FlowExchanges::look(kernel::ExchangeTimes& times, const FlowPlan& plan, FlowTrials& trials,
+                         std::uint64_t now) noexcept try {
+  times.read([&](const kernel::ExchangeTimes::Exchange& exchange) {
+    tellAnswer(plan, exchange);
+    if (!trials.empty()) trials.answered(exchange.flow, exchange.answered_ns - exchange.started_ns);
+  });
+  trials.look(times, now);
   bool stirs = false;
   for (const auto& [slot, place] : plan.places) {
     const auto owed = times.owed(slot, now);

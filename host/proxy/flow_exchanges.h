@@ -9,6 +9,7 @@
 #include "balance/feedback.h"
 #include "kernel/exchange_times.h"
 #include "proxy/flow_plan.h"
+#include "proxy/flow_trials.h"
 
 #include <cstdint>
 #include <memory>
@@ -26,8 +27,9 @@ class FlowExchanges {
   FlowExchanges(const FlowExchanges&) = delete;
   FlowExchanges& operator=(const FlowExchanges&) = delete;
 
-  /// True where something stirs, and it should be looked at again in kLook.
-  bool look(kernel::ExchangeTimes& times, const FlowPlan& plan, std::uint64_t now) noexcept;
+  /// True where something stirs, and it should be looked at again in kLook. Flows that take part in trials are told of,
+  /// too.
+  bool look(kernel::ExchangeTimes& times, const FlowPlan& plan, FlowTrials& trials, std::uint64_t now) noexcept;
   /// Nobody waits any more, as far as backends were told. Before the times go.
   void takeBack() noexcept;
 

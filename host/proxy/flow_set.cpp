@@ -148,8 +148,8 @@ bool FlowSet::place(Flow& flow, std::uint32_t packet) noexcept {
 Picked FlowSet::pick(Flow& flow, Tried& tried) noexcept {
   const Address client = flow.tuple->source();
   const FlowDestination destination(*flow.tuple);
-  const Picker::Asker asker{client, flow.tuple->destination_port, flow.listener->name(), destination, flow.attempt,
-                            tried};
+  const Picker::Asker asker{
+      client, flow.tuple->destination_port, flow.listener->name(), destination, flow.attempt, tried, times_ != nullptr};
   flow.awaits_table = false;
   for (std::size_t n = 0; n <= Tried::kMost; ++n) {
     const auto [picked, shadow] = picker_.pick(*meter_.at(*flow.pool), asker, now_);
@@ -158,7 +158,11 @@ Picked FlowSet::pick(Flow& flow, Tried& tried) noexcept {
     flow.cookie = picked.cookie;
     flow.generation = picked.generation;
     flow.shadow = shadow;
-    if (isReachable(flow, *flow.target)) return picked;
+    if (isReachable(flow, *flow.target)) {
+      if (picked.trial != nullptr)
+        trials_.begin(times_->idOf(*flow.tuple), plan_->slotOf(*flow.target), {*picked.trial, picked.arm});
+      return picked;
+    }
     flow.awaits_table = flow.awaits_table || flow.target->address().family() == flow.tuple->family;
     tried.add(*flow.target);
     meter_.abandoned(flow, now_);
@@ -295,6 +299,7 @@ void FlowSet::closeEnding() noexcept {
 void FlowSet::close(Flow& flow, CloseReason reason) noexcept {
   flow.reason = reason;
   Drains::forget(flow);
+  endTrial(flow, reason);
   // The strategy hears of the end of every pick; that of a connect which failed has been told.
   const bool untold = flow.state == Flow::State::kConnecting && reason != CloseReason::kConnectFailed;
   if (untold) meter_.abandoned(flow, now_);

@@ -22,6 +22,7 @@
 #include "proxy/flow_gate.h"
 #include "proxy/flow_meter.h"
 #include "proxy/flow_plan.h"
+#include "proxy/flow_trials.h"
 #include "proxy/picker.h"
 
 #include <boost/intrusive/list.hpp>
@@ -53,7 +54,12 @@ class FlowSet {
   void use(std::shared_ptr<const FlowPlan> plan) noexcept;
   const FlowPlan& plan() const noexcept { return *plan_; }
   /// From now on exchanges are timed there, and a flow that is over waits there no more; null: nowhere.
-  void timeBy(kernel::ExchangeTimes* times) noexcept { times_ = times; }
+  void timeBy(kernel::ExchangeTimes* times) noexcept {
+    times_ = times;
+    trials_.clear();
+  }
+  /// The flows that take part in trials: those that began since exchanges are timed.
+  FlowTrials& trials() noexcept { return trials_; }
   /// Forgets every flow, which the kernel goes on to forward.
   void letGo() noexcept;
   /// Ends every flow for this reason; after giveWay() it forgets them.
@@ -177,6 +183,9 @@ class FlowSet {
   void cut(Flow& flow, CloseReason reason) noexcept;
   void finish(Flow& flow, CloseReason reason) noexcept;
   void close(Flow& flow, CloseReason reason) noexcept;
+  void endTrial(const Flow& flow, CloseReason reason) noexcept {
+    if (times_ != nullptr && !trials_.empty()) trials_.end(times_->idOf(*flow.tuple), reason);
+  }
   void forgetPlace(Flow& flow) noexcept;
   void enter(Flow& flow, Flow::State state) noexcept;
   void leaveList(Flow& flow) noexcept;
@@ -188,6 +197,7 @@ class FlowSet {
   FlowMeter meter_;
   FlowGate* gate_ = nullptr;
   kernel::ExchangeTimes* times_ = nullptr;
+  FlowTrials trials_;
   const std::shared_ptr<const FlowPlan> nowhere_ = std::make_shared<const FlowPlan>();
   std::shared_ptr<const FlowPlan> plan_ = nowhere_;
   std::uint64_t now_ = 0;           // of what is being handled

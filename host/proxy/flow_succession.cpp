@@ -47,6 +47,7 @@ bool FlowSet::isCountedBefore(const kernel::FlowEntry& entry) const noexcept {
 
 void FlowSet::letGoOf(Flow& flow) noexcept {
   Drains::forget(flow);
+  endTrial(flow, CloseReason::kDone);
   leaveList(flow);
   forgetPlace(flow);
   meter_.left(flow);

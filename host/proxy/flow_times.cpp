@@ -84,6 +84,7 @@ void FlowSet::failConnect(Flow& flow, bool refused) noexcept {
   if (refused && !flow.retries) return close(flow, CloseReason::kConnectFailed);  // its client has been told
   if (gave_way_) return letGoOf(flow);                                            // its client comes to another process
   if (!plan_->leads(*flow.tuple)) return close(flow, CloseReason::kConnectFailed);
+  endTrial(flow, CloseReason::kConnectFailed);
   flow.failed = flow.target;
   flow.entry = 0;
   forgetPlace(flow);

@@ -25,6 +25,7 @@ class Picker {
     const LocalAddressSource& destination;
     std::uint32_t attempt;  ///< 0 for the first
     const Tried& tried;
+    bool is_told = true;  ///< see Pool::pick
   };
   struct Answer {
     Picked picked;     ///< of a backend: a place is taken there

@@ -142,6 +142,28 @@ def families(lemonade, folder):
         assert 0.02 <= exchanges(balancer, backend=backend.name)[1] < 0.05, exchanges(balancer, backend=backend.name)
 
 
+def silent_is_ejected(lemonade, folder):
+    """A backend that takes clients and answers none is found by a trial, as behind a relay."""
+    need_programs()
+    Network(3)
+    backends = [Answering(0, FOREVER), Answering(1), Answering(2)]
+    ejection = '[ejection]\nunanswered_timeout = "300ms"\nbase_time = "60s"\n'
+    balancer = Balancer(lemonade, folder, configuration(backends, top=ON + ejection))
+    clients = []
+
+    def found():
+        """the backend that says nothing is ejected"""
+        for _ in range(20):
+            clients.append(connect())
+            clients[-1].sendall(b"name\n")
+        return balancer.metric("lemonade_backend_ejected", backend="b0") == 1
+
+    eventually(found, 30)
+    assert "answers and gave none for" in balancer.said(), balancer.said()
+    for name in ("b1", "b2"):
+        assert balancer.metric("lemonade_backend_ejected", backend=name) == 0
+
+
 def probe(client):
     """What some systems send to ask whether somebody is still there: the last byte once more, as garbage."""
     repair, queue, sequence = 19, 20, 21  # TCP_REPAIR, TCP_REPAIR_QUEUE, TCP_QUEUE_SEQ
@@ -306,8 +328,8 @@ def build_without(lemonade, folder):
         assert done.returncode != 0 and "LEMONADE_EXCHANGE_TIMES=ON" in said, said
 
 
-TESTS = {test.__name__: test for test in (strategies_learn, families, probed, nobody_waits_who_left, drained, reloads, upgrade,
-                                          without_the_right, build_without)}
+TESTS = {test.__name__: test for test in (strategies_learn, families, silent_is_ejected, probed, nobody_waits_who_left,
+                                          drained, reloads, upgrade, without_the_right, build_without)}
 
 if __name__ == "__main__":
     lab.main(TESTS)

@@ -27,19 +27,25 @@ struct ScriptedTimes final : kernel::ExchangeTimes {
     const auto found = owing.find(slot);
     return found != owing.end() ? found->second : Owed{};
   }
+  std::uint64_t idOf(const kernel::Tuple& original) const noexcept override { return original.source_port; }
+  std::optional<std::uint64_t> waitsSince(std::uint64_t flow, std::uint32_t, std::uint64_t) const noexcept override {
+    const auto found = waiting.find(flow);
+    return found != waiting.end() ? std::optional(found->second) : std::nullopt;
+  }
   void forget(const kernel::Tuple& original, std::uint32_t slot) noexcept override {
     forgotten.push_back({original, slot});
   }
 
   std::vector<Exchange> answered;
   std::map<std::uint32_t, Owed> owing;
+  std::map<std::uint64_t, std::uint64_t> waiting;  // since when, by flow
   std::vector<std::pair<kernel::Tuple, std::uint32_t>> forgotten;
 };
 
 struct Timed : OneGate {
   Timed() { forward({kA, kB}); }
 
-  bool look() { return exchanges.look(times, *plan, now()); }
+  bool look() { return exchanges.look(times, *plan, flows.trials(), now()); }
   /// The first request of that backend so far, and nobody has answered it.
   void asks(std::uint32_t slot, std::uint64_t ago_ns) {
     auto& of = times.owing[slot];
@@ -132,6 +138,66 @@ TEST_CASE("What the kernel owed before it was looked at first is not asked anew"
   timed.times.owing[1] = {1000, 0, 0};
   CHECK_FALSE(timed.look());
   CHECK(feedback::unanswered(timed.of(1)).count == 0);
+}
+
+TEST_CASE("Flows tell the trial of their backend what comes of them, once", "[proxy]") {
+  Timed timed;
+  timed.flows.timeBy(&timed.times);
+  timed.clock.advance(1s);
+  timed.of(1).setSuspected(true);
+  std::uint32_t here = 0, elsewhere = 0;
+  for (std::uint16_t port = 1; port <= 100; ++port) {
+    timed.syn(port);
+    timed.connected(port);
+    const bool is_here = kernel::slotOf(timed.gate.sent.at(port)) == 1;
+    ++(is_here ? here : elsewhere);
+    if (is_here)
+      timed.times.waiting[port] = timed.now();
+    else
+      timed.times.answered.push_back({2, timed.now(), timed.now() + kMs, port});
+  }
+  REQUIRE(here > 5);
+  REQUIRE(elsewhere > 40);
+  timed.look();
+  timed.clock.advance(5s);
+  timed.look();
+  auto outcomes = timed.of(1).takeOutcomes(timed.now());
+  CHECK(outcomes.failed_here == here);
+  CHECK(outcomes.answered_elsewhere == elsewhere);
+  CHECK(outcomes.answered_here + outcomes.failed_elsewhere == 0);
+  timed.look();
+  outcomes = timed.of(1).takeOutcomes(timed.now());
+  CHECK(outcomes.failed_here + outcomes.answered_elsewhere == 0);
+  timed.flows.closeAll(CloseReason::kDrain);
+  CHECK(timed.flows.trials().empty());
+  timed.flows.timeBy(nullptr);
+}
+
+TEST_CASE("A flow that its backend resets before it has answered has failed its trial", "[proxy]") {
+  Timed timed;
+  timed.flows.timeBy(&timed.times);
+  timed.of(1).setSuspected(true);
+  std::uint32_t here = 0;
+  for (std::uint16_t port = 1; port <= 40; ++port) {
+    timed.syn(port);
+    timed.connected(port);
+    if (kernel::slotOf(timed.gate.sent.at(port)) != 1) continue;
+    ++here;
+    auto& reset = timed.entry(port, TcpState::kClose);
+    reset.mark |= kernel::kResetBit;
+    timed.tell(FlowEvent::What::kUpdate, reset);
+  }
+  REQUIRE(here > 0);
+  CHECK(timed.of(1).takeOutcomes(0).failed_here == here);
+  timed.flows.closeAll(CloseReason::kDrain);
+  timed.flows.timeBy(nullptr);
+}
+
+TEST_CASE("Flows of which nobody times exchanges take part in no trial", "[proxy]") {
+  Timed timed;
+  timed.of(1).setSuspected(true);
+  for (std::uint16_t port = 1; port <= 40; ++port) timed.syn(port);
+  CHECK(timed.of(1).active() == 40);
 }
 
 TEST_CASE("Who waits is taken back when times end, and when a backend or its number goes", "[proxy]") {
