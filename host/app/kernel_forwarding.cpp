@@ -125,6 +125,26 @@ void KernelForwarding::inherit(const kernel::Table::Left& left) {
   plans_.inherit(left.backends);
 }
 
+/// The process before may have got backends since stage(), and connections may be left of one before that.
+void KernelForwarding::inheritLate() {
+  const auto left = table_->left();
+  if (!left || !left.value()) return;
+  plans_.inherit(left.value()->backends);
+  (void)eachOpen([this](const kernel::FlowEntry& entry) { plans_.avoid(kernel::slotOf(entry.mark)); });
+}
+
+/// Visits the connections that have our tag and have not ended; false where not all could be had.
+bool KernelForwarding::eachOpen(const std::function<void(const kernel::FlowEntry&)>& visit) const {
+  auto conntrack = kernel::Conntrack::open();
+  if (!conntrack) return false;
+  const auto visitOpen = [&](const kernel::FlowEntry& entry) {
+    if (entry.isOpen()) visit(entry);
+  };
+  return conntrack.value()
+      .each(kernel::tagBits(static_cast<std::uint16_t>(config_.tag)), kernel::kTagMask, visitOpen)
+      .ok();
+}
+
 Result<proxy::KernelGate::Parts> KernelForwarding::openGate(std::uint16_t tag, std::uint16_t first_queue) {
   const std::uint32_t mark = kernel::tagBits(tag);
   auto queue = kernel::PacketQueue::open(first_queue, kQueueLimit);
@@ -160,8 +180,7 @@ void KernelForwarding::serve(bool counted) {
     if (!std::exchange(looked_, true)) disarmLeft();
     return;
   }
-  // The process before may have got backends since stage().
-  if (const auto left = table_->left(); left && left.value()) plans_.inherit(left.value()->backends);
+  inheritLate();
   report_.begin(config_.table, queue_, static_cast<std::uint16_t>(config_.tag));
   proxy_.openFlows(std::make_unique<proxy::KernelGate>(*std::exchange(opened_, std::nullopt)));
   auto plan = flowPlan();
@@ -266,11 +285,8 @@ bool KernelForwarding::isOver() {
 
 /// Connections are left that are no flows: of a process before, to a listener or a backend that is none of ours.
 bool KernelForwarding::forwardsStill() const {
-  auto conntrack = kernel::Conntrack::open();
-  if (!conntrack) return true;
   bool found = false;
-  const auto seen = conntrack.value().each(kernel::tagBits(static_cast<std::uint16_t>(config_.tag)), kernel::kTagMask,
-                                           [&](const kernel::FlowEntry& entry) { found = found || entry.isOpen(); });
+  const bool seen = eachOpen([&](const kernel::FlowEntry&) { found = true; });
   return found || !seen;
 }
 

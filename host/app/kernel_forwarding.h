@@ -16,10 +16,12 @@
 #include "base/result.h"
 #include "config/config.h"
 #include "kernel/exchange_times.h"
+#include "kernel/flow_entry.h"
 #include "kernel/table.h"
 #include "proxy/flow_gate.h"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -77,6 +79,8 @@ class KernelForwarding {
   Status stageExchanges(const config::Config& config);
   void useExchanges(bool wanted);
   void inherit(const kernel::Table::Left& left);
+  void inheritLate();
+  bool eachOpen(const std::function<void(const kernel::FlowEntry&)>& visit) const;
   static Result<proxy::KernelGate::Parts> openGate(std::uint16_t tag, std::uint16_t first_queue);
   void disarmLeft();
   void refresh();

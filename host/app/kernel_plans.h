@@ -28,6 +28,11 @@ class KernelPlans {
   /// Backends keep the slots that connections of the process before have them by.
   void inherit(const std::vector<kernel::TablePlan::Backend>& backends);
 
+  /// A connection of the process before names this slot, whose backend may be none of ours: no backend gets it anew.
+  void avoid(std::uint32_t slot) noexcept {
+    if (slot >= kernel::kFirstSlot && slot <= kernel::kLastSlot) taken_.set(slot);
+  }
+
   /// For the worker: those of the listeners that the kernel forwards for, the backends of the pools to which these
   /// lead, and those of any pool that leave and have sessions. Backends that are new get slots.
   std::shared_ptr<proxy::FlowPlan> flows(std::uint16_t tag, const Listeners& listeners, const Pools& pools);

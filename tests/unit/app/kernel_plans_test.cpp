@@ -141,6 +141,16 @@ TEST_CASE_METHOD(OnePool, "KernelPlans gives no new backend the slot of one that
   CHECK(backendsOf(table()) == Names{std::string("1 ") + kA, std::string("3 ") + kB});
 }
 
+TEST_CASE_METHOD(OnePool, "KernelPlans gives no backend a slot that a connection of before still names", "[app]") {
+  listen(config::Forward::kKernel);
+  plans.avoid(1);
+  plans.avoid(0);
+  plans.avoid(kernel::kLastSlot + 1);
+  backends({kA});
+  (void)settled();
+  CHECK(backendsOf(table()) == Names{std::string("2 ") + kA});
+}
+
 TEST_CASE_METHOD(OnePool, "KernelPlans gives each backend a slot as long as there are some", "[app]") {
   listen(config::Forward::kKernel);
   Names addresses;
