@@ -57,7 +57,8 @@ std::shared_ptr<proxy::FlowPlan> KernelPlans::flows(std::uint16_t tag, const Lis
   return plan;
 }
 
-// Of pools to which no such listener leads any more, and of backends that leave, those that have sessions are in it, too.
+// Of pools to which no such listener leads any more, and of backends that leave, those that have sessions are in it,
+// too.
 void KernelPlans::addPool(const std::shared_ptr<Pool>& pool, bool used, proxy::FlowPlan& plan) {
   const auto add = [&](const std::shared_ptr<Backend>& backend, bool leaves) {
     if (!backend->resolved() || backend->address().isUnix()) return;

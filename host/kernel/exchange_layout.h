@@ -56,8 +56,8 @@ struct lemonade_exchange {
 };
 
 /* source: the client's address as it is in memory, of IPv4 the first word and zeros. ports: source << 16 | destination
- * of the first packet, each as it is in memory. key: drawn once, so that no client can choose what collides: each word is
- * spread over all bits before the next one comes. Connections of one client to one listener never collide. */
+ * of the first packet, each as it is in memory. key: drawn once, so that no client can choose what collides: each word
+ * is spread over all bits before the next one comes. Connections of one client to one listener never collide. */
 static inline __attribute__((always_inline)) __u64 lemonade_flow_hash(const __u32* source, __u32 ports, __u64 key) {
   const __u64 odd = 0x9e3779b97f4a7c15ull;
   __u64 hash = (key ^ ((__u64)source[0] << 32 | source[1])) * odd;
