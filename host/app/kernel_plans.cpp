@@ -79,7 +79,7 @@ std::uint32_t KernelPlans::slotOf(const Backend& backend) {
   for (std::uint32_t n = 0; n < kernel::kLastSlot; ++n) {
     const std::uint32_t slot = next_slot_;
     next_slot_ = next_slot_ % kernel::kLastSlot + 1;
-    if (taken_.test(slot)) continue;
+    if (taken_.test(slot) || avoided_.test(slot)) continue;
     slots_.emplace(backend.identity(), slot);
     taken_.set(slot);
     return slot;

@@ -30,7 +30,7 @@ class KernelPlans {
 
   /// A connection of the process before names this slot, whose backend may be none of ours: no backend gets it anew.
   void avoid(std::uint32_t slot) noexcept {
-    if (slot >= kernel::kFirstSlot && slot <= kernel::kLastSlot) taken_.set(slot);
+    if (slot <= kernel::kLastSlot) avoided_.set(slot);
   }
 
   /// For the worker: those of the listeners that the kernel forwards for, the backends of the pools to which these
@@ -50,6 +50,7 @@ class KernelPlans {
 
   std::unordered_map<std::uint64_t, std::uint32_t> slots_;  // by identity of the backend
   std::bitset<kernel::kLastSlot + 1> taken_;                // those of them, and those that are no backend's
+  std::bitset<kernel::kLastSlot + 1> avoided_;              // also where they are nobody's
   std::uint32_t next_slot_ = kernel::kFirstSlot;
   bool leaving_ = false;
 };

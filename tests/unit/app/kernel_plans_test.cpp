@@ -143,11 +143,11 @@ TEST_CASE_METHOD(OnePool, "KernelPlans gives no new backend the slot of one that
 
 TEST_CASE_METHOD(OnePool, "KernelPlans gives no backend a slot that a connection of before still names", "[app]") {
   listen(config::Forward::kKernel);
-  plans.avoid(1);
-  plans.avoid(0);
-  plans.avoid(kernel::kLastSlot + 1);
-  backends({kA});
+  plans.inherit({{kernel::kLastSlot, *Address::parse(kB), "web/gone", 77}});
+  for (const std::uint32_t slot : {0U, 1U, kernel::kLastSlot, kernel::kLastSlot + 1}) plans.avoid(slot);
+  backends({});
   (void)settled();
+  backends({kA});
   CHECK(backendsOf(table()) == Names{std::string("2 ") + kA});
 }
 
