@@ -47,8 +47,19 @@ class Pool::Excluded {
   std::uint32_t tried_ = 0;
 };
 
+template <class May>
+std::uint32_t Pool::pickInstead(const View::Tier& tier, const lemonade_connection_t& connection, May may) noexcept {
+  const auto& backends = tier.get();
+  const std::uint32_t start = next_instead_.fetch_add(1, std::memory_order_relaxed);
+  for (std::uint32_t i = 0; i < backends.eligible_count; ++i) {
+    const std::uint32_t index = backends.eligible[(start + i) % backends.eligible_count];
+    if (lemonade_may_pick(&connection, &backends, index) != 0 && may(index)) return index;
+  }
+  return LEMONADE_PICK_NONE;
+}
+
 Picked Pool::pick(lemonade_connection_t& connection, const Tried& tried, const LocalAddressSource* local,
-                  bool is_told) noexcept {
+                  const PickScope& scope) noexcept {
   const View* view = current_.load(std::memory_order_acquire);
   if (view == nullptr || view->eligibleCount() == 0) return {};
   Excluded excluded(*view, tried);
@@ -57,7 +68,7 @@ Picked Pool::pick(lemonade_connection_t& connection, const Tried& tried, const L
   if ((view->strategy().needs() & LEMONADE_NEED_LOCAL_ADDRESS) != 0 && local != nullptr) [[unlikely]]
     connection.local_family = writeAddress(local->localAddress(), connection.local_address);
   for (const auto& tier : view->tiers())
-    if (pickFrom(*view, tier, connection, excluded, is_told, picked)) return picked;
+    if (pickFrom(*view, tier, connection, excluded, scope, picked)) return picked;
   return picked;
 }
 
@@ -78,7 +89,7 @@ std::uint32_t Pool::ask(const Strategy& strategy, const View::Tier& tier, lemona
 
 // False where the tier has nobody for the connection.
 bool Pool::pickFrom(const View& view, const View::Tier& tier, lemonade_connection_t& connection, Excluded& excluded,
-                    bool is_told, Picked& picked) noexcept {
+                    const PickScope& scope, Picked& picked) noexcept {
   const Strategy& strategy = view.strategy();
   // More than a few rounds happen only when backends fill up at this very moment.
   for (std::uint32_t round = 0; round < Tried::kMost; ++round) {
@@ -105,11 +116,11 @@ bool Pool::pickFrom(const View& view, const View::Tier& tier, lemonade_connectio
       picked.invalid = true;
       picked.cookie = picked.generation = 0;
       by = By::kHost;
-      index = pickInstead(tier, connection);
+      index = pickInstead(tier, connection, [](std::uint32_t) { return true; });
       if (index == LEMONADE_PICK_NONE) break;
     }
-    if (view.backend(index).trial() != nullptr && connection.attempt == 0 && is_told) [[unlikely]] {
-      index = tossCoin(view, tier, connection, excluded, index, picked);
+    if (view.backend(index).trial() != nullptr && connection.attempt == 0 && scope.on_trial) [[unlikely]] {
+      index = tossCoin(view, tier, connection, excluded, scope, index, picked);
       if (picked.trial != nullptr) by = By::kCoin;
     }
     if (noted) [[unlikely]]
@@ -145,12 +156,14 @@ bool Pool::isDoubted(const Strategy& strategy, std::uint32_t worker) noexcept {
 // Of a backend under suspicion: a coin gives it one client in four, or asks the strategy again without those that are
 // suspected. Where nobody else is left the client goes to it, and says nothing.
 std::uint32_t Pool::tossCoin(const View& view, const View::Tier& tier, lemonade_connection_t& connection,
-                             Excluded excluded, std::uint32_t meant, Picked& picked) noexcept {
+                             Excluded excluded, const PickScope& scope, std::uint32_t meant, Picked& picked) noexcept {
+  if (!scope.allows(view.backend(meant))) return meant;
   const auto& backends = tier.get();
   for (std::uint32_t i = 0; i < backends.eligible_count; ++i)
     if (const std::uint32_t index = backends.eligible[i]; view.backend(index).trial() != nullptr) excluded.add(index);
   excluded.show(connection);
-  const std::uint32_t instead = pickInstead(tier, connection);
+  const std::uint32_t instead =
+      pickInstead(tier, connection, [&](std::uint32_t index) { return scope.allows(view.backend(index)); });
   Trial* const trial = view.backend(meant).trial();
   if (instead == LEMONADE_PICK_NONE || view.backend(instead).trial() != nullptr || trial == nullptr) return meant;
   picked.trial = trial;
@@ -160,7 +173,9 @@ std::uint32_t Pool::tossCoin(const View& view, const View::Tier& tier, lemonade_
   if (here) return meant;
   const Strategy& strategy = view.strategy();
   const std::uint32_t other = ask(strategy, tier, connection, picked);
-  if (other < backends.backend_count && tier.eligible(other) && !excluded.contains(other)) return other;
+  if (other < backends.backend_count && tier.eligible(other) && !excluded.contains(other) &&
+      scope.allows(view.backend(other)))
+    return other;
   picked.cookie = picked.generation = 0;
   return instead;
 }
@@ -192,17 +207,7 @@ void Pool::note(const View& view, const View::Tier& tier, const lemonade_connect
   });
 }
 
-std::uint32_t Pool::pickInstead(const View::Tier& tier, const lemonade_connection_t& connection) noexcept {
-  const auto& backends = tier.get();
-  const std::uint32_t start = next_instead_.fetch_add(1, std::memory_order_relaxed);
-  for (std::uint32_t i = 0; i < backends.eligible_count; ++i) {
-    const std::uint32_t index = backends.eligible[(start + i) % backends.eligible_count];
-    if (lemonade_may_pick(&connection, &backends, index) != 0) return index;
-  }
-  return LEMONADE_PICK_NONE;
-}
-
-Picked Pool::pickWhere(const std::function<bool(const Backend&)>& may) noexcept {
+Picked Pool::pickWhere(const PickScope::May& may) noexcept {
   Picked picked;
   const View* view = current_.load(std::memory_order_acquire);
   if (view == nullptr) return picked;

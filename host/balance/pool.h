@@ -67,6 +67,16 @@ class Tried {
   std::uint32_t count_ = 0;
 };
 
+/// What a connection can do with backends, where that is not everything.
+struct PickScope {
+  using May = std::function<bool(const Backend&)>;
+  /// What becomes of it will be told to the trial that it takes part in; else it takes part in none.
+  bool on_trial = true;
+  /// It can use those alone for which this is true; null: all. A coin obeys, strategies know nothing of it.
+  const May* may = nullptr;
+  bool allows(const Backend& backend) const noexcept { return may == nullptr || (*may)(backend); }
+};
+
 /// How the pool treats its backends, whatever the strategy.
 struct PoolRules {
   double panic_threshold = 0;  ///< see eligibility.h
@@ -169,15 +179,14 @@ class Pool {
   std::uint64_t serial() const noexcept { return published_.load(std::memory_order_acquire); }
 
   /// Picks a backend for a connection and takes a place there. connection.tried and tried_count are filled in here from
-  /// tried, and where the strategy needs them local_address and local_family from local, if there is one. is_told: what
-  /// becomes of the connection will be told to the trial that it takes part in; else it takes part in none. Allocates
+  /// tried, and where the strategy needs them local_address and local_family from local, if there is one. Allocates
   /// nothing.
   Picked pick(lemonade_connection_t& connection, const Tried& tried, const LocalAddressSource* local = nullptr,
-              bool is_told = true) noexcept;
+              const PickScope& scope = {}) noexcept;
 
   /// The host's own choice, for who can use but few of the backends, and has found none of them in as many picks as
   /// Tried has room for: takes a place at one for which may() is true. Allocates nothing.
-  Picked pickWhere(const std::function<bool(const Backend&)>& may) noexcept;
+  Picked pickWhere(const PickScope::May& may) noexcept;
 
   /// Asks the shadow, if there is one, what it would answer a pick that follows; tried and local are that one's.
   ShadowAnswer askShadow(const lemonade_connection_t& connection, const Tried& tried,
@@ -222,13 +231,14 @@ class Pool {
  private:
   class Excluded;
   bool pickFrom(const View& view, const View::Tier& tier, lemonade_connection_t& connection, Excluded& excluded,
-                bool is_told, Picked& picked) noexcept;
+                const PickScope& scope, Picked& picked) noexcept;
   std::uint32_t tossCoin(const View& view, const View::Tier& tier, lemonade_connection_t& connection, Excluded excluded,
-                         std::uint32_t meant, Picked& picked) noexcept;
+                         const PickScope& scope, std::uint32_t meant, Picked& picked) noexcept;
   static std::uint32_t ask(const Strategy& strategy, const View::Tier& tier, lemonade_connection_t& connection,
                            Picked& picked) noexcept;
   bool isDoubted(const Strategy& strategy, std::uint32_t worker) noexcept;
-  std::uint32_t pickInstead(const View::Tier& tier, const lemonade_connection_t& connection) noexcept;
+  template <class May>
+  std::uint32_t pickInstead(const View::Tier& tier, const lemonade_connection_t& connection, May may) noexcept;
   bool isFull() const noexcept;
   /// How a backend came to be picked.
   enum class By { kStrategy, kHost, kCoin };

@@ -55,14 +55,17 @@ struct lemonade_exchange {
   __u64 flow; /* lemonade_flow_hash of its addresses */
 };
 
-/* source: the client's address as it is in memory, of IPv4 the first word and zeros. ports: source << 16 | destination
- * of the first packet, each as it is in memory. key: drawn once, so that no client can choose what collides: each word
- * is spread over all bits before the next one comes. Connections of one client to one listener never collide. */
-static inline __attribute__((always_inline)) __u64 lemonade_flow_hash(const __u32* source, __u32 ports, __u64 key) {
+/* source, destination: of the first packet, as they are in memory, of IPv4 the first word and zeros. ports: source <<
+ * 16 | destination, each as it is in memory. key: drawn once, so that no client can choose what collides: each word is
+ * spread over all bits before the next one comes. Connections of one client to one listener never collide. */
+static inline __attribute__((always_inline)) __u64 lemonade_flow_hash(const __u32* source, const __u32* destination,
+                                                                      __u32 ports, __u64 key) {
   const __u64 odd = 0x9e3779b97f4a7c15ull;
   __u64 hash = (key ^ ((__u64)source[0] << 32 | source[1])) * odd;
   hash = (hash ^ hash >> 32 ^ ((__u64)source[2] << 32 | source[3])) * odd;
-  hash = (hash ^ hash >> 32) * odd;
+  const __u64 to =
+      ((__u64)destination[0] << 32 | destination[1]) + ((__u64)destination[2] << 32 | destination[3]) * odd;
+  hash = (hash ^ hash >> 32 ^ to) * odd;
   return (hash ^ hash >> 32 ^ ports) * odd;
 }
 static inline __attribute__((always_inline)) __u32 lemonade_flow_place(__u64 hash) {

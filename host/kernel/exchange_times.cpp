@@ -252,9 +252,11 @@ ExchangeTimes::Owed LoadedExchangeTimes::owed(std::uint32_t slot, std::uint64_t 
 
 std::uint64_t LoadedExchangeTimes::idOf(const Tuple& original) const noexcept {
   std::uint32_t source[4];
+  std::uint32_t destination[4];
   std::memcpy(source, original.source_host.data(), sizeof(source));
+  std::memcpy(destination, original.destination_host.data(), sizeof(destination));
   const std::uint32_t ports = std::uint32_t{htons(original.source_port)} << 16 | htons(original.destination_port);
-  return lemonade_flow_hash(source, ports, key_);
+  return lemonade_flow_hash(source, destination, ports, key_);
 }
 
 std::optional<std::uint64_t> LoadedExchangeTimes::waitsSince(std::uint64_t flow, std::uint32_t slot,
@@ -263,7 +265,9 @@ std::optional<std::uint64_t> LoadedExchangeTimes::waitsSince(std::uint64_t flow,
   if (word == 0 || word >> LEMONADE_TIME_BITS != lemonade_flow_id(flow, slot) >> LEMONADE_TIME_BITS)
     return std::nullopt;
   const std::uint64_t now = now_ns >> LEMONADE_TICK_BITS;
-  return (now - ((now - word) & LEMONADE_TIME_MASK)) << LEMONADE_TICK_BITS;
+  std::uint64_t ago = (now - word) & LEMONADE_TIME_MASK;
+  if (ago > LEMONADE_TIME_MASK / 2) ago = 0;  // it has asked since now_ns
+  return (now - ago) << LEMONADE_TICK_BITS;
 }
 
 void LoadedExchangeTimes::forget(const Tuple& original, std::uint32_t slot) noexcept {

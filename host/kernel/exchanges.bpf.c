@@ -155,8 +155,8 @@ int timeExchange(struct bpf_nf_ctx* ctx) {
 
   struct lemonade_tuple tuple;
   bpf_probe_read_kernel(&tuple, sizeof(tuple), entry + constants.tuple_offset);
-  const __u64 hash =
-      lemonade_flow_hash(tuple.source, (__u32)tuple.source_port << 16 | tuple.destination_port, constants.key);
+  const __u64 hash = lemonade_flow_hash(tuple.source, tuple.destination,
+                                        (__u32)tuple.source_port << 16 | tuple.destination_port, constants.key);
   const __u64 id = lemonade_flow_id(hash, mark & (LEMONADE_SLOTS - 1));
   const __u32 place = lemonade_flow_place(hash);
   __u64* const word = bpf_map_lookup_elem(&words, &place);

@@ -106,6 +106,8 @@ void FlowDoor::Questions::handleReady(std::uint32_t) noexcept {
 void FlowDoor::News::handleReady(std::uint32_t) noexcept {
   const bool lost =
       door.gate_->events().read([this](const kernel::FlowEvent& event) { door.flows_.handleEvent(event); });
+  if (door.times_ != nullptr && !door.flows_.trials().empty())
+    door.exchanges_.readAnswers(*door.times_, door.flows_.plan(), door.flows_.trials());
   door.flows_.closeEnding();
   if (!lost) return door.closeIfOver();
   // What is still there to read is older than what is looked at next, and until then the kernel tells of no further

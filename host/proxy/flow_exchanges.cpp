@@ -6,12 +6,16 @@
 
 namespace lemonade::proxy {
 
-bool FlowExchanges::look(kernel::ExchangeTimes& times, const FlowPlan& plan, FlowTrials& trials,
-                         std::uint64_t now) noexcept try {
+void FlowExchanges::readAnswers(kernel::ExchangeTimes& times, const FlowPlan& plan, FlowTrials& trials) noexcept {
   times.read([&](const kernel::ExchangeTimes::Exchange& exchange) {
     tellAnswer(plan, exchange);
     if (!trials.empty()) trials.answered(exchange.flow, exchange.answered_ns - exchange.started_ns);
   });
+}
+
+bool FlowExchanges::look(kernel::ExchangeTimes& times, const FlowPlan& plan, FlowTrials& trials,
+                         std::uint64_t now) noexcept try {
+  readAnswers(times, plan, trials);
   trials.look(times, now);
   bool stirs = false;
   for (const auto& [slot, place] : plan.places) {
@@ -39,6 +43,7 @@ void FlowExchanges::tellAnswer(const FlowPlan& plan, const kernel::ExchangeTimes
   if (place == plan.places.end()) return;
   Backend& backend = *place->second.backend;
   feedback::answered(backend, exchange.started_ns, exchange.answered_ns);
+  feedback::forgetDoubts(backend);
   auto& counters = backend.counters(worker_);
   counters.exchanges.add();
   counters.exchange_time.record(exchange.answered_ns - exchange.started_ns);
@@ -52,9 +57,10 @@ bool FlowExchanges::tellOwed(Told& told, const kernel::ExchangeTimes::Owed& owed
   feedback::owes(*told.backend, now_owed, told.owed, since);
   const std::uint32_t asked = owed.asked - told.asked;
   if (!told.answered && asked != 0) feedback::askedInVain(*told.backend, asked, since);
-  // The same number waits, all of whom had asked before, and they wait since later: somebody has said more.
+  // The same number waits, all of whom had asked before, and they wait since later, by more than two clocks of
+  // different steps disagree: somebody has said more.
   const bool more = asked == 0 && owed.waiting != 0 && owed.waiting == told.owed.count &&
-                    now_owed.since_sum_us > told.owed.since_sum_us + owed.waiting;
+                    now_owed.since_sum_us > told.owed.since_sum_us + 3 * owed.waiting;
   if (!told.answered && more) feedback::askedAnew(*told.backend, owed.waiting == 1 ? since : now);
   const bool stirs = asked != 0 || told.answered || owed.waiting != 0;
   told.asked = owed.asked;

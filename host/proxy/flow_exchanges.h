@@ -30,6 +30,8 @@ class FlowExchanges {
   /// True where something stirs, and it should be looked at again in kLook. Flows that take part in trials are told of,
   /// too.
   bool look(kernel::ExchangeTimes& times, const FlowPlan& plan, FlowTrials& trials, std::uint64_t now) noexcept;
+  /// The answers alone: what ends by the same events came after them.
+  void readAnswers(kernel::ExchangeTimes& times, const FlowPlan& plan, FlowTrials& trials) noexcept;
   /// Nobody waits any more, as far as backends were told. Before the times go.
   void takeBack() noexcept;
 

@@ -148,33 +148,32 @@ bool FlowSet::place(Flow& flow, std::uint32_t packet) noexcept {
 Picked FlowSet::pick(Flow& flow, Tried& tried) noexcept {
   const Address client = flow.tuple->source();
   const FlowDestination destination(*flow.tuple);
-  const Picker::Asker asker{
-      client, flow.tuple->destination_port, flow.listener->name(), destination, flow.attempt, tried, times_ != nullptr};
+  const PickScope::May reaches = [&](const Backend& one) { return &one != flow.failed && isReachable(flow, one); };
+  const Picker::Asker asker{client, flow.tuple->destination_port, flow.listener->name(), destination, flow.attempt,
+                            tried,  {times_ != nullptr, &reaches}};
   flow.awaits_table = false;
   for (std::size_t n = 0; n <= Tried::kMost; ++n) {
     const auto [picked, shadow] = picker_.pick(*meter_.at(*flow.pool), asker, now_);
     if (picked.what != Picked::What::kBackend) return picked;
-    flow.target = picked.backend;
-    flow.cookie = picked.cookie;
-    flow.generation = picked.generation;
-    flow.shadow = shadow;
-    if (isReachable(flow, *flow.target)) {
-      if (picked.trial != nullptr)
-        trials_.begin(times_->idOf(*flow.tuple), plan_->slotOf(*flow.target), {*picked.trial, picked.arm});
-      return picked;
-    }
+    take(flow, picked, shadow);
+    if (reaches(*flow.target)) return picked;
     flow.awaits_table = flow.awaits_table || flow.target->address().family() == flow.tuple->family;
     tried.add(*flow.target);
     meter_.abandoned(flow, now_);
     forgetPlace(flow);
   }
-  const Picked picked = flow.pool->pickWhere([&](const Backend& one) { return isReachable(flow, one); });
-  if (picked.what == Picked::What::kBackend) {
-    flow.target = picked.backend;
-    flow.cookie = flow.generation = 0;
-    flow.shadow = {};
-  }
+  const Picked picked = flow.pool->pickWhere(reaches);
+  if (picked.what == Picked::What::kBackend) take(flow, picked, {});
   return picked;
+}
+
+void FlowSet::take(Flow& flow, const Picked& picked, const ShadowTie& shadow) noexcept {
+  flow.target = picked.backend;
+  flow.cookie = picked.cookie;
+  flow.generation = picked.generation;
+  flow.shadow = shadow;
+  if (picked.trial != nullptr)
+    trials_.begin(times_->idOf(*flow.tuple), plan_->slotOf(*flow.target), {*picked.trial, picked.arm});
 }
 
 /// The kernel translates no address into one of the other family, and a backend that is new comes to be in the table a

@@ -133,6 +133,7 @@ class FlowSet {
   void begin(const kernel::Tuple& tuple, const FlowPlan::Entrance& entrance, std::uint32_t packet) noexcept;
   bool place(Flow& flow, std::uint32_t packet) noexcept;
   Picked pick(Flow& flow, Tried& tried) noexcept;
+  void take(Flow& flow, const Picked& picked, const ShadowTie& shadow) noexcept;
   bool isReachable(const Flow& flow, const Backend& backend) const noexcept;
   static std::uint32_t retriesOf(const Flow& flow) noexcept {
     return flow.pool->settings().retries.load(std::memory_order_relaxed);

@@ -47,7 +47,7 @@ Picker::Answer Picker::pick(PoolSessions& at_pool, const Asker& asker, std::uint
   const ShadowAnswer shadow = pool.askShadow(connection, asker.tried, &asker.destination);
   const bool timed = picks_++ % kTimedOf == 0 || pool.settings().times_all_picks.load(std::memory_order_relaxed);
   const std::uint64_t asked_at = timed ? nowNs() : coarseNs();
-  const Picked picked = pool.pick(connection, asker.tried, &asker.destination, asker.is_told);
+  const Picked picked = pool.pick(connection, asker.tried, &asker.destination, asker.scope);
   const std::uint64_t took = (timed ? nowNs() : coarseNs()) - asked_at;
   if (timed || took > kLongPick) [[unlikely]]
     noteTime(at_pool.at, took, timed, now);

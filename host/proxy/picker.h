@@ -25,7 +25,7 @@ class Picker {
     const LocalAddressSource& destination;
     std::uint32_t attempt;  ///< 0 for the first
     const Tried& tried;
-    bool is_told = true;  ///< see Pool::pick
+    PickScope scope{};
   };
   struct Answer {
     Picked picked;     ///< of a backend: a place is taken there

@@ -12,7 +12,8 @@ namespace {
 constexpr std::uint32_t kListenerPort = 80;
 
 std::uint32_t placeOf(const std::uint32_t (&source)[4], std::uint32_t source_port, std::uint64_t key) {
-  return lemonade_flow_place(lemonade_flow_hash(source, source_port << 16 | kListenerPort, key));
+  const std::uint32_t listener[4] = {0x0a4d0101};
+  return lemonade_flow_place(lemonade_flow_hash(source, listener, source_port << 16 | kListenerPort, key));
 }
 
 }  // namespace
@@ -27,6 +28,12 @@ TEST_CASE("The connections of one client to one listener have places of their ow
     taken[place] = true;
   }
   CHECK(shared == 0);
+}
+
+TEST_CASE("A client that comes to two listeners from one port is two flows", "[kernel]") {
+  const std::uint32_t client[4] = {0x0a000001};
+  const std::uint32_t one[4] = {0x0a4d0101}, other[4] = {0x0a4d0102};
+  CHECK(lemonade_flow_hash(client, one, kListenerPort, 7) != lemonade_flow_hash(client, other, kListenerPort, 7));
 }
 
 TEST_CASE("No client can choose an address and a port that share a place whatever the key is", "[kernel]") {

@@ -66,7 +66,9 @@ TEST_CASE("Answers that the kernel has timed are counted and learnt from", "[pro
   timed.times.answered = {{1, timed.now() - 40 * kMs, timed.now() - 10 * kMs},
                           {1, timed.now() - 35 * kMs, timed.now() - 5 * kMs},
                           {77, 0, 1}};  // of a slot that nobody has
+  feedback::setDoubts(timed.of(1), 3);
   timed.look();
+  CHECK(feedback::doubts(timed.of(1)) == 0);
   auto& counted = timed.of(1).counters(0);
   CHECK(counted.exchanges.value() == 2);
   CHECK(counted.exchange_time.sumNs() == 60 * kMs);
@@ -170,6 +172,20 @@ TEST_CASE("Flows tell the trial of their backend what comes of them, once", "[pr
   CHECK(outcomes.failed_here + outcomes.answered_elsewhere == 0);
   timed.flows.closeAll(CloseReason::kDrain);
   CHECK(timed.flows.trials().empty());
+  timed.flows.timeBy(nullptr);
+}
+
+TEST_CASE("A coin sends one client in four to a backend on trial, whoever cannot take the others", "[proxy]") {
+  Timed timed;
+  timed.listener->admission().setLimit(1'000);
+  timed.forward({Timed::kA, "[2001:db8::1]:1", "[2001:db8::2]:1", "[2001:db8::3]:1", Timed::kB});
+  timed.flows.timeBy(&timed.times);
+  timed.of(1).setSuspected(true);
+  for (std::uint16_t port = 1; port <= 400; ++port) timed.syn(port);
+  CHECK(timed.of(1).active() > 60);
+  CHECK(timed.of(1).active() < 140);
+  CHECK(timed.of(1).active() + timed.of(5).active() == 400);
+  timed.flows.closeAll(CloseReason::kDrain);
   timed.flows.timeBy(nullptr);
 }
 
