@@ -127,7 +127,9 @@ Result<Attempt> attempt(const PreflightRequest& request, Duration limit) {
   const int status = child.value().end();
   const auto report = readReport(trial::contentOf(output.value()));
   const std::string said = saidBefore(readToEnd(errors.value().read.get()));
-  const bool disturbed = waited == Waited::kStopped || trial::wasKilled(status);
+  const bool killed = waited == Waited::kEnded && trial::wasKilled(status);  // by another than us
+  const bool disturbed = waited == Waited::kStopped || killed;
+  // Not even where the machine has so much else to do that it takes longer than the limit: that is no plugin's fault.
   if (report.stage.empty() && !disturbed) return Error{"the child never began" + said};
   return judge("plugin " + file.id + " (" + file.path + ") ", report, waited, status, limit, said);
 }

@@ -114,6 +114,16 @@ TEST_CASE("The status and the metrics tell of the last reload", "[preflight]") {
   CHECK(balancer.metric("lemonade_config_last_reload_duration_seconds") > 0);
 }
 
+TEST_CASE("A preflight that has not even begun when its time is over is held against no plugin", "[preflight]") {
+  Server a(named("a"));
+  const Misfit misfit;
+  Balancer balancer(misfit.config().backend("a", a.address()), {{"LEMONADE_PREFLIGHT", "1ms"}});
+  misfit.become("none_but_last");
+  CHECK(reloadNow(balancer).status == 200);
+  balancer.process().waitForLog("is used without a preflight, which cannot be run here: the child never began");
+  CHECK(strategyVersion(balancer) == "1.0.0-none_but_last");
+}
+
 TEST_CASE("A LEMONADE_PREFLIGHT that is no duration is a configuration error", "[preflight]") {
   const Misfit misfit;
   const TemporaryFolder folder;
