@@ -9,13 +9,13 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/log_line.h"
+#include "base/parent_process.h"
 #include "config/environment.h"
 #include "plugin/containment.h"
 #include "plugin/guarded_thread.h"
 #include "process/memory.h"
 #include "process/service_manager.h"
 #include "process/watchdog.h"
-#include "rehearsal/child.h"
 
 #include <Poco/Exception.h>
 #include <signal.h>
@@ -184,7 +184,7 @@ int runGuarded(const LoadBalancerArguments& arguments, Watchdog& watchdog, Paren
 
 int runLoadBalancer(const LoadBalancerArguments& arguments) try {
   const std::uint64_t started_ns = nowNs();
-  if (arguments.asked_by) trial::endWith(*arguments.asked_by, kRuntimeError);
+  if (arguments.asked_by) endWith(*arguments.asked_by, kRuntimeError);
   (void)::prctl(PR_SET_NAME, "lemonade");  // executed by descriptor or as /proc/self/exe, it would be something else
   Parent parent{InheritedDescriptors::fromEnvironment(), {}};
   if (const auto code = runSupervisor(arguments, parent.inherited)) return *code;

@@ -4,8 +4,8 @@
 #include "app/exit_codes.h"
 #include "app/run.h"
 #include "base/log.h"
+#include "base/parent_process.h"
 #include "base/read_write.h"
-#include "rehearsal/child.h"
 #include "rehearsal/preflight.h"
 
 #include <signal.h>
@@ -54,7 +54,7 @@ void prepareToDie(pid_t parent) {
   sigemptyset(&none);
   ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
   for (const int number : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) ::signal(number, SIG_DFL);
-  trial::endWith(parent, kRefused);
+  endWith(parent, kRefused);
 }
 
 }  // namespace

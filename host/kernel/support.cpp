@@ -21,6 +21,7 @@ namespace lemonade::kernel {
 namespace {
 
 constexpr const char* kConntrack = "net.netfilter.nf_conntrack_";
+constexpr const char* kTurnedOn = "; a start turns it on where it may write to /proc/sys";
 constexpr const char* kAccounting[] = {"acct", "timestamp", "events"};
 /// Of nf_conntrack_events, the kernel's default since 5.19: only what begins while somebody listens has events.
 constexpr std::uint64_t kEventsOnDemand = 2;
@@ -84,8 +85,6 @@ void examineForwarding(const Wants& wants, const std::string& proc, Lacks& lacks
   examine(wants.ipv4, "IPv4", "net.ipv4.ip_forward");
   examine(wants.ipv6, "IPv6", "net.ipv6.conf.all.forwarding");
 }
-
-constexpr const char* kTurnedOn = "; a start turns it on where it may write to /proc/sys";
 
 void examineConntrack(const std::string& proc, Lacks& lacks) {
   const auto off = [&](const std::string& name, const char* hurts) {

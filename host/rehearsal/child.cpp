@@ -9,7 +9,6 @@
 #include <spawn.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -129,11 +128,6 @@ int Child::end() {
   }
   pid_ = -1;
   return status;
-}
-
-void endWith(pid_t parent, int code) {
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != parent) ::_exit(code);
 }
 
 bool wasKilled(int status) {

@@ -56,10 +56,6 @@ class Child {
   pid_t pid_;
 };
 
-/// In a child: it is killed when the thread that waits for it ends, and ends by itself with this code where that
-/// process, its parent, has ended already.
-void endWith(pid_t parent, int code);
-
 /// Whether a process ended by a signal that others send, such as SIGKILL, and no code raises by mistake.
 bool wasKilled(int status);
 /// How a process ended that waitpid tells of: "crashed with SIGSEGV".

@@ -2,12 +2,12 @@
 #include "validate/isolation.h"
 
 #include "base/fd.h"
+#include "base/parent_process.h"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -90,8 +90,7 @@ void forgetParent() {
 
 void becomeChild(pid_t parent) {
   ::setpgid(0, 0);
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != parent) ::_exit(1);  // it has died before
+  lemonade::endWith(parent, 1);
   const rlimit none{0, 0};
   ::setrlimit(RLIMIT_CORE, &none);
   const Fd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));

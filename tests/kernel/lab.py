@@ -243,6 +243,11 @@ def configuration(backends, listener="", pool="", top="", address=f"{LISTENER}:{
             f'listen_address = "127.0.0.1:{ADMIN}"\n{top}\n{tables}')
 
 
+def connections():
+    """Those that the kernel forwards for the balancer, as conntrack lists them."""
+    return conntrack("-L", "--mark", "0x4c4d0000/0xffff0000")
+
+
 def conntrack(*arguments):
     return run("conntrack", *arguments, namespace="lb", check=False)
 
